@@ -1,0 +1,535 @@
+/**
+ * MongoDB commands to SQL. Each command's BSON goes to the engine as it came: the engine ignores the fields
+ * that concern the session ("lsid", "txnNumber", "$db" and their like) and itself honours maxTimeMS.
+ */
+import type { Document } from "bson";
+import {
+  arrayElement,
+  booleanValue,
+  decodePlain,
+  documentValue,
+  type Element,
+  elements,
+  encode,
+  integerValue,
+  stringValue,
+  withElement,
+} from "./bson.ts";
+import { Cursors } from "./cursors.ts";
+import { isConflict, MongoError, PostgresError, toMongoError } from "./errors.ts";
+import type { Pool } from "./pool.ts";
+import type { Parameter, PostgresConnection, Result, Statement } from "./postgres.ts";
+import { FIRST_PAGE, SQL } from "./schema.ts";
+import { type Client, Sessions, type Transaction, type TransactionRequest } from "./sessions.ts";
+import { MAX_MESSAGE_BYTES, type Request } from "./wire.ts";
+import { WriteErrors } from "./write-errors.ts";
+
+/** Lock wait of a single statement before it goes to the waiting lane. */
+const WORK_LOCK_MS = 50;
+/** One turn of waiting; then others have theirs. */
+const WAITING_LOCK_MS = 250;
+/** A single write waits for a lock as long as a transaction can live, and then some. */
+const MAX_LOCK_WAIT_MS = 90_000;
+/** Creating and dropping things waits for open transactions to end. */
+const ADMIN_LOCK_MS = 20_000;
+
+const WRITE_SEQUENCE: Record<string, string> = { insert: "documents", update: "updates", delete: "deletes" };
+/** A command with what the gateway itself reads of it. */
+export class Command {
+  readonly name: string;
+  readonly fields: Map<string, Element>;
+  readonly database: string;
+  readonly body: Buffer;
+  readonly sequences: Map<string, Buffer>;
+  readonly client: Client;
+
+  constructor(request: Request, client: Client) {
+    this.body = request.body;
+    this.sequences = request.sequences;
+    this.client = client;
+    this.fields = elements(request.body);
+    const first = this.fields.keys().next().value;
+    if (first === undefined) throw new MongoError(59, "CommandNotFound", "empty command");
+    this.name = first === "findandmodify" ? "findAndModify" : first;
+    const database = this.string("$db");
+    if (database === undefined)
+      throw new MongoError(40571, "Location40571", "OP_MSG requests require a $db argument");
+    this.database = database;
+  }
+
+  /** The command's own value when it is a string: mostly the collection's name. */
+  get collection(): string {
+    const value = stringValue(this.body, this.fields.values().next().value);
+    if (value === undefined) {
+      throw new MongoError(73, "InvalidNamespace", `collection name has invalid type in '${this.name}'`);
+    }
+    return value;
+  }
+
+  /** `database.collection`. */
+  get namespace(): string {
+    return `${this.database}.${this.collection}`;
+  }
+
+  string(name: string): string | undefined {
+    return stringValue(this.body, this.fields.get(name));
+  }
+
+  integer(name: string): bigint | undefined {
+    return integerValue(this.body, this.fields.get(name));
+  }
+
+  boolean(name: string): boolean | undefined {
+    return booleanValue(this.body, this.fields.get(name));
+  }
+
+  /** The logical session's id, if the command names one. */
+  sessionId(): Buffer | undefined {
+    const lsid = documentValue(this.body, this.fields.get("lsid"));
+    if (lsid === undefined) return undefined;
+    const id = elements(lsid).get("id");
+    if (id?.type !== 5) throw new MongoError(14, "TypeMismatch", "lsid.id must be a UUID");
+    return lsid.subarray(id.value + 5, id.end);
+  }
+
+  /** What the command says of a transaction; undefined outside one. */
+  transaction(): TransactionRequest | undefined {
+    if (this.boolean("autocommit") !== false) return undefined;
+    const sessionId = this.sessionId();
+    const number = this.integer("txnNumber");
+    if (sessionId === undefined || number === undefined) {
+      throw new MongoError(72, "InvalidOptions", "a transaction needs lsid and txnNumber");
+    }
+    return { sessionId, number, start: this.boolean("startTransaction") === true };
+  }
+
+  /** The body with its document sequences as arrays inside, for statements that take one document. */
+  wholeBody(): Buffer {
+    let body = this.body;
+    for (const [name, sequence] of this.sequences) body = withElement(body, arrayElement(name, sequence));
+    return body;
+  }
+}
+
+/** Time limits that tests shorten; defaults are MongoDB's. */
+export interface Limits {
+  transactionLifetimeMs: number;
+  cursorIdleMs: number;
+}
+
+type Handler = (command: Command) => Promise<Document | Buffer> | Document | Buffer;
+
+/** Runs commands. */
+export class Commands {
+  readonly pool: Pool;
+  readonly sessions: Sessions;
+  readonly cursors: Cursors;
+  private readonly writeErrors: WriteErrors;
+  private readonly started = Date.now();
+  private readonly port: () => number;
+  private readonly handlers = new Map<string, Handler>();
+
+  constructor(pool: Pool, limits: Limits, port: () => number) {
+    this.pool = pool;
+    this.port = port;
+    this.writeErrors = new WriteErrors(pool);
+    this.cursors = new Cursors(limits.cursorIdleMs, (cursor) => {
+      pool.use("work", (connection) => connection.execute(SQL.deleteCursors, [cursor.id])).catch(() => {});
+    });
+    this.sessions = new Sessions(pool, limits.transactionLifetimeMs, (transaction) =>
+      this.cursors.closeAll(transaction),
+    );
+    this.register();
+  }
+
+  /** Runs one command and returns its answer. Throws what toMongoError understands. */
+  async run(command: Command): Promise<Document | Buffer> {
+    const handler = this.handlers.get(command.name);
+    if (handler === undefined) {
+      throw new MongoError(
+        59,
+        "CommandNotFound",
+        `no such command: '${command.name}' (the local MongoDB engine does not have it; see docs/engines.md)`,
+      );
+    }
+    return handler(command);
+  }
+
+  /** A client's connection is gone. */
+  clientGone(client: Client): void {
+    this.cursors.clientGone(client);
+    this.sessions.clientGone();
+  }
+
+  private register(): void {
+    const on = (names: string, handler: Handler): void => {
+      for (const name of names.split(" ")) this.handlers.set(name, handler);
+    };
+    on("hello isMaster ismaster", () => this.hello());
+    on("ping", async () => {
+      await this.pool.use("work", (connection) => connection.execute(SQL.ping, []));
+      return { ok: 1 };
+    });
+    on("buildInfo buildinfo", () => buildInfo());
+    on("endSessions killSessions refreshSessions killAllSessions", (command) => this.endSessions(command));
+    on("commitTransaction abortTransaction", (command) => this.endTransaction(command));
+    on("find aggregate listCollections listIndexes", (command) => this.firstPage(command));
+    on("getMore", (command) => this.getMore(command));
+    on("killCursors", (command) => this.killCursors(command));
+    on("insert update delete findAndModify", (command) => this.write(command));
+    on("count", (command) => this.single(command, SQL.count));
+    on("distinct", (command) => this.single(command, SQL.distinct));
+    on("create", (command) => this.create(command));
+    on("createIndexes", (command) => this.createIndexes(command));
+    on("dropIndexes deleteIndexes", (command) =>
+      this.admin(SQL.dropIndexes, [command.database, command.wholeBody()]),
+    );
+    on("drop", (command) => this.drop(command));
+    on("dropDatabase", async (command) => {
+      await this.admin(SQL.dropDatabase, [command.database]);
+      return { dropped: command.database, ok: 1 };
+    });
+    on("listDatabases", (command) => this.admin(SQL.listDatabases, [command.body]));
+    on("renameCollection", (command) => this.admin(SQL.renameCollection, [command.body]));
+    on("collMod", (command) => this.admin(SQL.collMod, [command.database, command.collection, command.body]));
+    on("collStats", (command) =>
+      this.admin(SQL.collStats, [command.database, command.collection, scale(command)]),
+    );
+    on("dbStats", (command) => this.admin(SQL.dbStats, [command.database, scale(command), false]));
+    on("validate", (command) => this.admin(SQL.validate, [command.database, command.body]));
+    on("currentOp", (command) => this.admin(SQL.currentOp, [command.body]));
+    on("serverStatus", () => this.serverStatus());
+    on("connectionStatus", () => ({
+      authInfo: { authenticatedUsers: [], authenticatedUserRoles: [] },
+      ok: 1,
+    }));
+    on("getParameter", (command) => getParameter(command));
+  }
+
+  private hello(): Document {
+    const address = `127.0.0.1:${this.port()}`;
+    return {
+      helloOk: true,
+      isWritablePrimary: true,
+      ismaster: true,
+      secondary: false,
+      setName: "local",
+      setVersion: 1,
+      hosts: [address],
+      primary: address,
+      me: address,
+      maxBsonObjectSize: 16_777_216,
+      maxMessageSizeBytes: MAX_MESSAGE_BYTES,
+      maxWriteBatchSize: 100_000,
+      localTime: new Date(),
+      logicalSessionTimeoutMinutes: 30,
+      minWireVersion: 0,
+      maxWireVersion: 21,
+      readOnly: false,
+      aizyGateway: true,
+      ok: 1,
+    };
+  }
+
+  private async endSessions(command: Command): Promise<Document> {
+    if (command.name === "endSessions" || command.name === "killSessions") {
+      const list = documentValue(command.body, command.fields.values().next().value);
+      for (const element of list === undefined ? [] : elements(list).values()) {
+        const session = list === undefined ? undefined : documentValue(list, element);
+        const id = session === undefined ? undefined : elements(session).get("id");
+        if (session !== undefined && id?.type === 5) {
+          await this.sessions.endSession(session.subarray(id.value + 5, id.end));
+        }
+      }
+    }
+    return { ok: 1 };
+  }
+
+  private async endTransaction(command: Command): Promise<Document> {
+    const request = command.transaction();
+    if (request === undefined) {
+      throw new MongoError(125, "CommandFailed", `${command.name} must be run within a transaction`);
+    }
+    if (command.name === "commitTransaction") await this.sessions.commit(request);
+    else await this.sessions.abort(request);
+    return { ok: 1 };
+  }
+
+  private async firstPage(command: Command): Promise<Buffer> {
+    const statement = FIRST_PAGE[command.name] as Statement;
+    const parameters = [command.database, command.wholeBody()];
+    const take = (result: Result, transaction: Transaction | undefined): Buffer => {
+      const [page, continuation] = result.rows[0] ?? [];
+      if (!page) throw new MongoError(1, "InternalError", "the engine returned no page");
+      if (continuation) this.openCursor(command, page, continuation, transaction);
+      return page;
+    };
+    const request = command.transaction();
+    if (request === undefined) return take(await this.autocommit(command, statement, parameters), undefined);
+    return this.sessions.statement(request, command.client, async (transaction) => {
+      if (command.name === "aggregate") transaction.wrote = true; // it may be a $merge
+      return take(await transaction.connection.execute(statement, parameters), transaction);
+    });
+  }
+
+  private openCursor(
+    command: Command,
+    page: Buffer,
+    continuation: Buffer,
+    transaction: Transaction | undefined,
+  ): void {
+    const cursor = documentValue(page, elements(page).get("cursor"));
+    if (cursor === undefined) return;
+    const fields = elements(cursor);
+    const id = integerValue(cursor, fields.get("id")) ?? 0n;
+    if (id === 0n) return;
+    this.cursors.add({
+      id,
+      database: command.database,
+      namespace: stringValue(cursor, fields.get("ns")) ?? "",
+      continuation: Buffer.from(continuation),
+      transaction,
+      clients: new Set([command.client]),
+      noTimeout: command.boolean("noCursorTimeout") === true,
+    });
+  }
+
+  private async getMore(command: Command): Promise<Buffer> {
+    const id = command.integer("getMore") ?? 0n;
+    const request = command.transaction();
+    const more = async (
+      run: (parameters: Parameter[]) => Promise<Result>,
+      transaction: Transaction | undefined,
+    ): Promise<Buffer> => {
+      const cursor = this.cursors.get(id);
+      if (cursor === undefined || cursor.transaction !== transaction) {
+        throw new MongoError(43, "CursorNotFound", `cursor id ${id} not found`);
+      }
+      const namespace = `${command.database}.${command.string("collection")}`;
+      if (cursor.namespace !== namespace) {
+        throw new MongoError(
+          13,
+          "Unauthorized",
+          `Requested getMore on namespace '${namespace}', but cursor belongs to a different namespace ${cursor.namespace}`,
+        );
+      }
+      cursor.clients.add(command.client);
+      try {
+        const result = await run([command.database, command.body, cursor.continuation]);
+        const [page, continuation] = result.rows[0] ?? [];
+        if (!page) throw new MongoError(1, "InternalError", "the engine returned no page");
+        if (continuation) {
+          cursor.continuation = Buffer.from(continuation);
+          this.cursors.touch(cursor);
+        } else this.cursors.close(id, true);
+        return page;
+      } catch (error) {
+        this.cursors.close(id);
+        throw error;
+      }
+    };
+    if (request === undefined) {
+      return more((parameters) => this.autocommit(command, SQL.getMore, parameters), undefined);
+    }
+    return this.sessions.statement(request, command.client, (transaction) =>
+      more((parameters) => transaction.connection.execute(SQL.getMore, parameters), transaction),
+    );
+  }
+
+  private killCursors(command: Command): Document {
+    const list = documentValue(command.body, command.fields.get("cursors"));
+    const killed: bigint[] = [];
+    const missing: bigint[] = [];
+    for (const element of list === undefined ? [] : elements(list).values()) {
+      const id = integerValue(list as Buffer, element) ?? 0n;
+      (this.cursors.close(id) ? killed : missing).push(id);
+    }
+    return { cursorsKilled: killed, cursorsNotFound: missing, cursorsAlive: [], cursorsUnknown: [], ok: 1 };
+  }
+
+  private async write(command: Command): Promise<Document | Buffer> {
+    const sequenceName = WRITE_SEQUENCE[command.name];
+    const sequence = sequenceName === undefined ? undefined : command.sequences.get(sequenceName);
+    const request = command.transaction();
+    const number = command.integer("txnNumber");
+    const session = request === undefined && number !== undefined ? command.sessionId() : undefined;
+    const parameters: Parameter[] = [
+      command.name,
+      command.database,
+      command.body,
+      sequence ?? null,
+      session ?? null,
+      session === undefined ? null : (number ?? null),
+    ];
+    try {
+      if (request !== undefined) {
+        const [result, failed] = await this.sessions.statement(
+          request,
+          command.client,
+          async (transaction) => {
+            transaction.wrote = true;
+            return writeResult(await transaction.connection.execute(SQL.write, parameters));
+          },
+        );
+        if (!failed) return result;
+        await this.sessions.failed(request);
+        return await this.writeErrors.translate(command, result);
+      }
+      const run = async () => writeResult(await this.autocommit(command, SQL.write, parameters));
+      const [result, failed] = await (session === undefined
+        ? run()
+        : this.sessions.retryableWrite(session, number as bigint, run));
+      return failed ? await this.writeErrors.translate(command, result) : result;
+    } catch (error) {
+      throw await this.writeErrors.translateThrown(command, toMongoError(error, request !== undefined));
+    }
+  }
+
+  private async single(command: Command, statement: Statement): Promise<Buffer> {
+    const parameters = [command.database, command.body];
+    const request = command.transaction();
+    const result =
+      request === undefined
+        ? await this.autocommit(command, statement, parameters)
+        : await this.sessions.statement(request, command.client, (transaction) =>
+            transaction.connection.execute(statement, parameters),
+          );
+    return firstColumn(result);
+  }
+
+  private async create(command: Command): Promise<Document | Buffer> {
+    if (command.fields.has("timeseries")) {
+      throw new MongoError(
+        115,
+        "CommandNotSupported",
+        "the local MongoDB engine has no time-series collections",
+      );
+    }
+    return this.definition(command, SQL.create, [command.database, command.body]);
+  }
+
+  private async createIndexes(command: Command): Promise<Document | Buffer> {
+    return this.definition(command, SQL.createIndexes, [command.database, command.wholeBody()]);
+  }
+
+  private async definition(
+    command: Command,
+    statement: Statement,
+    parameters: Parameter[],
+  ): Promise<Document | Buffer> {
+    const request = command.transaction();
+    if (request === undefined) return this.admin(statement, parameters);
+    return this.sessions.statement(request, command.client, async (transaction) => {
+      transaction.wrote = true;
+      return firstColumn(await transaction.connection.execute(statement, parameters));
+    });
+  }
+
+  private async drop(command: Command): Promise<Document> {
+    const result = await this.admin(SQL.dropCollection, [command.database, command.collection]);
+    if (result[0] !== 1) return { ok: 1 }; // dropping what is not there succeeds since MongoDB 7
+    return { nIndexesWas: 1, ns: command.namespace, ok: 1 };
+  }
+
+  private serverStatus(): Document {
+    const { open, idle } = this.pool.stats();
+    return {
+      host: `127.0.0.1:${this.port()}`,
+      version: buildInfo().version,
+      process: "aizy-gateway",
+      pid: process.pid,
+      uptime: (Date.now() - this.started) / 1000,
+      localTime: new Date(),
+      mem: { resident: Math.round(process.memoryUsage.rss() / 1_048_576), bits: 64 },
+      metrics: { cursor: { open: { total: this.cursors.size } } },
+      transactions: { currentOpen: this.sessions.openTransactions() },
+      localEngine: { postgresConnections: open, postgresConnectionsIdle: idle },
+      ok: 1,
+    };
+  }
+
+  private async admin(statement: Statement, parameters: Parameter[]): Promise<Buffer> {
+    return this.pool.use("admin", async (connection) => {
+      setLockTimeout(connection, ADMIN_LOCK_MS);
+      return firstColumn(await connection.execute(statement, parameters));
+    });
+  }
+
+  /**
+   * Runs one statement outside a transaction. Where MongoDB would repeat it inside (a document another
+   * operation is changing), this waits and repeats too: first with a short lock wait, then in the waiting
+   * lane, so that statements stuck behind an open transaction cannot take up every connection.
+   */
+  private async autocommit(command: Command, statement: Statement, parameters: Parameter[]): Promise<Result> {
+    const limit = Number(command.integer("maxTimeMS") ?? 0n) || MAX_LOCK_WAIT_MS;
+    const deadline = Date.now() + limit;
+    for (let attempt = 0; ; attempt++) {
+      const lane = attempt === 0 ? "work" : "waiting";
+      try {
+        return await this.pool.use(lane, (connection) => {
+          setLockTimeout(connection, attempt === 0 ? WORK_LOCK_MS : WAITING_LOCK_MS);
+          return connection.execute(statement, parameters);
+        });
+      } catch (error) {
+        if (!(error instanceof PostgresError) || !isConflict(error.sqlState) || command.client.closed)
+          throw error;
+        if (Date.now() >= deadline) {
+          if (limit === MAX_LOCK_WAIT_MS) throw error;
+          throw new MongoError(50, "MaxTimeMSExpired", "operation exceeded time limit");
+        }
+      }
+    }
+  }
+}
+
+function setLockTimeout(connection: PostgresConnection, ms: number): void {
+  if (connection.lockTimeout === ms) return;
+  connection.lockTimeout = ms;
+  // Not awaited: it goes out in front of the statement and cannot fail on its own.
+  connection.run(`set lock_timeout = ${ms}`).catch(() => {});
+}
+
+function writeResult(result: Result): [result: Buffer, failed: boolean] {
+  const [document, success] = result.rows[0] ?? [];
+  if (!document) throw new MongoError(1, "InternalError", "the engine returned no result");
+  return [document, success?.[0] !== 1];
+}
+
+function firstColumn(result: Result): Buffer {
+  const value = result.rows[0]?.[0];
+  if (!value) throw new MongoError(1, "InternalError", "the engine returned no result");
+  return value;
+}
+
+function scale(command: Command): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleBE(Number(command.integer("scale") ?? 1n));
+  return bytes;
+}
+
+function buildInfo(): { version: string } & Document {
+  return {
+    version: "8.0.0",
+    versionArray: [8, 0, 0, 0],
+    gitVersion: "local",
+    modules: ["aizy-gateway"],
+    maxBsonObjectSize: 16_777_216,
+    bits: 64,
+    debug: false,
+    aizyGateway: true,
+    ok: 1,
+  };
+}
+
+function getParameter(command: Command): Document {
+  const { getParameter: wanted, ...names } = decodePlain(command.body);
+  const known: Document = { featureCompatibilityVersion: { version: "8.0" } };
+  const asked = wanted === "*" ? Object.keys(known) : Object.keys(names).filter((name) => name in known);
+  if (asked.length === 0) throw new MongoError(72, "InvalidOptions", "no option found to get");
+  return { ...Object.fromEntries(asked.map((name) => [name, known[name]])), ok: 1 };
+}
+
+/** The answer of a handler as bytes. */
+export function toBuffer(answer: Document | Buffer): Buffer {
+  return Buffer.isBuffer(answer) ? answer : encode(answer);
+}

@@ -1,0 +1,19 @@
+/**
+ * Preload of every test run (bunfig.toml): starts or joins the local databases, or takes the given ones, and
+ * gives this worker databases of its own beside them. With `--isolate` it runs again for each file, with the
+ * environment as it was at first.
+ */
+import { joinDatabases } from "../local/join";
+import { dropLeftovers, openWorkerDatabases } from "./databases";
+
+const joined = await joinDatabases();
+Object.assign(process.env, joined);
+const base = { databaseUrl: process.env.DATABASE_URL ?? "", mongodbUri: process.env.MONGODB_URI ?? "" };
+await dropLeftovers(base);
+const worker = await openWorkerDatabases(base);
+
+process.env.NODE_ENV = "test";
+process.env.DATABASE_URL = worker.databaseUrl;
+process.env.MONGODB_URI = worker.mongodbUri;
+process.env.JWT_SECRET ||= "a secret of tests that is long enough for them";
+process.env.DATA_KEY ||= `v1:${Buffer.alloc(32, 7).toString("base64")}`;

@@ -1,0 +1,113 @@
+/**
+ * Roles and permissions, an administrator, and a small catalogue. Running it again changes nothing that is
+ * there: a role keeps what administrators gave it, a product keeps its price.
+ */
+import { ALL_PERMISSIONS, DEFAULT_ROLES, PERMISSIONS } from "../src/auth/permissions";
+import { canonicalKey } from "../src/canonical";
+import { parseConfig } from "../src/config";
+import { createDeps, type Deps } from "../src/deps";
+import { createLogger } from "../src/http/log";
+import { ensureCategoryPath } from "../src/products/categories/service";
+import { buildProduct } from "../src/products/service";
+import { CATALOGUE, type CatalogueProduct } from "./catalogue";
+
+/** Rows of permissions and roles; permissions that a newer version adds reach the role `admin`. */
+async function seedRoles(deps: Deps): Promise<void> {
+  const now = deps.clock.now();
+  await deps.users.savePermissions(ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] })));
+  for (const [name, { description, permissions }] of Object.entries(DEFAULT_ROLES)) {
+    await deps.users.ensureRole({ id: deps.random.id(), name, description, permissions, now });
+  }
+  await deps.users.addPermissions("admin", ALL_PERMISSIONS);
+}
+
+/** The first administrator, when there is a password for one and nobody has the address. */
+async function seedAdministrator(deps: Deps, email: string, password: string | undefined): Promise<string> {
+  const now = deps.clock.now();
+  if (await deps.users.findByEmail(canonicalKey(email))) return "present";
+  if (!password) return "skipped: SEED_ADMIN_PASSWORD is not set";
+  const hashedPassword = await deps.passwords.hash(password);
+  const name = "Administrator";
+  const user = await deps.users.findOrCreate({
+    id: deps.random.id(),
+    email,
+    emailCanonical: canonicalKey(email),
+    name,
+    now,
+  });
+  await deps.mysql.transaction(async (tx) => {
+    await deps.users.verify(user.id, { name, email, hashedPassword, now }, tx);
+    await deps.users.grantRole(user.id, "admin", now, tx);
+  });
+  return "made";
+}
+
+const skuOf = (path: string[], product: CatalogueProduct, index: number): string =>
+  [path.at(-1) ?? "", product.name, String(index + 1)]
+    .map((part) =>
+      part
+        .toUpperCase()
+        .replace(/[^A-Z0-9]+/g, "-")
+        .slice(0, 24),
+    )
+    .join("-");
+
+async function seedCatalogue(deps: Deps): Promise<{ made: number; present: number }> {
+  const sum = { made: 0, present: 0 };
+  for (const { path, products } of CATALOGUE) {
+    const category = await ensureCategoryPath(deps, path);
+    for (const product of products) {
+      const variants = (product.variants ?? [{ name: null, option: null, more: 0 }]).map(
+        (variant, index) => ({
+          sku: skuOf(path, product, index),
+          name: variant.name,
+          price: product.price + ("more" in variant ? (variant.more ?? 0) : 0),
+          options: variant.option === null ? [] : [{ name: variant.option, value: variant.name ?? "" }],
+        }),
+      );
+      if (await deps.products.findBySku(canonicalKey(variants[0]?.sku ?? ""))) {
+        sum.present++;
+        continue;
+      }
+      await deps.products.create(
+        await buildProduct(deps, deps.random.id(), {
+          name: product.name,
+          description: product.description,
+          brand: product.brand,
+          categoryIds: [category._id],
+          currency: "USD",
+          variants,
+        }),
+      );
+      sum.made++;
+    }
+  }
+  return sum;
+}
+
+/** Seeds both databases. @returns one line that says what was done */
+export async function seed(
+  deps: Deps,
+  administrator: { email: string; password: string | undefined },
+): Promise<string> {
+  await seedRoles(deps);
+  const admin = await seedAdministrator(deps, administrator.email, administrator.password);
+  const { made, present } = await seedCatalogue(deps);
+  return `Roles in place. Administrator ${administrator.email} ${admin}. Catalogue: ${made} products made, ${present} present.`;
+}
+
+if (import.meta.main) {
+  const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+  const deps = createDeps(config, await createLogger(config));
+  try {
+    await deps.mongo.connection.asPromise();
+    console.log(
+      await seed(deps, {
+        email: process.env.SEED_ADMIN_EMAIL ?? "admin@aizy.local",
+        password: process.env.SEED_ADMIN_PASSWORD,
+      }),
+    );
+  } finally {
+    await deps.close();
+  }
+}

@@ -1,0 +1,37 @@
+import { authRoutes } from "./auth/routes";
+import type { Deps } from "./deps";
+import { docsRoutes } from "./http/docs";
+import { factory } from "./http/factory";
+import { healthRoutes } from "./http/health";
+import { corsFor, limitBody, MAX_BODY, requestContext, requestIds, security } from "./http/middleware";
+import { notFound, onError } from "./http/problems";
+import { mailboxRoutes } from "./mail/routes";
+import { productRoutes } from "./products/routes";
+import { userRoutes } from "./users/routes";
+
+/** The application: the one place where route groups are mounted. */
+export function createApp(deps: Deps) {
+  const app = factory.createApp();
+  app.onError(onError);
+  app.notFound(notFound);
+  app.use(
+    requestIds(deps),
+    requestContext(deps),
+    security(),
+    corsFor(deps.config.corsOrigins),
+    limitBody(MAX_BODY),
+  );
+
+  return app
+    .route("/health", healthRoutes(deps))
+    .route("/auth", authRoutes(deps))
+    .route("/api/users", userRoutes(deps))
+    .route("/api/products", productRoutes(deps))
+    .route("/dev", mailboxRoutes(deps))
+    .route(
+      "/",
+      docsRoutes(deps, () => app),
+    );
+}
+
+export type AppType = ReturnType<typeof createApp>;

@@ -1,0 +1,33 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import otpGenerator from "otp-generator";
+
+/** One-time codes of six digits. */
+export interface Otp {
+  /** A new code. */
+  generate(): string;
+  /** The keyed hash under which a code is stored; bound to the row it belongs to. */
+  hash(code: string, rowId: string): Uint8Array<ArrayBuffer>;
+  /** Compares in constant time. False when no code was sent yet. */
+  matches(code: string, rowId: string, hash: Uint8Array | null): boolean;
+}
+
+/** @param key the derived key of the purpose "verification-code" */
+export function createOtp(key: Uint8Array): Otp {
+  const hash = (code: string, rowId: string) =>
+    new Uint8Array(createHmac("sha256", key).update(`${rowId}:${code}`).digest());
+  return {
+    // otp-generator refuses a leading zero (900,000 codes): of seven digits the first is dropped. It changes
+    // the options it is given, so it gets new ones each time.
+    generate: () =>
+      otpGenerator
+        .generate(7, {
+          digits: true,
+          lowerCaseAlphabets: false,
+          upperCaseAlphabets: false,
+          specialChars: false,
+        })
+        .slice(1),
+    hash,
+    matches: (code, rowId, stored) => stored !== null && timingSafeEqual(hash(code, rowId), stored),
+  };
+}

@@ -1,0 +1,58 @@
+import argon2 from "argon2";
+import { AppError } from "../errors";
+
+/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
+const PARAMETERS = { type: argon2.argon2id, memoryCost: 19456, timeCost: 2, parallelism: 1 } as const;
+/** How many hashes run at once: more only makes each slower and the event loop starve for threads. */
+const CONCURRENCY = 2;
+/** How many may wait; past it a caller is told to come back. */
+const QUEUE = 64;
+
+/** Hashing of passwords off the event loop, a few at a time, first come first served. */
+export interface Passwords {
+  /** The PHC form of a password's hash. @throws AppError service_unavailable when too many wait */
+  hash(password: string): Promise<string>;
+  /** True when the password is the one. False, after the same work, when there is no hash. */
+  verify(hash: string | null, password: string): Promise<boolean>;
+  /** True when the hash was made with weaker parameters than today's. */
+  needsRehash(hash: string): boolean;
+}
+
+/** Unicode forms of one password are one password (RFC 8265 uses NFC; NFKC also folds width). */
+const normalise = (password: string): string => password.normalize("NFKC");
+
+export function createPasswords(): Passwords {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  async function limited<T>(work: () => Promise<T>): Promise<T> {
+    if (running >= CONCURRENCY) {
+      if (waiting.length >= QUEUE) {
+        throw new AppError("service_unavailable", "Too many sign-ins at once. Try again.", { retryAfter: 2 });
+      }
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    } else {
+      running++;
+    }
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running--;
+    }
+  }
+
+  // An unknown address must cost what a known one costs: this is checked in its place.
+  let decoy: Promise<string> | undefined;
+
+  return {
+    hash: (password) => limited(() => argon2.hash(normalise(password), PARAMETERS)),
+    async verify(hash, password) {
+      if (hash === null) decoy ??= argon2.hash("no such account", PARAMETERS);
+      const against = hash ?? (await decoy) ?? "";
+      const right = await limited(() => argon2.verify(against, normalise(password)));
+      return hash !== null && right;
+    },
+    needsRehash: (hash) => argon2.needsRehash(hash, PARAMETERS),
+  };
+}

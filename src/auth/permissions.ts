@@ -1,0 +1,40 @@
+/** What a permission allows. Constants in code; who holds which is data in MySQL. */
+export const PERMISSIONS = {
+  "products:write": "Create, change and delete products and categories",
+  "products:import": "Import and export the catalogue",
+  "inventory:read": "See stock levels, movements and reservations",
+  "inventory:write": "Change stock levels, transfers and reservations",
+  "users:read": "List people and read their accounts",
+  "users:write": "Ban people and change their accounts",
+  "roles:write": "Grant and take away roles",
+  "audit:read": "Read the audit log",
+  "analytics:read": "Read reports about behaviour",
+  "analytics:write": "Send events from a server",
+} as const;
+
+export type Permission = keyof typeof PERMISSIONS;
+
+export const ALL_PERMISSIONS = Object.keys(PERMISSIONS) as Permission[];
+
+/** The roles that a new installation has. Administrators may add others. */
+export const DEFAULT_ROLES: Record<
+  "admin" | "manager" | "customer",
+  { description: string; permissions: Permission[] }
+> = {
+  admin: { description: "May do everything", permissions: ALL_PERMISSIONS },
+  manager: {
+    description: "Runs the shop: catalogue, stock and reports",
+    permissions: [
+      "products:write",
+      "products:import",
+      "inventory:read",
+      "inventory:write",
+      "analytics:read",
+      "analytics:write",
+    ],
+  },
+  customer: { description: "Buys; no permissions beyond their own account", permissions: [] },
+};
+
+/** True when the text names a permission that this version knows. */
+export const isPermission = (name: string): name is Permission => Object.hasOwn(PERMISSIONS, name);

@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { cleanText } from "../canonical";
+import { dataOf } from "../http/describe";
+
+/** Refuses control characters, also the invisible ones that turn text around. */
+const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
+
+/** An address: one, in ASCII form around one @, without line breaks or look-alikes. */
+export const emailSchema = z
+  .string("must be a text")
+  .max(254, "must be at most 254 characters")
+  .transform((text) => text.trim())
+  .pipe(z.email("must be one email address, such as ann@example.com"))
+  .meta({ example: "ann@example.com" });
+
+const codePoints = (text: string) => [...text.normalize("NFKC")].length;
+
+/** A new password: 8 to 128 code points after NFKC, no rules of composition (NIST SP 800-63B §5.1.1). */
+export const newPasswordSchema = z
+  .string("must be a text")
+  .max(1024, "must be at most 128 characters")
+  .refine((text) => codePoints(text) >= 8, "must be at least 8 characters")
+  .refine((text) => codePoints(text) <= 128, "must be at most 128 characters")
+  .meta({ example: "correct horse battery" });
+
+/** A password that is only compared: bounded, so that nobody makes us hash a megabyte. */
+export const passwordSchema = z.string("must be a text").min(1, "is missing").max(1024, "is too long");
+
+export const nameSchema = z
+  .string("must be a text")
+  .max(1000, "must be at most 200 characters")
+  .regex(NO_CONTROLS, "must not hold control characters")
+  .transform(cleanText)
+  .pipe(z.string().min(1, "must not be empty").max(200, "must be at most 200 characters"))
+  .meta({ example: "Ann" });
+
+export const otpSchema = z
+  .string("must be a text")
+  .regex(/^\d{6}$/, "must be six digits")
+  .meta({ example: "048151" });
+
+const idSchema = z.uuid("must be an id");
+
+export const registerSchema = z.strictObject({
+  email: emailSchema,
+  password: newPasswordSchema,
+  name: nameSchema,
+});
+
+export const verifyOtpSchema = z.strictObject({
+  registrationId: idSchema,
+  email: emailSchema,
+  otp: otpSchema,
+});
+
+export const resendOtpSchema = z.strictObject({ registrationId: idSchema, email: emailSchema });
+
+export const loginSchema = z.strictObject({ email: emailSchema, password: passwordSchema });
+
+export const refreshSchema = z.strictObject({ refreshToken: z.string().max(200).optional() });
+
+export const registrationResponse = dataOf(
+  z.object({
+    registrationId: z.string(),
+    /** Seconds until another code may be asked for. */
+    resendAfter: z.number().int(),
+    /** Seconds a code stays good. */
+    expiresIn: z.number().int(),
+  }),
+);
+
+export const userResponse = z.object({
+  id: z.string(),
+  email: z.string(),
+  name: z.string(),
+  roles: z.array(z.string()),
+  createdAt: z.string(),
+});
+
+export const tokensResponse = dataOf(
+  z.object({
+    accessToken: z.string(),
+    tokenType: z.literal("Bearer"),
+    /** Seconds until the access token ends. */
+    expiresIn: z.number().int(),
+    refreshToken: z.string(),
+    user: userResponse,
+  }),
+);

@@ -1,0 +1,122 @@
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { sign, verify } from "hono/jwt";
+import { z } from "zod";
+import type { Clock } from "../clock";
+import { MINUTE } from "../clock";
+import { deriveKey } from "../crypto";
+import { AppError } from "../errors";
+
+/** Lifetime of an access token, in milliseconds. */
+export const ACCESS_TTL = 15 * MINUTE;
+const ISSUER = "aizy";
+const AUDIENCE = "aizy-api";
+
+const claimsSchema = z.object({
+  iss: z.literal(ISSUER),
+  aud: z.literal(AUDIENCE),
+  sub: z.string().min(1),
+  sid: z.string().min(1),
+  jti: z.string().min(1),
+  iat: z.number().int(),
+  exp: z.number().int(),
+  purpose: z.literal("access"),
+});
+
+export type AccessClaims = z.infer<typeof claimsSchema>;
+
+/** Access tokens (JWT, HS256) and refresh tokens (derived, never stored). */
+export interface Tokens {
+  /** Signs an access token for a session. @returns the token and when it ends */
+  access(userId: string, sessionId: string, jti: string): Promise<{ token: string; expiresAt: Date }>;
+  /** @throws AppError unauthenticated for anything but a token of ours that is still good */
+  verifyAccess(token: string): Promise<AccessClaims>;
+  /** The refresh token of a session after `counter` rotations: the same each time it is asked for. */
+  refresh(sessionId: string, counter: number): string;
+  /** Reads a refresh token. Null unless it is one of ours; says nothing about whether it is still good. */
+  readRefresh(token: string): { sessionId: string; counter: number } | null;
+}
+
+interface SigningKey {
+  /** As a JSON Web Key: the form in which hono/jwt puts `kid` into the header. */
+  access: { kty: "oct"; k: string; alg: "HS256"; kid: string };
+  refresh: Uint8Array;
+}
+
+const signingKey = (secret: string): SigningKey => {
+  const access = deriveKey(secret, "access-token");
+  return {
+    access: {
+      kty: "oct",
+      k: Buffer.from(access).toString("base64url"),
+      alg: "HS256",
+      kid: createHash("sha256").update(access).digest("base64url").slice(0, 8),
+    },
+    refresh: deriveKey(secret, "refresh-token"),
+  };
+};
+
+/** @param previous the secret before this one: tokens signed with it stay good until they end */
+export function createTokens(secret: string, previous: string | undefined, clock: Clock): Tokens {
+  const current = signingKey(secret);
+  const keys = [current, ...(previous === undefined ? [] : [signingKey(previous)])];
+  const refuse = () =>
+    new AppError("unauthenticated", "The access token is not valid. Refresh it or sign in again.");
+  const macOf = (key: SigningKey, sessionId: string, counter: number) =>
+    createHmac("sha256", key.refresh).update(`${sessionId}:${counter}`).digest();
+
+  return {
+    async access(userId, sessionId, jti) {
+      const iat = Math.floor(clock.now().getTime() / 1000);
+      const exp = iat + ACCESS_TTL / 1000;
+      const token = await sign(
+        { iss: ISSUER, aud: AUDIENCE, sub: userId, sid: sessionId, jti, iat, exp, purpose: "access" },
+        current.access,
+        "HS256",
+      );
+      return { token, expiresAt: new Date(exp * 1000) };
+    },
+
+    async verifyAccess(token) {
+      // hono/jwt reads the system clock: its checks of time are off and ours, with `clock`, decide.
+      const parts = token.split(".");
+      if (parts.length !== 3 || !parts.every((part) => /^[A-Za-z0-9_-]+$/.test(part))) throw refuse();
+      let header: unknown;
+      try {
+        header = JSON.parse(Buffer.from(parts[0] ?? "", "base64url").toString());
+      } catch {
+        throw refuse();
+      }
+      const { kid, alg } =
+        z.object({ kid: z.string(), alg: z.literal("HS256") }).safeParse(header).data ?? {};
+      const key = keys.find(({ access }) => access.kid === kid);
+      if (!key || alg === undefined) throw refuse();
+      let payload: unknown;
+      try {
+        payload = await verify(token, key.access, {
+          alg: "HS256",
+          exp: false,
+          nbf: false,
+          iat: false,
+        });
+      } catch {
+        throw refuse();
+      }
+      const claims = claimsSchema.safeParse(payload);
+      if (!claims.success || claims.data.exp * 1000 <= clock.now().getTime()) throw refuse();
+      return claims.data;
+    },
+
+    refresh: (sessionId, counter) =>
+      `${sessionId}.${counter}.${macOf(current, sessionId, counter).toString("base64url")}`,
+
+    readRefresh(token) {
+      const [, sessionId, digits, mac] =
+        /^([0-9a-f-]{36})\.(\d{1,9})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
+      if (sessionId === undefined || digits === undefined || mac === undefined) return null;
+      const counter = Number(digits);
+      const given = Buffer.from(mac, "base64url");
+      const ours = keys.some((key) => timingSafeEqual(macOf(key, sessionId, counter), given));
+      return ours && String(counter) === digits ? { sessionId, counter } : null;
+    },
+  };
+}

@@ -1,0 +1,229 @@
+import { z } from "zod";
+
+/** What was wrong with the environment: every problem at once, each with its variable and the fix. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  constructor(readonly problems: { variable: string; problem: string }[]) {
+    super(
+      `The configuration has ${problems.length} problem${problems.length === 1 ? "" : "s"}:\n${problems
+        .map(({ variable, problem }) => `  ${variable}: ${problem}`)
+        .join("\n")}\nSee .env.example for every variable and its meaning.`,
+    );
+  }
+}
+
+const integer = (min: number, max: number, fallback: number, what: string) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `must be a whole number (${what}); for example ${fallback}`)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, `must be between ${min} and ${max} (${what})`)
+    .default(fallback);
+
+const url = (protocols: string[], example: string) =>
+  z.string().refine((text) => {
+    const parsed = URL.parse(text);
+    return parsed !== null && protocols.includes(parsed.protocol);
+  }, `must be a URL such as ${example}`);
+
+const origin = z
+  .string()
+  .refine(
+    (text) => URL.parse(text)?.origin === text,
+    "must be an origin without a path or a slash at the end; for example http://localhost:3000",
+  );
+
+const list = <T extends z.ZodType<unknown, string>>(item: T) =>
+  z
+    .string()
+    .transform((text) => text.split(",").flatMap((part) => (part.trim() === "" ? [] : [part.trim()])))
+    .pipe(z.array(item));
+
+const secret = z
+  .string()
+  .refine(
+    (text) => new TextEncoder().encode(text).length >= 32,
+    "must be at least 32 bytes; make one with: openssl rand -base64 48",
+  );
+
+/** `v2:BASE64,v1:BASE64`: the first key encrypts, every key decrypts. */
+const dataKeys = z.string().transform((text, ctx) => {
+  const keys = new Map<string, Uint8Array<ArrayBuffer>>();
+  for (const part of text.split(",")) {
+    const [, version, base64] = /^(v\d{1,4}):([A-Za-z0-9+/]{43}=)$/.exec(part.trim()) ?? [];
+    if (version === undefined || base64 === undefined || keys.has(version)) {
+      ctx.addIssue({
+        code: "custom",
+        message: 'must be "v1:" and 32 bytes in base64; make one with: echo "v1:$(openssl rand -base64 32)"',
+      });
+      return z.NEVER;
+    }
+    keys.set(
+      version,
+      Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)),
+    );
+  }
+  return keys;
+});
+
+const schema = z.object({
+  NODE_ENV: z
+    .enum(["development", "test", "production"], "must be development, test or production")
+    .default("development"),
+  PORT: integer(0, 65535, 5000, "the port to listen on"),
+  MONGODB_URI: url(["mongodb:", "mongodb+srv:"], "mongodb://localhost:27017/aizy?replicaSet=rs0"),
+  DATABASE_URL: url(["mysql:", "mariadb:"], "mysql://username:password@localhost:3306/aizy_users").refine(
+    (text) => (URL.parse(text)?.pathname.length ?? 0) > 1,
+    "must name a database after the host; for example mysql://username:password@localhost:3306/aizy_users",
+  ),
+  JWT_SECRET: secret,
+  JWT_SECRET_PREVIOUS: secret.optional(),
+  DATA_KEY: dataKeys,
+  CORS_ORIGINS: list(origin).default(["http://localhost:3000"]),
+  APP_URL: origin.default("http://localhost:3000"),
+  SMTP_URL: url(["smtp:", "smtps:"], "smtp://user:password@mail.example.com:587").optional(),
+  MAIL_FROM: z
+    .string()
+    .regex(
+      /^[^<>\r\n]*<[^<>\s@]+@[^<>\s@]+>$|^[^<>\s@]+@[^<>\s@]+$/,
+      "must be an address, with or without a name",
+    )
+    .default("Aizy <no-reply@localhost>"),
+  TRUSTED_PROXIES: list(
+    z
+      .string()
+      .regex(/^[0-9a-fA-F.:]+(\/\d{1,3})?$/, "must be addresses or CIDR ranges; for example 10.0.0.0/8"),
+  ).default([]),
+  S3_ENDPOINT: url(["http:", "https:"], "https://s3.eu-central-1.amazonaws.com").optional(),
+  S3_REGION: z.string().min(1).optional(),
+  S3_BUCKET: z.string().min(1).optional(),
+  S3_ACCESS_KEY_ID: z.string().min(1).optional(),
+  S3_SECRET_ACCESS_KEY: z.string().min(1).optional(),
+  STORAGE_DIR: z.string().min(1).default(".data/files"),
+  REDIS_URL: url(["redis:", "rediss:"], "redis://localhost:6379").optional(),
+  DATABASE_POOL: integer(1, 100, 10, "MySQL connections of one process"),
+  MONGODB_POOL: integer(2, 500, 20, "MongoDB connections of one process"),
+  WEB_CONCURRENCY: integer(1, 64, 1, "server processes that share the port"),
+  LOG_LEVEL: z
+    .enum(
+      ["fatal", "error", "warn", "info", "debug", "trace", "silent"],
+      "must be fatal, error, warn, info, debug, trace or silent",
+    )
+    .default("info"),
+  DEFAULT_CURRENCY: z
+    .string()
+    .regex(/^[A-Z]{3}$/, "must be an ISO 4217 code such as USD")
+    .default("USD"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url(["http:", "https:"], "http://localhost:4318").optional(),
+});
+
+/** Every setting, parsed; nothing else in the project reads the environment. */
+export interface Config {
+  environment: "development" | "test" | "production";
+  port: number;
+  mongodbUri: string;
+  databaseUrl: string;
+  jwtSecret: string;
+  jwtSecretPrevious: string | undefined;
+  /** By version, the encrypting key first. */
+  dataKeys: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  corsOrigins: string[];
+  appUrl: string;
+  smtpUrl: string | undefined;
+  mailFrom: string;
+  trustedProxies: string[];
+  s3:
+    | { endpoint: string; region: string; bucket: string; accessKeyId: string; secretAccessKey: string }
+    | undefined;
+  storageDir: string;
+  redisUrl: string | undefined;
+  databasePool: number;
+  mongodbPool: number;
+  webConcurrency: number;
+  logLevel: "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
+  defaultCurrency: string;
+  otelEndpoint: string | undefined;
+}
+
+/** What to do about a variable that is needed and not there. */
+const HOW_TO_SET: Record<string, string> = {
+  MONGODB_URI: "is not set; for example mongodb://localhost:27017/aizy?replicaSet=rs0 (bin/dev provides one)",
+  DATABASE_URL:
+    "is not set; for example mysql://username:password@localhost:3306/aizy_users (bin/dev provides one)",
+  JWT_SECRET: "is not set; make one with: openssl rand -base64 48 (bin/dev makes one)",
+  DATA_KEY: 'is not set; make one with: echo "v1:$(openssl rand -base64 32)" (bin/dev makes one)',
+};
+
+/**
+ * Reads the environment. Pure. An empty value counts as unset, as in a copied `.env.example`.
+ * @throws ConfigError naming every variable that is missing or malformed, and the fix
+ */
+export function parseConfig(env: Record<string, string | undefined>): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const parsed = schema.safeParse(given);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => {
+        const variable = String(issue.path[0]);
+        const missing = given[variable] === undefined;
+        return { variable, problem: missing ? (HOW_TO_SET[variable] ?? issue.message) : issue.message };
+      });
+
+  const s3Names = [
+    "S3_ENDPOINT",
+    "S3_REGION",
+    "S3_BUCKET",
+    "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY",
+  ] as const;
+  const s3Missing = s3Names.filter((name) => given[name] === undefined);
+  if (s3Missing.length > 0 && s3Missing.length < s3Names.length) {
+    for (const variable of s3Missing)
+      problems.push({ variable, problem: "is not set, but other S3_ variables are" });
+  }
+  if (given.NODE_ENV === "production" && given.SMTP_URL === undefined) {
+    problems.push({
+      variable: "SMTP_URL",
+      problem: "is not set; mail needs a server in production, for example smtp://user:password@host:587",
+    });
+  }
+  if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
+
+  const data = parsed.data;
+  return {
+    environment: data.NODE_ENV,
+    port: data.PORT,
+    mongodbUri: data.MONGODB_URI,
+    databaseUrl: data.DATABASE_URL,
+    jwtSecret: data.JWT_SECRET,
+    jwtSecretPrevious: data.JWT_SECRET_PREVIOUS,
+    dataKeys: data.DATA_KEY,
+    corsOrigins: data.CORS_ORIGINS,
+    appUrl: data.APP_URL,
+    smtpUrl: data.SMTP_URL,
+    mailFrom: data.MAIL_FROM,
+    trustedProxies: data.TRUSTED_PROXIES,
+    s3:
+      data.S3_ENDPOINT &&
+      data.S3_REGION &&
+      data.S3_BUCKET &&
+      data.S3_ACCESS_KEY_ID &&
+      data.S3_SECRET_ACCESS_KEY
+        ? {
+            endpoint: data.S3_ENDPOINT,
+            region: data.S3_REGION,
+            bucket: data.S3_BUCKET,
+            accessKeyId: data.S3_ACCESS_KEY_ID,
+            secretAccessKey: data.S3_SECRET_ACCESS_KEY,
+          }
+        : undefined,
+    storageDir: data.STORAGE_DIR,
+    redisUrl: data.REDIS_URL,
+    databasePool: data.DATABASE_POOL,
+    mongodbPool: data.MONGODB_POOL,
+    webConcurrency: data.WEB_CONCURRENCY,
+    logLevel: data.LOG_LEVEL,
+    defaultCurrency: data.DEFAULT_CURRENCY,
+    otelEndpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT,
+  };
+}

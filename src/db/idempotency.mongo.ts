@@ -1,0 +1,94 @@
+import { type Connection, type Model, Schema } from "mongoose";
+import { after } from "../clock";
+import { AppError } from "../errors";
+import type { JsonValue } from "../json";
+import { type IdempotencyStore, type IdempotentRequest, KEEP_MS, LEASE_MS } from "./idempotency";
+import { duplicateKey, type Mongo, type MongoTx } from "./mongo";
+
+interface IdempotencyDocument {
+  /** Caller and key. */
+  _id: string;
+  hash: Buffer;
+  leaseToken: string;
+  leaseUntil: Date;
+  status: number | null;
+  /** JSON; not typed deeper because Mongoose’s types do not end on a recursive one. */
+  body: unknown;
+  expiresAt: Date;
+}
+
+const schema = new Schema<IdempotencyDocument>(
+  {
+    _id: { type: String, required: true },
+    hash: { type: Buffer, required: true },
+    leaseToken: { type: String, required: true },
+    leaseUntil: { type: Date, required: true },
+    status: { type: Number, default: null },
+    body: { type: Schema.Types.Mixed, default: null },
+    expiresAt: { type: Date, required: true },
+  },
+  { collection: "idempotencyKeys", versionKey: false, minimize: false },
+).index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
+
+/** The model of idempotency keys on a connection. */
+export const idempotencyModel = (connection: Connection): Model<IdempotencyDocument> =>
+  (connection.models.IdempotencyKey as Model<IdempotencyDocument> | undefined) ??
+  connection.model<IdempotencyDocument>("IdempotencyKey", schema);
+
+const idOf = ({ callerId, key }: IdempotentRequest) => `${callerId}:${key}`;
+
+/** Idempotency keys of changes in MongoDB. */
+export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<MongoTx> => {
+  const Key = idempotencyModel(mongo.connection);
+  return {
+    async claim(request) {
+      const _id = idOf(request);
+      const fresh = {
+        hash: Buffer.from(request.hash),
+        leaseToken: request.leaseToken,
+        leaseUntil: after(request.now, LEASE_MS),
+        status: null,
+        body: null,
+        expiresAt: after(request.now, KEEP_MS),
+      };
+      try {
+        await Key.create([{ _id, ...fresh }]);
+        return { state: "claimed" };
+      } catch (error) {
+        if (!duplicateKey(error)) throw error;
+      }
+      const row = await Key.findById(_id).lean();
+      // It was freed or expired in between: the caller may simply try again.
+      if (!row) return { state: "in_flight" };
+      const expired = row.expiresAt <= request.now;
+      if (!expired) {
+        if (Buffer.compare(Buffer.from(row.hash.buffer), Buffer.from(request.hash)) !== 0) {
+          return { state: "other_request" };
+        }
+        if (row.status !== null)
+          return { state: "done", answer: { status: row.status, body: row.body as JsonValue } };
+        if (row.leaseUntil > request.now) return { state: "in_flight" };
+      }
+      const taken = await Key.updateOne({ _id, leaseToken: row.leaseToken }, { $set: fresh });
+      return { state: taken.matchedCount === 1 ? "claimed" : "in_flight" };
+    },
+
+    async complete(request, answer, tx) {
+      const { matchedCount } = await Key.updateOne(
+        { _id: idOf(request), leaseToken: request.leaseToken, status: null },
+        { $set: { status: answer.status, body: answer.body } },
+        mongo.in(tx),
+      );
+      if (matchedCount !== 1) {
+        throw new AppError(
+          "conflict",
+          "The request took so long that another one took its Idempotency-Key over.",
+        );
+      }
+    },
+
+    async release(request) {
+      await Key.deleteOne({ _id: idOf(request), leaseToken: request.leaseToken, status: null });
+    },
+  };
+};

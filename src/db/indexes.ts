@@ -1,0 +1,23 @@
+import { jobModel } from "../jobs/mongo.store";
+import { categoryModel } from "../products/categories/model";
+import { productModel } from "../products/model";
+import { idempotencyModel } from "./idempotency.mongo";
+import type { Mongo } from "./mongo";
+
+/** Every model of MongoDB: the deploy step makes its collection and indexes before the first request. */
+const MODELS = [productModel, categoryModel, idempotencyModel, jobModel];
+
+/**
+ * Makes collections and indexes that are missing and drops indexes the schemas no longer name.
+ * @returns the collections' names
+ */
+export async function syncIndexes(mongo: Mongo): Promise<string[]> {
+  const names: string[] = [];
+  for (const model of MODELS) {
+    const bound = model(mongo.connection);
+    await bound.createCollection();
+    await bound.syncIndexes();
+    names.push(bound.collection.collectionName);
+  }
+  return names;
+}

@@ -1,0 +1,155 @@
+import mongoose, { type ClientSession, type Connection } from "mongoose";
+import { AppError } from "../errors";
+
+declare const mongoTx: unique symbol;
+/** A transaction of MongoDB, handed from a service to stores; only this module looks inside. */
+export interface MongoTx {
+  readonly [mongoTx]: true;
+}
+
+/** MongoDB as services and stores see it. */
+export interface Mongo {
+  /** For stores and models: Mongoose's connection. */
+  connection: Connection;
+  /** For stores: the session of a transaction, as the option that every call takes. */
+  in(tx?: MongoTx): { session?: ClientSession };
+  /**
+   * Runs `work` in one transaction (snapshot reads, majority writes) and retries it while it conflicts.
+   * `work` may run again: make ids and times before it, no side effect and no `Promise.all` in it, and put
+   * the write most likely to conflict first.
+   * @throws AppError service_unavailable after five seconds (the driver alone would retry for 120)
+   */
+  transaction<T>(work: (tx: MongoTx) => Promise<T>): Promise<T>;
+  /** Answers when the server does. @throws when it does not within two seconds */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Longest time one transaction may take with its retries, in milliseconds. */
+const TRANSACTION_LIMIT = 5000;
+/** Longest time the server may work on one query, in milliseconds. */
+const OPERATION_LIMIT = 10_000;
+
+// `sanitizeFilter` stays off: filters are built by stores from checked values only, and it would undo theirs.
+mongoose.set("strictQuery", "throw");
+mongoose.set("maxTimeMS", OPERATION_LIMIT);
+
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** True when the error has the driver's label. */
+const labelled = (error: unknown, label: string): boolean =>
+  error instanceof mongoose.mongo.MongoError && error.hasErrorLabel(label);
+
+/**
+ * The key that a unique index refused, or undefined when `error` is something else. Real MongoDB names
+ * fields in `keyPattern`; an engine may only say the index in the text, so the index name is what is given.
+ */
+export function duplicateKey(error: unknown): string | undefined {
+  if ((error as { code?: unknown } | null)?.code !== 11000) return undefined;
+  return /index: (\S+)/.exec((error as Error).message)?.[1] ?? "unknown";
+}
+
+/** Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server. */
+export function connectMongo(uri: string, poolSize: number): Mongo {
+  const connection = mongoose.createConnection(uri, {
+    maxPoolSize: poolSize,
+    minPoolSize: 1,
+    serverSelectionTimeoutMS: 3000,
+    connectTimeoutMS: 2500,
+    waitQueueTimeoutMS: TRANSACTION_LIMIT,
+    // The server's own limit answers first; this one is for a server that no longer answers at all.
+    socketTimeoutMS: OPERATION_LIMIT + 5000,
+    bufferCommands: false,
+    autoIndex: false,
+    autoCreate: false,
+    appName: "aizy",
+  });
+  // `asPromise` rejects when the server is down at start; operations report it themselves.
+  connection.asPromise().catch(() => undefined);
+
+  // At most half the pool in transactions, or plain reads would wait behind them.
+  const limit = Math.max(1, Math.floor(poolSize / 2));
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  const enter = async (deadline: number) => {
+    if (running < limit) {
+      running++;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const go = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        waiting.splice(waiting.indexOf(go), 1);
+        reject(tooBusy());
+      }, deadline - performance.now());
+      waiting.push(go);
+    });
+  };
+  const leave = () => {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  };
+  const tooBusy = (cause?: unknown) =>
+    new AppError("service_unavailable", "Too many changes at once. Try again.", { retryAfter: 1, cause });
+
+  const commit = async (session: ClientSession, deadline: number) => {
+    for (;;) {
+      try {
+        return await session.commitTransaction();
+      } catch (error) {
+        // The commit may have happened: asking again is safe, and the only way to know.
+        if (!labelled(error, "UnknownTransactionCommitResult") || performance.now() > deadline) throw error;
+        await sleep(20);
+      }
+    }
+  };
+
+  return {
+    connection,
+    in: (tx) => (tx === undefined ? {} : { session: tx as unknown as ClientSession }),
+    async transaction(work) {
+      const deadline = performance.now() + TRANSACTION_LIMIT;
+      await enter(deadline);
+      const session = await connection.startSession().catch((error) => {
+        leave();
+        throw error;
+      });
+      try {
+        for (let attempt = 1; ; attempt++) {
+          session.startTransaction({
+            readConcern: { level: "snapshot" },
+            writeConcern: { w: "majority" },
+            readPreference: "primary",
+          });
+          try {
+            const result = await work(session as unknown as MongoTx);
+            await commit(session, deadline);
+            return result;
+          } catch (error) {
+            if (session.inTransaction()) await session.abortTransaction();
+            if (!labelled(error, "TransientTransactionError")) throw error;
+            if (performance.now() > deadline) throw tooBusy(error);
+            await sleep(Math.random() * Math.min(250, 5 * 1.5 ** attempt));
+          }
+        }
+      } finally {
+        leave();
+        await session.endSession();
+      }
+    },
+    async ping() {
+      const { db } = connection;
+      if (connection.readyState !== mongoose.ConnectionStates.connected || !db)
+        throw new Error("not connected");
+      const timeout = new Promise<never>((_, reject) => {
+        setTimeout(() => reject(new Error("MongoDB did not answer within two seconds")), 2000).unref();
+      });
+      await Promise.race([db.command({ ping: 1 }), timeout]);
+    },
+    close: () => connection.close(),
+  };
+}

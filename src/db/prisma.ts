@@ -1,0 +1,183 @@
+import { PrismaMariaDb } from "@prisma/adapter-mariadb";
+import mariadb from "mariadb";
+import { AppError } from "../errors";
+import { Prisma, PrismaClient } from "../generated/prisma/client";
+
+declare const mysqlTx: unique symbol;
+/** A transaction of MySQL, handed from a service to stores; only this module looks inside. */
+export interface MySqlTx {
+  readonly [mysqlTx]: true;
+}
+
+/** MySQL as services and stores see it. */
+export interface MySql {
+  /** For stores: Prisma, inside the transaction when one is given. */
+  on(tx?: MySqlTx): Prisma.TransactionClient;
+  /**
+   * Runs `work` in one transaction and retries it when MySQL chose it as a deadlock's victim or a lock
+   * took too long (1213, 1205). `work` may run again: make ids and times before it, and no side effect in it.
+   * @throws AppError service_unavailable when it did not get through within the time limit
+   */
+  transaction<T>(work: (tx: MySqlTx) => Promise<T>): Promise<T>;
+  /** Answers when the server does. @throws when it does not within two seconds */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What the driver is told; the same for the application, the deploy step and the checks. */
+export function mysqlOptions(databaseUrl: string): mariadb.ConnectionConfig {
+  const url = new URL(databaseUrl);
+  const local = ["localhost", "127.0.0.1", "::1", "[::1]"].includes(url.hostname);
+  const tls = url.searchParams.get("ssl") ?? url.searchParams.get("sslaccept");
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: Number(url.port || 3306),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database: decodeURIComponent(url.pathname.slice(1)),
+    timezone: "Z",
+    charset: "utf8mb4",
+    connectTimeout: 2500,
+    // MySQL 8's default sign-in needs TLS or the server's key. Fetching the key over a network would let
+    // someone in between take the password, so it is allowed on this machine or when the URL says so.
+    allowPublicKeyRetrieval: local || url.searchParams.get("allowPublicKeyRetrieval") === "true",
+    ...(tls === null || tls === "false"
+      ? {}
+      : { ssl: tls === "accept_invalid_certs" ? { rejectUnauthorized: false } : true }),
+  };
+}
+
+/** What is wrong with the connection, in words that say what to do. */
+export class DatabaseUnreachable extends Error {
+  override readonly name = "DatabaseUnreachable";
+}
+
+/**
+ * Opens one connection of its own and closes it, to tell a wrong password from a closed port: the pool
+ * reports both as a timeout, and only after ten seconds (prisma/orm#28612).
+ * @throws DatabaseUnreachable within three seconds
+ */
+export async function checkMySql(databaseUrl: string): Promise<void> {
+  const options = mysqlOptions(databaseUrl);
+  const where = `${options.host}:${options.port}`;
+  try {
+    const connection = await mariadb.createConnection(options);
+    await connection.end();
+  } catch (cause) {
+    const { code, errno, sqlMessage } = cause as { code?: string; errno?: number; sqlMessage?: string };
+    if (errno === 1045 || errno === 1698) {
+      throw new DatabaseUnreachable(
+        `MySQL at ${where} refused user "${options.user}": wrong password or no such user. Check DATABASE_URL.`,
+        { cause },
+      );
+    }
+    if (errno === 1049 || errno === 1044) {
+      throw new DatabaseUnreachable(
+        `MySQL at ${where} has no database "${options.database}" for user "${options.user}". Create it, or change DATABASE_URL.`,
+        { cause },
+      );
+    }
+    if (/RSA public key|allowPublicKeyRetrieval/i.test(sqlMessage ?? "")) {
+      throw new DatabaseUnreachable(
+        `MySQL at ${where} wants an encrypted connection to sign in. Add ?ssl=true to DATABASE_URL, or ?allowPublicKeyRetrieval=true if the network between is yours.`,
+        { cause },
+      );
+    }
+    throw new DatabaseUnreachable(
+      `MySQL does not answer at ${where} (${code ?? "no reason given"}). Is it running, and is DATABASE_URL right?`,
+      { cause },
+    );
+  }
+}
+
+/** Longest time one transaction may take with its retries, in milliseconds. */
+const TRANSACTION_LIMIT = 5000;
+/** Longest time one statement waits for its answer, in milliseconds. */
+const STATEMENT_LIMIT = 10_000;
+
+/** A number behind Prisma's error: MySQL's own error code, when the error came from MySQL. */
+function mysqlErrno(error: unknown): number | undefined {
+  const cause = (
+    error as { meta?: { driverAdapterError?: { cause?: { code?: unknown; originalCode?: unknown } } } }
+  )?.meta?.driverAdapterError?.cause;
+  const code = Number(cause?.originalCode ?? cause?.code ?? (error as { errno?: unknown })?.errno);
+  return Number.isInteger(code) ? code : undefined;
+}
+
+/** True when MySQL ended the transaction for another's sake and it can simply be tried again. */
+const isRetryable = (error: unknown): boolean => {
+  const errno = mysqlErrno(error);
+  return (
+    errno === 1213 ||
+    errno === 1205 ||
+    (error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2034")
+  );
+};
+
+/**
+ * The name of the unique index that refused a write, or undefined when `error` is something else.
+ * Prisma's own `meta.target` is empty with a driver adapter (prisma/prisma#28953).
+ */
+export function duplicateIndex(error: unknown): string | undefined {
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== "P2002") return undefined;
+  const constraint = (
+    error.meta as { driverAdapterError?: { cause?: { constraint?: { index?: string } } } } | undefined
+  )?.driverAdapterError?.cause?.constraint;
+  // MySQL 8 says `users.users_email_key`, MariaDB `users_email_key`.
+  return constraint?.index?.split(".").at(-1) ?? "unknown";
+}
+
+/** Connects Prisma to MySQL over a pool of `poolSize` connections. Does not wait for the server. */
+export function connectMySql(databaseUrl: string, poolSize: number): MySql {
+  const pool = mariadb.createPool({
+    ...mysqlOptions(databaseUrl),
+    connectionLimit: poolSize,
+    // Zero never connects; one keeps the first query of a quiet hour fast.
+    minimumIdle: 1,
+    acquireTimeout: TRANSACTION_LIMIT,
+    socketTimeout: STATEMENT_LIMIT,
+    // The adapter's default of 0 prepares, executes and closes for every read.
+    prepareCacheLength: 128,
+  });
+  const client = new PrismaClient({
+    adapter: new PrismaMariaDb(pool, {
+      database: mysqlOptions(databaseUrl).database ?? "",
+      disposeExternalPool: true,
+    }),
+    errorFormat: "minimal",
+  });
+
+  return {
+    on: (tx) => (tx === undefined ? client : (tx as unknown as Prisma.TransactionClient)),
+    async transaction(work) {
+      const deadline = performance.now() + TRANSACTION_LIMIT;
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await client.$transaction((tx) => work(tx as unknown as MySqlTx), {
+            maxWait: TRANSACTION_LIMIT,
+            timeout: TRANSACTION_LIMIT,
+            isolationLevel: "ReadCommitted",
+          });
+        } catch (error) {
+          if (!isRetryable(error)) throw error;
+          if (performance.now() > deadline) {
+            throw new AppError("service_unavailable", "Too many changes at once. Try again.", {
+              retryAfter: 1,
+              cause: error,
+            });
+          }
+          await new Promise((resolve) =>
+            setTimeout(resolve, Math.random() * Math.min(200, 5 * 2 ** attempt)),
+          );
+        }
+      }
+    },
+    async ping() {
+      const timeout = new Promise<never>((_, reject) => {
+        setTimeout(() => reject(new Error("MySQL did not answer within two seconds")), 2000).unref();
+      });
+      await Promise.race([client.$queryRaw`SELECT 1`, timeout]);
+    },
+    close: () => client.$disconnect(),
+  };
+}

@@ -1,0 +1,108 @@
+import { join } from "node:path";
+import { createOtp, type Otp } from "./auth/otp";
+import { createPasswords, type Passwords } from "./auth/passwords";
+import { type AuthStore, createAuthStore } from "./auth/store";
+import { createTokens, type Tokens } from "./auth/tokens";
+import { type Clock, systemClock } from "./clock";
+import type { Config } from "./config";
+import { deriveKey } from "./crypto";
+import type { IdempotencyStore } from "./db/idempotency";
+import { createMongoIdempotencyStore } from "./db/idempotency.mongo";
+import { createMySqlIdempotencyStore } from "./db/idempotency.mysql";
+import { connectMongo, type Mongo, type MongoTx } from "./db/mongo";
+import { connectMySql, type MySql, type MySqlTx } from "./db/prisma";
+import { type Cursors, createCursors } from "./http/cursor";
+import type { Logger } from "./http/log";
+import type { JobStore } from "./jobs/jobs";
+import { createMongoJobStore } from "./jobs/mongo.store";
+import { createMySqlJobStore } from "./jobs/mysql.store";
+import type { Mailer } from "./mail/mail";
+import { createMailbox, type Mailbox } from "./mail/mailbox";
+import { createSmtpMailer } from "./mail/smtp";
+import { type CategoryStore, createCategoryStore } from "./products/categories/store";
+import { createProductStore, type ProductStore } from "./products/store";
+import { createRandom, type Random } from "./random";
+import { createUserStore, type UserStore } from "./users/store";
+
+/** Everything a feature needs from outside. Tests build the same with another clock, mail or storage. */
+export interface Deps {
+  config: Config;
+  log: Logger;
+  clock: Clock;
+  random: Random;
+  mysql: MySql;
+  mongo: Mongo;
+  users: UserStore;
+  auth: AuthStore;
+  categories: CategoryStore;
+  products: ProductStore;
+  idempotency: { mysql: IdempotencyStore<MySqlTx>; mongo: IdempotencyStore<MongoTx> };
+  jobs: {
+    mysql: JobStore<MySqlTx>;
+    mongo: JobStore<MongoTx>;
+    /** Called after a change enqueued something, so that it need not wait for the next poll. */
+    wake(): void;
+    /** Whoever runs jobs in this process hears of it. */
+    onWake(listener: () => void): void;
+  };
+  passwords: Passwords;
+  otp: Otp;
+  tokens: Tokens;
+  cursors: Cursors;
+  mail: Mailer;
+  /** Mail of development, for /dev/mail; undefined where mail is really sent. */
+  mailbox: Mailbox | undefined;
+  close(): Promise<void>;
+}
+
+/** Wires a process. `given` replaces what a test or a script brings itself. */
+export function createDeps(
+  config: Config,
+  log: Logger,
+  given: Partial<Pick<Deps, "clock" | "random" | "mail" | "mysql" | "mongo">> = {},
+): Deps {
+  const clock = given.clock ?? systemClock;
+  const random = given.random ?? createRandom(clock);
+  const mysql = given.mysql ?? connectMySql(config.databaseUrl, config.databasePool);
+  const mongo = given.mongo ?? connectMongo(config.mongodbUri, config.mongodbPool);
+  const mailbox =
+    given.mail === undefined && config.smtpUrl === undefined
+      ? createMailbox(join(config.storageDir, "..", "mail"), clock, random)
+      : undefined;
+  const mail = given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom);
+  const listeners: (() => void)[] = [];
+
+  return {
+    config,
+    log,
+    clock,
+    random,
+    mysql,
+    mongo,
+    users: createUserStore(mysql),
+    auth: createAuthStore(mysql),
+    categories: createCategoryStore(mongo),
+    products: createProductStore(mongo),
+    idempotency: { mysql: createMySqlIdempotencyStore(mysql), mongo: createMongoIdempotencyStore(mongo) },
+    jobs: {
+      mysql: createMySqlJobStore(mysql),
+      mongo: createMongoJobStore(mongo),
+      wake: () => {
+        for (const listener of listeners) listener();
+      },
+      onWake: (listener) => {
+        listeners.push(listener);
+      },
+    },
+    passwords: createPasswords(),
+    otp: createOtp(deriveKey(config.jwtSecret, "verification-code")),
+    tokens: createTokens(config.jwtSecret, config.jwtSecretPrevious, clock),
+    cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
+    mail,
+    mailbox,
+    async close() {
+      mail.close();
+      await Promise.all([mysql.close(), mongo.close()]);
+    },
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * The closed list of what can go wrong, each with one HTTP status and one title (RFC 9457).
+ * A service throws `new AppError(code, detail)`; only `http/problems.ts` turns it into an answer.
+ */
+export const ERRORS = {
+  malformed_json: [400, "The body is not valid JSON"],
+  malformed_request: [400, "The request is malformed"],
+  invalid_cursor: [400, "The cursor is not valid for this list"],
+  unauthenticated: [401, "Sign in to do this"],
+  invalid_credentials: [401, "The credentials are not right"],
+  forbidden: [403, "Not allowed"],
+  origin_not_allowed: [403, "The origin is not allowed"],
+  not_found: [404, "Not found"],
+  method_not_allowed: [405, "The method is not allowed here"],
+  request_timeout: [408, "The request took too long to arrive"],
+  conflict: [409, "The change conflicts with the present state"],
+  already_exists: [409, "It exists already"],
+  version_conflict: [409, "It has changed since you read it"],
+  idempotency_in_flight: [409, "The first request with this key is still running"],
+  insufficient_stock: [409, "Not enough stock"],
+  gone: [410, "No longer there"],
+  precondition_failed: [412, "It has changed since you read it"],
+  payload_too_large: [413, "The body is too large"],
+  unsupported_media_type: [415, "The content type is not supported"],
+  invalid_input: [422, "The input is not valid"],
+  invalid_code: [422, "The code is not right"],
+  idempotency_key_reused: [422, "The key was used for another request"],
+  precondition_required: [428, "If-Match is required"],
+  too_many_requests: [429, "Too many requests"],
+  internal_error: [500, "Something went wrong on our side"],
+  not_implemented: [501, "Not available here"],
+  service_unavailable: [503, "The service is not ready"],
+} as const satisfies Record<string, readonly [number, string]>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export type ErrorStatus = (typeof ERRORS)[ErrorCode][0];
+
+/** One fault in the input: where (a dotted path), what (a stable code) and what to do. */
+export interface FieldError {
+  path: string;
+  code: string;
+  message: string;
+}
+
+/** What an error may carry beside its text. */
+export interface ErrorExtras {
+  errors?: FieldError[];
+  /** Members added to the problem document, such as `currentVersion` on a 409. */
+  members?: Record<string, string | number | boolean | null>;
+  /** Seconds, for Retry-After. */
+  retryAfter?: number;
+  cause?: unknown;
+}
+
+/** The one error type that services and stores throw on purpose. `detail` is shown to the caller. */
+export class AppError extends Error {
+  override readonly name = "AppError";
+  readonly errors: FieldError[] | undefined;
+  readonly members: ErrorExtras["members"];
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    readonly code: ErrorCode,
+    readonly detail: string,
+    extras: ErrorExtras = {},
+  ) {
+    super(`${code}: ${detail}`, { cause: extras.cause });
+    this.errors = extras.errors;
+    this.members = extras.members;
+    this.retryAfter = extras.retryAfter;
+  }
+
+  get status(): ErrorStatus {
+    return ERRORS[this.code][0];
+  }
+
+  get title(): string {
+    return ERRORS[this.code][1];
+  }
+}
+
+/** A 422 about one field. */
+export const invalidInput = (path: string, code: string, message: string): AppError =>
+  new AppError("invalid_input", message, { errors: [{ path, code, message }] });

@@ -1,0 +1,32 @@
+import { BlockList, isIP } from "node:net";
+
+/** `::ffff:1.2.3.4`, as sockets name IPv4 peers, is 1.2.3.4. */
+const plain = (address: string): string => address.trim().replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+
+/**
+ * Makes a function that finds the caller's address: the peer's, or, when the peer is a trusted proxy, the
+ * last address of X-Forwarded-For that is not one. What anyone may write in front of that counts for nothing.
+ */
+export function createAddressReader(
+  trustedProxies: string[],
+): (peer: string | undefined, forwardedFor: string | undefined) => string {
+  const trusted = new BlockList();
+  for (const range of trustedProxies) {
+    const [address = "", prefix] = range.split("/");
+    const family = isIP(address) === 6 ? "ipv6" : "ipv4";
+    if (prefix === undefined) trusted.addAddress(address, family);
+    else trusted.addSubnet(address, Number(prefix), family);
+  }
+  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+
+  return (peer, forwardedFor) => {
+    let address = plain(peer ?? "127.0.0.1");
+    const hops = forwardedFor?.split(",").map(plain) ?? [];
+    while (hops.length > 0 && isTrusted(address)) {
+      const hop = hops.pop() ?? "";
+      if (isIP(hop) === 0) break;
+      address = hop;
+    }
+    return address;
+  };
+}

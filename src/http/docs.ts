@@ -1,0 +1,79 @@
+import { join } from "node:path";
+import type { Hono } from "hono";
+import { generateSpecs } from "hono-openapi";
+import { absolutePath } from "swagger-ui-dist";
+import { z } from "zod";
+import type { Deps } from "../deps";
+import { type AppEnv, factory } from "./factory";
+import { problem, problemSchema } from "./problems";
+
+/** The OpenAPI document of an application. */
+export const openApiDocument = (app: Hono<AppEnv>) =>
+  generateSpecs(app as unknown as Hono, {
+    documentation: {
+      openapi: "3.1.0",
+      info: {
+        title: "Aizy",
+        version: "1",
+        description:
+          "A commerce backend. Success is `{ data }`; errors are RFC 9457 problem documents with a stable `code`.",
+      },
+      components: {
+        securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+      },
+    },
+    defaultValidationErrorResponse: {
+      status: 422,
+      description: "The input is not valid",
+      content: { "application/problem+json": { schema: z.toJSONSchema(problemSchema) } },
+    } as never,
+  });
+
+const ASSETS: Record<string, string> = {
+  "swagger-ui.css": "text/css; charset=utf-8",
+  "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+  "start.js": "text/javascript; charset=utf-8",
+};
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Aizy API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body style="margin:0">
+<div id="docs"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`;
+
+const START = `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true });\n`;
+
+/** /openapi.json and /docs: served from here, so they work without the Internet and send nothing anywhere. */
+export function docsRoutes(_deps: Deps, app: () => Hono<AppEnv>) {
+  let document: ReturnType<typeof openApiDocument> | undefined;
+  return factory
+    .createApp()
+    .get("/openapi.json", async (c) => {
+      document ??= openApiDocument(app());
+      return c.json((await document) as object, 200);
+    })
+    .get("/docs", (c) => {
+      c.header(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'",
+      );
+      return c.html(PAGE, 200);
+    })
+    .get("/docs/:asset", async (c) => {
+      const asset = c.req.param("asset");
+      const type = ASSETS[asset];
+      if (type === undefined) return problem(c, "not_found", "There is no such page of the documentation.");
+      const body = asset === "start.js" ? START : await Bun.file(join(absolutePath(), asset)).arrayBuffer();
+      return c.body(body, 200, { "Content-Type": type, "Cache-Control": "public, max-age=3600" });
+    });
+}

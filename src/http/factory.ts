@@ -1,0 +1,25 @@
+import { createFactory } from "hono/factory";
+import type { Actor } from "../auth/actor";
+import type { Logger } from "./log";
+
+/** What middleware leaves in the context for handlers. */
+export interface AppEnv {
+  Variables: {
+    requestId: string;
+    log: Logger;
+    /** The caller's address, from a proxy header only when the proxy is configured. */
+    ip: string;
+    /** Set by the guards; reading it on an unguarded route is a type error of use, not of Hono. */
+    actor: Actor;
+  };
+  Bindings: {
+    /** Bun's server, for the peer's address. */
+    server?: { requestIP(request: Request): { address: string } | null };
+  };
+}
+
+/** The one factory of applications, middleware and handlers: it fixes their environment type. */
+export const factory = createFactory<AppEnv>({
+  initApp: (app) => app,
+  defaultAppOptions: { strict: false },
+});

@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import type { Context } from "hono";
+import type { IdempotencyStore } from "../db/idempotency";
+import type { Deps } from "../deps";
+import { AppError } from "../errors";
+import type { JsonValue } from "../json";
+import type { AppEnv } from "./factory";
+import { problemOf } from "./problems";
+
+/**
+ * Handed to a service: called inside the transaction of the change with what will be answered, so that the
+ * change and its answer are recorded together. Does nothing when the request has no Idempotency-Key.
+ */
+export type RecordAnswer<Tx> = (tx: Tx, data: JsonValue | object) => Promise<void>;
+
+const KEY = /^[\x21-\x7e]{1,200}$/;
+
+/**
+ * Runs a change at most once for an Idempotency-Key of the caller and answers `{ data }` with `status`.
+ * Same key and same request: the first answer again, with `Idempotency-Replayed: true`. Another request: 422.
+ * Still running: 409. A 5xx is not recorded. See draft-ietf-httpapi-idempotency-key-header.
+ */
+export async function once<Tx, Data extends object, Status extends 200 | 201 | 202>(
+  c: Context<AppEnv>,
+  deps: Deps,
+  store: IdempotencyStore<Tx>,
+  status: Status,
+  work: (record: RecordAnswer<Tx>) => Promise<Data>,
+) {
+  const key = c.req.header("idempotency-key");
+  if (key === undefined) return c.json({ data: await work(async () => undefined) }, status);
+  if (!KEY.test(key)) {
+    throw new AppError("invalid_input", "Idempotency-Key must be 1 to 200 visible ASCII characters.");
+  }
+  const request = {
+    callerId: c.get("actor").callerId,
+    key,
+    hash: new Uint8Array(
+      createHash("sha256")
+        .update(`${c.req.method} ${c.req.path}\n${new URL(c.req.url).search}\n`)
+        .update(new Uint8Array(await c.req.arrayBuffer()))
+        .digest(),
+    ),
+    now: deps.clock.now(),
+    leaseToken: deps.random.id(),
+  };
+  const claim = await store.claim(request);
+  if (claim.state === "other_request") {
+    throw new AppError(
+      "idempotency_key_reused",
+      "This Idempotency-Key was used with another request. Use a new key for a new request.",
+    );
+  }
+  if (claim.state === "in_flight") {
+    throw new AppError(
+      "idempotency_in_flight",
+      "The first request with this key is still running. Ask again.",
+      {
+        retryAfter: 1,
+      },
+    );
+  }
+  if (claim.state === "done") {
+    const { answer } = claim;
+    // What is replayed has the shape that `work` gave the first time.
+    return c.json(answer.body as unknown as { data: Data }, answer.status as Status, {
+      "Idempotency-Replayed": "true",
+      "Content-Type": answer.status >= 400 ? "application/problem+json" : "application/json",
+    });
+  }
+  try {
+    const data = await work((tx, body) =>
+      store.complete(request, { status, body: { data: JSON.parse(JSON.stringify(body)) as JsonValue } }, tx),
+    );
+    return c.json({ data }, status);
+  } catch (error) {
+    if (error instanceof AppError && error.status < 500) {
+      const body = problemOf(error.code, error.detail, c.get("requestId"), error);
+      await store.complete(request, { status: error.status, body: body as unknown as JsonValue });
+    } else {
+      await store.release(request);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { requestId } from "hono/request-id";
+import { secureHeaders } from "hono/secure-headers";
+import type { Deps } from "../deps";
+import { createAddressReader } from "./address";
+import { factory } from "./factory";
+import { problem } from "./problems";
+
+/** Largest body of a JSON route, in bytes. Routes that take more say so themselves. */
+export const MAX_BODY = 1024 * 1024;
+
+/** Gives each request an id, a logger and the caller's address, and logs how it ended. */
+export const requestContext = (deps: Deps) => {
+  const addressOf = createAddressReader(deps.config.trustedProxies);
+  return factory.createMiddleware(async (c, next) => {
+    const started = performance.now();
+    const log = deps.log.child({ requestId: c.get("requestId") });
+    c.set("log", log);
+    c.set("ip", addressOf(c.env?.server?.requestIP(c.req.raw)?.address, c.req.header("x-forwarded-for")));
+    await next();
+    const ms = Math.round((performance.now() - started) * 10) / 10;
+    // The path only: a query string may hold what people typed.
+    const line = { method: c.req.method, path: c.req.path, status: c.res.status, ms };
+    if (c.res.status >= 500) log.error(line, "request");
+    else log.info(line, "request");
+  });
+};
+
+/** `x-request-id`: a caller's own when it is harmless, else a new one. */
+export const requestIds = (deps: Deps) => requestId({ limitLength: 100, generator: () => deps.random.id() });
+
+/** CORS for the configured origins only. */
+export const corsFor = (origins: string[]) =>
+  cors({
+    origin: origins,
+    allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    allowHeaders: [
+      "Content-Type",
+      "Authorization",
+      "If-Match",
+      "If-None-Match",
+      "Idempotency-Key",
+      "X-Request-Id",
+    ],
+    exposeHeaders: [
+      "ETag",
+      "Location",
+      "Retry-After",
+      "RateLimit",
+      "RateLimit-Policy",
+      "Idempotency-Replayed",
+      "X-Request-Id",
+    ],
+    credentials: true,
+    maxAge: 600,
+  });
+
+/** Headers that keep browsers from guessing, framing and leaking. The API serves data; pages set their own policy. */
+export const security = () =>
+  secureHeaders({
+    contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    crossOriginResourcePolicy: "cross-origin",
+    referrerPolicy: "no-referrer",
+    xFrameOptions: "DENY",
+  });
+
+/** Refuses a body above `max` bytes, by its length when it is told and while it is read when not. */
+export const limitBody = (max: number) =>
+  bodyLimit({
+    maxSize: max,
+    onError: (c) => problem(c, "payload_too_large", `The body must be at most ${max} bytes.`),
+  });

@@ -1,0 +1,126 @@
+import type { Context, ErrorHandler, NotFoundHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { z } from "zod";
+import { AppError, ERRORS, type ErrorCode, type ErrorExtras } from "../errors";
+import type { AppEnv } from "./factory";
+
+/** RFC 9457 problem details, with a stable code and the request's id. */
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+    requestId: z.string(),
+    errors: z.array(z.object({ path: z.string(), code: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ ref: "Problem", description: "RFC 9457 problem details" });
+
+export type Problem = z.infer<typeof problemSchema>;
+
+/** The problem document of an error. */
+export function problemOf(
+  code: ErrorCode,
+  detail: string,
+  requestId: string,
+  extras: ErrorExtras = {},
+): Problem {
+  const [status, title] = ERRORS[code];
+  return {
+    type: `urn:aizy:problem:${code}`,
+    title,
+    status,
+    detail,
+    code,
+    requestId,
+    ...(extras.errors === undefined ? {} : { errors: extras.errors }),
+    ...extras.members,
+  };
+}
+
+/** Answers with a problem document. Typed by its status, so the RPC client sees it on validated routes. */
+export function problem<Code extends ErrorCode>(
+  c: Context,
+  code: Code,
+  detail: string,
+  extras: ErrorExtras = {},
+) {
+  if (ERRORS[code][0] === 401) c.header("WWW-Authenticate", "Bearer");
+  if (extras.retryAfter !== undefined) c.header("Retry-After", String(Math.ceil(extras.retryAfter)));
+  const body = problemOf(code, detail, c.get("requestId") ?? "unknown", extras);
+  return c.json(body, ERRORS[code][0] as (typeof ERRORS)[Code][0], {
+    "Content-Type": "application/problem+json",
+  });
+}
+
+/** What Hono's own exceptions mean in our list. */
+const BY_STATUS: Partial<Record<ContentfulStatusCode, ErrorCode>> = {
+  400: "malformed_request",
+  401: "unauthenticated",
+  403: "forbidden",
+  404: "not_found",
+  405: "method_not_allowed",
+  408: "request_timeout",
+  413: "payload_too_large",
+  415: "unsupported_media_type",
+  429: "too_many_requests",
+};
+
+/** The database does not answer or takes too long: names the drivers use, so that no library is imported. */
+const UNAVAILABLE = new Set([
+  "MongoServerSelectionError",
+  "MongoNetworkError",
+  "MongoNetworkTimeoutError",
+  "MongoPoolClearedError",
+  "MongoNotConnectedError",
+  "MongoWaitQueueTimeoutError",
+  "MongoTopologyClosedError",
+  "PrismaClientInitializationError",
+]);
+
+/** True for errors that mean "a database is not there now", which may be tried again. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (UNAVAILABLE.has(error.name)) return true;
+  // Mongoose's own error before a connection is there, with bufferCommands off.
+  if (/before initial connection is complete|Client must be connected/.test(error.message)) return true;
+  const { code } = error as { code?: unknown };
+  if (error.name === "MongoServerError") return code === 50 || code === 91 || code === 11600 || code === 189;
+  // P1001/P1002/P1008/P1017: unreachable, timed out, closed; P2024: no free connection; P2028: no transaction.
+  return (
+    /^Prisma/.test(error.name) &&
+    (/^(P1001|P1002|P1008|P1017|P2024|P2028)$/.test(String(code)) ||
+      /pool timeout|ECONNREFUSED|socket has unexpectedly been closed|Connection lost|timeout/i.test(
+        error.message,
+      ))
+  );
+}
+
+/** The one place where an error becomes an answer. The text of a 5xx is constant; its cause is logged. */
+export const onError: ErrorHandler<AppEnv> = (error, c) => {
+  const log = c.get("log");
+  if (error instanceof AppError) {
+    if (error.status >= 500) log?.error({ err: error }, error.code);
+    return problem(c, error.code, error.detail, error);
+  }
+  if (error instanceof HTTPException) {
+    const code = BY_STATUS[error.status];
+    if (code === "malformed_request" && /malformed json/i.test(error.message)) {
+      return problem(c, "malformed_json", "Send one JSON value, in UTF-8, without anything after it.");
+    }
+    if (code) return problem(c, code, ERRORS[code][1]);
+  }
+  if (isUnavailable(error)) {
+    log?.error({ err: error }, "a database is not available");
+    return problem(c, "service_unavailable", "A database does not answer. Try again shortly.", {
+      retryAfter: 2,
+    });
+  }
+  log?.error({ err: error }, "unexpected error");
+  return problem(c, "internal_error", "The cause is in our log under this request id.");
+};
+
+export const notFound: NotFoundHandler<AppEnv> = (c) =>
+  problem(c, "not_found", `There is nothing at ${c.req.method} ${c.req.path}. See /docs for what there is.`);

@@ -1,0 +1,20 @@
+import { authJobs } from "../auth/jobs";
+import type { Deps } from "../deps";
+import { createJobRunner, type JobHandler, type JobRunner } from "./runner";
+
+/** Every kind of job and who does it. */
+export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
+  ...authJobs(deps),
+});
+
+/** The runner of this process, over both databases. */
+export function createRunner(deps: Deps): JobRunner {
+  const runner = createJobRunner({
+    stores: [deps.jobs.mysql, deps.jobs.mongo],
+    handlers: jobHandlers(deps),
+    clock: deps.clock,
+    log: deps.log,
+  });
+  deps.jobs.onWake(runner.wake);
+  return runner;
+}

@@ -1,0 +1,53 @@
+import type { JsonValue } from "../json";
+
+/** Work to be done after a change. Enqueued in the transaction of the change: an outbox. */
+export interface NewJob {
+  id: string;
+  kind: string;
+  payload: JsonValue;
+  runAt: Date;
+  /** A second job with the same key, waiting or done, is not made. */
+  dedupeKey?: string;
+  /** How often it is tried before it is given up as failed; 8 by default, about 20 minutes. */
+  maxAttempts?: number;
+}
+
+/** A job in the hands of one process until its lease ends. */
+export interface LeasedJob {
+  id: string;
+  kind: string;
+  payload: JsonValue;
+  /** What an earlier try left with `saveProgress`; null at first. */
+  progress: JsonValue;
+  attempts: number;
+  maxAttempts: number;
+  /** Fencing token: whoever holds an older one cannot write to the job any more. */
+  fence: number;
+}
+
+/** How a job ended, or when it goes on. */
+export type JobEnd =
+  | { status: "done" }
+  | { status: "failed"; error: string }
+  | { status: "waiting"; runAt: Date; error: string };
+
+/** Jobs as rows of one database. `Tx` is that database's transaction. */
+export interface JobStore<Tx> {
+  enqueue(job: NewJob, tx?: Tx): Promise<void>;
+  /** Takes one due job of these kinds until `until`, or gives null when there is none. */
+  lease(kinds: string[], now: Date, until: Date): Promise<LeasedJob | null>;
+  /** Prolongs the lease. False when it was lost. */
+  renew(job: LeasedJob, until: Date): Promise<boolean>;
+  /** Records how far it is, for the next try. False when the lease was lost. */
+  saveProgress(job: LeasedJob, progress: JsonValue): Promise<boolean>;
+  /** Records the end of this try. False when the lease was lost. */
+  finish(job: LeasedJob, end: JobEnd, now: Date): Promise<boolean>;
+  /** What is waiting (due or not), for the metrics and the tests. */
+  countWaiting(): Promise<number>;
+  /** One job as it stands, or null. */
+  find(
+    id: string,
+  ): Promise<{ kind: string; status: string; progress: JsonValue; lastError: string | null } | null>;
+}
+
+export const DEFAULT_MAX_ATTEMPTS = 8;

@@ -1,0 +1,128 @@
+import { type Connection, type Model, Schema } from "mongoose";
+import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
+import type { JsonValue } from "../json";
+import { DEFAULT_MAX_ATTEMPTS, type JobStore } from "./jobs";
+
+interface JobDocument {
+  _id: string;
+  kind: string;
+  /** JSON; not typed deeper because Mongoose’s types do not end on a recursive one. */
+  payload: unknown;
+  dedupeKey?: string;
+  status: "waiting" | "done" | "failed";
+  runAt: Date;
+  attempts: number;
+  maxAttempts: number;
+  fence: number;
+  progress: unknown;
+  lastError: string | null;
+  createdAt: Date;
+  finishedAt: Date | null;
+}
+
+const schema = new Schema<JobDocument>(
+  {
+    _id: { type: String, required: true },
+    kind: { type: String, required: true },
+    payload: { type: Schema.Types.Mixed },
+    dedupeKey: String,
+    status: { type: String, enum: ["waiting", "done", "failed"], default: "waiting" },
+    runAt: { type: Date, required: true },
+    attempts: { type: Number, default: 0 },
+    maxAttempts: { type: Number, required: true },
+    fence: { type: Number, default: 0 },
+    progress: { type: Schema.Types.Mixed, default: null },
+    lastError: { type: String, default: null },
+    createdAt: { type: Date, required: true },
+    finishedAt: { type: Date, default: null },
+  },
+  { collection: "jobs", versionKey: false, minimize: false },
+)
+  .index({ status: 1, runAt: 1 })
+  .index({ dedupeKey: 1 }, { unique: true, partialFilterExpression: { dedupeKey: { $exists: true } } })
+  .index({ finishedAt: 1 });
+
+/** The model of jobs on a connection. */
+export const jobModel = (connection: Connection): Model<JobDocument> =>
+  (connection.models.Job as Model<JobDocument> | undefined) ?? connection.model<JobDocument>("Job", schema);
+
+/** Jobs in MongoDB's `jobs` collection. */
+export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
+  const Job = jobModel(mongo.connection);
+  const held = ({ id, fence }: { id: string; fence: number }) => ({
+    _id: id,
+    fence,
+    status: "waiting" as const,
+  });
+
+  return {
+    async enqueue(job, tx) {
+      const document = {
+        _id: job.id,
+        kind: job.kind,
+        payload: job.payload,
+        runAt: job.runAt,
+        createdAt: job.runAt,
+        maxAttempts: job.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
+        ...(job.dedupeKey === undefined ? {} : { dedupeKey: job.dedupeKey }),
+      };
+      // A duplicate key would abort the transaction around it, so what is there is asked for first.
+      if (tx !== undefined && job.dedupeKey !== undefined) {
+        if (await Job.exists({ dedupeKey: job.dedupeKey }).session(mongo.in(tx).session ?? null)) return;
+      }
+      try {
+        await Job.create([document], mongo.in(tx));
+      } catch (error) {
+        if (tx !== undefined || !duplicateKey(error)?.includes("dedupeKey")) throw error;
+      }
+    },
+
+    async lease(kinds, now, until) {
+      const row = await Job.findOneAndUpdate(
+        { status: "waiting", runAt: { $lte: now }, kind: { $in: kinds } },
+        { $inc: { fence: 1, attempts: 1 }, $set: { runAt: until } },
+        { sort: { runAt: 1 }, returnDocument: "after", lean: true },
+      );
+      return (
+        row && {
+          id: row._id,
+          kind: row.kind,
+          payload: row.payload as JsonValue,
+          progress: row.progress as JsonValue,
+          attempts: row.attempts,
+          maxAttempts: row.maxAttempts,
+          fence: row.fence,
+        }
+      );
+    },
+
+    renew: async (job, until) =>
+      (await Job.updateOne(held(job), { $set: { runAt: until } })).matchedCount === 1,
+
+    saveProgress: async (job, progress) =>
+      (await Job.updateOne(held(job), { $set: { progress } })).matchedCount === 1,
+
+    async finish(job, end, now) {
+      const set = {
+        status: end.status,
+        lastError: end.status === "done" ? null : end.error,
+        ...(end.status === "waiting" ? { runAt: end.runAt } : { finishedAt: now }),
+      };
+      return (await Job.updateOne(held(job), { $set: set })).matchedCount === 1;
+    },
+
+    countWaiting: () => Job.countDocuments({ status: "waiting" }),
+
+    async find(id) {
+      const row = await Job.findById(id).lean();
+      return (
+        row && {
+          kind: row.kind,
+          status: row.status,
+          progress: row.progress as JsonValue,
+          lastError: row.lastError,
+        }
+      );
+    },
+  };
+};

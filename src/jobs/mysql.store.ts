@@ -1,0 +1,98 @@
+import type { MySql, MySqlTx } from "../db/prisma";
+import { duplicateIndex } from "../db/prisma";
+import { Prisma } from "../generated/prisma/client";
+import type { JsonValue } from "../json";
+import { DEFAULT_MAX_ATTEMPTS, type JobStore } from "./jobs";
+
+/** How many due jobs are looked at before giving up on a lease: others may be taking the same ones. */
+const CANDIDATES = 5;
+
+/** Jobs in MySQL's `jobs` table. */
+export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
+  async enqueue(job, tx) {
+    try {
+      await mysql.on(tx).job.create({
+        data: {
+          id: job.id,
+          kind: job.kind,
+          payload: job.payload ?? Prisma.JsonNull,
+          runAt: job.runAt,
+          createdAt: job.runAt,
+          dedupeKey: job.dedupeKey,
+          maxAttempts: job.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
+        },
+      });
+    } catch (error) {
+      // MySQL undoes only the refused statement, so the transaction around it goes on.
+      if (duplicateIndex(error) !== "jobs_dedupe_key_key") throw error;
+    }
+  },
+
+  async lease(kinds, now, until) {
+    const candidates = await mysql.on().job.findMany({
+      where: { status: "waiting", runAt: { lte: now }, kind: { in: kinds } },
+      orderBy: { runAt: "asc" },
+      take: CANDIDATES,
+    });
+    for (const row of candidates) {
+      const { count } = await mysql.on().job.updateMany({
+        where: { id: row.id, status: "waiting", fence: row.fence },
+        data: { fence: { increment: 1 }, attempts: { increment: 1 }, runAt: until },
+      });
+      if (count === 1) {
+        return {
+          id: row.id,
+          kind: row.kind,
+          payload: row.payload as JsonValue,
+          progress: row.progress as JsonValue,
+          attempts: row.attempts + 1,
+          maxAttempts: row.maxAttempts,
+          fence: row.fence + 1,
+        };
+      }
+    }
+    return null;
+  },
+
+  async renew({ id, fence }, until) {
+    const { count } = await mysql.on().job.updateMany({
+      where: { id, fence, status: "waiting" },
+      data: { runAt: until },
+    });
+    return count === 1;
+  },
+
+  async saveProgress({ id, fence }, progress) {
+    const { count } = await mysql.on().job.updateMany({
+      where: { id, fence, status: "waiting" },
+      data: { progress: progress ?? Prisma.JsonNull },
+    });
+    return count === 1;
+  },
+
+  async finish({ id, fence }, end, now) {
+    const { count } = await mysql.on().job.updateMany({
+      where: { id, fence, status: "waiting" },
+      data: {
+        status: end.status,
+        lastError: end.status === "done" ? null : end.error,
+        ...(end.status === "waiting" ? { runAt: end.runAt } : { finishedAt: now }),
+      },
+    });
+    return count === 1;
+  },
+
+  countWaiting: () => mysql.on().job.count({ where: { status: "waiting" } }),
+
+  async find(id) {
+    const row = await mysql.on().job.findUnique({ where: { id } });
+    return (
+      row && {
+        kind: row.kind,
+        status: row.status,
+        progress: row.progress as JsonValue,
+        lastError: row.lastError,
+      }
+    );
+  },
+});

@@ -1,0 +1,198 @@
+import { after, type Clock, MINUTE, SECOND } from "../clock";
+import type { Logger } from "../http/log";
+import type { JsonValue } from "../json";
+import type { JobStore, LeasedJob } from "./jobs";
+
+/** What a job's handler may use. */
+export interface JobContext {
+  job: LeasedJob;
+  /**
+   * Records how far the work is; the next try finds it in `job.progress`.
+   * @throws LeaseLost when another process has taken the job over: stop at once
+   */
+  saveProgress(progress: JsonValue): Promise<void>;
+  /** Aborted when the lease is lost or the process stops: leave off between two steps. */
+  signal: AbortSignal;
+}
+
+/** Does one kind of work. It may run again after a crash, so each step must be repeatable. */
+export type JobHandler = (context: JobContext) => Promise<void>;
+
+/** A handler throws it when trying again is pointless: the job is failed at once. */
+export class JobRefused extends Error {
+  override readonly name = "JobRefused";
+}
+
+/** The job belongs to another process now. */
+export class LeaseLost extends Error {
+  override readonly name = "LeaseLost";
+}
+
+export interface JobRunnerOptions {
+  // biome-ignore lint/suspicious/noExplicitAny: a runner serves stores of both databases and needs no transaction.
+  stores: JobStore<any>[];
+  handlers: Record<string, JobHandler>;
+  clock: Clock;
+  log: Logger;
+  /** How long a process may be silent before its work is taken over, in milliseconds. */
+  leaseMs?: number;
+  /** How often the databases are asked when nothing woke the runner, in milliseconds. */
+  pollMs?: number;
+  /** How many jobs run at once in this process. */
+  concurrency?: number;
+}
+
+export interface JobRunner {
+  start(): void;
+  /** Looks for work now; called after a change enqueued some. */
+  wake(): void;
+  /** Takes no more work, lets what runs come to its next step, and returns. */
+  stop(): Promise<void>;
+  /** Runs everything that is due, one by one, until nothing is. @returns how many jobs ran */
+  runDue(): Promise<number>;
+}
+
+/** Wait before try `attempts + 1`, in milliseconds: 2 s doubled each time, at most 15 minutes. */
+const backoff = (attempts: number): number => Math.min(15 * MINUTE, SECOND * 2 ** attempts);
+
+/** Shares the jobs of several stores between any number of processes. */
+export function createJobRunner(options: JobRunnerOptions): JobRunner {
+  const { stores, handlers, clock, log } = options;
+  const leaseMs = options.leaseMs ?? 30 * SECOND;
+  const pollMs = options.pollMs ?? SECOND;
+  const concurrency = options.concurrency ?? 4;
+  const kinds = Object.keys(handlers);
+  const stopping = new AbortController();
+  const running = new Set<Promise<void>>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let started = false;
+  let looking = false;
+  let lookAgain = false;
+
+  async function run<Tx>(store: JobStore<Tx>, job: LeasedJob): Promise<void> {
+    const lost = new AbortController();
+    const heartbeat = setInterval(() => {
+      store.renew(job, after(clock.now(), leaseMs)).then(
+        (held) => held || lost.abort(new LeaseLost()),
+        (error) => log.warn({ err: error, job: job.id }, "job lease not renewed; trying again"),
+      );
+    }, leaseMs / 3);
+    try {
+      const handler = handlers[job.kind];
+      if (!handler) throw new JobRefused(`no handler for ${job.kind}`);
+      await handler({
+        job,
+        signal: AbortSignal.any([lost.signal, stopping.signal]),
+        saveProgress: async (progress) => {
+          if (!(await store.saveProgress(job, progress))) throw new LeaseLost();
+        },
+      });
+      await store.finish(job, { status: "done" }, clock.now());
+    } catch (error) {
+      if (error instanceof LeaseLost || lost.signal.aborted) {
+        log.warn({ job: job.id, kind: job.kind }, "job was taken over by another process");
+        return;
+      }
+      const message = String(error instanceof Error ? error.message : error).slice(0, 1000);
+      const last = error instanceof JobRefused || job.attempts >= job.maxAttempts;
+      log[last ? "error" : "warn"](
+        { err: error, job: job.id, kind: job.kind, attempt: job.attempts },
+        "job failed",
+      );
+      const now = clock.now();
+      await store.finish(
+        job,
+        last
+          ? { status: "failed", error: message }
+          : {
+              status: "waiting",
+              runAt: stopping.signal.aborted ? now : after(now, backoff(job.attempts)),
+              error: message,
+            },
+        now,
+      );
+    } finally {
+      clearInterval(heartbeat);
+    }
+  }
+
+  const leaseFrom = (store: JobStore<unknown>) =>
+    store.lease(kinds, clock.now(), after(clock.now(), leaseMs));
+
+  /** Fills the free places with due work; true when some was found. */
+  async function look(): Promise<boolean> {
+    let found = false;
+    for (const store of stores) {
+      while (running.size < concurrency && !stopping.signal.aborted) {
+        const job = await leaseFrom(store);
+        if (!job) break;
+        found = true;
+        const work = run(store, job)
+          .catch((error) => log.error({ err: error, job: job.id }, "the end of a job was not recorded"))
+          .finally(() => {
+            running.delete(work);
+            wake();
+          });
+        running.add(work);
+      }
+    }
+    return found;
+  }
+
+  function schedule(delay: number) {
+    clearTimeout(timer);
+    if (started && !stopping.signal.aborted) timer = setTimeout(tick, delay);
+  }
+
+  async function tick(): Promise<void> {
+    if (looking) {
+      lookAgain = true;
+      return;
+    }
+    looking = true;
+    try {
+      do {
+        lookAgain = false;
+        await look();
+      } while (lookAgain);
+    } catch (error) {
+      log.warn({ err: error }, "looking for jobs failed; trying again");
+    } finally {
+      looking = false;
+      // Spread over time, so that many processes do not ask at the same moment.
+      schedule(pollMs * (0.75 + Math.random() / 2));
+    }
+  }
+
+  function wake() {
+    if (started && !stopping.signal.aborted) void tick();
+  }
+
+  return {
+    start() {
+      started = true;
+      schedule(0);
+    },
+    wake,
+    async stop() {
+      stopping.abort();
+      clearTimeout(timer);
+      await Promise.all(running);
+    },
+    async runDue() {
+      let count = 0;
+      for (let found = true; found; ) {
+        found = false;
+        for (const store of stores) {
+          const job = await leaseFrom(store);
+          if (job) {
+            await run(store, job);
+            found = true;
+            count++;
+          }
+        }
+      }
+      return count;
+    },
+  };
+}

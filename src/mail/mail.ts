@@ -1,0 +1,14 @@
+/** A mail as it leaves: text and HTML say the same. */
+export interface Mail {
+  to: string;
+  subject: string;
+  text: string;
+  html: string;
+}
+
+/** Where mail leaves the process. */
+export interface Mailer {
+  /** Resolves when the server has taken the mail. @throws when it has not; the job tries again */
+  send(mail: Mail): Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,43 @@
+import { type Connection, type Model, Schema } from "mongoose";
+
+/** A category: a node of a tree with its ancestors, so that "with descendants" is one indexed query. */
+export interface CategoryDocument {
+  _id: string;
+  name: string;
+  /** The last part of the path; unique among siblings. */
+  slug: string;
+  /** Slugs from the root, joined by "/". Unique. */
+  path: string;
+  parentId: string | null;
+  /** From the root to the parent. */
+  ancestors: string[];
+  /** Place among siblings. */
+  position: number;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+const schema = new Schema<CategoryDocument>(
+  {
+    _id: { type: String, required: true },
+    name: { type: String, required: true, maxlength: 200 },
+    slug: { type: String, required: true, maxlength: 200 },
+    path: { type: String, required: true, maxlength: 2000 },
+    parentId: { type: String, default: null },
+    ancestors: { type: [String], required: true },
+    position: { type: Number, required: true, default: 0 },
+    version: { type: Number, required: true, default: 1 },
+    createdAt: { type: Date, required: true },
+    updatedAt: { type: Date, required: true },
+  },
+  { collection: "categories", versionKey: false, strict: "throw" },
+)
+  .index({ path: 1 }, { unique: true })
+  .index({ parentId: 1, position: 1, _id: 1 })
+  .index({ ancestors: 1 });
+
+/** The model of categories on a connection. */
+export const categoryModel = (connection: Connection): Model<CategoryDocument> =>
+  (connection.models.Category as Model<CategoryDocument> | undefined) ??
+  connection.model<CategoryDocument>("Category", schema);

@@ -1,0 +1,106 @@
+import { type Connection, type Model, Schema } from "mongoose";
+
+export const PRODUCT_STATUSES = ["draft", "active", "archived"] as const;
+export type ProductStatus = (typeof PRODUCT_STATUSES)[number];
+
+/** What is bought: one form of a product, with a SKU of its own. */
+export interface VariantDocument {
+  _id: string;
+  sku: string;
+  /** Canonical form; unique among living products. */
+  skuKey: string;
+  name: string | null;
+  /** Minor units. */
+  price: number;
+  currency: string;
+  compareAtPrice: number | null;
+  gtin: string | null;
+  /** Grams. */
+  weight: number | null;
+  options: { name: string; value: string }[];
+}
+
+export interface ProductDocument {
+  _id: string;
+  name: string;
+  slug: string;
+  /** Canonical slugs that are taken by the living; absent on deleted products so that they are free again. */
+  slugKey?: string;
+  description: string;
+  brand: string | null;
+  status: ProductStatus;
+  categoryIds: string[];
+  /** The categories and all their ancestors: "with descendants" is one indexed equality. */
+  categoryTree: string[];
+  variants: VariantDocument[];
+  /** Canonical SKUs of the living; absent when there are none or the product is deleted. */
+  skuKeys?: string[];
+  /** The cheapest variant, for lists and sorting. */
+  price: number;
+  currency: string;
+  /** Grows with views and orders; for sorting. */
+  popularity: number;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+  deletedAt: Date | null;
+}
+
+const minorUnits = {
+  type: Number,
+  min: 0,
+  validate: (amount: number | null) => amount === null || Number.isSafeInteger(amount),
+};
+
+const variantSchema = new Schema<VariantDocument>(
+  {
+    _id: { type: String, required: true },
+    sku: { type: String, required: true, maxlength: 100 },
+    skuKey: { type: String, required: true },
+    name: { type: String, default: null },
+    price: { ...minorUnits, required: true },
+    currency: { type: String, required: true, match: /^[A-Z]{3}$/ },
+    compareAtPrice: { ...minorUnits, default: null },
+    gtin: { type: String, default: null },
+    weight: { type: Number, min: 0, default: null },
+    options: { type: [{ _id: false, name: String, value: String }], default: [] },
+  },
+  { strict: "throw" },
+);
+
+const schema = new Schema<ProductDocument>(
+  {
+    _id: { type: String, required: true },
+    name: { type: String, required: true, maxlength: 500 },
+    slug: { type: String, required: true },
+    slugKey: String,
+    description: { type: String, default: "", maxlength: 50_000 },
+    brand: { type: String, default: null, maxlength: 200 },
+    status: { type: String, required: true, enum: PRODUCT_STATUSES },
+    categoryIds: { type: [String], required: true },
+    categoryTree: { type: [String], required: true },
+    variants: { type: [variantSchema], required: true },
+    skuKeys: { type: [String], default: undefined },
+    price: { ...minorUnits, required: true },
+    currency: { type: String, required: true },
+    popularity: { type: Number, required: true, default: 0 },
+    version: { type: Number, required: true, default: 1 },
+    createdAt: { type: Date, required: true },
+    updatedAt: { type: Date, required: true },
+    deletedAt: { type: Date, default: null },
+  },
+  { collection: "products", versionKey: false, strict: "throw" },
+)
+  .index({ slugKey: 1 }, { unique: true, partialFilterExpression: { slugKey: { $exists: true } } })
+  .index({ skuKeys: 1 }, { unique: true, partialFilterExpression: { skuKeys: { $exists: true } } })
+  .index({ deletedAt: 1, status: 1, createdAt: -1, _id: -1 })
+  .index({ deletedAt: 1, status: 1, categoryTree: 1, createdAt: -1, _id: -1 })
+  .index(
+    { name: "text", brand: "text", description: "text" },
+    { weights: { name: 10, brand: 5, description: 1 }, default_language: "english", name: "search" },
+  );
+
+/** The model of products on a connection. */
+export const productModel = (connection: Connection): Model<ProductDocument> =>
+  (connection.models.Product as Model<ProductDocument> | undefined) ??
+  connection.model<ProductDocument>("Product", schema);

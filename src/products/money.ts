@@ -1,0 +1,25 @@
+/** An amount in minor units (cents, yen, fils) with its ISO 4217 code. */
+export interface Money {
+  amount: number;
+  currency: string;
+}
+
+/**
+ * Digits after the decimal point of a currency: 2 for USD, 0 for JPY, 3 for KWD (ISO 4217, by the runtime's
+ * own table).
+ * @throws RangeError for something that is not a currency code
+ */
+export const minorDigits = (currency: string): number =>
+  new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
+
+/**
+ * Minor units of a decimal text such as "49.99", without going through a binary fraction. Null when it is no
+ * such number, has more digits than the currency, or is beyond what a number holds exactly.
+ */
+export function parseMinor(decimal: string, currency: string): number | null {
+  const [, whole, fraction = ""] = /^(\d{1,16})(?:\.(\d{1,10}))?$/.exec(decimal.trim()) ?? [];
+  const digits = minorDigits(currency);
+  if (whole === undefined || /[1-9]/.test(fraction.slice(digits))) return null;
+  const amount = Number(whole + fraction.slice(0, digits).padEnd(digits, "0"));
+  return Number.isSafeInteger(amount) ? amount : null;
+}

@@ -1,0 +1,118 @@
+import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
+import { AppError } from "../errors";
+import { type ProductDocument, productModel } from "./model";
+
+/** The fields of a product in a list. */
+export type ProductSummary = Pick<
+  ProductDocument,
+  | "_id"
+  | "name"
+  | "slug"
+  | "brand"
+  | "status"
+  | "categoryIds"
+  | "price"
+  | "currency"
+  | "popularity"
+  | "createdAt"
+  | "updatedAt"
+>;
+
+const SUMMARY = {
+  name: 1,
+  slug: 1,
+  brand: 1,
+  status: 1,
+  categoryIds: 1,
+  price: 1,
+  currency: 1,
+  popularity: 1,
+  createdAt: 1,
+  updatedAt: 1,
+} as const;
+
+/** Says which unique key a write ran into. */
+function taken(error: unknown): AppError | undefined {
+  const index = duplicateKey(error);
+  if (index === undefined) return undefined;
+  if (index.includes("skuKeys"))
+    return new AppError("already_exists", "A product with this SKU exists.", { cause: error });
+  if (index.includes("slugKey"))
+    return new AppError("already_exists", "A product with this slug exists.", { cause: error });
+  return undefined;
+}
+
+/** Products in MongoDB. */
+export const createProductStore = (mongo: Mongo) => {
+  const Product = productModel(mongo.connection);
+  return {
+    /** @throws AppError already_exists when the slug or a SKU is taken */
+    async create(product: ProductDocument, tx?: MongoTx): Promise<void> {
+      try {
+        await Product.create([product], mongo.in(tx));
+      } catch (error) {
+        throw taken(error) ?? error;
+      }
+    },
+
+    /** A living product. */
+    findById: (id: string, tx?: MongoTx): Promise<ProductDocument | null> =>
+      Product.findOne({ _id: id, deletedAt: null }, null, mongo.in(tx)).lean(),
+
+    findBySlug: (slugKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>
+      Product.findOne({ slugKey }, null, mongo.in(tx)).lean(),
+
+    findBySku: (skuKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>
+      Product.findOne({ skuKeys: skuKey }, null, mongo.in(tx)).lean(),
+
+    /** Replaces a product if it still has the version. @returns false when it has another */
+    async replace(product: ProductDocument, version: number, tx?: MongoTx): Promise<boolean> {
+      try {
+        const { matchedCount } = await Product.replaceOne(
+          { _id: product._id, version },
+          { ...product, version: version + 1 },
+          { ...mongo.in(tx), runValidators: true },
+        );
+        return matchedCount === 1;
+      } catch (error) {
+        throw taken(error) ?? error;
+      }
+    },
+
+    /** A page of active products, the newest first, `limit` + 1 at most so that the caller sees if more follow. */
+    async listNewest(filter: {
+      after: { createdAt: Date; id: string } | null;
+      limit: number;
+    }): Promise<ProductSummary[]> {
+      const { after } = filter;
+      return Product.find({
+        deletedAt: null,
+        status: "active",
+        ...(after === null
+          ? {}
+          : {
+              $or: [
+                { createdAt: { $lt: after.createdAt } },
+                { createdAt: after.createdAt, _id: { $lt: after.id } },
+              ],
+            }),
+      })
+        .select(SUMMARY)
+        .sort({ createdAt: -1, _id: -1 })
+        .limit(filter.limit + 1)
+        .lean();
+    },
+
+    /** Active products whose text matches, the best first. `query` is text, never an operator. */
+    search: (query: string, limit: number): Promise<ProductSummary[]> =>
+      Product.find({ $text: { $search: query }, deletedAt: null, status: "active" })
+        .select({ ...SUMMARY, score: { $meta: "textScore" } })
+        .sort({ score: { $meta: "textScore" }, _id: 1 })
+        .limit(limit)
+        .lean<ProductSummary[]>(),
+
+    count: (): Promise<number> => Product.countDocuments({ deletedAt: null }),
+  };
+};
+
+export type ProductStore = ReturnType<typeof createProductStore>;

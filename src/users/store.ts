@@ -1,0 +1,124 @@
+import type { Permission } from "../auth/permissions";
+import { isPermission } from "../auth/permissions";
+import { duplicateIndex, type MySql, type MySqlTx } from "../db/prisma";
+import type { User } from "../generated/prisma/client";
+
+export type UserRow = User;
+
+/** People in MySQL. */
+export const createUserStore = (mysql: MySql) => ({
+  findById: (id: string, tx?: MySqlTx) => mysql.on(tx).user.findUnique({ where: { id } }),
+
+  findByEmail: (emailCanonical: string, tx?: MySqlTx) =>
+    mysql.on(tx).user.findUnique({ where: { emailCanonical } }),
+
+  /**
+   * The row of an address, made unverified and without a password when there is none. Safe when many do it
+   * at once: one row.
+   */
+  async findOrCreate(
+    user: { id: string; email: string; emailCanonical: string; name: string; now: Date },
+    tx?: MySqlTx,
+  ): Promise<UserRow> {
+    const { now, ...columns } = user;
+    const where = { emailCanonical: user.emailCanonical };
+    const existing = await mysql.on(tx).user.findUnique({ where });
+    if (existing) return existing;
+    try {
+      return await mysql.on(tx).user.create({ data: { ...columns, createdAt: now, updatedAt: now } });
+    } catch (error) {
+      if (duplicateIndex(error) === undefined) throw error;
+      return mysql.on(tx).user.findUniqueOrThrow({ where });
+    }
+  },
+
+  /** Gives a never-verified address its first password. @returns false when someone was faster */
+  async verify(
+    id: string,
+    change: { name: string; email: string; hashedPassword: string; now: Date },
+    tx?: MySqlTx,
+  ): Promise<boolean> {
+    const { count } = await mysql.on(tx).user.updateMany({
+      where: { id, emailVerifiedAt: null },
+      data: {
+        name: change.name,
+        email: change.email,
+        hashedPassword: change.hashedPassword,
+        emailVerifiedAt: change.now,
+        version: { increment: 1 },
+      },
+    });
+    return count === 1;
+  },
+
+  /** Stores a hash of the same password with stronger parameters. */
+  async rehash(id: string, from: string, to: string): Promise<void> {
+    await mysql.on().user.updateMany({ where: { id, hashedPassword: from }, data: { hashedPassword: to } });
+  },
+
+  /** Grants a role by name; once however often it is asked. */
+  async grantRole(userId: string, roleName: string, now: Date, tx?: MySqlTx): Promise<void> {
+    const role = await mysql.on(tx).role.findUniqueOrThrow({ where: { name: roleName } });
+    await mysql.on(tx).userRole.createMany({
+      data: [{ userId, roleId: role.id, grantedAt: now }],
+      skipDuplicates: true,
+    });
+  },
+
+  /** Makes the rows of permissions that are missing. */
+  async savePermissions(permissions: { name: string; description: string }[]): Promise<void> {
+    await mysql.on().permission.createMany({ data: permissions, skipDuplicates: true });
+  },
+
+  /** Makes a role with its permissions unless there is one of this name, which is then left alone. */
+  async ensureRole(role: {
+    id: string;
+    name: string;
+    description: string;
+    permissions: Permission[];
+    now: Date;
+  }): Promise<void> {
+    if (await mysql.on().role.findUnique({ where: { name: role.name } })) return;
+    try {
+      await mysql.on().role.create({
+        data: {
+          id: role.id,
+          name: role.name,
+          description: role.description,
+          createdAt: role.now,
+          permissions: { create: role.permissions.map((permissionName) => ({ permissionName })) },
+        },
+      });
+    } catch (error) {
+      if (duplicateIndex(error) !== "roles_name_key") throw error;
+    }
+  },
+
+  /** Adds permissions to a role. */
+  async addPermissions(roleName: string, permissions: Permission[]): Promise<void> {
+    const role = await mysql.on().role.findUniqueOrThrow({ where: { name: roleName } });
+    await mysql.on().rolePermission.createMany({
+      data: permissions.map((permissionName) => ({ roleId: role.id, permissionName })),
+      skipDuplicates: true,
+    });
+  },
+
+  async roleNames(userId: string, tx?: MySqlTx): Promise<string[]> {
+    const rows = await mysql.on(tx).userRole.findMany({
+      where: { userId },
+      select: { role: { select: { name: true } } },
+    });
+    return rows.map(({ role }) => role.name).sort();
+  },
+
+  async permissionsOf(userId: string, tx?: MySqlTx): Promise<Permission[]> {
+    const rows = await mysql.on(tx).rolePermission.findMany({
+      where: { role: { users: { some: { userId } } } },
+      select: { permissionName: true },
+      distinct: ["permissionName"],
+    });
+    return rows.map(({ permissionName }) => permissionName).filter(isPermission);
+  },
+});
+
+export type UserStore = ReturnType<typeof createUserStore>;

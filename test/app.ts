@@ -1,0 +1,155 @@
+import { afterAll, beforeAll } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type AppType, createApp } from "../src/app";
+import { ALL_PERMISSIONS, DEFAULT_ROLES, PERMISSIONS } from "../src/auth/permissions";
+import { canonicalKey } from "../src/canonical";
+import { type Client, createClient } from "../src/client";
+import { type Config, parseConfig } from "../src/config";
+import { createDeps, type Deps } from "../src/deps";
+import { silentLogger } from "../src/http/log";
+import { createRunner } from "../src/jobs/handlers";
+import type { JobRunner } from "../src/jobs/runner";
+import type { Mail } from "../src/mail/mail";
+import { emptyDatabases } from "./databases";
+
+/** A clock that stands where it is put and can be moved. Starts at the real time, so that tokens look alive. */
+export class TestClock {
+  #now = Date.now();
+  now = (): Date => new Date(this.#now);
+  /** Moves on by some milliseconds; back with a negative number. */
+  advance(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+  set(time: Date | string): void {
+    this.#now = new Date(time).getTime();
+  }
+}
+
+/** The application on this worker's databases, with a clock and a mailbox that tests hold in hand. */
+export interface TestApp {
+  app: AppType;
+  deps: Deps;
+  clock: TestClock;
+  /** Every mail that was sent, oldest first. */
+  mails: Mail[];
+  client: Client;
+  runner: JobRunner;
+  /** A request straight to the application, as `app.request`. */
+  request(path: string, init?: RequestInit & { json?: unknown; token?: string }): Promise<Response>;
+  /** A verified account with these roles, signed in. */
+  signIn(options?: {
+    email?: string;
+    password?: string;
+    name?: string;
+    roles?: string[];
+  }): Promise<SignedInPerson>;
+}
+
+export interface SignedInPerson {
+  id: string;
+  email: string;
+  password: string;
+  accessToken: string;
+  refreshToken: string;
+  /** For the typed client's second argument. */
+  auth: { headers: { Authorization: string } };
+}
+
+/** The roles every test starts with. */
+export async function seedRoles(deps: Deps): Promise<void> {
+  await deps.users.savePermissions(ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] })));
+  for (const [name, role] of Object.entries(DEFAULT_ROLES)) {
+    await deps.users.ensureRole({ id: deps.random.id(), name, ...role, now: deps.clock.now() });
+  }
+}
+
+/**
+ * Registers hooks that give the file a clean application: databases emptied before the file's tests, closed
+ * after them. The fields are there once the tests run.
+ */
+export function useTestApp(change: (config: Config) => Partial<Config> = () => ({})): TestApp {
+  const clock = new TestClock();
+  const mails: Mail[] = [];
+  const testApp = { clock, mails } as TestApp;
+  let folder: string;
+
+  beforeAll(async () => {
+    await emptyDatabases({
+      databaseUrl: process.env.DATABASE_URL ?? "",
+      mongodbUri: process.env.MONGODB_URI ?? "",
+    });
+    folder = await mkdtemp(join(tmpdir(), "aizy-test-"));
+    const config = {
+      ...parseConfig(process.env),
+      storageDir: join(folder, "files"),
+      databasePool: 8,
+      mongodbPool: 16,
+    };
+    const deps = createDeps({ ...config, ...change(config) }, silentLogger(), {
+      clock,
+      mail: {
+        send: async (mail) => {
+          mails.push(mail);
+        },
+        close: () => undefined,
+      },
+    });
+    await deps.mongo.connection.asPromise();
+    await seedRoles(deps);
+    const app = createApp(deps);
+    testApp.deps = deps;
+    testApp.app = app;
+    testApp.runner = createRunner(deps);
+    testApp.client = createClient("http://localhost", {
+      fetch: (input: RequestInfo | URL, init?: RequestInit) => app.request(input, init),
+    });
+    testApp.request = async (path, { json, token, ...init } = {}) => {
+      const headers = new Headers(init.headers);
+      if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+      if (json !== undefined) headers.set("content-type", "application/json");
+      return app.request(path, {
+        ...init,
+        headers,
+        ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+      });
+    };
+    testApp.signIn = (options) => signIn(testApp, options);
+  });
+
+  afterAll(async () => {
+    await testApp.deps?.close();
+    if (folder) await rm(folder, { recursive: true, force: true });
+  });
+  return testApp;
+}
+
+async function signIn(
+  { deps, client }: TestApp,
+  options: { email?: string; password?: string; name?: string; roles?: string[] } = {},
+): Promise<SignedInPerson> {
+  const id = deps.random.id();
+  const {
+    email = `person-${id}@example.com`,
+    password = "a password of tests",
+    name = "Test",
+    roles = [],
+  } = options;
+  const now = deps.clock.now();
+  const user = await deps.users.findOrCreate({ id, email, emailCanonical: canonicalKey(email), name, now });
+  await deps.users.verify(user.id, { name, email, hashedPassword: await deps.passwords.hash(password), now });
+  for (const role of ["customer", ...roles]) await deps.users.grantRole(user.id, role, now);
+  const answer = await client.auth.login.$post({ json: { email, password } });
+  if (answer.status !== 200)
+    throw new Error(`sign-in of a test failed: ${answer.status} ${await answer.text()}`);
+  const { accessToken, refreshToken } = (await answer.json()).data;
+  return {
+    id: user.id,
+    email,
+    password,
+    accessToken,
+    refreshToken,
+    auth: { headers: { Authorization: `Bearer ${accessToken}` } },
+  };
+}

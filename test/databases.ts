@@ -1,0 +1,122 @@
+import mariadb from "mariadb";
+import { MongoClient } from "mongodb";
+import { syncIndexes } from "../src/db/indexes";
+import { migrateMySql } from "../src/db/migrate";
+import { connectMongo } from "../src/db/mongo";
+import { mysqlOptions } from "../src/db/prisma";
+
+/** The throw-away databases of one test worker, beside the ones that the environment names. */
+export interface WorkerDatabases {
+  databaseUrl: string;
+  mongodbUri: string;
+}
+
+const PREFIX = "aizy_test_";
+
+/** The same URL with another database. */
+export function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
+
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === "EPERM";
+  }
+};
+
+async function withMySql<T>(
+  databaseUrl: string,
+  work: (connection: mariadb.Connection) => Promise<T>,
+): Promise<T> {
+  const connection = await mariadb.createConnection({ ...mysqlOptions(databaseUrl), database: undefined });
+  try {
+    return await work(connection);
+  } finally {
+    await connection.end();
+  }
+}
+
+/** The names of test databases whose worker no longer runs. */
+const leftovers = (names: string[]): string[] =>
+  names.filter((name) => {
+    const pid = new RegExp(`^${PREFIX}(\\d+)(_|$)`).exec(name)?.[1];
+    return pid !== undefined && !alive(Number(pid));
+  });
+
+/** Drops the test databases of workers that ended; the named databases are never touched. */
+export async function dropLeftovers(base: WorkerDatabases): Promise<void> {
+  await withMySql(base.databaseUrl, async (connection) => {
+    const rows = await connection.query<{ name: string }[]>(
+      "SELECT schema_name AS name FROM information_schema.schemata WHERE schema_name LIKE 'aizy\\_test\\_%'",
+    );
+    for (const name of leftovers(rows.map((row) => row.name))) {
+      await connection.query(`DROP DATABASE IF EXISTS ${connection.escapeId(name)}`);
+    }
+  });
+  const client = await MongoClient.connect(base.mongodbUri);
+  try {
+    const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true });
+    for (const name of leftovers(databases.map((database) => database.name)))
+      await client.db(name).dropDatabase();
+  } finally {
+    await client.close();
+  }
+}
+
+/**
+ * Makes the databases of this worker, named by its process, unless an earlier test file of it did.
+ * @returns their URLs
+ */
+export async function openWorkerDatabases(base: WorkerDatabases): Promise<WorkerDatabases> {
+  const name = `${PREFIX}${process.pid}`;
+  const worker = {
+    databaseUrl: withDatabase(base.databaseUrl, name),
+    mongodbUri: withDatabase(base.mongodbUri, name),
+  };
+  const made = await withMySql(base.databaseUrl, async (connection) => {
+    const [row] = await connection.query<unknown[]>(
+      "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?",
+      [name],
+    );
+    if (row !== undefined) return false;
+    await connection.query(`CREATE DATABASE ${connection.escapeId(name)} CHARACTER SET utf8mb4`);
+    return true;
+  });
+  if (made) {
+    await migrateMySql(worker.databaseUrl);
+    const mongo = connectMongo(worker.mongodbUri, 2);
+    try {
+      await mongo.connection.asPromise();
+      await syncIndexes(mongo);
+    } finally {
+      await mongo.close();
+    }
+  }
+  return worker;
+}
+
+/** Empties every table and collection of a worker; tables, indexes and the migration record stay. */
+export async function emptyDatabases(worker: WorkerDatabases): Promise<void> {
+  const connection = await mariadb.createConnection(mysqlOptions(worker.databaseUrl));
+  try {
+    const tables = await connection.query<{ name: string }[]>(
+      "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name <> '_prisma_migrations'",
+    );
+    await connection.query("SET foreign_key_checks = 0");
+    for (const { name } of tables) await connection.query(`DELETE FROM ${connection.escapeId(name)}`);
+  } finally {
+    await connection.end();
+  }
+  const client = await MongoClient.connect(worker.mongodbUri);
+  try {
+    const collections = await client.db().collections();
+    for (const collection of collections) await collection.deleteMany({});
+  } finally {
+    await client.close();
+  }
+}

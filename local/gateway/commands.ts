@@ -6,6 +6,7 @@ import type { Document } from "bson";
 import {
   arrayElement,
   booleanValue,
+  decode,
   decodePlain,
   documentValue,
   type Element,
@@ -16,7 +17,8 @@ import {
   withElement,
 } from "./bson.ts";
 import { Cursors } from "./cursors.ts";
-import { isConflict, MongoError, PostgresError, toMongoError } from "./errors.ts";
+import { ConnectionLost, isConflict, LOCK_TIMEOUT, MongoError, PostgresError, toMongoError } from "./errors.ts";
+import { explainAnswer, explained, explainStatement, type Verbosity } from "./explain.ts";
 import type { Pool } from "./pool.ts";
 import type { Parameter, PostgresConnection, Result, Statement } from "./postgres.ts";
 import { FIRST_PAGE, SQL } from "./schema.ts";
@@ -25,13 +27,16 @@ import { MAX_MESSAGE_BYTES, type Request } from "./wire.ts";
 import { WriteErrors } from "./write-errors.ts";
 
 /** Lock wait of a single statement before it goes to the waiting lane. */
-const WORK_LOCK_MS = 50;
+const WORK_LOCK_MS = 20;
 /** One turn of waiting; then others have theirs. */
-const WAITING_LOCK_MS = 250;
+const WAITING_LOCK_MS = 100;
 /** A single write waits for a lock as long as a transaction can live, and then some. */
 const MAX_LOCK_WAIT_MS = 90_000;
 /** Creating and dropping things waits for open transactions to end. */
 const ADMIN_LOCK_MS = 20_000;
+
+const STATISTICS = "documentdb.enablePerCollectionPlannerStatistics";
+const TEXT_OPERATOR = Buffer.from("\x03$text\0");
 
 const WRITE_SEQUENCE: Record<string, string> = { insert: "documents", update: "updates", delete: "deletes" };
 /** A command with what the gateway itself reads of it. */
@@ -69,6 +74,11 @@ export class Command {
   /** `database.collection`. */
   get namespace(): string {
     return `${this.database}.${this.collection}`;
+  }
+
+  /** Whether a $text condition occurs in it. */
+  get usesText(): boolean {
+    return this.body.includes(TEXT_OPERATOR);
   }
 
   string(name: string): string | undefined {
@@ -174,6 +184,7 @@ export class Commands {
     on("endSessions killSessions refreshSessions killAllSessions", (command) => this.endSessions(command));
     on("commitTransaction abortTransaction", (command) => this.endTransaction(command));
     on("find aggregate listCollections listIndexes", (command) => this.firstPage(command));
+    on("explain", (command) => this.explain(command));
     on("getMore", (command) => this.getMore(command));
     on("killCursors", (command) => this.killCursors(command));
     on("insert update delete findAndModify", (command) => this.write(command));
@@ -268,6 +279,7 @@ export class Commands {
     if (request === undefined) return take(await this.autocommit(command, statement, parameters), undefined);
     return this.sessions.statement(request, command.client, async (transaction) => {
       if (command.name === "aggregate") transaction.wrote = true; // it may be a $merge
+      if (command.usesText) await transaction.connection.run(`set local ${STATISTICS} = off`);
       return take(await transaction.connection.execute(statement, parameters), transaction);
     });
   }
@@ -409,7 +421,53 @@ export class Commands {
   }
 
   private async createIndexes(command: Command): Promise<Document | Buffer> {
-    return this.definition(command, SQL.createIndexes, [command.database, command.wholeBody()]);
+    const answer = await this.definition(command, SQL.createIndexes, [command.database, command.wholeBody()]);
+    if (command.transaction() === undefined) await this.analyze(command.database, command.collection);
+    return answer;
+  }
+
+  /** Gives the planner statistics on what has just been indexed; autovacuum would do it seconds later. */
+  private async analyze(database: string, collection: string): Promise<void> {
+    // It may be dropped meanwhile; without statistics plans are worse, not wrong.
+    await this.admin(SQL.analyze, [database, collection]).catch(() => {});
+  }
+
+  private async explain(command: Command): Promise<Document> {
+    const inner = documentValue(command.body, command.fields.get("explain"));
+    if (inner === undefined) throw new MongoError(14, "TypeMismatch", "explain needs a command document");
+    const verbosity = (command.string("verbosity") ?? "allPlansExecution") as Verbosity;
+    if (!["queryPlanner", "executionStats", "allPlansExecution"].includes(verbosity)) {
+      throw new MongoError(9, "FailedToParse", `unknown verbosity '${verbosity}'`);
+    }
+    const document = decode(inner);
+    const query = explained(document);
+    const parameters = [command.database, encode(query.spec)];
+    const statement = explainStatement(query.kind, verbosity);
+    const output = await this.explainOutput(command, statement, parameters);
+    return explainAnswer(query, command.database, verbosity, output, document);
+  }
+
+  private async explainOutput(
+    command: Command,
+    statement: Statement,
+    parameters: Parameter[],
+  ): Promise<string> {
+    return this.pool.use("work", async (connection) => {
+      setStatistics(connection, !command.usesText);
+      try {
+        return firstColumn(await connection.execute(statement, parameters)).toString("utf8");
+      } catch (error) {
+        // The engine cannot annotate some plans, those of $lookup for one; without its annotations (index
+        // bounds, entries visited) the rest is still true.
+        if (!(error instanceof PostgresError) || error.sqlState !== "0A000") throw error;
+        await connection.run("set documentdb.enable_default_extended_explain = off");
+        try {
+          return firstColumn(await connection.execute(statement, parameters)).toString("utf8");
+        } finally {
+          await connection.run("set documentdb.enable_default_extended_explain = on");
+        }
+      }
+    });
   }
 
   private async definition(
@@ -466,14 +524,21 @@ export class Commands {
     for (let attempt = 0; ; attempt++) {
       const lane = attempt === 0 ? "work" : "waiting";
       try {
-        return await this.pool.use(lane, (connection) => {
-          setLockTimeout(connection, attempt === 0 ? WORK_LOCK_MS : WAITING_LOCK_MS);
-          return connection.execute(statement, parameters);
-        });
+        return await this.pool.use(
+          lane,
+          (connection) => {
+            setLockTimeout(connection, attempt === 0 ? WORK_LOCK_MS : WAITING_LOCK_MS);
+            setStatistics(connection, !command.usesText);
+            return connection.execute(statement, parameters);
+          },
+          deadline - Date.now(),
+        );
       } catch (error) {
-        if (!(error instanceof PostgresError) || !isConflict(error.sqlState) || command.client.closed)
-          throw error;
-        if (Date.now() >= deadline) {
+        const queuedTooLong = error instanceof MongoError && error.code === LOCK_TIMEOUT;
+        const conflict = error instanceof PostgresError && isConflict(error.sqlState);
+        if (!conflict && !queuedTooLong) throw error;
+        if (command.client.closed) throw new ConnectionLost("the client has gone");
+        if (queuedTooLong || Date.now() >= deadline) {
           if (limit === MAX_LOCK_WAIT_MS) throw error;
           throw new MongoError(50, "MaxTimeMSExpired", "operation exceeded time limit");
         }
@@ -487,6 +552,13 @@ function setLockTimeout(connection: PostgresConnection, ms: number): void {
   connection.lockTimeout = ms;
   // Not awaited: it goes out in front of the statement and cannot fail on its own.
   connection.run(`set lock_timeout = ${ms}`).catch(() => {});
+}
+
+/** The engine does not find its text index when it plans with statistics on indexed paths. */
+function setStatistics(connection: PostgresConnection, on: boolean): void {
+  if (connection.statistics === on) return;
+  connection.statistics = on;
+  connection.run(`set ${STATISTICS} = ${on}`).catch(() => {});
 }
 
 function writeResult(result: Result): [result: Buffer, failed: boolean] {
@@ -509,8 +581,8 @@ function scale(command: Command): Buffer {
 
 function buildInfo(): { version: string } & Document {
   return {
-    version: "8.0.0",
-    versionArray: [8, 0, 0, 0],
+    version: "7.0.0",
+    versionArray: [7, 0, 0, 0],
     gitVersion: "local",
     modules: ["aizy-gateway"],
     maxBsonObjectSize: 16_777_216,
@@ -523,7 +595,7 @@ function buildInfo(): { version: string } & Document {
 
 function getParameter(command: Command): Document {
   const { getParameter: wanted, ...names } = decodePlain(command.body);
-  const known: Document = { featureCompatibilityVersion: { version: "8.0" } };
+  const known: Document = { featureCompatibilityVersion: { version: "7.0" } };
   const asked = wanted === "*" ? Object.keys(known) : Object.keys(names).filter((name) => name in known);
   if (asked.length === 0) throw new MongoError(72, "InvalidOptions", "no option found to get");
   return { ...Object.fromEntries(asked.map((name) => [name, known[name]])), ok: 1 };

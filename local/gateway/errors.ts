@@ -9,6 +9,9 @@ export const TRANSIENT = "TransientTransactionError";
 /** "This write may be sent once more": drivers with retryWrites act on it. */
 export const RETRYABLE_WRITE = "RetryableWriteError";
 
+/** MongoDB's LockTimeout: also what a full lane of connections is reported as. */
+export const LOCK_TIMEOUT = 24;
+
 /** An error with a MongoDB code; becomes the answer `{ ok: 0, … }`. */
 export class MongoError extends Error {
   constructor(

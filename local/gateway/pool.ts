@@ -3,7 +3,7 @@
  * that wait for a lock, or many of them, can never keep an open transaction from committing or a new one
  * from starting. Connections are opened when first needed and closed after being idle.
  */
-import { ConnectionLost, MongoError } from "./errors.ts";
+import { ConnectionLost, LOCK_TIMEOUT, MongoError } from "./errors.ts";
 import { type PostgresAddress, PostgresConnection } from "./postgres.ts";
 
 /**
@@ -123,7 +123,7 @@ export class Pool {
       if (waitMs !== undefined) {
         waiter.timer = setTimeout(() => {
           state.queue.delete(waiter);
-          reject(new MongoError(24, "LockTimeout", "all connections to the local engine are in use"));
+          reject(new MongoError(LOCK_TIMEOUT, "LockTimeout", "all connections to the local engine are in use"));
         }, waitMs);
       }
       state.queue.add(waiter);

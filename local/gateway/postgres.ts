@@ -37,10 +37,19 @@ export const POSTGRES_SETTINGS: Record<string, string> = {
 };
 
 /**
- * Settings of every connection of the gateway. File-based cursors let any connection continue a cursor, so
- * an open cursor holds no connection. Lock waits are short here; the gateway itself waits and repeats.
+ * Settings of every connection of the gateway.
+ * - File-based cursors let any connection continue a cursor, so an open cursor holds no connection.
+ * - MongoDB's planner uses an index whenever a predicate or a sort has one. PostgreSQL weighs it against
+ *   reading the table and then takes the table for `{ sku: "x" }` with limit 1, because it guesses that half
+ *   the documents match. Without sequential and bitmap scans, and with statistics on indexed paths, the
+ *   plans are those of MongoDB: `explain` in engines.test.ts holds it.
+ * - A deadlock must be an error of the command, so that the command can be run again.
  */
 const SESSION_SETTINGS: Record<string, string> = {
+  enable_seqscan: "off",
+  enable_bitmapscan: "off",
+  random_page_cost: "1",
+  "documentdb.enablePlannerStatisticsNewCollections": "on",
   "documentdb.useFileBasedPersistedCursors": "on",
   "documentdb.throwDeadlockOnCRUD": "on",
   "documentdb.maxWriteBatchSize": "100000",
@@ -136,10 +145,10 @@ export class PostgresConnection {
   status: "I" | "T" | "E" = "I";
   /** The backend's process id. */
   processId = 0;
-  /** statement_timeout in force on this connection, in ms (0: none); kept so that it is set only on change. */
-  statementTimeout = 0;
-  /** lock_timeout in force on this connection, in ms. */
+  /** lock_timeout in force on this connection, in ms; kept so that it is set only when it changes. */
   lockTimeout = 0;
+  /** Whether plans use statistics on indexed paths; kept for the same reason. */
+  statistics = true;
   private secret = 0;
   private readonly address: PostgresAddress;
   private socket: Socket<undefined> | undefined;

@@ -69,6 +69,27 @@ begin
         result = excluded.result, written_at = now();
   end if;
 end $body$;
+-- Gives the planner what it needs to know of a collection. Every row of a collection's table has the same
+-- shard_key_value; until ANALYZE has seen a row, PostgreSQL takes a condition on it for selective and reads
+-- the whole primary key instead of the index that fits. So an empty table is told this fact beforehand.
+create or replace function aizy_gateway.analyze(db text, coll text) returns void language plpgsql as $body$
+declare
+  id bigint;
+begin
+  select collection_id into id from documentdb_api_catalog.collections
+    where database_name = db and collection_name = coll and view_definition is null;
+  if id is null then
+    return;
+  end if;
+  execute format('analyze documentdb_data.documents_%s', id);
+  if not exists (select from pg_stats where schemaname = 'documentdb_data'
+      and tablename = 'documents_' || id and attname = 'shard_key_value') then
+    perform pg_restore_attribute_stats('schemaname', 'documentdb_data', 'relname', 'documents_' || id,
+      'attname', 'shard_key_value', 'inherited', false, 'version', 180000, 'null_frac', 0::real,
+      'avg_width', 8, 'n_distinct', 1::real, 'most_common_vals', '{' || id || '}',
+      'most_common_freqs', '{1}'::real[]);
+  end if;
+end $body$;
 create or replace function aizy_gateway.remember_commit(session bytea, number bigint) returns void
 language sql as $body$
   insert into aizy_gateway.session_writes as w (lsid, txn_number, is_commit) values (session, number, true)
@@ -125,7 +146,6 @@ export const SQL = {
     "wasCommitted",
     "select 1::int8 from aizy_gateway.session_writes where lsid = $1 and txn_number = $2 and is_commit",
   ),
-  forgetSession: statement("forgetSession", "delete from aizy_gateway.session_writes where lsid = $1"),
   forgetOldSessions: statement(
     "forgetOldSessions",
     "delete from aizy_gateway.session_writes where written_at < now() - interval '30 minutes'",
@@ -148,8 +168,12 @@ export const SQL = {
   validate: statement("validate", "select document from documentdb_api.validate($1, $2)"),
   currentOp: statement("currentOp", "select document from documentdb_api.current_op_command($1)"),
   ping: statement("ping", "select 1::int8"),
-  collectionId: statement(
-    "collectionId",
-    "select collection_id from documentdb_api_catalog.collections where database_name = $1 and collection_name = $2",
+  analyze: statement("analyze", "select 1::int8 from aizy_gateway.analyze($1, $2)"),
+  /** [index key] of an index by its name. */
+  indexKey: statement(
+    "indexKey",
+    `select (i.index_spec).index_key from documentdb_api_catalog.collection_indexes i
+     join documentdb_api_catalog.collections c using (collection_id)
+     where c.database_name = $1 and c.collection_name = $2 and (i.index_spec).index_name = $3`,
   ),
 } satisfies Record<string, Statement>;

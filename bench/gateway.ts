@@ -104,13 +104,21 @@ async function main(): Promise<number> {
       Array.from({ length: CALLERS }, () => PostgresConnection.open(address)),
     );
     const straight = (statement: Statement, caller: number, spec: Record<string, unknown>) =>
-      (connections[caller] as PostgresConnection).execute(statement, [DATABASE, Buffer.from(serialize(spec))]);
+      (connections[caller] as PostgresConnection).execute(statement, [
+        DATABASE,
+        Buffer.from(serialize(spec)),
+      ]);
     const calls = [
       {
         name: "findOne by _id",
         gateway: (index: number) => items.findOne({ _id: idOf(index) }),
         sql: (index: number, caller: number) =>
-          straight(sql.find, caller, { find: "items", filter: { _id: idOf(index) }, limit: 1, singleBatch: true }),
+          straight(sql.find, caller, {
+            find: "items",
+            filter: { _id: idOf(index) },
+            limit: 1,
+            singleBatch: true,
+          }),
       },
       {
         name: `sorted page of ${PAGE}`,
@@ -138,7 +146,9 @@ async function main(): Promise<number> {
           }),
       },
     ];
-    console.log(`${CALLERS} callers, ${rounds} rounds of ${seconds} s, operations a second (median of rounds)`);
+    console.log(
+      `${CALLERS} callers, ${rounds} rounds of ${seconds} s, operations a second (median of rounds)`,
+    );
     console.log("call                  gateway      SQL   ratio   goal");
     for (const call of calls) {
       const through: number[] = [];
@@ -170,7 +180,11 @@ async function main(): Promise<number> {
     const busy = (index: number) =>
       index % 3 === 0
         ? crowdItems.updateOne({ _id: idOf(index) }, { $inc: { v: 1 } })
-        : crowdItems.find({ c: index % 20 }).sort({ i: -1, _id: 1 }).limit(PAGE).toArray();
+        : crowdItems
+            .find({ c: index % 20 })
+            .sort({ i: -1, _id: 1 })
+            .limit(PAGE)
+            .toArray();
     await throughput(200, busy);
     const before = residentMegabytes(gateway.pid);
     const rates: number[] = [];

@@ -17,7 +17,14 @@ import {
   withElement,
 } from "./bson.ts";
 import { Cursors } from "./cursors.ts";
-import { ConnectionLost, isConflict, LOCK_TIMEOUT, MongoError, PostgresError, toMongoError } from "./errors.ts";
+import {
+  ConnectionLost,
+  isConflict,
+  LOCK_TIMEOUT,
+  MongoError,
+  PostgresError,
+  toMongoError,
+} from "./errors.ts";
 import { explainAnswer, explained, explainStatement, type Verbosity } from "./explain.ts";
 import type { Pool } from "./pool.ts";
 import type { Parameter, PostgresConnection, Result, Statement } from "./postgres.ts";
@@ -35,8 +42,22 @@ const MAX_LOCK_WAIT_MS = 90_000;
 /** Creating and dropping things waits for open transactions to end. */
 const ADMIN_LOCK_MS = 20_000;
 
-const STATISTICS = "documentdb.enablePerCollectionPlannerStatistics";
+/**
+ * How PostgreSQL plans a statement:
+ * - `ordered`: the rule; an index gives the order of a page, nothing is collected and sorted first.
+ * - `union`: for `$or` without a sort, so that each alternative may use its own index.
+ * - `text`: the engine does not find its text index when it plans with statistics on indexed paths.
+ */
+type Planner = "ordered" | "union" | "text";
+
+const PLANNER_SETTINGS: Record<Planner, string> = {
+  ordered: "set enable_bitmapscan = off; set documentdb.enablePerCollectionPlannerStatistics = on",
+  union: "set enable_bitmapscan = on; set documentdb.enablePerCollectionPlannerStatistics = on",
+  text: "set enable_bitmapscan = off; set documentdb.enablePerCollectionPlannerStatistics = off",
+};
 const TEXT_OPERATOR = Buffer.from("\x03$text\0");
+const OR_OPERATOR = Buffer.from("\x04$or\0");
+const SORT_STAGE = Buffer.from("\x03$sort\0");
 
 const WRITE_SEQUENCE: Record<string, string> = { insert: "documents", update: "updates", delete: "deletes" };
 /** A command with what the gateway itself reads of it. */
@@ -76,9 +97,12 @@ export class Command {
     return `${this.database}.${this.collection}`;
   }
 
-  /** Whether a $text condition occurs in it. */
-  get usesText(): boolean {
-    return this.body.includes(TEXT_OPERATOR);
+  /** How the engine should plan it. */
+  get planner(): Planner {
+    const conditions = this.sequences.get("updates") ?? this.sequences.get("deletes") ?? this.body;
+    if (conditions.includes(TEXT_OPERATOR)) return "text";
+    if (!conditions.includes(OR_OPERATOR)) return "ordered";
+    return this.fields.has("sort") || conditions.includes(SORT_STAGE) ? "ordered" : "union";
   }
 
   string(name: string): string | undefined {
@@ -279,8 +303,7 @@ export class Commands {
     if (request === undefined) return take(await this.autocommit(command, statement, parameters), undefined);
     return this.sessions.statement(request, command.client, async (transaction) => {
       if (command.name === "aggregate") transaction.wrote = true; // it may be a $merge
-      if (command.usesText) await transaction.connection.run(`set local ${STATISTICS} = off`);
-      return take(await transaction.connection.execute(statement, parameters), transaction);
+      return take(await this.inTransaction(command, transaction, statement, parameters), transaction);
     });
   }
 
@@ -380,7 +403,7 @@ export class Commands {
           command.client,
           async (transaction) => {
             transaction.wrote = true;
-            return writeResult(await transaction.connection.execute(SQL.write, parameters));
+            return writeResult(await this.inTransaction(command, transaction, SQL.write, parameters));
           },
         );
         if (!failed) return result;
@@ -404,7 +427,7 @@ export class Commands {
       request === undefined
         ? await this.autocommit(command, statement, parameters)
         : await this.sessions.statement(request, command.client, (transaction) =>
-            transaction.connection.execute(statement, parameters),
+            this.inTransaction(command, transaction, statement, parameters),
           );
     return firstColumn(result);
   }
@@ -453,7 +476,7 @@ export class Commands {
     parameters: Parameter[],
   ): Promise<string> {
     return this.pool.use("work", async (connection) => {
-      setStatistics(connection, !command.usesText);
+      setPlanner(connection, command.planner);
       try {
         return firstColumn(await connection.execute(statement, parameters)).toString("utf8");
       } catch (error) {
@@ -506,6 +529,20 @@ export class Commands {
     };
   }
 
+  private async inTransaction(
+    command: Command,
+    transaction: Transaction,
+    statement: Statement,
+    parameters: Parameter[],
+  ): Promise<Result> {
+    const { connection } = transaction;
+    if (command.planner !== transaction.planner) {
+      transaction.planner = command.planner;
+      await connection.run(PLANNER_SETTINGS[command.planner].replaceAll("set ", "set local "));
+    }
+    return connection.execute(statement, parameters);
+  }
+
   private async admin(statement: Statement, parameters: Parameter[]): Promise<Buffer> {
     return this.pool.use("admin", async (connection) => {
       setLockTimeout(connection, ADMIN_LOCK_MS);
@@ -528,7 +565,7 @@ export class Commands {
           lane,
           (connection) => {
             setLockTimeout(connection, attempt === 0 ? WORK_LOCK_MS : WAITING_LOCK_MS);
-            setStatistics(connection, !command.usesText);
+            setPlanner(connection, command.planner);
             return connection.execute(statement, parameters);
           },
           deadline - Date.now(),
@@ -554,11 +591,10 @@ function setLockTimeout(connection: PostgresConnection, ms: number): void {
   connection.run(`set lock_timeout = ${ms}`).catch(() => {});
 }
 
-/** The engine does not find its text index when it plans with statistics on indexed paths. */
-function setStatistics(connection: PostgresConnection, on: boolean): void {
-  if (connection.statistics === on) return;
-  connection.statistics = on;
-  connection.run(`set ${STATISTICS} = ${on}`).catch(() => {});
+function setPlanner(connection: PostgresConnection, planner: Planner): void {
+  if (connection.planner === planner) return;
+  connection.planner = planner;
+  connection.run(PLANNER_SETTINGS[planner]).catch(() => {});
 }
 
 function writeResult(result: Result): [result: Buffer, failed: boolean] {

@@ -112,7 +112,8 @@ export function explained(command: Document): Explained {
     case "update":
     case "delete": {
       const [first] = (spec[`${name}s`] ?? []) as Document[];
-      if (first === undefined) throw new MongoError(9, "FailedToParse", `explain of ${name} needs one statement`);
+      if (first === undefined)
+        throw new MongoError(9, "FailedToParse", `explain of ${name} needs one statement`);
       const one = name === "update" ? first.multi !== true : Number(first.limit) === 1;
       const find = { find: collection, filter: first.q ?? {}, ...hint(first), ...(one ? { limit: 1 } : {}) };
       return { kind: "find", collection, spec: find, wrapper: name.toUpperCase() };
@@ -151,7 +152,8 @@ export function explainAnswer(
   const analyzed = verbosity !== "queryPlanner";
   let stage = convert(plan.Plan, undefined, totals, query) ?? { stage: "EOF", ...counts(plan.Plan) };
   if (query.kind === "count") stage = { ...stage, stage: "COUNT" };
-  const returned = query.kind === "count" || query.kind === "distinct" ? rows(plan.Plan) : (stage.nReturned ?? 0);
+  const returned =
+    query.kind === "count" || query.kind === "distinct" ? rows(plan.Plan) : (stage.nReturned ?? 0);
   if (query.wrapper !== undefined) stage = { stage: query.wrapper, nReturned: 0, inputStage: stage };
   return {
     explainVersion: "1",
@@ -182,7 +184,9 @@ const loops = (node: PlanNode): number => node["Actual Loops"] ?? 1;
 /** PostgreSQL reports an average over loops, so the product is rounded back to a count. */
 const rows = (node: PlanNode): number => Math.round((node["Actual Rows"] ?? 0) * loops(node));
 const removed = (node: PlanNode): number =>
-  Math.round(((node["Rows Removed by Filter"] ?? 0) + (node["Rows Removed by Index Recheck"] ?? 0)) * loops(node));
+  Math.round(
+    ((node["Rows Removed by Filter"] ?? 0) + (node["Rows Removed by Index Recheck"] ?? 0)) * loops(node),
+  );
 
 function counts(node: PlanNode): Document {
   return { nReturned: rows(node) };

@@ -123,7 +123,9 @@ export class Pool {
       if (waitMs !== undefined) {
         waiter.timer = setTimeout(() => {
           state.queue.delete(waiter);
-          reject(new MongoError(LOCK_TIMEOUT, "LockTimeout", "all connections to the local engine are in use"));
+          reject(
+            new MongoError(LOCK_TIMEOUT, "LockTimeout", "all connections to the local engine are in use"),
+          );
         }, waitMs);
       }
       state.queue.add(waiter);

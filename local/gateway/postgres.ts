@@ -147,8 +147,8 @@ export class PostgresConnection {
   processId = 0;
   /** lock_timeout in force on this connection, in ms; kept so that it is set only when it changes. */
   lockTimeout = 0;
-  /** Whether plans use statistics on indexed paths; kept for the same reason. */
-  statistics = true;
+  /** The planner settings in force; kept for the same reason. */
+  planner = "ordered";
   private secret = 0;
   private readonly address: PostgresAddress;
   private socket: Socket<undefined> | undefined;

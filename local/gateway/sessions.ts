@@ -40,6 +40,8 @@ export interface Transaction {
   clients: Set<Client>;
   timer: ReturnType<typeof setTimeout> | undefined;
   running: boolean;
+  /** The planner settings in force in it. */
+  planner: string;
 }
 
 interface Session {
@@ -282,6 +284,7 @@ export class Sessions {
       clients: new Set(),
       timer: undefined,
       running: false,
+      planner: connection.planner,
     };
     transaction.timer = setTimeout(() => void this.end(session, "aborted"), this.lifetimeMs);
     session.transaction = transaction;

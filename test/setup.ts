@@ -7,7 +7,7 @@ import { joinDatabases } from "../local/join";
 import { dropLeftovers, openWorkerDatabases } from "./databases";
 
 const joined = await joinDatabases();
-Object.assign(process.env, joined);
+Object.assign(process.env, joined.env);
 const base = { databaseUrl: process.env.DATABASE_URL ?? "", mongodbUri: process.env.MONGODB_URI ?? "" };
 await dropLeftovers(base);
 const worker = await openWorkerDatabases(base);

@@ -1,0 +1,118 @@
+/**
+ * bin/dev — the backend for development: databases, migrations, seed, then the server, which starts again when
+ * a file changes. Ctrl-C stops everything.
+ */
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { joinDatabases } from "./join";
+import { DATA } from "./paths";
+import { portIsFree } from "./processes";
+import { commandEnv, runCommand } from "./run";
+import { createReport } from "./terminal";
+
+const STARTED = performance.now();
+const NOTE = join(DATA, "dev.json");
+const DEFAULT_PORT = 5000;
+/** Longest wait for the server's first answer, in milliseconds. */
+const READY_LIMIT = 60_000;
+
+const terminal = createReport();
+
+function fail(message: string): never {
+  terminal.end();
+  console.error(message);
+  process.exit(1);
+}
+
+/** The `bin/dev` of this checkout that runs already. */
+function running(): { pid: number; address: string } | undefined {
+  try {
+    const note = JSON.parse(readFileSync(NOTE, "utf8")) as { pid: number; address: string };
+    // The number may have been taken by another program since.
+    return readFileSync(`/proc/${note.pid}/cmdline`, "utf8").includes("local/dev.ts") ? note : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The port asked for, or the first free one from 5000 on. */
+async function choosePort(): Promise<number> {
+  if (process.env.PORT) {
+    const port = Number(process.env.PORT);
+    // What is malformed is said by the server's own check of the configuration.
+    if (Number.isInteger(port) && port > 0 && port < 65536 && !(await portIsFree(port))) {
+      fail(`Port ${port} is taken. Stop what listens there, or choose another: PORT=${port + 1} bin/dev`);
+    }
+    return port;
+  }
+  for (let port = DEFAULT_PORT; port < DEFAULT_PORT + 100; port++) if (await portIsFree(port)) return port;
+  fail(`Ports ${DEFAULT_PORT} to ${DEFAULT_PORT + 99} are taken. Choose one: PORT=8080 bin/dev`);
+}
+
+/** Waits until the server and both databases answer. */
+async function untilReady(address: string, server: Bun.Subprocess): Promise<boolean> {
+  for (const deadline = Date.now() + READY_LIMIT; Date.now() < deadline; await Bun.sleep(50)) {
+    if (server.exitCode !== null) return false;
+    const answer = await fetch(`${address}/health/ready`).catch(() => undefined);
+    if (answer?.ok) return true;
+  }
+  return false;
+}
+
+const already = running();
+if (already) {
+  fail(
+    `bin/dev runs already for this checkout: ${already.address} (process ${already.pid}).\n` +
+      "Use that one, or stop it first with Ctrl-C where it runs.",
+  );
+}
+const port = await choosePort();
+const address = `http://localhost:${port}`;
+writeFileSync(NOTE, JSON.stringify({ pid: process.pid, address }));
+process.on("exit", () => rmSync(NOTE, { force: true }));
+
+const joined = await joinDatabases(terminal.report).catch((error: Error) => fail(error.message));
+const env = { ...joined.env, PORT: String(port) };
+terminal.report("Migrations applying what is missing, and the catalogue of the seed");
+terminal.end();
+for (const step of ["src/db/migrate.ts", "prisma/seed.ts"]) {
+  const code = await runCommand(["bun", step], env);
+  if (code !== 0) process.exit(code);
+}
+
+terminal.report("Server     starting");
+terminal.end();
+const server = Bun.spawn(["bun", "--watch", "--no-clear-screen", "src/index.ts"], {
+  env: commandEnv(env),
+  stdin: "ignore",
+  stdout: "inherit",
+  stderr: "inherit",
+});
+let stopping = false;
+const stop = () => {
+  if (stopping) return;
+  stopping = true;
+  server.kill("SIGTERM");
+};
+process.on("SIGINT", stop).on("SIGTERM", stop).on("SIGHUP", stop);
+
+if (await untilReady(address, server)) {
+  const password = process.env.SEED_ADMIN_PASSWORD || joined.env.SEED_ADMIN_PASSWORD;
+  const email = process.env.SEED_ADMIN_EMAIL || "admin@aizy.local";
+  const seconds = ((performance.now() - STARTED) / 1000).toFixed(1);
+  console.log(`
+  Aizy is ready after ${seconds} s, with databases from ${joined.from}.
+
+  API            ${address}
+  Documentation  ${address}/docs
+  Mailbox        ${address}/dev/mail
+  Sign in as     ${email}   ${password}
+
+  It starts again when a file changes. Ctrl-C stops it.
+`);
+} else if (!stopping && server.exitCode === null) {
+  console.error(`The server does not answer at ${address}/health/ready; its log above says why.`);
+}
+const code = await server.exited;
+joined.leave();
+process.exit(stopping ? 0 : code);

@@ -1,0 +1,119 @@
+/**
+ * One process per checkout that owns its local databases. Commands (`bin/dev`, `bin/test`, every script)
+ * connect to its socket, say which databases they need, get the addresses, and hold the connection for as
+ * long as they use them. When the last one is gone, however it ended, the databases stop in good order.
+ *
+ * It runs under `flock`, so there is one at a time; the lock dies with the process, so a crash leaves none.
+ */
+import { rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { createInterface } from "node:readline";
+import { debianEngine } from "./debian";
+import { dockerEngine } from "./docker";
+import { supervisorSocket } from "./paths";
+import { localSecrets } from "./secrets";
+
+export type Database = "mysql" | "mongodb";
+
+/** Says what is being done, in one line. */
+export type Report = (line: string) => void;
+
+/** A database that runs. */
+export interface Running {
+  /** What the commands get to know. */
+  env: Record<string, string>;
+  /** Processes without which it does not run. */
+  children: Bun.Subprocess[];
+  stop(): Promise<void>;
+}
+
+/** A way to run databases on this machine. */
+export type Engine = Record<Database, () => Promise<Running>>;
+
+/** What a command asks for. */
+export type Request = { need: Database[] };
+/** What it hears: progress, then either the addresses or what is wrong. */
+export type Answer = { progress: string } | { ready: Record<string, string> } | { failed: string };
+
+/** How long the databases wait for the next command, so that one after the other does not restart them. */
+const LINGER = 3000;
+
+async function supervise(way: "docker" | "debian"): Promise<void> {
+  const holders = new Set<Socket>();
+  const send = (socket: Socket, answer: Answer) => void socket.write(`${JSON.stringify(answer)}\n`);
+  let lastProgress = "";
+  const report: Report = (line) => {
+    lastProgress = line;
+    for (const socket of holders) send(socket, { progress: line });
+  };
+  const secrets = localSecrets();
+  const engine = way === "docker" ? dockerEngine(secrets, report) : debianEngine(secrets, report);
+
+  const running = new Map<Database, Promise<Running>>();
+  const start = (database: Database): Promise<Running> => {
+    const present = running.get(database);
+    if (present) return present;
+    const starting = engine[database]();
+    running.set(database, starting);
+    starting.then(
+      ({ children }) => {
+        // A server that dies is started again for the next command that asks; those that use it see it fail.
+        for (const child of children) {
+          void child.exited.then(() => {
+            if (stopping === undefined && running.get(database) === starting) running.delete(database);
+          });
+        }
+      },
+      () => running.delete(database),
+    );
+    return starting;
+  };
+
+  let stopping: Promise<void> | undefined;
+  let linger: ReturnType<typeof setTimeout> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= (async () => {
+      rmSync(supervisorSocket(), { force: true });
+      server.close();
+      await Promise.all(
+        [...running.values()].map(async (database) => {
+          const started = await database.catch(() => undefined); // Its command was told why.
+          await started?.stop();
+        }),
+      );
+      process.exit(0);
+    })();
+    return stopping;
+  };
+  const left = (socket: Socket) => {
+    holders.delete(socket);
+    if (holders.size > 0) return;
+    clearTimeout(linger);
+    linger = setTimeout(() => void stop(), LINGER);
+  };
+
+  const server = createServer((socket) => {
+    if (stopping) return void socket.destroy();
+    clearTimeout(linger);
+    holders.add(socket);
+    socket.on("error", () => {}); // It is followed by close.
+    socket.once("close", () => left(socket));
+    if (lastProgress && running.size > 0) send(socket, { progress: lastProgress });
+    createInterface(socket).on("line", async (line) => {
+      const { need } = JSON.parse(line) as Request;
+      try {
+        const databases = await Promise.all(need.map(start));
+        send(socket, { ready: Object.assign({}, ...databases.map(({ env }) => env)) });
+      } catch (error) {
+        send(socket, { failed: (error as Error).message });
+      }
+    });
+  });
+  rmSync(supervisorSocket(), { force: true }); // Of one that was killed: the lock says that none runs.
+  server.listen(supervisorSocket());
+  linger = setTimeout(() => void stop(), LINGER * 3); // Nobody came.
+  process.on("SIGTERM", () => void stop());
+  process.on("SIGINT", () => void stop());
+}
+
+if (import.meta.main) await supervise(process.argv[2] === "docker" ? "docker" : "debian");

@@ -49,12 +49,15 @@ async function supervise(way: "docker" | "debian"): Promise<void> {
   const secrets = localSecrets();
   const engine = way === "docker" ? dockerEngine(secrets, report) : debianEngine(secrets, report);
 
+  let inTheMaking = 0;
   const running = new Map<Database, Promise<Running>>();
   const start = (database: Database): Promise<Running> => {
     const present = running.get(database);
     if (present) return present;
     const starting = engine[database]();
     running.set(database, starting);
+    inTheMaking++;
+    void starting.catch(() => {}).then(() => inTheMaking--);
     starting.then(
       ({ children }) => {
         // A server that dies is started again for the next command that asks; those that use it see it fail.
@@ -98,7 +101,7 @@ async function supervise(way: "docker" | "debian"): Promise<void> {
     holders.add(socket);
     socket.on("error", () => {}); // It is followed by close.
     socket.once("close", () => left(socket));
-    if (lastProgress && running.size > 0) send(socket, { progress: lastProgress });
+    if (inTheMaking > 0) send(socket, { progress: lastProgress });
     createInterface(socket).on("line", async (line) => {
       const { need } = JSON.parse(line) as Request;
       try {

@@ -1,0 +1,100 @@
+/**
+ * bin/test [--long] [PATH…] — every check and test on the real databases; with paths, only the tests there.
+ * `--long` adds what takes minutes (soak, large data, repeated races). Ends with one line that counts.
+ */
+import { join } from "node:path";
+import { joinDatabases } from "./join";
+import { CHECKOUT } from "./paths";
+import { lines } from "./processes";
+import { commandEnv } from "./run";
+import { createReport } from "./terminal";
+
+const TOOLS = join(CHECKOUT, "node_modules/.bin");
+
+/** Passes a stream through and gives its text. */
+async function pass(stream: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+  let text = "";
+  for await (const line of lines(stream)) {
+    to.write(`${line}\n`);
+    text += `${line}\n`;
+  }
+  return text;
+}
+
+/** Runs one check quietly; its output is shown when it fails. */
+async function check(name: string, command: string[], env: Record<string, string>): Promise<boolean> {
+  process.stdout.write(`${name.padEnd(12)}`);
+  const started = performance.now();
+  const child = Bun.spawn(command, {
+    cwd: CHECKOUT,
+    env: commandEnv(env),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, errors] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  const passed = (await child.exited) === 0;
+  console.log(`${passed ? "passed" : "FAILED"}  ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  if (!passed) console.log(`${out}${errors}`);
+  return passed;
+}
+
+/** Runs the tests with their output shown. @returns what Bun's runner counted, and whether it was content */
+async function runTests(options: string[], env: Record<string, string>) {
+  const child = Bun.spawn([join(TOOLS, "bun"), "test", ...options], {
+    cwd: CHECKOUT,
+    env: commandEnv(env),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const stop = (signal: NodeJS.Signals) => child.kill(signal);
+  process.on("SIGTERM", stop).on("SIGINT", stop);
+  const [, errors] = await Promise.all([
+    pass(child.stdout, process.stdout),
+    pass(child.stderr, process.stderr),
+  ]);
+  const count = (word: string) => Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(errors)?.[1] ?? 0);
+  const counts = { passed: count("pass"), failed: count("fail"), skipped: count("skip") };
+  return { ...counts, content: (await child.exited) === 0 && counts.passed > 0 };
+}
+
+const words = process.argv.slice(2);
+const unknown = words.find((word) => word.startsWith("-") && word !== "--long");
+if (unknown) {
+  console.error(`Unknown option ${unknown}. Usage: bin/test [--long] [PATH…]`);
+  process.exit(2);
+}
+const long = words.includes("--long");
+const paths = words.filter((word) => word !== "--long");
+const started = performance.now();
+
+const terminal = createReport();
+const joined = await joinDatabases(terminal.report).catch((error: Error) => {
+  terminal.end();
+  console.error(error.message);
+  process.exit(1);
+});
+terminal.end();
+console.log(`Databases   from ${joined.from}`);
+
+let failedChecks = 0;
+if (paths.length === 0) {
+  const checks: [string, string[]][] = [
+    ["Lint", [join(TOOLS, "biome"), "ci", "--error-on-warnings", "."]],
+    ["Types", [join(TOOLS, "tsc"), "--noEmit"]],
+    ["Database", [join(TOOLS, "bun"), "prisma/check.ts", "--scratch"]],
+  ];
+  for (const [name, command] of checks) if (!(await check(name, command, joined.env))) failedChecks++;
+}
+const tests = await runTests(paths, { ...joined.env, ...(long ? { AIZY_LONG: "1" } : {}) });
+const seconds = ((performance.now() - started) / 1000).toFixed(0);
+if (failedChecks > 0) console.log(`${failedChecks} of the checks before the tests failed; see above.`);
+if (tests.passed + tests.failed === 0) console.log("No test ran.");
+console.log(`Everything took ${seconds} s.`);
+console.log(`${tests.passed} passed, ${tests.failed + failedChecks} failed, ${tests.skipped} skipped`);
+joined.leave();
+process.exit(tests.content && failedChecks === 0 ? 0 : 1);

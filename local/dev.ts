@@ -6,7 +6,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { joinDatabases } from "./join";
 import { DATA } from "./paths";
-import { portIsFree } from "./processes";
+import { boundToParent, portIsFree } from "./processes";
 import { commandEnv, runCommand } from "./run";
 import { createReport } from "./terminal";
 
@@ -82,7 +82,7 @@ for (const step of ["src/db/migrate.ts", "prisma/seed.ts"]) {
 
 terminal.report("Server     starting");
 terminal.end();
-const server = Bun.spawn(["bun", "--watch", "--no-clear-screen", "src/index.ts"], {
+const server = Bun.spawn(boundToParent(["bun", "--watch", "--no-clear-screen", "src/index.ts"]), {
   env: commandEnv(env),
   stdin: "ignore",
   stdout: "inherit",

@@ -43,3 +43,9 @@ export async function stopChild(child: Bun.Subprocess, signal: NodeJS.Signals, l
   await child.exited;
   clearTimeout(timer);
 }
+
+/** A command that ends when this process does, however it ends; where the system can do that. */
+export const boundToParent = (command: string[]): string[] =>
+  process.platform === "linux" && Bun.which("setpriv")
+    ? ["setpriv", "--pdeathsig", "TERM", ...command]
+    : command;

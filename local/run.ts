@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { joinDatabases } from "./join";
 import { CHECKOUT } from "./paths";
+import { boundToParent } from "./processes";
 import { createReport } from "./terminal";
 
 /** The environment of a command: what was given, what was joined, and the project's own tools first on PATH. */
@@ -21,7 +22,7 @@ export function commandEnv(added: Record<string, string>): Record<string, string
  * @returns its exit code, or 128 and the signal's number as a shell says it
  */
 export async function runCommand(command: string[], added: Record<string, string>): Promise<number> {
-  const child = Bun.spawn(command, {
+  const child = Bun.spawn(boundToParent(command), {
     cwd: CHECKOUT,
     env: commandEnv(added),
     stdin: "inherit",

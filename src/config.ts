@@ -21,10 +21,13 @@ const integer = (min: number, max: number, fallback: number, what: string) =>
     .default(fallback);
 
 const url = (protocols: string[], example: string) =>
-  z.string().refine((text) => {
-    const parsed = URL.parse(text);
-    return parsed !== null && protocols.includes(parsed.protocol);
-  }, `must be a URL such as ${example}`);
+  z.string().refine(
+    (text) => {
+      const parsed = URL.parse(text);
+      return parsed !== null && protocols.includes(parsed.protocol);
+    },
+    { error: `must be a URL such as ${example}`, abort: true },
+  );
 
 const origin = z
   .string()

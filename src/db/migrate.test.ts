@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import mariadb from "mariadb";
+import { startProgram } from "../../test/processes";
+import { MigrationError, migrateMySql, missingMigrations, readMigrations, splitStatements } from "./migrate";
+import { mysqlOptions } from "./prisma";
+
+const url = new URL(process.env.DATABASE_URL ?? "");
+url.pathname = `${url.pathname}_migrate`;
+const databaseUrl = url.href;
+let server: mariadb.Connection;
+let folder = "";
+
+beforeAll(async () => {
+  server = await mariadb.createConnection({ ...mysqlOptions(databaseUrl), database: undefined });
+});
+beforeEach(async () => {
+  const name = server.escapeId(url.pathname.slice(1));
+  await server.query(`DROP DATABASE IF EXISTS ${name}`);
+  await server.query(`CREATE DATABASE ${name} CHARACTER SET utf8mb4`);
+  await server.query(`USE ${name}`);
+  if (folder) await rm(folder, { recursive: true });
+  folder = await mkdtemp(join(tmpdir(), "aizy-migrations-"));
+});
+afterAll(async () => {
+  await server.query(`DROP DATABASE IF EXISTS ${server.escapeId(url.pathname.slice(1))}`);
+  await server.end();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const add = async (name: string, sql: string) => {
+  await mkdir(join(folder, name));
+  await writeFile(join(folder, name, "migration.sql"), sql);
+};
+const migrate = () => migrateMySql(databaseUrl, folder);
+const refusal = (work: Promise<unknown>) =>
+  work.then(
+    () => "nothing was refused",
+    (error) => {
+      if (!(error instanceof MigrationError)) throw error;
+      return error.message;
+    },
+  );
+
+describe("the deploy step", () => {
+  test("applies in order, once, and records as Prisma does", async () => {
+    await add("20260102000000_second", "ALTER TABLE a ADD COLUMN b INT;");
+    await add(
+      "20260101000000_first",
+      "-- the first\nCREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);",
+    );
+    expect(await missingMigrations(databaseUrl, folder)).toEqual([
+      "20260101000000_first",
+      "20260102000000_second",
+    ]);
+    expect(await migrate()).toEqual(["20260101000000_first", "20260102000000_second"]);
+    expect(await migrate()).toEqual([]);
+    expect(await missingMigrations(databaseUrl, folder)).toEqual([]);
+    const rows = await server.query<Record<string, unknown>[]>(
+      "SELECT * FROM _prisma_migrations ORDER BY migration_name",
+    );
+    const [first] = await readMigrations(folder);
+    expect(rows).toHaveLength(2);
+    expect(rows[0]).toMatchObject({
+      migration_name: "20260101000000_first",
+      checksum: first?.checksum,
+      applied_steps_count: 1,
+      logs: null,
+      rolled_back_at: null,
+    });
+    expect(rows[0]?.finished_at).toBeInstanceOf(Date);
+  });
+
+  test("the checksum is Prisma's: SHA-256 of the file's bytes", async () => {
+    await add("20260101000000_first", "SELECT 1;\n");
+    const [migration] = await readMigrations(folder);
+    expect(migration?.checksum).toBe(new Bun.CryptoHasher("sha256").update("SELECT 1;\n").digest("hex"));
+  });
+
+  test("a migration edited after it was applied is refused by its name, and nothing else is applied", async () => {
+    await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY);");
+    await migrate();
+    await appendFile(join(folder, "20260101000000_first", "migration.sql"), " ");
+    await add("20260102000000_second", "CREATE TABLE b (id INT PRIMARY KEY);");
+    expect(await refusal(migrate())).toContain("20260101000000_first was edited after it was applied");
+    expect(await server.query("SHOW TABLES LIKE 'b'")).toEqual([]);
+  });
+
+  test("a database that a newer version migrated is refused by the migration's name", async () => {
+    await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY);");
+    await add("20990101000000_future", "CREATE TABLE b (id INT PRIMARY KEY);");
+    await migrate();
+    await rm(join(folder, "20990101000000_future"), { recursive: true });
+    expect(await refusal(migrate())).toContain("20990101000000_future, which this version does not know");
+  });
+
+  test("one that failed half-way is told, with MySQL's reason, and blocks until it is resolved", async () => {
+    await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY); CREATE TABEL b (id INT);");
+    expect(await refusal(migrate())).toMatch(/20260101000000_first failed: .*syntax/);
+    expect(await refusal(migrate())).toContain("20260101000000_first failed half-way");
+    // What `prisma migrate resolve --rolled-back` writes.
+    await server.query("UPDATE _prisma_migrations SET rolled_back_at = NOW(3)");
+    await server.query("DROP TABLE a");
+    await writeFile(
+      join(folder, "20260101000000_first", "migration.sql"),
+      "CREATE TABLE a (id INT PRIMARY KEY);",
+    );
+    expect(await migrate()).toEqual(["20260101000000_first"]);
+  });
+
+  test("a folder without its file is named", async () => {
+    await mkdir(join(folder, "20260101000000_empty"));
+    expect(await refusal(migrate())).toContain("20260101000000_empty has no migration.sql");
+  });
+
+  test("many processes at once: each migration is applied once", async () => {
+    await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY); DO SLEEP(0.3);");
+    await add("20260102000000_second", "CREATE TABLE b (id INT PRIMARY KEY);");
+    const script = `import { migrateMySql } from ${JSON.stringify(join(import.meta.dir, "migrate.ts"))};
+      console.log(JSON.stringify(await migrateMySql(${JSON.stringify(databaseUrl)}, ${JSON.stringify(folder)})));`;
+    const programs = Array.from({ length: 4 }, () => startProgram(["-e", script]));
+    const codes = await Promise.all(programs.map((program) => program.ended()));
+    expect(codes).toEqual([0, 0, 0, 0]);
+    const applied = programs.flatMap((program) => JSON.parse(program.output()) as string[]);
+    expect(applied.sort()).toEqual(["20260101000000_first", "20260102000000_second"]);
+  }, 60_000);
+
+  test("the project's own migrations apply to an empty database", async () => {
+    await rm(folder, { recursive: true });
+    await cp("prisma/migrations", folder, { recursive: true });
+    const applied = await migrate();
+    expect(applied.length).toBeGreaterThan(0);
+    expect(applied).toEqual([...applied].sort());
+  });
+});
+
+describe("splitStatements", () => {
+  test("cuts at semicolons outside quotes and comments", () => {
+    const script = [
+      "CREATE TABLE a (b VARCHAR(9) DEFAULT ';' COMMENT 'it''s; \\' fine');",
+      "-- a; comment",
+      "# another;",
+      '/* a block; of */ INSERT INTO `we;ird` VALUES ("x;", 1-- 2;',
+      ");",
+      "SELECT 3 - 1;;",
+      "/*!50000 SELECT 4 */",
+    ].join("\n");
+    expect(splitStatements(script).map((text) => text.replace(/\s+/g, " "))).toEqual([
+      "CREATE TABLE a (b VARCHAR(9) DEFAULT ';' COMMENT 'it''s; \\' fine')",
+      'INSERT INTO `we;ird` VALUES ("x;", 1 )',
+      "SELECT 3 - 1",
+      "/*!50000 SELECT 4 */",
+    ]);
+  });
+
+  test("gives back any statements that were joined", () => {
+    const text = fc.string({ unit: "grapheme", maxLength: 20 });
+    const quoted = text.map((inner) => `'${inner.replace(/\\/g, "\\\\").replace(/'/g, "''")}'`);
+    const statement = fc
+      .array(quoted, { minLength: 1, maxLength: 4 })
+      .map((parts) => `SELECT ${parts.join(" + ")}`);
+    fc.assert(
+      fc.property(fc.array(statement, { maxLength: 6 }), (statements) => {
+        expect(splitStatements(statements.join(";\n"))).toEqual(statements);
+      }),
+    );
+  });
+});

@@ -1,0 +1,186 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { createServer } from "node:net";
+import { eventually, type ServerProcess, startProgram, startServer } from "../processes";
+import { startProxy } from "../proxy";
+
+const mysql = await startProxy(process.env.DATABASE_URL ?? "");
+const mongo = await startProxy(process.env.MONGODB_URI ?? "");
+const through = {
+  DATABASE_URL: mysql.url(process.env.DATABASE_URL ?? ""),
+  MONGODB_URI: mongo.url(process.env.MONGODB_URI ?? ""),
+};
+const started: ServerProcess[] = [];
+const serve = async (env: Record<string, string>) => {
+  const server = await startServer(env);
+  started.push(server);
+  return server;
+};
+afterAll(async () => {
+  for (const server of started) await server.kill();
+  await Promise.all([mysql.close(), mongo.close()]);
+});
+
+const ready = async (server: ServerProcess) => {
+  const answer = await fetch(`${server.address}/health/ready`);
+  return ((await answer.json()) as { data: Record<string, string> }).data;
+};
+const readyAs = (server: ServerProcess, wanted: object) => async () =>
+  Bun.deepEquals(await ready(server), wanted);
+const UP = { status: "up", mysql: "up", mongodb: "up" };
+
+describe("a database that is down", () => {
+  test("MongoDB at the start and again later: ready says 503 and which, and recovers by itself", async () => {
+    await mongo.stop();
+    const server = await serve(through);
+    expect(await ready(server)).toEqual({ ...UP, status: "down", mongodb: "down" });
+    expect((await fetch(`${server.address}/health/ready`)).status).toBe(503);
+    expect((await fetch(`${server.address}/health/live`)).status).toBe(200);
+    const refused = await fetch(`${server.address}/api/products`);
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+    expect(await refused.json()).toMatchObject({ code: "service_unavailable" });
+
+    await mongo.start();
+    await eventually(readyAs(server, UP), "recovery from a late MongoDB");
+    expect((await fetch(`${server.address}/api/products`)).status).toBe(200);
+
+    await mongo.stop();
+    await eventually(
+      readyAs(server, { ...UP, status: "down", mongodb: "down" }),
+      "noticing that MongoDB went away",
+    );
+    await mongo.start();
+    await eventually(readyAs(server, UP), "recovery from a MongoDB that went away");
+    expect((await fetch(`${server.address}/api/products`)).status).toBe(200);
+  }, 120_000);
+
+  test("MySQL later: ready says 503 and which, and recovers by itself", async () => {
+    const server = await serve(through);
+    await eventually(readyAs(server, UP), "the start");
+    await mysql.stop();
+    await eventually(
+      readyAs(server, { ...UP, status: "down", mysql: "down" }),
+      "noticing that MySQL went away",
+    );
+    const login = await fetch(`${server.address}/auth/login`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ email: "a@example.com", password: "a long password" }),
+    });
+    expect(login.status).toBe(503);
+    await mysql.start();
+    await eventually(readyAs(server, UP), "recovery from a MySQL that went away");
+  }, 120_000);
+
+  test("a database that hangs does not hang ready", async () => {
+    const server = await serve(through);
+    await eventually(readyAs(server, UP), "the start");
+    mongo.pause();
+    try {
+      expect(await ready(server)).toEqual({ ...UP, status: "down", mongodb: "down" });
+    } finally {
+      mongo.resume();
+    }
+    await eventually(readyAs(server, UP), "recovery from a MongoDB that hung");
+  }, 120_000);
+});
+
+describe("a server that cannot start ends with 1 and says what to do", () => {
+  const failing = async (env: Record<string, string | undefined>) => {
+    const began = performance.now();
+    const program = startProgram(["src/index.ts"], { PORT: "0", ...env });
+    const code = await program.ended();
+    return { code, output: program.output(), ms: performance.now() - began };
+  };
+
+  test("a wrong MySQL password and a closed port are told apart", async () => {
+    const wrong = new URL(process.env.DATABASE_URL ?? "");
+    wrong.password = "not the password";
+    // A user without a password cannot have a wrong one: then the user is one that does not exist.
+    if (new URL(process.env.DATABASE_URL ?? "").password === "") wrong.username = "nobody_has_this_name";
+    const password = await failing({ DATABASE_URL: wrong.href });
+    expect(password.code).toBe(1);
+    expect(password.output).toContain("wrong password or no such user. Check DATABASE_URL.");
+    expect(password.output).not.toContain("not the password");
+
+    const closed = new URL(process.env.DATABASE_URL ?? "");
+    closed.port = "1";
+    const port = await failing({ DATABASE_URL: closed.href });
+    expect(port.code).toBe(1);
+    expect(port.output).toContain("MySQL does not answer at");
+    expect(port.output).toContain("ECONNREFUSED");
+  }, 60_000);
+
+  test("a MySQL that accepts and says nothing is reported as well", async () => {
+    const silent = createServer(() => {});
+    const port = await new Promise<number>((resolve) => {
+      silent.listen(0, "127.0.0.1", () => resolve((silent.address() as { port: number }).port));
+    });
+    const url = new URL(process.env.DATABASE_URL ?? "");
+    url.hostname = "127.0.0.1";
+    url.port = String(port);
+    const { code, output } = await failing({ DATABASE_URL: url.href });
+    silent.close();
+    expect(code).toBe(1);
+    expect(output).toContain("MySQL does not answer at");
+  }, 60_000);
+
+  test("a database that does not exist", async () => {
+    const url = new URL(process.env.DATABASE_URL ?? "");
+    url.pathname = "/aizy_nowhere";
+    const { code, output } = await failing({ DATABASE_URL: url.href });
+    expect(code).toBe(1);
+    expect(output).toContain('has no database "aizy_nowhere"');
+  }, 60_000);
+
+  test("a port that is taken", async () => {
+    const server = await serve({});
+    const { code, output } = await failing({ PORT: new URL(server.address).port });
+    expect(code).toBe(1);
+    expect(output).toContain("is taken. Stop what listens there, or choose another: PORT=");
+  }, 60_000);
+
+  test("every problem of the configuration at once, with variable and fix", async () => {
+    const { code, output } = await failing({
+      DATABASE_URL: "postgres://x",
+      MONGODB_URI: "",
+      JWT_SECRET: "short",
+      PORT: "many",
+    });
+    expect(code).toBe(1);
+    for (const variable of ["DATABASE_URL", "MONGODB_URI", "JWT_SECRET", "PORT"])
+      expect(output).toContain(`${variable}: `);
+    expect(output).not.toContain("short");
+  }, 60_000);
+});
+
+describe("the end of a server", () => {
+  test("SIGTERM: no new requests, those in flight finish, exit 0", async () => {
+    const server = await serve(through);
+    await eventually(readyAs(server, UP), "the start");
+    mongo.slow(700);
+    const slow = fetch(`${server.address}/api/products`);
+    await Bun.sleep(200);
+    server.child.kill("SIGTERM");
+    await server.line(/stopping/);
+    await eventually(
+      () =>
+        fetch(`${server.address}/health/live`).then(
+          () => false,
+          () => true,
+        ),
+      "refusing new connections",
+    );
+    expect((await slow).status).toBe(200);
+    mongo.slow(0);
+    expect(await server.ended()).toBe(0);
+    expect(server.output()).toContain("stopped");
+  }, 60_000);
+
+  test("kill -9, then a new one on the same databases serves", async () => {
+    const first = await serve({});
+    await first.kill("SIGKILL");
+    const second = await serve({});
+    await eventually(readyAs(second, UP), "the second start");
+  }, 60_000);
+});

@@ -1,0 +1,120 @@
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** A TCP proxy in front of a database, to stop, cut, pause or slow it for those who connect through it. */
+export interface Proxy {
+  port: number;
+  /** The same URL through this proxy. */
+  url(original: string): string;
+  /** Cuts every connection and refuses new ones, as a server that is down. */
+  stop(): Promise<void>;
+  /** Listens again, on the same port. */
+  start(): Promise<void>;
+  /** Cuts every connection; new ones are let through. */
+  cut(): void;
+  /** Holds every byte in both directions back, as a server that hangs, until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Delays each chunk that comes back from the server by some milliseconds. */
+  slow(milliseconds: number): void;
+  /**
+   * Cuts the connection when the next answer of the server arrives, and drops that answer: the server has done
+   * the work, and the caller does not know.
+   * @returns resolves when it happened
+   */
+  loseNextAnswer(matching?: (bytesToServer: Buffer) => boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts a proxy to the host and port of a database URL. */
+export async function startProxy(target: string): Promise<Proxy> {
+  const { hostname, port: targetPort, protocol } = new URL(target);
+  const defaultPort = protocol.startsWith("mongodb") ? 27017 : 3306;
+  const pairs = new Set<[Socket, Socket]>();
+  let paused = false;
+  let delay = 0;
+  let losing: { matching: (bytes: Buffer) => boolean; armed?: Socket; done: () => void } | undefined;
+
+  const cutPair = (pair: [Socket, Socket]) => {
+    pairs.delete(pair);
+    for (const socket of pair) socket.destroy();
+  };
+  const accept = (client: Socket) => {
+    const server = connect(Number(targetPort || defaultPort), hostname);
+    const pair: [Socket, Socket] = [client, server];
+    pairs.add(pair);
+    client.setNoDelay(true);
+    server.setNoDelay(true);
+    if (paused) for (const socket of pair) socket.pause();
+    client.on("data", (bytes) => {
+      if (losing && !losing.armed && losing.matching(bytes)) losing.armed = server;
+      server.write(bytes);
+    });
+    server.on("data", (bytes) => {
+      if (losing?.armed === server) {
+        const { done } = losing;
+        losing = undefined;
+        cutPair(pair);
+        done();
+      } else if (delay > 0) setTimeout(() => client.write(bytes), delay);
+      else client.write(bytes);
+    });
+    for (const socket of pair) {
+      socket.on("error", () => cutPair(pair));
+      socket.on("close", () => cutPair(pair));
+    }
+  };
+
+  let server: Server | undefined;
+  let port = 0;
+  const start = () =>
+    new Promise<void>((resolve, reject) => {
+      const listening = createServer(accept);
+      server = listening;
+      listening.once("error", reject);
+      listening.listen(port, "127.0.0.1", () => {
+        port = (listening.address() as { port: number }).port;
+        resolve();
+      });
+    });
+  const cut = () => {
+    for (const pair of [...pairs]) cutPair(pair);
+  };
+  const stop = async () => {
+    const closed = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
+    cut();
+    await closed;
+    server = undefined;
+  };
+  await start();
+
+  return {
+    port,
+    url(original) {
+      const url = new URL(original);
+      url.hostname = "127.0.0.1";
+      url.port = String(port);
+      return url.href;
+    },
+    start,
+    stop,
+    cut,
+    pause() {
+      paused = true;
+      for (const pair of pairs) for (const socket of pair) socket.pause();
+    },
+    resume() {
+      paused = false;
+      for (const pair of pairs) for (const socket of pair) socket.resume();
+    },
+    slow(milliseconds) {
+      delay = milliseconds;
+    },
+    loseNextAnswer: (matching = () => true) =>
+      new Promise((done) => {
+        losing = { matching, done };
+      }),
+    async close() {
+      if (server) await stop();
+    },
+  };
+}

@@ -70,14 +70,18 @@ async function seedCatalogue(deps: Deps): Promise<{ made: number; present: numbe
         continue;
       }
       await deps.products.create(
-        await buildProduct(deps, deps.random.id(), {
-          name: product.name,
-          description: product.description,
-          brand: product.brand,
-          categoryIds: [category._id],
-          currency: "USD",
-          variants,
-        }),
+        buildProduct(
+          deps,
+          deps.random.id(),
+          {
+            name: product.name,
+            description: product.description,
+            brand: product.brand,
+            currency: "USD",
+            variants,
+          },
+          [category],
+        ),
       );
       sum.made++;
     }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { canonicalKey } from "../canonical";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
+import type { CategoryDocument } from "./categories/model";
 import { ensureCategoryPath } from "./categories/service";
 import type { ProductDocument } from "./model";
 import { minorDigits, parseMinor } from "./money";
@@ -109,7 +110,30 @@ const imported = (product: ProductDocument) =>
     product.variants.map(({ sku, price, currency }) => [sku, price, currency]),
   ]);
 
-async function importOne(deps: Deps, line: ImportLine): Promise<"created" | "updated" | "unchanged"> {
+/** A line that was read and found right, with its place in the file. */
+interface ReadLine {
+  number: number;
+  line: ImportLine;
+  sku: string;
+  skuKey: string;
+}
+
+/** What became of one line: a change, none, or why it could not be imported. */
+type Outcome = "created" | "updated" | "unchanged" | { fault: string };
+
+/** Why a line was refused; anything but a refusal of ours is thrown on. */
+function faultOf(error: unknown): { fault: string } {
+  if (!(error instanceof AppError) || error.status >= 500) throw error;
+  return { fault: error.errors?.map(({ path, message }) => `${path} ${message}`).join("; ") ?? error.detail };
+}
+
+/** The product that a line describes; `existing` is what its SKU names now. */
+function productOf(
+  deps: Deps,
+  { line, sku }: ReadLine,
+  category: CategoryDocument | null,
+  existing: ProductDocument | undefined,
+): ProductDocument {
   const currency = line.currency ?? deps.config.defaultCurrency;
   // The shortest decimal text of a number is what was written in the file.
   const price = parseMinor(String(line.price), currency);
@@ -119,28 +143,23 @@ async function importOne(deps: Deps, line: ImportLine): Promise<"created" | "upd
       `price ${line.price} has more than ${minorDigits(currency)} decimals of ${currency}`,
     );
   }
-  const sku = line.sku ?? derivedSku(line);
-  const category = line.categories ? await ensureCategoryPath(deps, line.categories) : null;
-  const existing = await deps.products.findBySku(canonicalKey(sku));
-  const id = existing?._id ?? deps.random.id();
   const input = {
     name: line.name,
     description: line.description ?? "",
     brand: line.brand ?? null,
-    categoryIds: category === null ? [] : [category._id],
     currency,
     variants: [{ sku, price }],
     // Names repeat in real catalogues; the SKU makes the slug one of a kind.
     slug: existing?.slug ?? line.slug ?? `${line.name.slice(0, 90)} ${sku.slice(-8)}`,
   };
-  const product = {
-    ...(await buildProduct(deps, id, input)),
+  return {
+    ...buildProduct(deps, existing?._id ?? deps.random.id(), input, category === null ? [] : [category]),
     popularity: line.popularity ?? existing?.popularity ?? 0,
   };
-  if (existing === null) {
-    await deps.products.create(product);
-    return "created";
-  }
+}
+
+/** Writes what a line changed in a product that is there. */
+async function update(deps: Deps, existing: ProductDocument, product: ProductDocument): Promise<Outcome> {
   if (imported(existing) === imported(product)) return "unchanged";
   const [variant] = existing.variants;
   const merged: ProductDocument = {
@@ -151,18 +170,98 @@ async function importOne(deps: Deps, line: ImportLine): Promise<"created" | "upd
     variants: product.variants.map((made) => ({ ...made, _id: variant?._id ?? made._id })),
   };
   if (!(await deps.products.replace(merged, existing.version))) {
-    throw new AppError(
-      "version_conflict",
-      "somebody else changed the product at the same moment; import it again",
-    );
+    return { fault: "somebody else changed the product at the same moment; import it again" };
   }
   return "updated";
 }
 
+/** The categories of the last lines, so that a file of thousands in a few categories does not ask for each. */
+function rememberCategories(deps: Deps) {
+  const known = new Map<string, CategoryDocument>();
+  return async (path: string[] | undefined): Promise<CategoryDocument | null> => {
+    if (path === undefined) return null;
+    const key = JSON.stringify(path);
+    const present = known.get(key);
+    if (present) return present;
+    if (known.size >= 10_000) known.clear();
+    const category = await ensureCategoryPath(deps, path);
+    known.set(key, category);
+    return category;
+  };
+}
+
+/** Imports lines whose SKUs all differ: one look-up and one insert for all of them. */
+async function importBatch(
+  deps: Deps,
+  batch: ReadLine[],
+  categoryOf: ReturnType<typeof rememberCategories>,
+): Promise<Outcome[]> {
+  const found = await deps.products.findBySkus(batch.map(({ skuKey }) => skuKey));
+  const bySku = new Map(
+    found.flatMap((product) => product.variants.map(({ skuKey }) => [skuKey, product] as const)),
+  );
+  const outcomes: Outcome[] = new Array(batch.length);
+  const added: { place: number; product: ProductDocument }[] = [];
+  for (const [place, read] of batch.entries()) {
+    try {
+      const existing = bySku.get(read.skuKey);
+      const product = productOf(deps, read, await categoryOf(read.line.categories), existing);
+      if (existing) outcomes[place] = await update(deps, existing, product);
+      else added.push({ place, product });
+    } catch (error) {
+      outcomes[place] = faultOf(error);
+    }
+  }
+  if (added.length === 0) return outcomes;
+  const taken = new Set(await deps.products.createMany(added.map(({ product }) => product)));
+  for (const [index, { place, product }] of added.entries()) {
+    const read = batch[place];
+    if (!taken.has(index) || read === undefined) {
+      outcomes[place] = "created";
+      continue;
+    }
+    // Alone once more: to change what another import made meanwhile, or to say which key it is.
+    try {
+      const existing = await deps.products.findBySku(read.skuKey);
+      if (existing) {
+        const category = await categoryOf(read.line.categories);
+        outcomes[place] = await update(deps, existing, productOf(deps, read, category, existing));
+      } else {
+        await deps.products.create(product);
+        outcomes[place] = "created";
+      }
+    } catch (error) {
+      outcomes[place] = faultOf(error);
+    }
+  }
+  return outcomes;
+}
+
+/** A line as it was read, or what is wrong with it. */
+function parseLine(raw: { text: string } | { error: string }): ImportLine | { fault: string } {
+  if ("error" in raw) return { fault: raw.error };
+  let json: unknown;
+  try {
+    json = JSON.parse(raw.text, (_key, value) => (typeof value === "string" ? repairControls(value) : value));
+  } catch {
+    return { fault: "is not valid JSON" };
+  }
+  const parsed = importLineSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  return {
+    fault: parsed.error.issues
+      .map((issue) => `${issue.path.join(".") || "line"} ${issue.message}`)
+      .join("; "),
+  };
+}
+
+/** Lines that are looked up and written together. */
+const BATCH = 100;
+
 /**
- * Imports NDJSON, one product a line, as a stream: a line at a time in memory. A product is found by its SKU,
- * so importing the same file twice changes nothing.
- * @param onLine called after each line with the sums so far and the fault, if there was one
+ * Imports NDJSON, one product a line, as a stream: some lines at a time in memory. A product is found by its
+ * SKU, so importing the same file twice changes nothing.
+ * @param onLine called for each line with the sums so far and the fault, if there was one
  */
 export async function importProducts(
   deps: Deps,
@@ -170,40 +269,48 @@ export async function importProducts(
   onLine: (summary: ImportSummary, fault?: ImportFault) => void,
 ): Promise<ImportSummary> {
   const summary: ImportSummary = { lines: 0, created: 0, updated: 0, unchanged: 0, failed: 0 };
+  const categoryOf = rememberCategories(deps);
+  const count = (line: number, outcome: Outcome) => {
+    if (typeof outcome === "string") {
+      summary[outcome]++;
+      onLine(summary);
+    } else {
+      summary.failed++;
+      onLine(summary, { line, message: outcome.fault });
+    }
+  };
+  // In the order of the file, so that its faults are told in that order.
+  let pending: (ReadLine | { number: number; fault: string })[] = [];
+  let skus = new Set<string>();
+  const flush = async () => {
+    const items = pending;
+    pending = [];
+    skus = new Set();
+    const outcomes = await importBatch(
+      deps,
+      items.filter((item) => "line" in item),
+      categoryOf,
+    );
+    let next = 0;
+    for (const item of items) count(item.number, "fault" in item ? item : (outcomes[next++] as Outcome));
+  };
   for await (const raw of readLines(stream)) {
     summary.lines++;
-    const fail = (message: string) => {
-      summary.failed++;
-      onLine(summary, { line: summary.lines, message });
-    };
-    if ("error" in raw) {
-      fail(raw.error);
-      continue;
+    if ("text" in raw && raw.text.trim() === "") continue;
+    const number = summary.lines;
+    const line = parseLine(raw);
+    if ("fault" in line) {
+      pending.push({ number, ...line });
+    } else {
+      const sku = line.sku ?? derivedSku(line);
+      const skuKey = canonicalKey(sku);
+      // A SKU that comes twice changes its product twice, in the order of the file.
+      if (skus.has(skuKey)) await flush();
+      skus.add(skuKey);
+      pending.push({ number, line, sku, skuKey });
     }
-    if (raw.text.trim() === "") continue;
-    let json: unknown;
-    try {
-      json = JSON.parse(raw.text, (_key, value) =>
-        typeof value === "string" ? repairControls(value) : value,
-      );
-    } catch {
-      fail("is not valid JSON");
-      continue;
-    }
-    const parsed = importLineSchema.safeParse(json);
-    if (!parsed.success) {
-      fail(
-        parsed.error.issues.map((issue) => `${issue.path.join(".") || "line"} ${issue.message}`).join("; "),
-      );
-      continue;
-    }
-    try {
-      summary[await importOne(deps, parsed.data)]++;
-      onLine(summary);
-    } catch (error) {
-      if (!(error instanceof AppError) || error.status >= 500) throw error;
-      fail(error.errors?.map(({ path, message }) => `${path} ${message}`).join("; ") ?? error.detail);
-    }
+    if (pending.length >= BATCH) await flush();
   }
+  await flush();
   return summary;
 }

@@ -4,6 +4,11 @@ export interface Money {
   currency: string;
 }
 
+const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
+
+/** Whether a text is a currency of ISO 4217; the runtime formats any three letters as if they were one. */
+export const isCurrency = (code: string): boolean => CURRENCIES.has(code);
+
 /**
  * Digits after the decimal point of a currency: 2 for USD, 0 for JPY, 3 for KWD (ISO 4217, by the runtime's
  * own table).

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { cleanText } from "../canonical";
 import { dataOf, pageOf } from "../http/describe";
 import { PRODUCT_STATUSES } from "./model";
-import { minorDigits } from "./money";
+import { isCurrency } from "./money";
 
 /** Refuses control characters but line breaks and tabs. */
 const NO_CONTROLS = /^(?:[^\p{Cc}]|[\n\r\t])*$/u;
@@ -24,13 +24,7 @@ export const minorUnitsSchema = z
 export const currencySchema = z
   .string("must be a text")
   .regex(/^[A-Z]{3}$/, "must be an ISO 4217 code such as USD")
-  .refine((code) => {
-    try {
-      return minorDigits(code) >= 0;
-    } catch {
-      return false;
-    }
-  }, "must be an ISO 4217 code such as USD");
+  .refine(isCurrency, "must be an ISO 4217 code such as USD");
 
 export const skuSchema = lineSchema(100);
 

@@ -4,6 +4,7 @@ import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError, invalidInput } from "../errors";
 import type { RecordAnswer } from "../http/idempotency";
+import type { CategoryDocument } from "./categories/model";
 import type { ProductDocument, VariantDocument } from "./model";
 import type { CreateProduct, ProductResponse, ProductSummaryResponse } from "./schema";
 import type { ProductSummary } from "./store";
@@ -63,15 +64,28 @@ function variantsOf(deps: Deps, id: string, input: CreateProduct): VariantDocume
   });
 }
 
-/** A product's document from an input. @throws AppError invalid_input */
-export async function buildProduct(deps: Deps, id: string, input: CreateProduct): Promise<ProductDocument> {
-  const now = deps.clock.now();
-  const categoryIds = [...new Set(input.categoryIds ?? [])];
-  const categories = await deps.categories.findByIds(categoryIds);
-  const known = new Set(categories.map((category) => category._id));
-  const missing = categoryIds.findIndex((categoryId) => !known.has(categoryId));
+/** The categories of these ids, each once. @throws AppError invalid_input naming the one that is not there */
+async function categoriesOf(deps: Deps, ids: string[]): Promise<CategoryDocument[]> {
+  const categories = new Map(
+    (await deps.categories.findByIds(ids)).map((category) => [category._id, category]),
+  );
+  const missing = ids.findIndex((id) => !categories.has(id));
   if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "unknown", "there is no such category");
+  return [...new Set(ids)].flatMap((id) => categories.get(id) ?? []);
+}
 
+/**
+ * A product's document from an input.
+ * @param categories those of `input.categoryIds`
+ * @throws AppError invalid_input
+ */
+export function buildProduct(
+  deps: Deps,
+  id: string,
+  input: Omit<CreateProduct, "categoryIds">,
+  categories: CategoryDocument[],
+): ProductDocument {
+  const now = deps.clock.now();
   const slug = slugify(input.slug ?? input.name) || `p-${id.slice(-12)}`;
   const variants = variantsOf(deps, id, input);
   const cheapest = variants.reduce((least, variant) => (variant.price < least.price ? variant : least));
@@ -83,7 +97,7 @@ export async function buildProduct(deps: Deps, id: string, input: CreateProduct)
     description: input.description ?? "",
     brand: input.brand ?? null,
     status: input.status ?? "active",
-    categoryIds,
+    categoryIds: categories.map(({ _id }) => _id),
     categoryTree: [...new Set(categories.flatMap(({ _id, ancestors }) => [...ancestors, _id]))],
     variants,
     skuKeys: variants.map(({ skuKey }) => skuKey),
@@ -110,7 +124,8 @@ export async function createProduct(
   input: CreateProduct,
   record: RecordAnswer<MongoTx>,
 ): Promise<ProductResponse> {
-  const product = await buildProduct(deps, deps.random.id(), input);
+  const categories = await categoriesOf(deps, input.categoryIds ?? []);
+  const product = buildProduct(deps, deps.random.id(), input, categories);
   for (let attempt = 1; ; attempt++) {
     if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
       product.slug = `${product.slug.replace(/-[0-9a-f]{6}$/, "")}-${Buffer.from(deps.random.bytes(3)).toString("hex")}`;

@@ -55,6 +55,21 @@ export const createProductStore = (mongo: Mongo) => {
       }
     },
 
+    /**
+     * Makes many at once.
+     * @returns the indexes of those whose slug or SKU is taken; the others were made
+     */
+    async createMany(products: ProductDocument[]): Promise<number[]> {
+      try {
+        await Product.insertMany(products, { ordered: false, throwOnValidationError: true });
+        return [];
+      } catch (error) {
+        const { writeErrors } = error as { writeErrors?: { code: number; index: number }[] };
+        if (!writeErrors?.length || writeErrors.some(({ code }) => code !== 11000)) throw error;
+        return writeErrors.map(({ index }) => index);
+      }
+    },
+
     /** A living product. */
     findById: (id: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findOne({ _id: id, deletedAt: null }, null, mongo.in(tx)).lean(),
@@ -64,6 +79,9 @@ export const createProductStore = (mongo: Mongo) => {
 
     findBySku: (skuKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findOne({ skuKeys: skuKey }, null, mongo.in(tx)).lean(),
+
+    findBySkus: (skuKeys: string[]): Promise<ProductDocument[]> =>
+      Product.find({ skuKeys: { $in: skuKeys } }).lean(),
 
     /** Replaces a product if it still has the version. @returns false when it has another */
     async replace(product: ProductDocument, version: number, tx?: MongoTx): Promise<boolean> {

@@ -28,6 +28,7 @@ import {
 import { explainAnswer, explained, explainStatement, type Verbosity } from "./explain.ts";
 import type { Pool } from "./pool.ts";
 import type { Parameter, PostgresConnection, Result, Statement } from "./postgres.ts";
+import { refuseUnsupported } from "./refused.ts";
 import { FIRST_PAGE, SQL } from "./schema.ts";
 import { type Client, Sessions, type Transaction, type TransactionRequest } from "./sessions.ts";
 import { MAX_MESSAGE_BYTES, type Request } from "./wire.ts";
@@ -186,6 +187,7 @@ export class Commands {
         `no such command: '${command.name}' (the local MongoDB engine does not have it; see docs/engines.md)`,
       );
     }
+    refuseUnsupported(command);
     return handler(command);
   }
 
@@ -433,13 +435,6 @@ export class Commands {
   }
 
   private async create(command: Command): Promise<Document | Buffer> {
-    if (command.fields.has("timeseries")) {
-      throw new MongoError(
-        115,
-        "CommandNotSupported",
-        "the local MongoDB engine has no time-series collections",
-      );
-    }
     return this.definition(command, SQL.create, [command.database, command.body]);
   }
 

@@ -117,6 +117,8 @@ const CODES: Record<string, [number, string]> = {
   M0088: [40415, "Location40415"],
   M00FB: [50768, "NotARetryableWriteCommand"],
   "23505": [11000, "DuplicateKey"],
+  // findAndModify lets PostgreSQL's own error of a unique index through.
+  "23P01": [11000, "DuplicateKey"],
   "40001": [112, "WriteConflict"],
   "40P01": [112, "WriteConflict"],
   "55P03": [112, "WriteConflict"],

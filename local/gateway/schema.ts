@@ -176,4 +176,9 @@ export const SQL = {
      join documentdb_api_catalog.collections c using (collection_id)
      where c.database_name = $1 and c.collection_name = $2 and (i.index_spec).index_name = $3`,
   ),
+  /** [name] of an index by the engine's number, which is in the name of PostgreSQL's index. */
+  indexName: statement(
+    "indexName",
+    "select convert_to((index_spec).index_name, 'UTF8') from documentdb_api_catalog.collection_indexes where index_id::text = $1",
+  ),
 } satisfies Record<string, Statement>;

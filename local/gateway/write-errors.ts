@@ -49,7 +49,7 @@ export class WriteErrors {
   }
 
   private async duplicateKey(command: Command, message: string, statement: Document): Promise<DuplicateKey> {
-    const index = /Index '(.+)'/.exec(message)?.[1] ?? "_id_";
+    const index = await this.indexOf(message);
     const keyPattern = await this.keyPattern(command, index);
     const keyValue = keyPattern === undefined ? undefined : keyValues(keyPattern, statement);
     const values = keyValue === undefined ? "" : `: ${shellText(keyValue)}`;
@@ -57,6 +57,16 @@ export class WriteErrors {
       errmsg: `E11000 duplicate key error collection: ${command.namespace} index: ${index} dup key${values}`,
       fields: { ...(keyPattern && { keyPattern }), ...(keyValue && { keyValue }) },
     };
+  }
+
+  /** The index that an error of the engine or of PostgreSQL speaks of. */
+  private async indexOf(message: string): Promise<string> {
+    const name = /Index '(.+)'/.exec(message)?.[1];
+    if (name !== undefined) return name;
+    const number = /documents_rum_index_(\d+)/.exec(message)?.[1];
+    if (number === undefined) return "_id_";
+    const { rows } = await this.pool.use("work", (connection) => connection.execute(SQL.indexName, [number]));
+    return rows[0]?.[0]?.toString("utf8") ?? "_id_";
   }
 
   private async keyPattern(command: Command, index: string): Promise<Document | undefined> {

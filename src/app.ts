@@ -1,3 +1,4 @@
+import { analyticsRoutes } from "./analytics/routes";
 import { authRoutes } from "./auth/routes";
 import type { Deps } from "./deps";
 import { docsRoutes } from "./http/docs";
@@ -27,6 +28,7 @@ export function createApp(deps: Deps) {
     .route("/auth", authRoutes(deps))
     .route("/api/users", userRoutes(deps))
     .route("/api/products", productRoutes(deps))
+    .route("/api/analytics", analyticsRoutes(deps))
     .route("/dev", mailboxRoutes(deps))
     .route(
       "/",

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { type AnalyticsStore, createAnalyticsStore } from "./analytics/store";
 import { createOtp, type Otp } from "./auth/otp";
 import { createPasswords, type Passwords } from "./auth/passwords";
 import { type AuthStore, createAuthStore } from "./auth/store";
@@ -36,6 +37,7 @@ export interface Deps {
   auth: AuthStore;
   categories: CategoryStore;
   products: ProductStore;
+  analytics: AnalyticsStore;
   idempotency: { mysql: IdempotencyStore<MySqlTx>; mongo: IdempotencyStore<MongoTx> };
   jobs: {
     mysql: JobStore<MySqlTx>;
@@ -83,6 +85,7 @@ export function createDeps(
     auth: createAuthStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
+    analytics: createAnalyticsStore(mongo),
     idempotency: { mysql: createMySqlIdempotencyStore(mysql), mongo: createMongoIdempotencyStore(mongo) },
     jobs: {
       mysql: createMySqlJobStore(mysql),

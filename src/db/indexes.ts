@@ -1,3 +1,4 @@
+import { ANALYTICS_MODELS } from "../analytics/model";
 import { jobModel } from "../jobs/mongo.store";
 import { categoryModel } from "../products/categories/model";
 import { productModel } from "../products/model";
@@ -5,7 +6,7 @@ import { idempotencyModel } from "./idempotency.mongo";
 import type { Mongo } from "./mongo";
 
 /** Every model of MongoDB: the deploy step makes its collection and indexes before the first request. */
-const MODELS = [productModel, categoryModel, idempotencyModel, jobModel];
+const MODELS = [productModel, categoryModel, idempotencyModel, jobModel, ...ANALYTICS_MODELS];
 
 /**
  * Makes collections and indexes that are missing and drops indexes the schemas no longer name.

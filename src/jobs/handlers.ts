@@ -1,3 +1,4 @@
+import { analyticsJobs } from "../analytics/jobs";
 import { authJobs } from "../auth/jobs";
 import type { Deps } from "../deps";
 import { createJobRunner, type JobHandler, type JobRunner } from "./runner";
@@ -5,6 +6,7 @@ import { createJobRunner, type JobHandler, type JobRunner } from "./runner";
 /** Every kind of job and who does it. */
 export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
   ...authJobs(deps),
+  ...analyticsJobs(deps),
 });
 
 /** The runner of this process, over both databases. */

@@ -1,0 +1,278 @@
+import { type Connection, type Model, Schema } from "mongoose";
+import type { EventKind } from "./spec";
+
+export const EVENT_TYPES = ["track", "page", "identify"] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+/** What is wrong with a client's time. The event is kept, and its own times beside the one that is used. */
+export const TIME_FLAGS = ["future", "too_old", "clock_skew"] as const;
+export type TimeFlag = (typeof TIME_FLAGS)[number];
+
+/** One thing of an order or a view. */
+export interface EventProduct {
+  id: string;
+  quantity: number;
+}
+
+/** One thing that someone did. Written once; afterwards only `visitor` and `todo` change. */
+export interface EventDocument {
+  /** The client's message id: what makes a repeated event one event. */
+  _id: string;
+  type: EventType;
+  /** As it was sent: "Product Viewed", a page's name. */
+  name: string;
+  /** What the reports understand it as; null for names of the shop's own. */
+  kind: EventKind | null;
+  /** When it happened, by our clock: the client's time corrected by its `sentAt`. Reports go by it. */
+  at: Date;
+  /** What the client's clock said. */
+  clientAt: Date | null;
+  sentAt: Date | null;
+  receivedAt: Date;
+  timeFlags: TimeFlag[];
+  /** The anonymous id of the device, or a day's hash for callers without one; null when only the person is known. */
+  device: string | null;
+  userId: string | null;
+  /**
+   * Whose it is: `u:` person, `d:` device, `b:` bot. The sessioniser moves a device's events to the person who
+   * signed in there.
+   */
+  visitor: string;
+  bot: boolean;
+  /** `server` with an API key, `browser` otherwise. */
+  origin: "browser" | "server";
+  /** Shortened to /24 or /48. */
+  address: string | null;
+  userAgent: string | null;
+  page: { url: string | null; path: string | null; referrer: string | null; title: string | null } | null;
+  /** Where the visit came from, by campaign or referrer: "google / organic". */
+  source: string;
+  properties: Record<string, unknown>;
+  products: EventProduct[];
+  categories: string[];
+  /** The search it is or follows. */
+  searchId: string | null;
+  /** What was searched for, in canonical form. */
+  query: string | null;
+  /** How many results the search had, when the client said. */
+  results: number | null;
+  position: number | null;
+  orderId: string | null;
+  /** Minor units. */
+  revenue: number;
+  currency: string | null;
+  /** There until the event has its session: the sessioniser's queue is the events themselves. */
+  todo?: 1;
+}
+
+const eventSchema = new Schema<EventDocument>(
+  {
+    _id: { type: String, required: true },
+    type: { type: String, required: true, enum: EVENT_TYPES },
+    name: { type: String, required: true },
+    kind: { type: String, default: null },
+    at: { type: Date, required: true },
+    clientAt: { type: Date, default: null },
+    sentAt: { type: Date, default: null },
+    receivedAt: { type: Date, required: true },
+    timeFlags: { type: [String], default: [] },
+    device: { type: String, default: null },
+    userId: { type: String, default: null },
+    visitor: { type: String, required: true },
+    bot: { type: Boolean, required: true },
+    origin: { type: String, required: true },
+    address: { type: String, default: null },
+    userAgent: { type: String, default: null },
+    page: { type: Schema.Types.Mixed, default: null },
+    source: { type: String, required: true },
+    properties: { type: Schema.Types.Mixed, default: {} },
+    products: { type: [{ _id: false, id: String, quantity: Number }], default: [] },
+    categories: { type: [String], default: [] },
+    searchId: { type: String, default: null },
+    query: { type: String, default: null },
+    results: { type: Number, default: null },
+    position: { type: Number, default: null },
+    orderId: { type: String, default: null },
+    revenue: { type: Number, default: 0 },
+    currency: { type: String, default: null },
+    todo: Number,
+  },
+  { collection: "analytics", versionKey: false, minimize: false },
+)
+  .index({ at: 1 })
+  .index({ visitor: 1, at: 1 })
+  .index({ device: 1, at: 1 })
+  .index({ userId: 1, at: 1 }, { partialFilterExpression: { userId: { $gt: "" } } })
+  .index({ searchId: 1, at: 1 }, { partialFilterExpression: { searchId: { $gt: "" } } })
+  .index({ receivedAt: 1, _id: 1 })
+  .index({ todo: 1, receivedAt: 1 }, { partialFilterExpression: { todo: { $exists: true } } });
+
+/** What happened in a session. Everything but the visitor can be added up. */
+export interface SessionCounts {
+  events: number;
+  pages: number;
+  views: number;
+  adds: number;
+  orders: number;
+  searches: number;
+}
+
+/** A visit: events of one visitor without a pause of more than 30 minutes. Made from events, never edited. */
+export interface SessionDocument {
+  /** From the visitor and the start, so that a rebuild gives the same ids. */
+  _id: string;
+  visitor: string;
+  userId: string | null;
+  devices: string[];
+  bot: boolean;
+  start: Date;
+  end: Date;
+  counts: SessionCounts;
+  /** Minor units by currency. */
+  revenue: Record<string, number>;
+  /** One page or view and nothing else. */
+  bounced: boolean;
+  /** How far it came in order: 0 nothing, 1 viewed, 2 then added, 3 then ordered. */
+  funnel: 0 | 1 | 2 | 3;
+  source: string;
+  landing: string | null;
+}
+
+const sessionSchema = new Schema<SessionDocument>(
+  {
+    _id: { type: String, required: true },
+    visitor: { type: String, required: true },
+    userId: { type: String, default: null },
+    devices: { type: [String], default: [] },
+    bot: { type: Boolean, required: true },
+    start: { type: Date, required: true },
+    end: { type: Date, required: true },
+    counts: { type: Schema.Types.Mixed, required: true },
+    revenue: { type: Schema.Types.Mixed, required: true },
+    bounced: { type: Boolean, required: true },
+    funnel: { type: Number, required: true },
+    source: { type: String, required: true },
+    landing: { type: String, default: null },
+  },
+  { collection: "sessions", versionKey: false, minimize: false },
+)
+  .index({ visitor: 1, start: 1 })
+  .index({ start: 1 })
+  .index({ bot: 1, start: -1, _id: -1 });
+
+/** A quarter of an hour, or a day of UTC made of its quarters. */
+export type Level = "quarter" | "day";
+
+/** What one rollup document holds. */
+export type RollupKind = "totals" | "visitors" | "products" | "categories" | "searches" | "sources";
+
+/** A part of what happened in one bucket. Derived: recomputed from events and sessions when they change. */
+export interface RollupDocument {
+  _id: string;
+  level: Level;
+  kind: RollupKind;
+  bot: boolean;
+  /** The bucket's begin. */
+  at: Date;
+  /** Of `totals`. */
+  totals?: unknown;
+  /** Of `visitors`: whose sessions began here, and those who began their first; see `packing.ts`. */
+  seen?: Buffer;
+  fresh?: Buffer;
+  /**
+   * Of the other kinds: rows of [key, count, …] as JSON text. Reading 30 days of them as BSON values took
+   * 200 ms, as text 30.
+   */
+  rows?: string;
+}
+
+const rollupSchema = new Schema<RollupDocument>(
+  {
+    _id: { type: String, required: true },
+    level: { type: String, required: true },
+    kind: { type: String, required: true },
+    bot: { type: Boolean, required: true },
+    at: { type: Date, required: true },
+    totals: Schema.Types.Mixed,
+    seen: Buffer,
+    fresh: Buffer,
+    rows: String,
+  },
+  { collection: "analyticsRollups", versionKey: false },
+)
+  .index({ level: 1, at: 1 })
+  .index({ kind: 1, level: 1, bot: 1, at: 1 });
+
+/** A bucket whose rollup no longer says what its events do. */
+export interface DirtyDocument {
+  /** Level and begin. */
+  _id: string;
+  level: Level;
+  at: Date;
+  /** Changes with each new mark, so that a mark made during a recomputation survives it. */
+  token: string;
+}
+
+const dirtySchema = new Schema<DirtyDocument>(
+  {
+    _id: { type: String, required: true },
+    level: { type: String, required: true },
+    at: { type: Date, required: true },
+    token: { type: String, required: true },
+  },
+  { collection: "analyticsDirty", versionKey: false },
+).index({ level: 1, at: 1 });
+
+/** Small things that all processes share: the guard of the sessioniser, a day's salt. */
+export interface AnalyticsStateDocument {
+  _id: string;
+  version?: number;
+  salt?: Buffer;
+  expiresAt?: Date;
+}
+
+const stateSchema = new Schema<AnalyticsStateDocument>(
+  { _id: { type: String, required: true }, version: Number, salt: Buffer, expiresAt: Date },
+  { collection: "analyticsState", versionKey: false },
+).index({ expiresAt: 1 });
+
+/** What a product's popularity is made of: the catalogue's own part and what behaviour adds. */
+export interface PopularityDocument {
+  /** The product's id. */
+  _id: string;
+  /** What was there before behaviour was added. */
+  base: number;
+  /** What was last written to the product. */
+  written: number;
+}
+
+const popularitySchema = new Schema<PopularityDocument>(
+  {
+    _id: { type: String, required: true },
+    base: { type: Number, required: true },
+    written: { type: Number, required: true },
+  },
+  { collection: "analyticsPopularity", versionKey: false },
+);
+
+const modelOf =
+  <T>(name: string, schema: Schema<T>) =>
+  (connection: Connection): Model<T> =>
+    (connection.models[name] as Model<T> | undefined) ?? connection.model<T>(name, schema);
+
+export const eventModel = modelOf("AnalyticsEvent", eventSchema);
+export const analyticsSessionModel = modelOf("AnalyticsSession", sessionSchema);
+export const rollupModel = modelOf("AnalyticsRollup", rollupSchema);
+export const dirtyModel = modelOf("AnalyticsDirty", dirtySchema);
+export const analyticsStateModel = modelOf("AnalyticsState", stateSchema);
+export const popularityModel = modelOf("AnalyticsPopularity", popularitySchema);
+
+/** Every model of this folder, for the deploy step that makes collections and indexes. */
+export const ANALYTICS_MODELS = [
+  eventModel,
+  analyticsSessionModel,
+  rollupModel,
+  dirtyModel,
+  analyticsStateModel,
+  popularityModel,
+] as const;

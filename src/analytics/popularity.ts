@@ -1,0 +1,69 @@
+import { DAY } from "../clock";
+import type { Deps } from "../deps";
+import { addDocument, COLUMNS, emptyBucket } from "./rollups";
+
+/** What one of each is worth: closer to a purchase counts more. */
+const WEIGHTS: Record<(typeof COLUMNS.products)[number], number> = {
+  views: 1,
+  clicks: 0,
+  adds: 4,
+  orders: 10,
+  quantity: 0,
+};
+/** After so long an event counts half. */
+const HALF_LIFE = 7 * DAY;
+/** Days that are looked at; what is older counts for less than a thousandth. */
+const WINDOW = 10 * HALF_LIFE;
+/** Products in one transaction. */
+const STEP = 100;
+
+/**
+ * Popularity by product id: views, additions and orders of people (not bots), each worth half after every seven days.
+ * A day ages as a whole, so that the same events give the same number all day long.
+ */
+export async function scoreProducts(deps: Deps): Promise<Map<string, number>> {
+  const today = Math.floor(deps.clock.now().getTime() / DAY) * DAY;
+  const range = { from: new Date(today - WINDOW), to: new Date(today + DAY) };
+  const scores = new Map<string, number>();
+  for (const document of await deps.analytics.rollups({
+    level: "day",
+    kind: "products",
+    bot: false,
+    range,
+  })) {
+    const weight = 0.5 ** ((today - document.at.getTime()) / HALF_LIFE);
+    const bucket = emptyBucket();
+    addDocument(bucket, document);
+    for (const [id, values] of bucket.rows.products) {
+      const points = COLUMNS.products.reduce(
+        (sum, name, index) => sum + WEIGHTS[name] * (values[index] ?? 0),
+        0,
+      );
+      scores.set(id, (scores.get(id) ?? 0) + points * weight);
+    }
+  }
+  return scores;
+}
+
+/**
+ * Adds what behaviour says to the popularity of products. What the catalogue itself set (an import, say) is
+ * kept as the base: when a product's number is not the one that was written last, it is a new base.
+ */
+export async function updatePopularity(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
+  const scores = await scoreProducts(deps);
+  const ids = [...new Set([...scores.keys(), ...(await deps.analytics.popularIds())])].sort();
+  for (let index = 0; index < ids.length && !stopped(); index += STEP) {
+    const part = ids.slice(index, index + STEP);
+    await deps.mongo.transaction(async (tx) => {
+      const known = new Map((await deps.analytics.popularities(part, tx)).map((row) => [row._id, row]));
+      const changes = (await deps.analytics.productPopularity(part, tx)).flatMap(({ _id, popularity }) => {
+        const before = known.get(_id);
+        const base = before !== undefined && before.written === popularity ? before.base : popularity;
+        // Three decimals tell products apart and keep a product that nobody looks at from being written each hour.
+        const next = Math.round((base + (scores.get(_id) ?? 0)) * 1000) / 1000;
+        return next === popularity && base === before?.base ? [] : [{ id: _id, base, popularity: next }];
+      });
+      await deps.analytics.writePopularity(changes, tx);
+    });
+  }
+}

@@ -1,0 +1,65 @@
+import { createHmac } from "node:crypto";
+import { isIP } from "node:net";
+
+/** An address without what tells people of one network apart: IPv4 /24, IPv6 /48. Null for anything else. */
+export function shortenAddress(address: string): string | null {
+  const plain = address.trim().replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+  if (isIP(plain) === 4) return `${plain.split(".").slice(0, 3).join(".")}.0`;
+  if (isIP(plain) !== 6) return null;
+  // The URL parser writes an IPv6 address in its one canonical form; a zone ("%eth0") is not part of it.
+  const canonical = URL.parse(`http://[${plain.split("%")[0]}]`)?.hostname.slice(1, -1);
+  if (canonical === undefined) return null;
+  const [head = "", tail] = canonical.split("::");
+  const left = head === "" ? [] : head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  const groups =
+    tail === undefined
+      ? left
+      : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
+  return URL.parse(`http://[${groups.slice(0, 3).join(":")}::]`)?.hostname.slice(1, -1) ?? null;
+}
+
+/** Query parameters that say where a visit came from; every other one may hold what is nobody's business. */
+const KEPT_PARAMETERS = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];
+
+/** A URL without credentials, fragment and all of the query but the campaign. Null for what is no web address. */
+export function cleanUrl(text: string): URL | null {
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol)) return null;
+  url.username = "";
+  url.password = "";
+  url.hash = "";
+  const kept = KEPT_PARAMETERS.flatMap((name) => {
+    const value = url.searchParams.get(name);
+    return value === null ? [] : [[name, value.slice(0, 100)] as [string, string]];
+  });
+  url.search = new URLSearchParams(kept).toString();
+  return url;
+}
+
+/**
+ * What stands for a caller without an anonymous id, for one day: a keyed hash of address and browser with a
+ * salt that is forgotten two days later, so that nothing links one day's visitor to another's or to an address.
+ */
+export const dayVisitor = (salt: Uint8Array, address: string, userAgent: string): string =>
+  `~${createHmac("sha256", salt).update(`${address}\n${userAgent}`).digest("base64url").slice(0, 22)}`;
+
+const SEARCH_ENGINES =
+  /(^|\.)(google|bing|duckduckgo|ecosia|yahoo|qwant|startpage|yandex|baidu|brave)\.[a-z.]+$/;
+
+/** Where a visit came from: the campaign, or the referrer, or "direct". Within the shop itself: "internal". */
+export function sourceOf(
+  page: { url: URL | null; referrer: URL | null },
+  campaign: { source?: string | undefined; medium?: string | undefined } | undefined,
+): string {
+  const source = campaign?.source ?? page.url?.searchParams.get("utm_source");
+  if (source) {
+    const medium = campaign?.medium ?? page.url?.searchParams.get("utm_medium") ?? "campaign";
+    return `${source} / ${medium}`.toLowerCase().slice(0, 200);
+  }
+  const host = page.referrer?.hostname.replace(/^www\./, "");
+  if (host === undefined || host === "") return "direct";
+  if (host === page.url?.hostname.replace(/^www\./, "")) return "internal";
+  const engine = SEARCH_ENGINES.exec(host)?.[2];
+  return engine === undefined ? `${host} / referral` : `${engine} / organic`;
+}

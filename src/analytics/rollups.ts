@@ -1,0 +1,344 @@
+import { after, DAY, MINUTE } from "../clock";
+import type { MongoTx } from "../db/mongo";
+import type { Deps } from "../deps";
+import type { Level, RollupDocument, RollupKind, SessionDocument } from "./model";
+import { pack, unpackInto, visitorNumber } from "./packing";
+import type { FollowUp, Range, RollupEvent } from "./store";
+
+/** Length of a bucket, in milliseconds: zones differ by quarters of an hour. */
+export const QUARTER = 15 * MINUTE;
+/** How long after a click an order of what was clicked counts for its search. */
+export const ORDER_WINDOW = DAY;
+
+export const quarterOf = (time: Date): Date => new Date(Math.floor(time.getTime() / QUARTER) * QUARTER);
+
+/** What is counted of a bucket. Everything adds up over buckets. */
+export const COUNTS = [
+  "events",
+  "pages",
+  "views",
+  "clicks",
+  "adds",
+  "checkouts",
+  "orders",
+  "searches",
+  "searchesWithoutResult",
+  "sessions",
+  "bounces",
+  "conversions",
+  "seconds",
+  "viewed",
+  "added",
+  "ordered",
+] as const;
+export type CountName = (typeof COUNTS)[number];
+
+export interface Totals {
+  counts: Record<CountName, number>;
+  /** Minor units by currency. */
+  revenue: Record<string, number>;
+}
+
+export const noTotals = (): Totals => ({
+  counts: Object.fromEntries(COUNTS.map((name) => [name, 0])) as Record<CountName, number>,
+  revenue: {},
+});
+
+/** Adds `more` to `sum`, and gives it. */
+export function addTotals(sum: Totals, more: Totals): Totals {
+  for (const name of COUNTS) sum.counts[name] += more.counts[name];
+  for (const [currency, amount] of Object.entries(more.revenue)) {
+    sum.revenue[currency] = (sum.revenue[currency] ?? 0) + amount;
+  }
+  return sum;
+}
+
+/** The columns of each kind of rows, after the key. */
+export const COLUMNS = {
+  products: ["views", "clicks", "adds", "orders", "quantity"],
+  categories: ["views", "adds", "orders"],
+  searches: ["searches", "withoutResult", "clicked", "clicks", "clickMs", "ordered"],
+  sources: ["sessions", "bounces", "conversions", "newVisitors"],
+} as const;
+export type RowKind = keyof typeof COLUMNS;
+export const ROW_KINDS = Object.keys(COLUMNS) as RowKind[];
+
+/** Rows of counts by key. */
+export type Rows = Map<string, number[]>;
+
+export const addRow = (rows: Rows, key: string, values: readonly number[]): void => {
+  const row = rows.get(key);
+  if (row === undefined) rows.set(key, [...values]);
+  else
+    values.forEach((value, index) => {
+      row[index] = (row[index] ?? 0) + value;
+    });
+};
+
+/** Rows in one document, far from the 16 MB that one may have. */
+const ROWS_PER_DOCUMENT = 20_000;
+
+/** One bucket of people or of bots. */
+export interface Bucket {
+  totals: Totals;
+  seen: Set<number>;
+  fresh: Set<number>;
+  rows: Record<RowKind, Rows>;
+}
+
+export const emptyBucket = (): Bucket => ({
+  totals: noTotals(),
+  seen: new Set(),
+  fresh: new Set(),
+  rows: { products: new Map(), categories: new Map(), searches: new Map(), sources: new Map() },
+});
+
+const KIND_COUNTS: Partial<Record<NonNullable<RollupEvent["kind"]>, CountName>> = {
+  page: "pages",
+  view: "views",
+  click: "clicks",
+  add: "adds",
+  checkout: "checkouts",
+  order: "orders",
+  search: "searches",
+};
+
+/** What followed the searches of a bucket, by search id. */
+export interface Followed {
+  clicks: Map<string, FollowUp[]>;
+  /** Ids of searches after whose click an order of the same thing came. */
+  ordered: Set<string>;
+}
+
+/** Counts events into a bucket. Pure: the same events give the same bucket. */
+export function countEvents(bucket: Bucket, events: RollupEvent[], followed: Followed): void {
+  const { counts, revenue } = bucket.totals;
+  for (const event of events) {
+    counts.events++;
+    const name = event.kind === null ? undefined : KIND_COUNTS[event.kind];
+    if (name !== undefined) counts[name]++;
+    const one = (...kinds: RollupEvent["kind"][]) => (kinds.includes(event.kind) ? 1 : 0);
+    if (one("view", "click", "add", "order") === 1) {
+      for (const { id, quantity } of event.products) {
+        const sold = one("order") * quantity;
+        addRow(bucket.rows.products, id, [one("view"), one("click"), one("add"), one("order"), sold]);
+      }
+    }
+    if (one("view", "list", "add", "order") === 1) {
+      for (const category of event.categories) {
+        addRow(bucket.rows.categories, category, [one("view", "list"), one("add"), one("order")]);
+      }
+    }
+    if (event.kind === "order" && event.revenue > 0) {
+      const currency = event.currency ?? "XXX";
+      revenue[currency] = (revenue[currency] ?? 0) + event.revenue;
+    }
+    if (event.kind === "search") {
+      const withoutResult = event.results === 0 ? 1 : 0;
+      counts.searchesWithoutResult += withoutResult;
+      const clicks = (followed.clicks.get(event.searchId ?? "") ?? []).filter(({ at }) => at >= event.at);
+      const first = Math.min(...clicks.map(({ at }) => at.getTime()));
+      addRow(bucket.rows.searches, event.query ?? "", [
+        1,
+        withoutResult,
+        clicks.length > 0 ? 1 : 0,
+        clicks.length,
+        clicks.length > 0 ? first - event.at.getTime() : 0,
+        followed.ordered.has(event.searchId ?? "") ? 1 : 0,
+      ]);
+    }
+  }
+}
+
+/** Counts sessions that began in a bucket. @param firstStarts when each visitor's first session began */
+export function countSessions(
+  bucket: Bucket,
+  sessions: SessionDocument[],
+  firstStarts: Map<string, Date>,
+): void {
+  const { counts } = bucket.totals;
+  for (const session of sessions) {
+    const number = visitorNumber(session.visitor);
+    const isFirst = firstStarts.get(session.visitor)?.getTime() === session.start.getTime();
+    const bounced = session.bounced ? 1 : 0;
+    const converted = session.counts.orders > 0 ? 1 : 0;
+    bucket.seen.add(number);
+    if (isFirst) bucket.fresh.add(number);
+    counts.sessions++;
+    counts.bounces += bounced;
+    counts.conversions += converted;
+    counts.seconds += Math.round((session.end.getTime() - session.start.getTime()) / 1000);
+    if (session.funnel >= 1) counts.viewed++;
+    if (session.funnel >= 2) counts.added++;
+    if (session.funnel >= 3) counts.ordered++;
+    addRow(bucket.rows.sources, session.source, [1, bounced, converted, isFirst ? 1 : 0]);
+  }
+}
+
+/** The documents of a bucket; what is empty has none. */
+function toDocuments(level: Level, at: Date, bot: boolean, bucket: Bucket): RollupDocument[] {
+  const document = (kind: RollupKind, part: number): RollupDocument => ({
+    _id: `${level}:${at.toISOString()}:${bot ? "bots" : "people"}:${kind}:${part}`,
+    level,
+    kind,
+    bot,
+    at,
+  });
+  const { counts } = bucket.totals;
+  if (counts.events === 0 && counts.sessions === 0) return [];
+  return [
+    { ...document("totals", 0), totals: bucket.totals, seen: pack(bucket.seen), fresh: pack(bucket.fresh) },
+    ...ROW_KINDS.flatMap((kind) => {
+      const rows = [...bucket.rows[kind]].map(([key, values]) => [key, ...values]);
+      return Array.from({ length: Math.ceil(rows.length / ROWS_PER_DOCUMENT) }, (_, part) => ({
+        ...document(kind, part),
+        rows: JSON.stringify(rows.slice(part * ROWS_PER_DOCUMENT, (part + 1) * ROWS_PER_DOCUMENT)),
+      }));
+    }),
+  ];
+}
+
+/** Adds what a rollup document holds to a bucket. */
+export function addDocument(bucket: Bucket, document: RollupDocument): void {
+  if (document.totals !== undefined) addTotals(bucket.totals, document.totals as Totals);
+  // Mongoose gives a lean buffer as the driver does, in a wrapper.
+  unpackInto(bucket.seen, bytesOf(document.seen));
+  unpackInto(bucket.fresh, bytesOf(document.fresh));
+  if (document.rows !== undefined && document.kind in COLUMNS) {
+    const rows = bucket.rows[document.kind as RowKind];
+    for (const [key, ...values] of JSON.parse(document.rows) as [string, ...number[]][])
+      addRow(rows, key, values);
+  }
+}
+
+const bytesOf = (value: Buffer | undefined): Uint8Array | undefined =>
+  value instanceof Uint8Array ? value : (value as { buffer: Uint8Array } | undefined)?.buffer;
+
+/** What followed the searches among events, wherever it happened. */
+async function follow(deps: Deps, events: RollupEvent[], tx: MongoTx): Promise<Followed> {
+  const searches = events.filter(({ kind }) => kind === "search");
+  const ids = [...new Set(searches.flatMap(({ searchId }) => (searchId === null ? [] : [searchId])))];
+  if (ids.length === 0) return { clicks: new Map(), ordered: new Set() };
+  const followUps = await deps.analytics.followUps(ids, tx);
+  return {
+    clicks: Map.groupBy(
+      followUps.filter(({ kind }) => kind === "click"),
+      ({ searchId }) => searchId ?? "",
+    ),
+    ordered: await orderedSearches(deps, followUps, tx),
+  };
+}
+
+/** Searches whose clicked, viewed or added things their visitor ordered within a day after. */
+export async function orderedSearches(deps: Deps, followUps: FollowUp[], tx?: MongoTx): Promise<Set<string>> {
+  const ordered = new Set<string>();
+  if (followUps.length === 0) return ordered;
+  const times = followUps.map(({ at }) => at.getTime());
+  const range: Range = {
+    from: new Date(times.reduce((a, b) => Math.min(a, b))),
+    to: new Date(times.reduce((a, b) => Math.max(a, b)) + ORDER_WINDOW + 1),
+  };
+  const visitors = [...new Set(followUps.map(({ visitor }) => visitor))];
+  const orders = Map.groupBy(
+    await deps.analytics.visitorEvents(visitors, ["order"], range, tx),
+    ({ visitor }) => visitor,
+  );
+  for (const { visitor, at, products, searchId } of followUps) {
+    const wanted = new Set(products.map(({ id }) => id));
+    const bought = orders.get(visitor)?.some((order) => {
+      const wait = order.at.getTime() - at.getTime();
+      return wait >= 0 && wait <= ORDER_WINDOW && order.products.some(({ id }) => wanted.has(id));
+    });
+    if (bought && searchId !== null) ordered.add(searchId);
+  }
+  return ordered;
+}
+
+type Mark = { _id: string; at: Date; token: string };
+
+/** Recomputes quarters that follow one another from their events and sessions. */
+async function recomputeQuarters(deps: Deps, marks: Mark[]): Promise<void> {
+  const [first] = marks;
+  const last = marks.at(-1);
+  if (!first || !last) return;
+  const range: Range = { from: first.at, to: after(last.at, QUARTER) };
+  const token = deps.random.id();
+  await deps.mongo.transaction(async (tx) => {
+    // First, because it is what a new mark of the sessioniser conflicts with.
+    await deps.analytics.clearDirty(marks, tx);
+    const events = await deps.analytics.rollupEvents(range, tx);
+    const sessions = await deps.analytics.sessionsStarted(range, tx);
+    const firstStarts = await deps.analytics.firstStarts(
+      [...new Set(sessions.map(({ visitor }) => visitor))],
+      tx,
+    );
+    const followed = await follow(deps, events, tx);
+    const eventsBy = Map.groupBy(events, ({ at, bot }) => `${quarterOf(at).getTime()} ${bot}`);
+    const sessionsBy = Map.groupBy(sessions, ({ start, bot }) => `${quarterOf(start).getTime()} ${bot}`);
+    const made = marks.flatMap(({ at }) =>
+      [false, true].flatMap((bot) => {
+        const key = `${at.getTime()} ${bot}`;
+        const bucket = emptyBucket();
+        countEvents(bucket, eventsBy.get(key) ?? [], followed);
+        countSessions(bucket, sessionsBy.get(key) ?? [], firstStarts);
+        return toDocuments("quarter", at, bot, bucket);
+      }),
+    );
+    await deps.analytics.replaceRollups("quarter", range, made, tx);
+    const days = [...new Set(marks.map(({ at }) => Math.floor(at.getTime() / DAY) * DAY))];
+    await deps.analytics.markDirty(
+      "day",
+      days.map((time) => new Date(time)),
+      token,
+      tx,
+    );
+  });
+}
+
+/** Recomputes a day from its quarters. */
+async function recomputeDay(deps: Deps, mark: Mark): Promise<void> {
+  const range: Range = { from: mark.at, to: after(mark.at, DAY) };
+  await deps.mongo.transaction(async (tx) => {
+    await deps.analytics.clearDirty([mark], tx);
+    const quarters = await deps.analytics.rollups({ level: "quarter", range }, tx);
+    const made = [false, true].flatMap((bot) => {
+      const bucket = emptyBucket();
+      for (const document of quarters) if (document.bot === bot) addDocument(bucket, document);
+      return toDocuments("day", mark.at, bot, bucket);
+    });
+    await deps.analytics.replaceRollups("day", range, made, tx);
+  });
+}
+
+/** Quarters that are recomputed in one transaction. */
+const RUN = 24;
+
+/** Marks in runs of quarters that follow one another. */
+export function runsOf(marks: Mark[]): Mark[][] {
+  const runs: Mark[][] = [];
+  for (const mark of marks) {
+    const run = runs.at(-1);
+    const last = run?.at(-1);
+    if (run && last && run.length < RUN && mark.at.getTime() - last.at.getTime() === QUARTER) run.push(mark);
+    else runs.push([mark]);
+  }
+  return runs;
+}
+
+/** Recomputes every bucket that is marked. @returns false when it stopped before the end */
+export async function settleRollups(deps: Deps, stopped: () => boolean): Promise<boolean> {
+  for (;;) {
+    const quarters = await deps.analytics.dirty("quarter", 500);
+    for (const run of runsOf(quarters)) {
+      if (stopped()) return false;
+      await recomputeQuarters(deps, run);
+    }
+    if (quarters.length > 0) continue;
+    const days = await deps.analytics.dirty("day", 100);
+    for (const day of days) {
+      if (stopped()) return false;
+      await recomputeDay(deps, day);
+    }
+    if (days.length === 0) return true;
+  }
+}

@@ -1,0 +1,174 @@
+import { z } from "zod";
+import { dataOf, pageOf } from "../http/describe";
+import { EVENT_TYPES, TIME_FLAGS } from "./model";
+
+/** At most so many events in one batch. */
+export const MAX_EVENTS = 500;
+/** Largest event, in bytes of its JSON. */
+export const MAX_EVENT = 32 * 1024;
+/** Levels that properties may lie deep. */
+export const MAX_DEPTH = 10;
+/** Keys and list items that one event may have, all levels together. */
+export const MAX_KEYS = 2000;
+
+const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
+
+const idText = (max = 100) =>
+  z
+    .string("must be a text")
+    .min(1, "must not be empty")
+    .max(max, `must be at most ${max} characters`)
+    .regex(NO_CONTROLS, "must not hold control characters");
+const shortText = (max = 500) => idText(max).min(0);
+const time = z.iso.datetime({ offset: true, error: "must be an ISO 8601 time with Z or an offset" });
+
+/** What is known of the circumstances. Segment's names; others are not stored. */
+const contextSchema = z.object({
+  ip: shortText(100).nullish(),
+  userAgent: shortText(1000).nullish(),
+  page: z
+    .object({
+      url: shortText(4000).nullish(),
+      path: shortText(2000).nullish(),
+      referrer: shortText(4000).nullish(),
+      title: shortText(1000).nullish(),
+    })
+    .nullish(),
+  campaign: z.object({ source: shortText(100).optional(), medium: shortText(100).optional() }).nullish(),
+  consent: z
+    .object({
+      categoryPreferences: z.record(z.string().max(100), z.boolean("must be true or false")).nullish(),
+    })
+    .nullish(),
+});
+
+export type EventContext = z.output<typeof contextSchema>;
+
+const properties = z.record(z.string(), z.unknown(), "must be an object").nullish();
+
+/** One event, as in Segment's specification. Keys of Segment's libraries that are of no use here are accepted. */
+export const eventSchema = z
+  .strictObject({
+    messageId: z
+      .string("is required: an id of the client's making, such as a uuid")
+      .regex(/^[\x21-\x7e]{1,100}$/, "must be 1 to 100 visible ASCII characters"),
+    type: z.enum(EVENT_TYPES, "must be track, page or identify"),
+    event: idText(200)
+      .optional()
+      .meta({ description: "The name of a track event", example: "Product Viewed" }),
+    name: shortText(500).nullish().meta({ description: "The name of a page" }),
+    category: shortText(200).nullish(),
+    anonymousId: idText().nullish(),
+    userId: idText().nullish(),
+    timestamp: time.nullish().meta({ description: "When it happened, by the client's clock" }),
+    sentAt: time
+      .nullish()
+      .meta({ description: "When it was sent, by the same clock; instead of the batch's" }),
+    properties,
+    traits: properties,
+    context: contextSchema.nullish(),
+    originalTimestamp: z.unknown().optional(),
+    receivedAt: z.unknown().optional(),
+    integrations: z.unknown().optional(),
+    channel: z.unknown().optional(),
+    version: z.unknown().optional(),
+    writeKey: z.unknown().optional(),
+    _metadata: z.unknown().optional(),
+  })
+  .refine((event) => event.type !== "track" || event.event !== undefined, {
+    path: ["event"],
+    message: "a track event needs the name of what happened",
+  })
+  .refine((event) => event.type !== "identify" || typeof event.userId === "string", {
+    path: ["userId"],
+    message: "identify needs the person's id",
+  });
+
+export type TrackedEvent = z.output<typeof eventSchema>;
+
+/** A batch. The events themselves are judged one by one, so that a bad one does not cost the others. */
+export const batchSchema = z.object({
+  batch: z
+    .array(z.unknown(), "must be a list of events")
+    .max(MAX_EVENTS, `must be at most ${MAX_EVENTS} events`)
+    .meta({ description: "Events as in Segment's specification: track, page, identify" }),
+  sentAt: time.nullish().meta({ description: "When the batch was sent, by the client's clock" }),
+  context: contextSchema.nullish().meta({ description: "For every event without a context of its own" }),
+});
+
+export type Batch = z.output<typeof batchSchema>;
+
+export const batchAnswer = dataOf(
+  z.object({
+    accepted: z.int().meta({ description: "Events that are stored now and were not before" }),
+    duplicate: z
+      .int()
+      .meta({ description: "Events whose messageId is stored already, or twice in the batch" }),
+    rejected: z.array(
+      z.object({ index: z.int(), messageId: z.string().nullable(), code: z.string(), reason: z.string() }),
+    ),
+    flagged: z
+      .array(z.object({ index: z.int(), flags: z.array(z.enum(TIME_FLAGS)) }))
+      .meta({ description: "Accepted events whose time cannot be right" }),
+  }),
+);
+
+export type BatchResult = z.infer<typeof batchAnswer>["data"];
+
+/** An event as the API shows it. */
+const eventResponse = z.object({
+  id: z.string(),
+  type: z.enum(EVENT_TYPES),
+  name: z.string(),
+  at: z.string(),
+  clientAt: z.string().nullable(),
+  sentAt: z.string().nullable(),
+  receivedAt: z.string(),
+  timeFlags: z.array(z.enum(TIME_FLAGS)),
+  anonymousId: z.string().nullable(),
+  userId: z.string().nullable(),
+  bot: z.boolean(),
+  origin: z.enum(["browser", "server"]),
+  address: z.string().nullable(),
+  userAgent: z.string().nullable(),
+  page: z
+    .object({
+      url: z.string().nullable(),
+      path: z.string().nullable(),
+      referrer: z.string().nullable(),
+      title: z.string().nullable(),
+    })
+    .nullable(),
+  source: z.string(),
+  properties: z.record(z.string(), z.unknown()),
+});
+
+export type EventResponse = z.infer<typeof eventResponse>;
+
+const sessionResponse = z.object({
+  id: z.string(),
+  visitor: z.string(),
+  userId: z.string().nullable(),
+  bot: z.boolean(),
+  start: z.string(),
+  end: z.string(),
+  durationSeconds: z.number(),
+  counts: z.object({
+    events: z.int(),
+    pages: z.int(),
+    views: z.int(),
+    adds: z.int(),
+    orders: z.int(),
+    searches: z.int(),
+  }),
+  revenue: z.array(z.object({ amount: z.int(), currency: z.string() })),
+  bounced: z.boolean(),
+  funnel: z.enum(["none", "viewed", "added", "ordered"]),
+  source: z.string(),
+  landing: z.string().nullable(),
+});
+
+export type SessionResponse = z.infer<typeof sessionResponse>;
+export const sessionListAnswer = pageOf(sessionResponse);
+export const sessionAnswer = dataOf(sessionResponse);
+export const eventListAnswer = pageOf(eventResponse);

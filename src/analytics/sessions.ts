@@ -1,0 +1,115 @@
+import { createHash } from "node:crypto";
+import { MINUTE } from "../clock";
+import type { EventDocument, SessionDocument } from "./model";
+
+/** A pause above this ends a session, in milliseconds. */
+export const SESSION_GAP = 30 * MINUTE;
+
+/** What the sessioniser needs of an event. */
+export type SessionEvent = Pick<
+  EventDocument,
+  | "_id"
+  | "kind"
+  | "at"
+  | "device"
+  | "userId"
+  | "visitor"
+  | "bot"
+  | "source"
+  | "page"
+  | "revenue"
+  | "currency"
+  | "todo"
+>;
+
+/** By time, and by id within a millisecond, so that every reading sees one order. */
+export const byTime = (a: Pick<EventDocument, "at" | "_id">, b: Pick<EventDocument, "at" | "_id">): number =>
+  a.at.getTime() - b.at.getTime() || (a._id < b._id ? -1 : a._id > b._id ? 1 : 0);
+
+/** Cuts events, sorted by time, wherever nothing happened for more than 30 minutes. */
+export function splitAtGaps<Event extends { at: Date }>(events: Event[]): Event[][] {
+  const groups: Event[][] = [];
+  let last = Number.NEGATIVE_INFINITY;
+  for (const event of events) {
+    const at = event.at.getTime();
+    const group = groups.at(-1);
+    if (group !== undefined && at - last <= SESSION_GAP) group.push(event);
+    else groups.push([event]);
+    last = at;
+  }
+  return groups;
+}
+
+/**
+ * Whose the events of one device are, sorted by time and not a bot's. An event that names a person is
+ * theirs. One that does not belongs, within the same visit of the device, to the last person named before it, or else to
+ * the first named after it (who browsed before signing in), or else to the device.
+ * @returns the visitor of each event, in the same order
+ */
+export function attribute(events: Pick<SessionEvent, "at" | "device" | "userId">[]): string[] {
+  return splitAtGaps(events).flatMap((visit) => {
+    let person = visit.find(({ userId }) => userId !== null)?.userId ?? null;
+    return visit.map(({ userId, device }) => {
+      if (userId !== null) person = userId;
+      return person === null ? `d:${device}` : `u:${person}`;
+    });
+  });
+}
+
+/** The same visitor and start give the same id, so that a rebuild changes nothing. */
+const sessionId = (visitor: string, start: Date): string =>
+  createHash("sha256").update(`${visitor}\n${start.getTime()}`).digest("hex").slice(0, 32);
+
+/** How far a visit came in order: viewed, then added, then ordered. */
+function funnelOf(events: SessionEvent[]): SessionDocument["funnel"] {
+  let step: SessionDocument["funnel"] = 0;
+  for (const { kind } of events) {
+    if (step === 0 && kind === "view") step = 1;
+    else if (step === 1 && kind === "add") step = 2;
+    else if (step === 2 && kind === "order") return 3;
+  }
+  return step;
+}
+
+function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
+  const [first] = events;
+  const last = events.at(-1);
+  if (!first || !last) throw new Error("a session without events");
+  const count = (kind: EventDocument["kind"]) => events.filter((event) => event.kind === kind).length;
+  const landing = events.find(({ page }) => page !== null);
+  const revenue: Record<string, number> = {};
+  for (const event of events) {
+    if (event.kind !== "order" || event.revenue === 0) continue;
+    const currency = event.currency ?? "XXX";
+    revenue[currency] = (revenue[currency] ?? 0) + event.revenue;
+  }
+  const pages = count("page");
+  const views = count("view");
+  return {
+    _id: sessionId(visitor, first.at),
+    visitor,
+    userId: visitor.startsWith("u:") ? visitor.slice(2) : null,
+    devices: [...new Set(events.flatMap(({ device }) => (device === null ? [] : [device])))].slice(0, 20),
+    bot: first.bot,
+    start: first.at,
+    end: last.at,
+    counts: {
+      events: events.length,
+      pages,
+      views,
+      adds: count("add"),
+      orders: count("order"),
+      searches: count("search"),
+    },
+    revenue,
+    // One look and gone. The page of a product sends two events for it; anything else is doing something.
+    bounced: pages <= 1 && views <= 1 && pages + views === events.length,
+    funnel: funnelOf(events),
+    source: landing === undefined || landing.source === "internal" ? "direct" : landing.source,
+    landing: landing?.page?.path ?? null,
+  };
+}
+
+/** The sessions of one visitor's events, which are sorted by time. The one definition of a session. */
+export const sessionise = (visitor: string, events: SessionEvent[]): SessionDocument[] =>
+  splitAtGaps(events).map((visit) => toSession(visitor, visit));

@@ -1,0 +1,291 @@
+import { after, HOUR } from "../clock";
+import type { MongoTx } from "../db/mongo";
+import type { Deps } from "../deps";
+import type { EventDocument, SessionDocument } from "./model";
+import { ORDER_WINDOW, quarterOf, settleRollups } from "./rollups";
+import { attribute, byTime, SESSION_GAP, type SessionEvent, sessionise } from "./sessions";
+import type { PendingEvent, Range } from "./store";
+
+/** Events that get their session in one transaction. */
+const STEP = 2000;
+/** Keys that are read in one query. */
+const KEYS = 500;
+/** First and last time of something, in milliseconds; both are in it. */
+interface Span {
+  low: number;
+  high: number;
+}
+
+/** Spans by device or visitor. */
+type Spans = Map<string, Span>;
+
+const widen = (spans: Spans, key: string, low: Date, high: Date = low): void => {
+  const span = spans.get(key);
+  if (!span) {
+    spans.set(key, { low: low.getTime(), high: high.getTime() });
+    return;
+  }
+  span.low = Math.min(span.low, low.getTime());
+  span.high = Math.max(span.high, high.getTime());
+};
+
+/** The earliest time that is reached from `from` going back over events without a pause. `times` ascends. */
+const reachBack = (times: number[], from: number): number => {
+  let reached = from;
+  for (let index = times.length - 1; index >= 0; index--) {
+    const time = times[index] ?? 0;
+    if (time > reached) continue;
+    if (reached - time > SESSION_GAP) break;
+    reached = time;
+  }
+  return reached;
+};
+
+const reachForth = (times: number[], from: number): number => {
+  let reached = from;
+  for (const time of times) {
+    if (time < reached) continue;
+    if (time - reached > SESSION_GAP) break;
+    reached = time;
+  }
+  return reached;
+};
+
+/**
+ * Every event of each key from its span on to both sides up to a pause, sorted by time. What lies around new
+ * events is mostly near, so many keys are read in one query, and only a key whose events reach the edge of what was read
+ * is read further.
+ */
+async function eventsAround(
+  deps: Deps,
+  field: "device" | "visitor",
+  spans: Spans,
+  tx: MongoTx,
+): Promise<Map<string, SessionEvent[]>> {
+  const around = new Map<string, SessionEvent[]>();
+  const keys = [...spans].sort(([, a], [, b]) => a.low - b.low);
+  for (let index = 0; index < keys.length; index += KEYS) {
+    const part = keys.slice(index, index + KEYS);
+    const from = Math.min(...part.map(([, { low }]) => low)) - 2 * SESSION_GAP;
+    const to = Math.max(...part.map(([, { high }]) => high)) + 2 * SESSION_GAP;
+    const read = (key: string[], low: number, high: number) =>
+      deps.analytics.eventsOf(field, key, { from: new Date(low), to: new Date(high) }, tx);
+    const loaded = Map.groupBy(
+      await read(
+        part.map(([key]) => key),
+        from,
+        to,
+      ),
+      (event) => event[field] ?? "",
+    );
+    for (const [key, span] of part) {
+      const events = (loaded.get(key) ?? []).sort(byTime);
+      for (let edge = from, step = HOUR; ; step *= 2) {
+        span.low = reachBack(
+          events.map(({ at }) => at.getTime()),
+          span.low,
+        );
+        if (span.low - SESSION_GAP >= edge) break;
+        events.unshift(...(await read([key], edge - step, edge)).sort(byTime));
+        edge -= step;
+      }
+      for (let edge = to, step = HOUR; ; step *= 2) {
+        span.high = reachForth(
+          events.map(({ at }) => at.getTime()),
+          span.high,
+        );
+        if (span.high + SESSION_GAP < edge) break;
+        events.push(...(await read([key], edge, edge + step)).sort(byTime));
+        edge += step;
+      }
+      around.set(
+        key,
+        events.filter(({ at }) => at.getTime() >= span.low && at.getTime() <= span.high),
+      );
+    }
+  }
+  return around;
+}
+
+/** Gives the events of devices their visitors. @returns the spans of every visitor who gained or lost events */
+async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx): Promise<Spans> {
+  const devices: Spans = new Map();
+  const affected: Spans = new Map();
+  for (const event of pending) {
+    if (event.device !== null && !event.bot) widen(devices, event.device, event.at);
+    else widen(affected, event.visitor, event.at);
+  }
+  const moved = new Map<string, string[]>();
+  for (const events of (await eventsAround(deps, "device", devices, tx)).values()) {
+    const visitors = attribute(events);
+    events.forEach((event, index) => {
+      const visitor = visitors[index] ?? event.visitor;
+      if (event.todo === 1 || visitor !== event.visitor) widen(affected, visitor, event.at);
+      if (visitor === event.visitor) return;
+      // An event that waits may have a session too, when it was reopened.
+      widen(affected, event.visitor, event.at);
+      moved.set(visitor, [...(moved.get(visitor) ?? []), event._id]);
+    });
+  }
+  for (const [visitor, ids] of moved) await deps.analytics.setVisitor(ids, visitor, tx);
+  return affected;
+}
+
+/**
+ * Makes the sessions of visitors anew around spans in which their events changed.
+ * @returns the begins of all sessions that were made, removed, or may have become a visitor's first
+ */
+async function remakeSessions(deps: Deps, affected: Spans, tx: MongoTx): Promise<Date[]> {
+  const visitors = [...affected.keys()];
+  const sessions = new Map<string, Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]>();
+  for (let index = 0; index < visitors.length; index += KEYS) {
+    const part = await deps.analytics.sessionsOf(visitors.slice(index, index + KEYS), tx);
+    for (const [visitor, own] of Map.groupBy(part, ({ visitor }) => visitor)) sessions.set(visitor, own);
+  }
+  for (const [visitor, span] of affected) {
+    const { low, high } = span;
+    // A session that loses an event may fall apart, so all of it is looked at.
+    for (const { start, end } of sessions.get(visitor) ?? []) {
+      if (start.getTime() <= high + SESSION_GAP && end.getTime() >= low - SESSION_GAP) {
+        widen(affected, visitor, start, end);
+      }
+    }
+  }
+  const events = await eventsAround(deps, "visitor", affected, tx);
+  const removed: string[] = [];
+  const made: SessionDocument[] = [];
+  const touched: Date[] = [];
+  for (const [visitor, span] of affected) {
+    const fresh = sessionise(visitor, events.get(visitor) ?? []);
+    const ids = new Set(fresh.map(({ _id }) => _id));
+    made.push(...fresh);
+    touched.push(...fresh.map(({ start }) => start));
+    let next: Date | undefined;
+    for (const { _id, start } of sessions.get(visitor) ?? []) {
+      const time = start.getTime();
+      if (time >= span.low && time <= span.high && !ids.has(_id)) {
+        removed.push(_id);
+        touched.push(start);
+      } else if (time > span.high && (next === undefined || start < next)) next = start;
+    }
+    if (next !== undefined) touched.push(next);
+  }
+  await deps.analytics.replaceSessions(removed, made, tx);
+  return touched;
+}
+
+/** When the searches happened that these events may count for. */
+async function searchesBehind(
+  deps: Deps,
+  events: Pick<EventDocument, "kind" | "at" | "visitor" | "searchId">[],
+  tx: MongoTx,
+): Promise<Date[]> {
+  const ids = new Set(events.flatMap(({ searchId }) => (searchId === null ? [] : [searchId])));
+  const orders = events.filter(({ kind }) => kind === "order");
+  for (const { visitor, at } of orders) {
+    const range: Range = { from: after(at, -ORDER_WINDOW), to: after(at, 1) };
+    const clicks = await deps.analytics.visitorEvents([visitor], ["click", "view", "add"], range, tx);
+    for (const { searchId } of clicks) if (searchId !== null) ids.add(searchId);
+  }
+  return ids.size === 0 ? [] : deps.analytics.searchTimes([...ids], tx);
+}
+
+async function markQuarters(deps: Deps, times: Date[], token: string, tx: MongoTx): Promise<void> {
+  const quarters = [...new Set(times.map((time) => quarterOf(time).getTime()))].sort((a, b) => a - b);
+  await deps.analytics.markDirty(
+    "quarter",
+    quarters.map((time) => new Date(time)),
+    token,
+    tx,
+  );
+}
+
+/**
+ * Gives waiting events their visitors and sessions and marks the buckets that change, in one transaction: a crash leaves
+ * all of it or nothing, and two processes at once conflict on the guard.
+ * @returns how many events were settled
+ */
+async function settleStep(deps: Deps): Promise<number> {
+  // Outside, so that the common case of nothing to do is one read.
+  if ((await deps.analytics.pending(1)).length === 0) return 0;
+  const token = deps.random.id();
+  return deps.mongo.transaction(async (tx) => {
+    await deps.analytics.guard(tx);
+    const pending = await deps.analytics.pending(STEP, tx);
+    const affected = await attributeDevices(deps, pending, tx);
+    const touched = await remakeSessions(deps, affected, tx);
+    const searched = await searchesBehind(deps, pending, tx);
+    await markQuarters(deps, [...pending.map(({ at }) => at), ...touched, ...searched], token, tx);
+    await deps.analytics.settle(
+      pending.map(({ _id }) => _id),
+      tx,
+    );
+    return pending.length;
+  });
+}
+
+/** Removes events and what was made of them, in one transaction; the rollups follow with the next settling. */
+export async function settleRemoved(deps: Deps, events: EventDocument[]): Promise<void> {
+  const token = deps.random.id();
+  await deps.mongo.transaction(async (tx) => {
+    await deps.analytics.guard(tx);
+    const searched = await searchesBehind(deps, events, tx);
+    await deps.analytics.removeEvents(
+      events.map(({ _id }) => _id),
+      tx,
+    );
+    const affected: Spans = new Map();
+    for (const { visitor, at } of events) widen(affected, visitor, at);
+    const touched = await remakeSessions(deps, affected, tx);
+    await markQuarters(deps, [...events.map(({ at }) => at), ...touched, ...searched], token, tx);
+  });
+}
+
+async function settleNow(deps: Deps, stopped: () => boolean): Promise<boolean> {
+  while ((await settleStep(deps)) > 0) if (stopped()) return false;
+  return settleRollups(deps, stopped);
+}
+
+/** The settling that runs in this process, so that callers at once share one. */
+const running = new WeakMap<Deps, Promise<boolean>>();
+
+/**
+ * Brings sessions and rollups up to the events.
+ * @param limit how long it may take, in milliseconds; by default as long as it needs
+ * @returns false when there is more to do
+ */
+export async function settle(
+  deps: Deps,
+  { limit, stopped = () => false }: { limit?: number; stopped?: () => boolean } = {},
+): Promise<boolean> {
+  const deadline = limit === undefined ? Number.POSITIVE_INFINITY : performance.now() + limit;
+  const late = () => performance.now() > deadline;
+  const before = running.get(deps);
+  if (before) {
+    // What came in since it began is not in it for sure: one more after it is.
+    const waited = before.then(
+      () => true,
+      () => true,
+    );
+    const inTime =
+      limit === undefined
+        ? await waited
+        : await Promise.race([waited, new Promise<false>((resolve) => setTimeout(resolve, limit, false))]);
+    if (!inTime) return false;
+  }
+  const work = running.get(deps) ?? settleNow(deps, () => stopped() || late());
+  running.set(deps, work);
+  try {
+    return await work;
+  } finally {
+    if (running.get(deps) === work) running.delete(deps);
+  }
+}
+
+/** Makes all sessions and rollups anew from the events, for instance after a change of their rules. */
+export async function rebuild(deps: Deps, stopped: () => boolean = () => false): Promise<boolean> {
+  await deps.analytics.reopen({ all: true });
+  await deps.analytics.removeEverySession();
+  await deps.analytics.removeEveryRollup();
+  return settle(deps, { stopped });
+}

@@ -1,0 +1,513 @@
+import type { mongo as driver, Model } from "mongoose";
+import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
+import { productModel } from "../products/model";
+import {
+  analyticsSessionModel,
+  analyticsStateModel,
+  dirtyModel,
+  type EventDocument,
+  eventModel,
+  type Level,
+  popularityModel,
+  type RollupDocument,
+  type RollupKind,
+  rollupModel,
+  type SessionDocument,
+} from "./model";
+import type { SessionEvent } from "./sessions";
+import type { EventKind } from "./spec";
+
+/** The fields of an event that its session is made from. */
+const SESSION_FIELDS = {
+  kind: 1,
+  at: 1,
+  device: 1,
+  userId: 1,
+  visitor: 1,
+  bot: 1,
+  source: 1,
+  "page.path": 1,
+  revenue: 1,
+  currency: 1,
+  todo: 1,
+} as const;
+
+/** The fields of an event that rollups are made from. */
+const ROLLUP_FIELDS = {
+  kind: 1,
+  at: 1,
+  visitor: 1,
+  bot: 1,
+  products: 1,
+  categories: 1,
+  searchId: 1,
+  query: 1,
+  results: 1,
+  revenue: 1,
+  currency: 1,
+} as const;
+
+export type RollupEvent = Pick<
+  EventDocument,
+  | "_id"
+  | "kind"
+  | "at"
+  | "visitor"
+  | "bot"
+  | "products"
+  | "categories"
+  | "searchId"
+  | "query"
+  | "results"
+  | "revenue"
+  | "currency"
+>;
+
+export type PendingEvent = SessionEvent & Pick<EventDocument, "products" | "searchId" | "receivedAt">;
+
+/** A click that a search led to, or an order. */
+export type FollowUp = Pick<
+  EventDocument,
+  "_id" | "kind" | "at" | "visitor" | "bot" | "products" | "searchId" | "position" | "orderId"
+>;
+
+const FOLLOW_FIELDS = {
+  kind: 1,
+  at: 1,
+  visitor: 1,
+  bot: 1,
+  products: 1,
+  searchId: 1,
+  position: 1,
+  orderId: 1,
+} as const;
+
+/** Ids in one `$in`, so that no query grows without bound. */
+const CHUNK = 5000;
+
+const chunks = <T>(items: T[], size = CHUNK): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
+
+const dirtyId = (level: Level, at: Date): string => `${level}:${at.toISOString()}`;
+
+/** The driver's own collection: documents of ours go in as they are, without Mongoose copying each of them. */
+const collectionOf = <T extends driver.BSON.Document>(model: Model<T>) =>
+  model.collection as unknown as driver.Collection<T>;
+type Insertable<T> = driver.OptionalUnlessRequiredId<T>[];
+
+/** A part of a time line: from is in it, to is not. */
+export interface Range {
+  from: Date;
+  to: Date;
+}
+
+/** Events, sessions and rollups in MongoDB. */
+export const createAnalyticsStore = (mongo: Mongo) => {
+  const Event = eventModel(mongo.connection);
+  const Session = analyticsSessionModel(mongo.connection);
+  const Rollup = rollupModel(mongo.connection);
+  const Dirty = dirtyModel(mongo.connection);
+  const State = analyticsStateModel(mongo.connection);
+  const Popularity = popularityModel(mongo.connection);
+  const Product = productModel(mongo.connection);
+
+  const existingIds = async (ids: string[]): Promise<Set<string>> => {
+    const rows = await Event.find({ _id: { $in: ids } }, { _id: 1 }).lean<{ _id: string }[]>();
+    return new Set(rows.map(({ _id }) => _id));
+  };
+
+  return {
+    /**
+     * Stores events whose ids are new. Each event is told as inserted to exactly one of all who send it.
+     * In the order of ids, so that writers of the same events wait for each other instead of deadlocking;
+     * after a duplicate, what else exists is asked for, because a repeated batch is a duplicate as a whole.
+     * @param events with different ids
+     * @returns the ids that were inserted by this call
+     */
+    async insertEvents(events: EventDocument[]): Promise<Set<string>> {
+      const inserted = new Set<string>();
+      let left = events.toSorted((a, b) => (a._id < b._id ? -1 : 1));
+      while (left.length > 0) {
+        try {
+          await collectionOf(Event).insertMany(left as Insertable<EventDocument>, { ordered: true });
+          for (const { _id } of left) inserted.add(_id);
+          break;
+        } catch (error) {
+          if (!duplicateKey(error)) throw error;
+          const done = (error as { insertedCount?: number }).insertedCount ?? 0;
+          for (const { _id } of left.slice(0, done)) inserted.add(_id);
+          left = left.slice(done + 1);
+          const present = await existingIds(left.map(({ _id }) => _id));
+          left = left.filter(({ _id }) => !present.has(_id));
+        }
+      }
+      return inserted;
+    },
+
+    /** The salt of a day, the same for every process: `fresh` unless there is one already. */
+    async daySalt(day: string, fresh: Uint8Array, expiresAt: Date): Promise<Uint8Array> {
+      const _id = `salt:${day}`;
+      try {
+        await State.create([{ _id, salt: Buffer.from(fresh), expiresAt }]);
+        return fresh;
+      } catch (error) {
+        if (!duplicateKey(error)) throw error;
+      }
+      const row = await State.findById(_id).lean();
+      // It ended between two calls: nobody will ever see this visitor again, which is what ending means.
+      return row?.salt === undefined ? fresh : new Uint8Array(row.salt.buffer);
+    },
+
+    /** True when a device did something in a period. */
+    deviceWasActive: async (device: string, { from, to }: Range): Promise<boolean> =>
+      (await Event.exists({ device, at: { $gte: from, $lte: to } })) !== null,
+
+    /** One transaction of the sessioniser at a time: the write that makes two of them conflict. */
+    async guard(tx: MongoTx): Promise<void> {
+      await State.updateOne({ _id: "guard" }, { $inc: { version: 1 } }, { ...mongo.in(tx), upsert: true });
+    },
+
+    /** Events that have no session yet, the longest waiting first. */
+    pending: (limit: number, tx?: MongoTx): Promise<PendingEvent[]> =>
+      Event.find({ todo: 1 }, { ...SESSION_FIELDS, products: 1, searchId: 1, receivedAt: 1 }, mongo.in(tx))
+        .sort({ receivedAt: 1 })
+        .limit(limit)
+        .lean<PendingEvent[]>(),
+
+    /** Events of devices (bots left out) or of visitors in a period, unsorted. */
+    async eventsOf(
+      field: "device" | "visitor",
+      keys: string[],
+      { from, to }: Range,
+      tx?: MongoTx,
+    ): Promise<SessionEvent[]> {
+      return Event.find(
+        {
+          [field]: { $in: keys },
+          at: { $gte: from, $lt: to },
+          ...(field === "device" ? { bot: false } : {}),
+        },
+        SESSION_FIELDS,
+        mongo.in(tx),
+      ).lean<SessionEvent[]>();
+    },
+
+    /** Begin and end of every session of visitors. */
+    sessionsOf: (visitors: string[], tx?: MongoTx) =>
+      Session.find({ visitor: { $in: visitors } }, { visitor: 1, start: 1, end: 1 }, mongo.in(tx)).lean<
+        Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]
+      >(),
+
+    async setVisitor(ids: string[], visitor: string, tx: MongoTx): Promise<void> {
+      for (const part of chunks(ids)) {
+        await Event.updateMany({ _id: { $in: part } }, { $set: { visitor } }, mongo.in(tx));
+      }
+    },
+
+    async settle(ids: string[], tx: MongoTx): Promise<void> {
+      for (const part of chunks(ids)) {
+        await Event.updateMany({ _id: { $in: part } }, { $unset: { todo: 1 } }, mongo.in(tx));
+      }
+    },
+
+    async replaceSessions(removed: string[], made: SessionDocument[], tx: MongoTx): Promise<void> {
+      for (const part of chunks(removed)) await Session.deleteMany({ _id: { $in: part } }, mongo.in(tx));
+      for (const part of chunks(made, 1000)) {
+        await Session.bulkWrite(
+          part.map((session) => ({
+            replaceOne: { filter: { _id: session._id }, replacement: session, upsert: true },
+          })),
+          { ...mongo.in(tx), ordered: false },
+        );
+      }
+    },
+
+    /** When searches happened, by their ids. */
+    searchTimes: async (searchIds: string[], tx?: MongoTx): Promise<Date[]> =>
+      (
+        await Event.find({ searchId: { $in: searchIds }, kind: "search" }, { at: 1 }, mongo.in(tx)).lean<
+          { at: Date }[]
+        >()
+      ).map(({ at }) => at),
+
+    /** What followed searches: every event with their ids but the searches themselves. */
+    followUps: (searchIds: string[], tx?: MongoTx): Promise<FollowUp[]> =>
+      Event.find(
+        { searchId: { $in: searchIds }, kind: { $in: ["click", "view", "add"] } },
+        FOLLOW_FIELDS,
+        mongo.in(tx),
+      ).lean<FollowUp[]>(),
+
+    /** Events of kinds of visitors in a period. */
+    visitorEvents: (
+      visitors: string[],
+      kinds: EventKind[],
+      { from, to }: Range,
+      tx?: MongoTx,
+    ): Promise<FollowUp[]> =>
+      Event.find(
+        { visitor: { $in: visitors }, at: { $gte: from, $lt: to }, kind: { $in: kinds } },
+        FOLLOW_FIELDS,
+        mongo.in(tx),
+      ).lean<FollowUp[]>(),
+
+    async markDirty(level: Level, times: Date[], token: string, tx?: MongoTx): Promise<void> {
+      for (const part of chunks(times, 1000)) {
+        await Dirty.bulkWrite(
+          part.map((at) => ({
+            updateOne: {
+              filter: { _id: dirtyId(level, at) },
+              update: { $set: { level, at, token } },
+              upsert: true,
+            },
+          })),
+          { ...mongo.in(tx), ordered: true },
+        );
+      }
+    },
+
+    /** Buckets to recompute, the oldest first. */
+    dirty: (level: Level, limit: number): Promise<{ _id: string; at: Date; token: string }[]> =>
+      Dirty.find({ level }, { at: 1, token: 1 }).sort({ at: 1 }).limit(limit).lean(),
+
+    /** Takes marks away, unless they were made again since. */
+    async clearDirty(marks: { _id: string; token: string }[], tx: MongoTx): Promise<void> {
+      await Dirty.bulkWrite(
+        marks.map(({ _id, token }) => ({ deleteOne: { filter: { _id, token } } })),
+        { ...mongo.in(tx), ordered: true },
+      );
+    },
+
+    rollupEvents: ({ from, to }: Range, tx?: MongoTx): Promise<RollupEvent[]> =>
+      Event.find({ at: { $gte: from, $lt: to } }, ROLLUP_FIELDS, mongo.in(tx)).lean<RollupEvent[]>(),
+
+    sessionsStarted: ({ from, to }: Range, tx?: MongoTx): Promise<SessionDocument[]> =>
+      Session.find({ start: { $gte: from, $lt: to } }, { devices: 0, landing: 0 }, mongo.in(tx)).lean<
+        SessionDocument[]
+      >(),
+
+    /** When each visitor's first session began. */
+    async firstStarts(visitors: string[], tx?: MongoTx): Promise<Map<string, Date>> {
+      const first = new Map<string, Date>();
+      for (const part of chunks(visitors)) {
+        const rows = await Session.aggregate<{ _id: string; start: Date }>(
+          [
+            { $match: { visitor: { $in: part } } },
+            { $group: { _id: "$visitor", start: { $min: "$start" } } },
+          ],
+          mongo.in(tx),
+        );
+        for (const { _id, start } of rows) first.set(_id, start);
+      }
+      return first;
+    },
+
+    /** Puts the rollups of buckets in place of what was there. */
+    async replaceRollups(
+      level: Level,
+      { from, to }: Range,
+      made: RollupDocument[],
+      tx: MongoTx,
+    ): Promise<void> {
+      await Rollup.deleteMany({ level, at: { $gte: from, $lt: to } }, mongo.in(tx));
+      for (const part of chunks(made, 500)) {
+        await collectionOf(Rollup).insertMany(part as Insertable<RollupDocument>, {
+          ...mongo.in(tx),
+          ordered: true,
+        });
+      }
+    },
+
+    /** Rollups of a level that lie in a period, in no order. */
+    rollups: (
+      query: { level: Level; kind?: RollupKind; bot?: boolean; range: Range },
+      tx?: MongoTx,
+    ): Promise<RollupDocument[]> =>
+      Rollup.find(
+        {
+          level: query.level,
+          at: { $gte: query.range.from, $lt: query.range.to },
+          ...(query.kind === undefined ? {} : { kind: query.kind }),
+          ...(query.bot === undefined ? {} : { bot: query.bot }),
+        },
+        null,
+        mongo.in(tx),
+      )
+        .batchSize(5000)
+        .lean<RollupDocument[]>(),
+
+    /** One search and what is known of it, by its id. */
+    findSearch: (searchId: string): Promise<EventDocument | null> =>
+      Event.findOne({ searchId, kind: "search" }).sort({ at: 1 }).lean<EventDocument>(),
+
+    /** A page of sessions, the newest first, one more than `limit`. */
+    listSessions(filter: {
+      range: Range;
+      bot: boolean;
+      visitors: string[] | null;
+      after: { start: Date; id: string } | null;
+      limit: number;
+    }): Promise<SessionDocument[]> {
+      const { range, after } = filter;
+      return Session.find({
+        bot: filter.bot,
+        start: { $gte: range.from, $lt: range.to },
+        ...(filter.visitors === null ? {} : { visitor: { $in: filter.visitors } }),
+        ...(after === null
+          ? {}
+          : { $or: [{ start: { $lt: after.start } }, { start: after.start, _id: { $lt: after.id } }] }),
+      })
+        .sort({ start: -1, _id: -1 })
+        .limit(filter.limit + 1)
+        .lean<SessionDocument[]>();
+    },
+
+    findSession: (id: string): Promise<SessionDocument | null> =>
+      Session.findById(id).lean<SessionDocument>(),
+
+    /** A page of a visitor's events in a period, the oldest first, one more than `limit`. */
+    listEvents(filter: {
+      visitor: string;
+      range: Range;
+      after: { at: Date; id: string } | null;
+      limit: number;
+    }): Promise<EventDocument[]> {
+      const { range, after } = filter;
+      return Event.find({
+        visitor: filter.visitor,
+        at: { $gte: range.from, $lt: range.to },
+        ...(after === null
+          ? {}
+          : { $or: [{ at: { $gt: after.at } }, { at: after.at, _id: { $gt: after.id } }] }),
+      })
+        .sort({ at: 1, _id: 1 })
+        .limit(filter.limit + 1)
+        .lean<EventDocument[]>();
+    },
+
+    /** Events by when they were received, for the live view. */
+    received: ({ from, to }: Range, limit: number): Promise<EventDocument[]> =>
+      Event.find({ receivedAt: { $gte: from, $lt: to } })
+        .sort({ receivedAt: -1, _id: -1 })
+        .limit(limit)
+        .lean<EventDocument[]>(),
+
+    /** Devices on which a person was named: those of nobody else, and those of others too. */
+    async devicesOfPerson(userId: string): Promise<{ own: string[]; shared: string[] }> {
+      const devices: string[] = await Event.distinct("device", { userId, device: { $ne: null } });
+      const shared: string[] = await Event.distinct("device", {
+        device: { $in: devices },
+        userId: { $nin: [userId, null] },
+      });
+      return { own: devices.filter((device) => !shared.includes(device)), shared };
+    },
+
+    /** Events that name a person, in the order of their ids. */
+    eventsNaming: (userId: string, afterId: string, limit: number): Promise<EventDocument[]> =>
+      Event.find({ userId, _id: { $gt: afterId } })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean<EventDocument[]>(),
+
+    /** Events of devices that name nobody and belong to one of these visitors, in the order of their ids. */
+    unnamedEvents: (
+      devices: string[],
+      visitors: string[],
+      afterId: string,
+      limit: number,
+    ): Promise<EventDocument[]> =>
+      Event.find({
+        device: { $in: devices },
+        userId: null,
+        visitor: { $in: visitors },
+        _id: { $gt: afterId },
+      })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean<EventDocument[]>(),
+
+    async removeEvents(ids: string[], tx: MongoTx): Promise<void> {
+      for (const part of chunks(ids)) await Event.deleteMany({ _id: { $in: part } }, mongo.in(tx));
+    },
+
+    /** Makes events wait for the sessioniser again. */
+    async reopen(filter: { ids: string[] } | { all: true }, tx?: MongoTx): Promise<void> {
+      if ("all" in filter) {
+        await Event.updateMany({}, { $set: { todo: 1 } });
+        return;
+      }
+      for (const part of chunks(filter.ids)) {
+        await Event.updateMany({ _id: { $in: part } }, { $set: { todo: 1 } }, mongo.in(tx));
+      }
+    },
+
+    removeEverySession: () => Session.deleteMany({}),
+    removeEveryRollup: () => Rollup.deleteMany({}),
+
+    /** Begin and end of everything that is stored; null when nothing is. */
+    async extent(): Promise<{ first: Date; last: Date } | null> {
+      const [first, last] = await Promise.all([
+        Event.findOne({}, { at: 1 }).sort({ at: 1 }).lean<{ at: Date }>(),
+        Event.findOne({}, { at: 1 }).sort({ at: -1 }).lean<{ at: Date }>(),
+      ]);
+      return first && last ? { first: first.at, last: last.at } : null;
+    },
+
+    /** Removes up to `limit` events before a time. @returns how many */
+    async removeEventsBefore(time: Date, limit: number): Promise<number> {
+      const rows = await Event.find({ at: { $lt: time } }, { _id: 1 })
+        .sort({ at: 1 })
+        .limit(limit)
+        .lean<{ _id: string }[]>();
+      if (rows.length > 0) await Event.deleteMany({ _id: { $in: rows.map(({ _id }) => _id) } });
+      return rows.length;
+    },
+
+    removeSessionsBefore: (time: Date) => Session.deleteMany({ end: { $lt: time }, start: { $lt: time } }),
+    removeExpiredState: (now: Date) => State.deleteMany({ expiresAt: { $lte: now } }),
+
+    /** Names of products, for reports. */
+    async productNames(ids: string[]): Promise<Map<string, string>> {
+      const rows = await Product.find({ _id: { $in: ids } }, { name: 1 }).lean<
+        { _id: string; name: string }[]
+      >();
+      return new Map(rows.map(({ _id, name }) => [_id, name]));
+    },
+
+    /** Products that behaviour has raised, and what it wrote. */
+    popularities: (ids: string[], tx: MongoTx) =>
+      Popularity.find({ _id: { $in: ids } }, null, mongo.in(tx)).lean(),
+
+    popularIds: async (): Promise<string[]> =>
+      (await Popularity.find({}, { _id: 1 }).lean<{ _id: string }[]>()).map(({ _id }) => _id),
+
+    productPopularity: (ids: string[], tx: MongoTx) =>
+      Product.find({ _id: { $in: ids }, deletedAt: null }, { popularity: 1 }, mongo.in(tx)).lean<
+        { _id: string; popularity: number }[]
+      >(),
+
+    /** Writes popularity to products (it is no edit: version and time of change stay) and remembers it. */
+    async writePopularity(
+      changes: { id: string; base: number; popularity: number }[],
+      tx: MongoTx,
+    ): Promise<void> {
+      if (changes.length === 0) return;
+      await Product.bulkWrite(
+        changes.map(({ id, popularity }) => ({
+          updateOne: { filter: { _id: id }, update: { $set: { popularity } } },
+        })),
+        { ...mongo.in(tx), ordered: true },
+      );
+      await Popularity.bulkWrite(
+        changes.map(({ id, base, popularity }) => ({
+          updateOne: { filter: { _id: id }, update: { $set: { base, written: popularity } }, upsert: true },
+        })),
+        { ...mongo.in(tx), ordered: true },
+      );
+    },
+  };
+};
+
+export type AnalyticsStore = ReturnType<typeof createAnalyticsStore>;

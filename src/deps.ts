@@ -21,6 +21,9 @@ import type { Mailer } from "./mail/mail";
 import { createMailbox, type Mailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
 import { type CategoryStore, createCategoryStore } from "./products/categories/store";
+import { createStockCommitter, type StockCommitter } from "./products/inventory/committer";
+import { watchCrossings } from "./products/inventory/in-stock";
+import { createInventoryStore, type InventoryStore } from "./products/inventory/store";
 import { createProductStore, type ProductStore } from "./products/store";
 import { createRandom, type Random } from "./random";
 import { createUserStore, type UserStore } from "./users/store";
@@ -37,6 +40,9 @@ export interface Deps {
   auth: AuthStore;
   categories: CategoryStore;
   products: ProductStore;
+  inventory: InventoryStore;
+  /** Writes every change of stock of this process. */
+  stock: StockCommitter;
   analytics: AnalyticsStore;
   idempotency: { mysql: IdempotencyStore<MySqlTx>; mongo: IdempotencyStore<MongoTx> };
   jobs: {
@@ -74,7 +80,10 @@ export function createDeps(
   const mail = given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom);
   const listeners: (() => void)[] = [];
 
-  return {
+  const inventory = createInventoryStore(mongo);
+  const mongoJobs = createMongoJobStore(mongo);
+
+  const deps: Deps = {
     config,
     log,
     clock,
@@ -85,11 +94,13 @@ export function createDeps(
     auth: createAuthStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
+    inventory,
+    stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),
     analytics: createAnalyticsStore(mongo),
     idempotency: { mysql: createMySqlIdempotencyStore(mysql), mongo: createMongoIdempotencyStore(mongo) },
     jobs: {
       mysql: createMySqlJobStore(mysql),
-      mongo: createMongoJobStore(mongo),
+      mongo: mongoJobs,
       wake: () => {
         for (const listener of listeners) listener();
       },
@@ -108,4 +119,6 @@ export function createDeps(
       await Promise.all([mysql.close(), mongo.close()]);
     },
   };
+  watchCrossings(deps);
+  return deps;
 }

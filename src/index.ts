@@ -4,6 +4,7 @@ import { checkMySql, DatabaseUnreachable } from "./db/prisma";
 import { createDeps } from "./deps";
 import { createLogger, type Logger } from "./http/log";
 import { createRunner } from "./jobs/handlers";
+import { createStockKeeper } from "./products/inventory/keeper";
 
 /** How long requests in flight may take to finish after SIGTERM, in milliseconds. */
 const STOP_LIMIT = 10_000;
@@ -35,6 +36,7 @@ async function start(): Promise<void> {
   const deps = createDeps(config, log);
   const app = createApp(deps);
   const runner = createRunner(deps);
+  const keeper = createStockKeeper(deps);
 
   let server: ReturnType<typeof Bun.serve>;
   try {
@@ -56,6 +58,7 @@ async function start(): Promise<void> {
     throw error;
   }
   runner.start();
+  keeper.start();
   // The first query of a pool costs a connection; without it the first request would pay.
   await Promise.allSettled([deps.mysql.ping(), deps.mongo.ping()]);
   log.info({ port: server.port }, `listening on http://localhost:${server.port}`);
@@ -70,7 +73,7 @@ async function start(): Promise<void> {
       process.exit(0);
     }, STOP_LIMIT);
     await server.stop();
-    await runner.stop();
+    await Promise.all([runner.stop(), keeper.stop()]);
     await deps.close();
     clearTimeout(limit);
     log.info("stopped");

@@ -1,12 +1,20 @@
 import { ANALYTICS_MODELS } from "../analytics/model";
 import { jobModel } from "../jobs/mongo.store";
 import { categoryModel } from "../products/categories/model";
+import { INVENTORY_MODELS } from "../products/inventory/model";
 import { productModel } from "../products/model";
 import { idempotencyModel } from "./idempotency.mongo";
 import type { Mongo } from "./mongo";
 
 /** Every model of MongoDB: the deploy step makes its collection and indexes before the first request. */
-const MODELS = [productModel, categoryModel, idempotencyModel, jobModel, ...ANALYTICS_MODELS];
+const MODELS = [
+  productModel,
+  categoryModel,
+  idempotencyModel,
+  jobModel,
+  ...INVENTORY_MODELS,
+  ...ANALYTICS_MODELS,
+];
 
 /**
  * Makes collections and indexes that are missing and drops indexes the schemas no longer name.

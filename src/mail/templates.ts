@@ -33,6 +33,16 @@ export const verificationCodeMail = (name: string, code: string, minutes: number
     code,
   );
 
+/** A level of stock fell to its safety threshold. */
+export const lowStockMail = (
+  name: string,
+  stock: { sku: string; location: string; available: number; threshold: number },
+): Promise<Content> =>
+  render(`Low stock: ${stock.sku}`, [
+    `Hello ${name}, of ${stock.sku} at ${stock.location} only ${stock.available} can still be sold. You asked to hear of it at ${stock.threshold}.`,
+    "The list of everything that is low is under /api/products/inventory/low-stock.",
+  ]);
+
 /** To someone whose address was given for a new account, though it has one. */
 export const accountExistsMail = (name: string): Promise<Content> =>
   render("You already have an account", [

@@ -40,6 +40,13 @@ export interface ProductDocument {
   currency: string;
   /** Grows with views and orders; for sorting. */
   popularity: number;
+  /**
+   * A variant can be had somewhere. Written by `inventory/` alone, without a new version: stock is not an edit.
+   * No other write of a product may carry it or `stockRevision`, or it would put an old answer back.
+   */
+  inStock?: boolean;
+  /** Grows with each write of `inStock`, so that an older look at the levels cannot overwrite a newer one. */
+  stockRevision?: number;
   version: number;
   createdAt: Date;
   updatedAt: Date;
@@ -84,6 +91,8 @@ const schema = new Schema<ProductDocument>(
     price: { ...minorUnits, required: true },
     currency: { type: String, required: true },
     popularity: { type: Number, required: true, default: 0 },
+    inStock: { type: Boolean, default: false },
+    stockRevision: { type: Number, default: 0 },
     version: { type: Number, required: true, default: 1 },
     createdAt: { type: Date, required: true },
     updatedAt: { type: Date, required: true },

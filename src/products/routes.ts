@@ -6,6 +6,7 @@ import { factory } from "../http/factory";
 import { once } from "../http/idempotency";
 import { input } from "../http/input";
 import { categoryRoutes } from "./categories/routes";
+import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
 import {
   createProductSchema,
   idParam,
@@ -24,6 +25,8 @@ export const productRoutes = (deps: Deps) =>
   factory
     .createApp()
     .route("/categories", categoryRoutes(deps))
+    .route("/inventory", inventoryRoutes(deps))
+    .route("/:id/inventory", productInventoryRoutes(deps))
     .get(
       "/search",
       describe({ summary: "Search products", tag, response: searchAnswer }),

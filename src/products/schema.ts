@@ -124,6 +124,7 @@ const summaryResponse = z.object({
   status: z.enum(PRODUCT_STATUSES),
   categoryIds: z.array(z.string()),
   price: moneyResponse,
+  inStock: z.boolean().meta({ description: "A variant can be had; no older than one second" }),
   createdAt: z.string(),
   updatedAt: z.string(),
 });

@@ -17,6 +17,7 @@ export const toSummary = (product: ProductSummary): ProductSummaryResponse => ({
   status: product.status,
   categoryIds: product.categoryIds,
   price: { amount: product.price, currency: product.currency },
+  inStock: product.inStock === true,
   createdAt: product.createdAt.toISOString(),
   updatedAt: product.updatedAt.toISOString(),
 });

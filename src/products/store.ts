@@ -14,6 +14,7 @@ export type ProductSummary = Pick<
   | "price"
   | "currency"
   | "popularity"
+  | "inStock"
   | "createdAt"
   | "updatedAt"
 >;
@@ -27,6 +28,7 @@ const SUMMARY = {
   price: 1,
   currency: 1,
   popularity: 1,
+  inStock: 1,
   createdAt: 1,
   updatedAt: 1,
 } as const;
@@ -85,16 +87,51 @@ export const createProductStore = (mongo: Mongo) => {
 
     /** Replaces a product if it still has the version. @returns false when it has another */
     async replace(product: ProductDocument, version: number, tx?: MongoTx): Promise<boolean> {
+      // What belongs to stock is not ours to put back.
+      const { _id, inStock: _inStock, stockRevision: _stockRevision, ...fields } = product;
       try {
-        const { matchedCount } = await Product.replaceOne(
-          { _id: product._id, version },
-          { ...product, version: version + 1 },
+        const { matchedCount } = await Product.updateOne(
+          { _id, version },
+          {
+            $set: { ...fields, version: version + 1 },
+            // Absent, not null: the unique indexes leave out what has no key.
+            $unset: {
+              ...(product.slugKey === undefined ? { slugKey: 1 } : {}),
+              ...(product.skuKeys === undefined ? { skuKeys: 1 } : {}),
+            },
+          },
           { ...mongo.in(tx), runValidators: true },
         );
         return matchedCount === 1;
       } catch (error) {
         throw taken(error) ?? error;
       }
+    },
+
+    /** The products that have one of these SKUs, with the revision of their `inStock`. */
+    stockStates: (skuKeys: string[]): Promise<Pick<ProductDocument, "_id" | "skuKeys" | "stockRevision">[]> =>
+      Product.find({ skuKeys: { $in: skuKeys } })
+        .select({ skuKeys: 1, stockRevision: 1 })
+        .lean(),
+
+    /**
+     * Writes `inStock` of products whose revision is still the given one, without a new version.
+     * @returns how many had another revision
+     */
+    async setInStock(
+      states: { id: string; revision: number | undefined; inStock: boolean }[],
+    ): Promise<number> {
+      if (states.length === 0) return 0;
+      const { matchedCount } = await Product.bulkWrite(
+        states.map(({ id, revision, inStock }) => ({
+          updateOne: {
+            filter: { _id: id, stockRevision: revision ?? null },
+            update: { $set: { inStock, stockRevision: (revision ?? 0) + 1 } },
+          },
+        })),
+        { ordered: false },
+      );
+      return states.length - matchedCount;
     },
 
     /** A page of active products, the newest first, `limit` + 1 at most so that the caller sees if more follow. */

@@ -111,6 +111,23 @@ export const createUserStore = (mysql: MySql) => ({
     return rows.map(({ role }) => role.name).sort();
   },
 
+  /** Verified people in good standing whose roles give them a permission, the longest-standing first. */
+  peopleWith: (
+    permission: Permission,
+    limit: number,
+  ): Promise<{ id: string; email: string; name: string }[]> =>
+    mysql.on().user.findMany({
+      where: {
+        emailVerifiedAt: { not: null },
+        bannedAt: null,
+        deletedAt: null,
+        roles: { some: { role: { permissions: { some: { permissionName: permission } } } } },
+      },
+      select: { id: true, email: true, name: true },
+      orderBy: [{ createdAt: "asc" }, { id: "asc" }],
+      take: limit,
+    }),
+
   async permissionsOf(userId: string, tx?: MySqlTx): Promise<Permission[]> {
     const rows = await mysql.on(tx).rolePermission.findMany({
       where: { role: { users: { some: { userId } } } },

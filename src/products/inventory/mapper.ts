@@ -1,0 +1,65 @@
+import type { LevelDocument, LocationDocument, MovementDocument, ReservationDocument } from "./model";
+import type { LevelResponse, LocationResponse, MovementResponse, ReservationResponse } from "./schema";
+
+export const toLocation = (location: LocationDocument): LocationResponse => ({
+  id: location._id,
+  code: location.code,
+  name: location.name,
+  priority: location.priority,
+  active: location.active,
+  version: location.version,
+  createdAt: location.createdAt.toISOString(),
+  updatedAt: location.updatedAt.toISOString(),
+});
+
+export const toLevel = (level: LevelDocument): LevelResponse => ({
+  id: level._id,
+  sku: level.sku,
+  locationId: level.locationId,
+  onHand: level.onHand,
+  reserved: level.reserved,
+  available: level.available,
+  safetyThreshold: level.safetyThreshold,
+  low: level.low,
+  backorder: level.backorder,
+  backorderLimit: level.backorderLimit,
+  sequence: level.sequence,
+  version: level.version,
+  createdAt: level.createdAt.toISOString(),
+  updatedAt: level.updatedAt.toISOString(),
+});
+
+const quantities = ({ onHand, reserved }: { onHand: number; reserved: number }) => ({ onHand, reserved });
+
+export const toMovement = (movement: MovementDocument): MovementResponse => ({
+  id: movement._id,
+  levelId: movement.levelId,
+  sequence: movement.sequence,
+  sku: movement.sku,
+  locationId: movement.locationId,
+  kind: movement.kind,
+  change: quantities(movement),
+  before: quantities(movement.before),
+  after: quantities(movement.after),
+  reason: movement.reason,
+  reference: movement.reference,
+  reservationId: movement.reservationId,
+  transferId: movement.transferId,
+  actorId: movement.actorId,
+  createdAt: movement.createdAt.toISOString(),
+});
+
+export const toReservation = (reservation: ReservationDocument): ReservationResponse => ({
+  id: reservation._id,
+  status: reservation.status,
+  lines: reservation.lines.map(({ sku, quantity, allocations }) => ({
+    sku,
+    quantity,
+    allocations: allocations.map((part) => ({ locationId: part.locationId, quantity: part.quantity })),
+  })),
+  reference: reservation.reference,
+  actorId: reservation.actorId,
+  expiresAt: reservation.expiresAt.toISOString(),
+  createdAt: reservation.createdAt.toISOString(),
+  endedAt: reservation.endedAt?.toISOString() ?? null,
+});

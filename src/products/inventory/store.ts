@@ -1,0 +1,361 @@
+import { duplicateKey, type Mongo, type MongoTx } from "../../db/mongo";
+import { AppError } from "../../errors";
+import type { StockChanges, StockRead } from "./ledger";
+import {
+  type LevelDocument,
+  type LocationDocument,
+  levelModel,
+  locationModel,
+  type MovementDocument,
+  movementModel,
+  type ReservationDocument,
+  type ReservationStatus,
+  reservationModel,
+  type StockSignalDocument,
+  signalModel,
+} from "./model";
+
+/** What a level's movements add up to. */
+export interface MovementSum {
+  count: number;
+  /** Entries that correcting entries account for. */
+  missing: number;
+  onHand: number;
+  reserved: number;
+  lastSequence: number;
+}
+
+/** Another transaction wrote between our read and our write, and the engine did not say so itself. */
+export class StaleStock extends Error {
+  override readonly name = "StaleStock";
+}
+
+const LEVEL_ORDER = (a: LevelDocument, b: LevelDocument) =>
+  a.skuKey < b.skuKey || (a.skuKey === b.skuKey && a.locationId < b.locationId) ? -1 : 1;
+
+/** Stock in MongoDB. */
+export const createInventoryStore = (mongo: Mongo) => {
+  const Location = locationModel(mongo.connection);
+  const Level = levelModel(mongo.connection);
+  const Movement = movementModel(mongo.connection);
+  const Reservation = reservationModel(mongo.connection);
+  const Signal = signalModel(mongo.connection);
+
+  /** A filter on ids before a position, for lists with the newest first. */
+  const older = (before: string | undefined) => (before === undefined ? {} : { _id: { $lt: before } });
+
+  return {
+    /** Everything that changes of these SKUs and reservations are decided on. */
+    async read(
+      wanted: { skuKeys: string[]; reservationIds: string[]; locations: boolean },
+      tx: MongoTx,
+    ): Promise<StockRead> {
+      // One after the other: statements of one transaction do not run side by side.
+      const levels =
+        wanted.skuKeys.length === 0
+          ? []
+          : await Level.find({ skuKey: { $in: wanted.skuKeys } }, null, mongo.in(tx)).lean();
+      const reservations =
+        wanted.reservationIds.length === 0
+          ? []
+          : await Reservation.find({ _id: { $in: wanted.reservationIds } }, null, mongo.in(tx)).lean();
+      const locations = wanted.locations ? await Location.find({}, null, mongo.in(tx)).lean() : [];
+      return { levels, reservations, locations };
+    },
+
+    /**
+     * Writes changes: levels first, since they are what others write too, in one order of SKU and location.
+     * The only place that writes a level's quantities or a movement.
+     * @throws StaleStock, or the engine's own conflict, when another one was faster
+     */
+    async apply(changes: StockChanges, signals: StockSignalDocument[], tx: MongoTx): Promise<void> {
+      const session = mongo.in(tx);
+      const changed = changes.changedLevels.toSorted((a, b) => LEVEL_ORDER(a.from, b.from));
+      if (changed.length > 0) {
+        const { matchedCount } = await Level.bulkWrite(
+          changed.map(({ from, to }) => ({
+            updateOne: {
+              filter: { _id: from._id, sequence: from.sequence, version: from.version },
+              update: {
+                $set: {
+                  onHand: to.onHand,
+                  reserved: to.reserved,
+                  available: to.available,
+                  sequence: to.sequence,
+                  safetyThreshold: to.safetyThreshold,
+                  backorder: to.backorder,
+                  backorderLimit: to.backorderLimit,
+                  low: to.low,
+                  lowNoticeAt: to.lowNoticeAt,
+                  version: to.version,
+                  updatedAt: to.updatedAt,
+                },
+              },
+            },
+          })),
+          session,
+        );
+        if (matchedCount !== changed.length) throw new StaleStock();
+      }
+      if (changes.changedReservations.length > 0) {
+        const { matchedCount } = await Reservation.bulkWrite(
+          changes.changedReservations
+            .toSorted((a, b) => (a.from._id < b.from._id ? -1 : 1))
+            .map(({ from, to }) => ({
+              updateOne: {
+                filter: { _id: from._id, status: "active" as const, expiresAt: from.expiresAt },
+                update: {
+                  $set: {
+                    status: to.status,
+                    expiresAt: to.expiresAt,
+                    endedAt: to.endedAt,
+                    updatedAt: to.updatedAt,
+                  },
+                },
+              },
+            })),
+          session,
+        );
+        if (matchedCount !== changes.changedReservations.length) throw new StaleStock();
+      }
+      if (changes.createdLevels.length > 0) {
+        const perLocation = Map.groupBy(changes.createdLevels, ({ locationId }) => locationId);
+        const { matchedCount } = await Location.bulkWrite(
+          [...perLocation].toSorted().map(([_id, { length }]) => ({
+            updateOne: { filter: { _id }, update: { $inc: { levelCount: length } } },
+          })),
+          session,
+        );
+        if (matchedCount !== perLocation.size) throw new StaleStock();
+        await Level.insertMany(changes.createdLevels, session);
+      }
+      if (changes.movements.length > 0) await Movement.insertMany(changes.movements, session);
+      if (changes.createdReservations.length > 0)
+        await Reservation.insertMany(changes.createdReservations, session);
+      if (signals.length > 0) await Signal.insertMany(signals, session);
+    },
+
+    /** True when the movement is there: an earlier try of the same transaction was committed. */
+    async isWritten(movementId: string, tx: MongoTx): Promise<boolean> {
+      return (await Movement.exists({ _id: movementId }).session(mongo.in(tx).session ?? null)) !== null;
+    },
+
+    // Locations
+
+    listLocations: (): Promise<LocationDocument[]> => Location.find().sort({ priority: 1, _id: 1 }).lean(),
+
+    countLocations: (tx?: MongoTx): Promise<number> => Location.countDocuments({}, mongo.in(tx)),
+
+    findLocation: (id: string): Promise<LocationDocument | null> => Location.findById(id).lean(),
+
+    findLocationByCode: (codeKey: string): Promise<LocationDocument | null> =>
+      Location.findOne({ codeKey }).lean(),
+
+    /** @throws AppError already_exists when the code is taken */
+    async createLocation(location: LocationDocument, tx?: MongoTx): Promise<void> {
+      try {
+        await Location.create([location], mongo.in(tx));
+      } catch (error) {
+        throw codeTaken(error) ?? error;
+      }
+    },
+
+    /** Changes a location that (still) has the version. @returns it as it is now, or null when it has another */
+    async updateLocation(
+      id: string,
+      version: number | undefined,
+      set: Partial<Pick<LocationDocument, "code" | "codeKey" | "name" | "priority" | "active">> & {
+        updatedAt: Date;
+      },
+      tx?: MongoTx,
+    ): Promise<LocationDocument | null> {
+      try {
+        return await Location.findOneAndUpdate(
+          { _id: id, ...(version === undefined ? {} : { version }) },
+          { $set: set, $inc: { version: 1 } },
+          { ...mongo.in(tx), returnDocument: "after", runValidators: true, lean: true },
+        );
+      } catch (error) {
+        throw codeTaken(error) ?? error;
+      }
+    },
+
+    /** Deletes a location of this version that no level names. @returns false when there is none such */
+    async deleteLocation(id: string, version: number | undefined): Promise<boolean> {
+      const filter = { _id: id, levelCount: 0, ...(version === undefined ? {} : { version }) };
+      return (await Location.deleteOne(filter)).deletedCount === 1;
+    },
+
+    // Levels
+
+    findLevel: (id: string): Promise<LevelDocument | null> => Level.findById(id).lean(),
+
+    findLevelAt: (skuKey: string, locationId: string): Promise<LevelDocument | null> =>
+      Level.findOne({ skuKey, locationId }).lean(),
+
+    /** A page of levels by SKU and location: of one SKU, of one location, low ones, or all; `limit` + 1 at most. */
+    listLevels(filter: {
+      skuKey?: string;
+      locationId?: string;
+      low?: boolean;
+      after?: { skuKey: string; locationId: string };
+      limit: number;
+    }): Promise<LevelDocument[]> {
+      const { skuKey, locationId, low, after, limit } = filter;
+      return Level.find({
+        ...(skuKey === undefined ? {} : { skuKey }),
+        ...(locationId === undefined ? {} : { locationId }),
+        ...(low === true ? { low } : {}),
+        ...(after === undefined
+          ? {}
+          : {
+              $and: [
+                // The bound that an index understands, and what it leaves over.
+                { skuKey: { $gte: after.skuKey } },
+                {
+                  $or: [{ skuKey: { $gt: after.skuKey } }, { locationId: { $gt: after.locationId } }],
+                },
+              ],
+            }),
+      })
+        .sort({ skuKey: 1, locationId: 1 })
+        .limit(limit + 1)
+        .lean();
+    },
+
+    /** Every level of these SKUs. */
+    levelsOf: (skuKeys: string[]): Promise<LevelDocument[]> =>
+      Level.find({ skuKey: { $in: skuKeys } })
+        .sort({ skuKey: 1, locationId: 1 })
+        .lean(),
+
+    /** Levels in the order of ids, for walks over all of them. */
+    levelsAfter: (id: string | undefined, limit: number): Promise<LevelDocument[]> =>
+      Level.find(id === undefined ? {} : { _id: { $gt: id } })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean(),
+
+    /** Those of the SKUs that can be had somewhere now. */
+    async skusInStock(skuKeys: string[]): Promise<Set<string>> {
+      const active = await Location.find({ active: true }).select({ _id: 1 }).lean();
+      const found = await Level.find({
+        skuKey: { $in: skuKeys },
+        locationId: { $in: active.map(({ _id }) => _id) },
+        available: { $gt: 0 },
+      })
+        .select({ skuKey: 1 })
+        .lean();
+      return new Set(found.map(({ skuKey }) => skuKey));
+    },
+
+    // Movements
+
+    /** A page of movements, the newest first; `limit` + 1 at most. */
+    listMovements(filter: {
+      skuKey?: string;
+      levelId?: string;
+      reservationId?: string;
+      before?: { id: string; sequence: number };
+      limit: number;
+    }): Promise<MovementDocument[]> {
+      const { skuKey, levelId, reservationId, before, limit } = filter;
+      return Movement.find({
+        ...(skuKey === undefined ? {} : { skuKey }),
+        ...(levelId === undefined ? {} : { levelId }),
+        ...(reservationId === undefined ? {} : { reservationId }),
+        ...(levelId === undefined
+          ? older(before?.id)
+          : before === undefined
+            ? {}
+            : { sequence: { $lt: before.sequence } }),
+      })
+        .sort(levelId === undefined ? { _id: -1 } : { sequence: -1 })
+        .limit(limit + 1)
+        .lean();
+    },
+
+    /** What the movements of levels add up to, by level. */
+    async sumMovements(levelIds: string[], tx?: MongoTx): Promise<Map<string, MovementSum>> {
+      const sums = await Movement.aggregate<MovementSum & { _id: string }>(
+        [
+          { $match: { levelId: { $in: levelIds } } },
+          {
+            $group: {
+              _id: "$levelId",
+              count: { $sum: 1 },
+              missing: { $sum: "$missing" },
+              onHand: { $sum: "$onHand" },
+              reserved: { $sum: "$reserved" },
+              lastSequence: { $max: "$sequence" },
+            },
+          },
+        ],
+        mongo.in(tx),
+      );
+      return new Map(sums.map(({ _id, ...sum }) => [_id, sum]));
+    },
+
+    /** What living reservations hold of SKUs, by level. */
+    async heldOf(skuKeys: string[], tx?: MongoTx): Promise<Map<string, number>> {
+      const held = await Reservation.aggregate<{ _id: string; quantity: number }>(
+        [
+          { $match: { status: "active", "lines.skuKey": { $in: skuKeys } } },
+          { $unwind: "$lines" },
+          { $unwind: "$lines.allocations" },
+          {
+            $group: { _id: "$lines.allocations.levelId", quantity: { $sum: "$lines.allocations.quantity" } },
+          },
+        ],
+        mongo.in(tx),
+      );
+      return new Map(held.map(({ _id, quantity }) => [_id, quantity]));
+    },
+
+    /** The last movement of a level. */
+    lastMovement: (levelId: string, tx?: MongoTx): Promise<MovementDocument | null> =>
+      Movement.findOne({ levelId }, null, mongo.in(tx)).sort({ sequence: -1 }).lean(),
+
+    // Reservations
+
+    findReservation: (id: string): Promise<ReservationDocument | null> => Reservation.findById(id).lean(),
+
+    /** A page of reservations, the newest first; `limit` + 1 at most. */
+    listReservations: (filter: {
+      status: ReservationStatus;
+      before?: string;
+      limit: number;
+    }): Promise<ReservationDocument[]> =>
+      Reservation.find({ status: filter.status, ...older(filter.before) })
+        .sort({ _id: -1 })
+        .limit(filter.limit + 1)
+        .lean(),
+
+    /** Reservations whose time is up, the longest first. */
+    dueReservations: (now: Date, limit: number): Promise<ReservationDocument[]> =>
+      Reservation.find({ status: "active", expiresAt: { $lte: now } })
+        .sort({ expiresAt: 1 })
+        .limit(limit)
+        .lean(),
+
+    // Signals: products whose `inStock` has to be looked at
+
+    addSignals: async (signals: StockSignalDocument[], tx?: MongoTx): Promise<void> => {
+      if (signals.length > 0) await Signal.insertMany(signals, mongo.in(tx));
+    },
+
+    signals: (limit: number): Promise<StockSignalDocument[]> =>
+      Signal.find().sort({ _id: 1 }).limit(limit).lean(),
+
+    removeSignals: async (ids: string[]): Promise<void> => {
+      await Signal.deleteMany({ _id: { $in: ids } });
+    },
+  };
+};
+
+const codeTaken = (error: unknown): AppError | undefined =>
+  duplicateKey(error)?.includes("codeKey")
+    ? new AppError("already_exists", "A location with this code exists.", { cause: error })
+    : undefined;
+
+export type InventoryStore = ReturnType<typeof createInventoryStore>;

@@ -1,0 +1,56 @@
+/**
+ * bun run stock:verify [--sku SKU] [--repair] — recomputes every level from its movements while sales go on
+ * and prints each difference. Ends with 1 when there is one that was not repaired.
+ */
+import { parseConfig } from "../../config";
+import { createDeps } from "../../deps";
+import { createLogger } from "../../http/log";
+import { repair, verifyAll, verifySku } from "./verify";
+
+const USAGE = "Usage: bun run stock:verify [--sku SKU] [--repair]";
+
+async function main(argv: string[]): Promise<number> {
+  let sku: string | undefined;
+  let mayRepair = false;
+  for (let index = 0; index < argv.length; index++) {
+    if (argv[index] === "--repair") mayRepair = true;
+    else if (argv[index] === "--sku" && argv[index + 1] !== undefined) sku = argv[++index];
+    else {
+      console.error(USAGE);
+      return 2;
+    }
+  }
+  const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+  const deps = createDeps(config, await createLogger(config));
+  try {
+    await deps.mongo.connection.asPromise();
+    const started = performance.now();
+    const { levels, movements, differences } =
+      sku === undefined ? await verifyAll(deps) : await verifySku(deps, sku);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    for (const { problem, level, movements: sum, held, ...where } of differences) {
+      console.log(
+        `${where.sku} at ${where.locationId}: ${problem}. Level ${level.onHand} on hand, ${level.reserved} reserved, sequence ${level.sequence}; ` +
+          `movements ${sum.onHand}, ${sum.reserved}, ${sum.count} up to ${sum.lastSequence}; held ${held}.`,
+      );
+    }
+    console.log(
+      `${levels} levels, ${movements} movements, ${differences.length} differences in ${seconds} s.`,
+    );
+    if (!mayRepair || differences.length === 0) return differences.length === 0 ? 0 : 1;
+    const entries = await repair(deps, "system", differences);
+    console.log(`${entries.length} correcting entries written.`);
+    return 0;
+  } finally {
+    await deps.close();
+  }
+}
+
+if (import.meta.main) {
+  process.exit(
+    await main(process.argv.slice(2)).catch((error: Error) => {
+      console.error(error.message);
+      return 1;
+    }),
+  );
+}

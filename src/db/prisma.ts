@@ -92,6 +92,8 @@ export async function checkMySql(databaseUrl: string): Promise<void> {
 
 /** Longest time one transaction may take with its retries, in milliseconds. */
 const TRANSACTION_LIMIT = 5000;
+/** Longest wait for another transaction's lock before the whole transaction is tried again, in seconds. */
+const LOCK_WAIT_SECONDS = 2;
 /** Longest time one statement waits for its answer, in milliseconds. */
 const STATEMENT_LIMIT = 10_000;
 
@@ -136,6 +138,8 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
     minimumIdle: 1,
     acquireTimeout: TRANSACTION_LIMIT,
     socketTimeout: STATEMENT_LIMIT,
+    // MySQL's own 50 s are longer than anybody waits for an answer.
+    initSql: `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`,
     // The adapter's default of 0 prepares, executes and closes for every read.
     prepareCacheLength: 128,
   });
@@ -159,8 +163,9 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
             isolationLevel: "ReadCommitted",
           });
         } catch (error) {
-          if (!isRetryable(error)) throw error;
-          if (performance.now() > deadline) {
+          const expired = error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2028";
+          if (!isRetryable(error) && !expired) throw error;
+          if (expired || performance.now() > deadline) {
             throw new AppError("service_unavailable", "Too many changes at once. Try again.", {
               retryAfter: 1,
               cause: error,

@@ -78,6 +78,10 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
       );
     }, leaseMs / 3);
     try {
+      // Every earlier try ended its process: nobody was left to record it as failed.
+      if (job.attempts > job.maxAttempts) {
+        throw new JobRefused(`given up: its process ended in each of ${job.maxAttempts} tries`);
+      }
       const handler = handlers[job.kind];
       if (!handler) throw new JobRefused(`no handler for ${job.kind}`);
       await handler({

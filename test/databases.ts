@@ -120,3 +120,17 @@ export async function emptyDatabases(worker: WorkerDatabases): Promise<void> {
     await client.close();
   }
 }
+
+/** Drops the databases of a worker, for scripts that do not leave them to the next run. */
+export async function dropWorkerDatabases(worker: WorkerDatabases): Promise<void> {
+  await withMySql(worker.databaseUrl, async (connection) => {
+    const name = new URL(worker.databaseUrl).pathname.slice(1);
+    await connection.query(`DROP DATABASE IF EXISTS ${connection.escapeId(name)}`);
+  });
+  const client = await MongoClient.connect(worker.mongodbUri);
+  try {
+    await client.db().dropDatabase();
+  } finally {
+    await client.close();
+  }
+}

@@ -411,7 +411,7 @@ export function createStockLedger(read: StockRead) {
       const changes: StockChanges = {
         createdLevels: [],
         changedLevels: [],
-        movements,
+        movements: [...movements],
         createdReservations: [],
         changedReservations: [],
         crossed: [],

@@ -1,0 +1,90 @@
+import { dropWorkerDatabases, openWorkerDatabases } from "../test/databases";
+
+/** What a benchmark was asked for. */
+export const options = {
+  quick: process.argv.includes("--quick"),
+  check: process.argv.includes("--check"),
+};
+
+/** The value below which a share (0 to 1) of the values lies; 0 of none. */
+export const percentile = (values: number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0;
+
+/** One goal and what was measured. */
+export interface Goal {
+  name: string;
+  measured: number;
+  unit: string;
+  /** Met at or below, or at or above. */
+  goal: ["<=" | ">=", number];
+}
+
+/** Prints the goals and how many were met. @returns the exit code: 1 when one was missed and `--check` asks */
+export function reportGoals(goals: Goal[]): number {
+  const rows = goals.map(({ name, measured, unit, goal: [compare, bound] }) => {
+    const met = compare === "<=" ? measured <= bound : measured >= bound;
+    const digits = measured < 10 ? 2 : 0;
+    return {
+      met,
+      cells: [name, `${measured.toFixed(digits)} ${unit}`, `${compare} ${bound}`, met ? "ok" : "MISSED"],
+    };
+  });
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map(({ cells }) => cells[column]?.length ?? 0)));
+  console.log("\ngoals");
+  for (const { cells } of rows)
+    console.log(`  ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`);
+  const met = rows.filter((row) => row.met).length;
+  console.log(`goals: ${met} of ${rows.length}`);
+  return options.check && met < rows.length ? 1 : 0;
+}
+
+/** Calls made by a number of callers side by side, each the next one when its last is done. */
+export interface Load {
+  perSecond: number;
+  p50: number;
+  p99: number;
+  count: number;
+}
+
+/** @param call gets the number of the call; @returns calls a second and how long they took, in milliseconds */
+export async function load(
+  callers: number,
+  seconds: number,
+  call: (index: number) => Promise<unknown>,
+): Promise<Load> {
+  const times: number[] = [];
+  let index = 0;
+  const start = performance.now();
+  const end = start + seconds * 1000;
+  await Promise.all(
+    Array.from({ length: callers }, async () => {
+      while (performance.now() < end) {
+        const before = performance.now();
+        await call(index++);
+        times.push(performance.now() - before);
+      }
+    }),
+  );
+  return {
+    perSecond: (times.length / (performance.now() - start)) * 1000,
+    p50: percentile(times, 0.5),
+    p99: percentile(times, 0.99),
+    count: times.length,
+  };
+}
+
+/**
+ * Runs `work` on databases of its own beside those that the environment names, and drops them afterwards.
+ * The environment names them meanwhile.
+ */
+export async function onThrowAwayDatabases<T>(work: () => Promise<T>): Promise<T> {
+  const base = { databaseUrl: process.env.DATABASE_URL ?? "", mongodbUri: process.env.MONGODB_URI ?? "" };
+  const worker = await openWorkerDatabases(base);
+  process.env.DATABASE_URL = worker.databaseUrl;
+  process.env.MONGODB_URI = worker.mongodbUri;
+  try {
+    return await work();
+  } finally {
+    await dropWorkerDatabases(worker);
+  }
+}

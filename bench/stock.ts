@@ -1,0 +1,173 @@
+/**
+ * Stock: reservations a second on one hot SKU and on 10,000 SKUs with 64 callers, how long the slowest take,
+ * how often a transaction had to be repeated, and how long it takes to recompute 10,000 levels from 1 million
+ * movements. `bun run bench stock [--quick] [--check]`.
+ */
+import type { Actor } from "../src/auth/actor";
+import { canonicalKey } from "../src/canonical";
+import { parseConfig } from "../src/config";
+import { createDeps, type Deps } from "../src/deps";
+import { silentLogger } from "../src/http/log";
+import type { LevelDocument, MovementDocument } from "../src/products/inventory/model";
+import { reserve } from "../src/products/inventory/service";
+import { verifyAll } from "../src/products/inventory/verify";
+import { type Goal, load, onThrowAwayDatabases, options, reportGoals } from "./lib";
+
+const CALLERS = 64;
+const SECONDS = options.quick ? 4 : 15;
+const SKUS = options.quick ? 1000 : 10_000;
+const MOVEMENTS_PER_SKU = 100;
+/** Documents sent with one insert. */
+const CHUNK = 5000;
+const ACTOR: Actor = {
+  kind: "user",
+  callerId: "user:bench",
+  userId: "bench",
+  sessionId: null,
+  permissions: new Set(),
+};
+const noRecord = async () => undefined;
+
+const skuOf = (index: number) => `BENCH-${index}`;
+
+/** Levels with a history: goods came, then were sold one by one. */
+async function fill(deps: Deps, locationId: string): Promise<void> {
+  const now = deps.clock.now();
+  const levels = deps.mongo.connection.collection<LevelDocument>("stockLevels");
+  const movements = deps.mongo.connection.collection<MovementDocument>("stockMovements");
+  let waiting: MovementDocument[] = [];
+  for (let from = 0; from < SKUS; from += CHUNK) {
+    const made: LevelDocument[] = [];
+    for (let index = from; index < Math.min(SKUS, from + CHUNK); index++) {
+      const sku = skuOf(index);
+      const level = {
+        _id: deps.random.id(),
+        sku,
+        skuKey: canonicalKey(sku),
+        locationId,
+        onHand: 0,
+        reserved: 0,
+        sequence: 0,
+        createdAt: now,
+        updatedAt: now,
+      };
+      for (let sequence = 1; sequence <= MOVEMENTS_PER_SKU; sequence++) {
+        const change = sequence === 1 ? 1_000_000 : -1;
+        const before = { onHand: level.onHand, reserved: 0 };
+        level.onHand += change;
+        level.sequence = sequence;
+        waiting.push({
+          _id: deps.random.id(),
+          levelId: level._id,
+          sequence,
+          sku,
+          skuKey: level.skuKey,
+          locationId,
+          kind: sequence === 1 ? "receive" : "sell",
+          onHand: change,
+          reserved: 0,
+          before,
+          after: { onHand: level.onHand, reserved: 0 },
+          reason: null,
+          reference: null,
+          reservationId: null,
+          transferId: null,
+          actorId: "system",
+          createdAt: now,
+        });
+      }
+      if (waiting.length >= CHUNK) {
+        await movements.insertMany(waiting, { ordered: false });
+        waiting = [];
+      }
+      made.push({
+        ...level,
+        available: level.onHand,
+        safetyThreshold: null,
+        backorder: "deny",
+        backorderLimit: null,
+        low: false,
+        lowNoticeAt: null,
+        version: 1,
+      });
+    }
+    await levels.insertMany(made, { ordered: false });
+  }
+  if (waiting.length > 0) await movements.insertMany(waiting, { ordered: false });
+}
+
+async function measure(deps: Deps, name: string, skuAt: (index: number) => string) {
+  const before = deps.stock.stats();
+  const { perSecond, p50, p99, count } = await load(CALLERS, SECONDS, (index) =>
+    reserve(
+      deps,
+      ACTOR,
+      { lines: [{ sku: skuAt(index), quantity: 1 }], ttlSeconds: 900, reference: null },
+      noRecord,
+    ),
+  );
+  const { attempts, transactions } = deps.stock.stats();
+  const retries = (attempts - before.attempts - (transactions - before.transactions)) / count;
+  console.log(
+    `${name}: ${perSecond.toFixed(0)} reservations a second, median ${p50.toFixed(1)} ms, 99 % under ${p99.toFixed(1)} ms, ` +
+      `${(count / (transactions - before.transactions)).toFixed(1)} in a transaction, ${retries.toFixed(3)} retries per success`,
+  );
+  return { perSecond, p99, retries };
+}
+
+async function run(): Promise<number> {
+  const config = parseConfig({ ...process.env, LOG_LEVEL: "silent", SMTP_URL: "smtp://localhost:1" });
+  const deps = createDeps(config, silentLogger());
+  try {
+    await deps.mongo.connection.asPromise();
+    const now = deps.clock.now();
+    const locationId = deps.random.id();
+    await deps.inventory.createLocation({
+      _id: locationId,
+      code: "BENCH",
+      codeKey: "bench",
+      name: "Bench",
+      priority: 1,
+      active: true,
+      levelCount: SKUS,
+      version: 1,
+      createdAt: now,
+      updatedAt: now,
+    });
+    const filling = performance.now();
+    await fill(deps, locationId);
+    console.log(
+      `${SKUS} levels with ${SKUS * MOVEMENTS_PER_SKU} movements made in ${((performance.now() - filling) / 1000).toFixed(0)} s; ${CALLERS} callers, ${SECONDS} s each`,
+    );
+
+    const started = performance.now();
+    const { levels, movements, differences } = await verifyAll(deps);
+    const seconds = (performance.now() - started) / 1000;
+    console.log(
+      `verify: ${levels} levels, ${movements} movements, ${differences.length} differences in ${seconds.toFixed(1)} s`,
+    );
+    const hot = await measure(deps, "one hot SKU", () => skuOf(0));
+    const many = await measure(deps, `${SKUS} SKUs`, (index) => skuOf((index * 7919) % SKUS));
+    const after = await verifyAll(deps);
+    const goals: Goal[] = [
+      { name: "one hot SKU", measured: hot.perSecond, unit: "reservations/s", goal: [">=", 300] },
+      { name: "one hot SKU, 99 %", measured: hot.p99, unit: "ms", goal: ["<=", 500] },
+      { name: "one hot SKU, retries per success", measured: hot.retries, unit: "", goal: ["<=", 0.1] },
+      { name: `${SKUS} SKUs`, measured: many.perSecond, unit: "reservations/s", goal: [">=", 300] },
+      { name: `${SKUS} SKUs, 99 %`, measured: many.p99, unit: "ms", goal: ["<=", 500] },
+      { name: `${SKUS} SKUs, retries per success`, measured: many.retries, unit: "", goal: ["<=", 0.1] },
+      {
+        name: `verify ${movements} movements`,
+        measured: seconds,
+        unit: "s",
+        goal: ["<=", options.quick ? 3 : 30],
+      },
+      { name: "differences afterwards", measured: after.differences.length, unit: "", goal: ["<=", 0] },
+    ];
+    return reportGoals(goals);
+  } finally {
+    await deps.close();
+  }
+}
+
+process.exit(await onThrowAwayDatabases(run));

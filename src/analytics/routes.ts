@@ -4,6 +4,7 @@ import type { Deps } from "../deps";
 import { describe } from "../http/describe";
 import { type AppEnv, factory } from "../http/factory";
 import { input } from "../http/input";
+import { reportRoutes } from "./reports.routes";
 import { batchAnswer, batchSchema } from "./schema";
 import { type Caller, track } from "./service";
 
@@ -40,21 +41,24 @@ const callerOf = (c: Context<AppEnv>): Caller => ({
 
 /** /api/analytics */
 export const analyticsRoutes = (deps: Deps) =>
-  factory.createApp().post(
-    "/events",
-    describe({
-      summary: "Record what people did",
-      description:
-        "Up to 500 events as in Segment's specification, from browsers (no sign-in needed) or from servers with an " +
-        "API key. Each messageId is stored once, so a batch may be sent again. Also takes text/plain, as " +
-        "navigator.sendBeacon sends it.",
-      tag,
-      response: batchAnswer,
-      status: 202,
-      errors: ["malformed_json", "payload_too_large", "unsupported_media_type", "forbidden"],
-    }),
-    beacon(),
-    optionalUser(deps),
-    input("json", batchSchema),
-    async (c) => c.json({ data: await track(deps, callerOf(c), c.req.valid("json")) }, 202),
-  );
+  factory
+    .createApp()
+    .route("/reports", reportRoutes(deps))
+    .post(
+      "/events",
+      describe({
+        summary: "Record what people did",
+        description:
+          "Up to 500 events as in Segment's specification, from browsers (no sign-in needed) or from servers with an " +
+          "API key. Each messageId is stored once, so a batch may be sent again. Also takes text/plain, as " +
+          "navigator.sendBeacon sends it.",
+        tag,
+        response: batchAnswer,
+        status: 202,
+        errors: ["malformed_json", "payload_too_large", "unsupported_media_type", "forbidden"],
+      }),
+      beacon(),
+      optionalUser(deps),
+      input("json", batchSchema),
+      async (c) => c.json({ data: await track(deps, callerOf(c), c.req.valid("json")) }, 202),
+    );

@@ -7,7 +7,7 @@ import { attribute, byTime, SESSION_GAP, type SessionEvent, sessionise } from ".
 import type { PendingEvent, Range } from "./store";
 
 /** Events that get their session in one transaction. */
-const STEP = 2000;
+const STEP = 5000;
 /** Keys that are read in one query. */
 const KEYS = 500;
 /** First and last time of something, in milliseconds; both are in it. */
@@ -107,16 +107,25 @@ async function eventsAround(
   return around;
 }
 
-/** Gives the events of devices their visitors. @returns the spans of every visitor who gained or lost events */
-async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx): Promise<Spans> {
-  const devices: Spans = new Map();
+/** What `attributeDevices` found out. */
+interface Attributed {
+  /** The spans of every visitor who gained or lost events. */
+  affected: Spans;
+  /** Of each device that was looked at: all its events of a span with nothing near it outside. */
+  devices: Map<string, { span: Span; events: SessionEvent[] }>;
+}
+
+/** Gives the events of devices their visitors. */
+async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx): Promise<Attributed> {
+  const spans: Spans = new Map();
   const affected: Spans = new Map();
+  const devices: Attributed["devices"] = new Map();
   for (const event of pending) {
-    if (event.device !== null && !event.bot) widen(devices, event.device, event.at);
+    if (event.device !== null && !event.bot) widen(spans, event.device, event.at);
     else widen(affected, event.visitor, event.at);
   }
   const moved = new Map<string, string[]>();
-  for (const events of (await eventsAround(deps, "device", devices, tx)).values()) {
+  for (const [device, events] of await eventsAround(deps, "device", spans, tx)) {
     const visitors = attribute(events);
     events.forEach((event, index) => {
       const visitor = visitors[index] ?? event.visitor;
@@ -124,18 +133,45 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
       if (visitor === event.visitor) return;
       // An event that waits may have a session too, when it was reopened.
       widen(affected, event.visitor, event.at);
-      moved.set(visitor, [...(moved.get(visitor) ?? []), event._id]);
+      const ids = moved.get(visitor) ?? [];
+      ids.push(event._id);
+      moved.set(visitor, ids);
+      event.visitor = visitor;
     });
+    const span = spans.get(device);
+    if (span) devices.set(device, { span, events });
   }
   for (const [visitor, ids] of moved) await deps.analytics.setVisitor(ids, visitor, tx);
-  return affected;
+  return { affected, devices };
+}
+
+/** The events of visitors around their spans. Those of a nameless device were read already as the device's. */
+async function visitorEventsAround(
+  deps: Deps,
+  { affected, devices }: Attributed,
+  tx: MongoTx,
+): Promise<Map<string, SessionEvent[]>> {
+  const known = new Map<string, SessionEvent[]>();
+  const others: Spans = new Map();
+  for (const [visitor, span] of affected) {
+    const device = visitor.startsWith("d:") ? devices.get(visitor.slice(2)) : undefined;
+    if (device && device.span.low <= span.low && device.span.high >= span.high) {
+      Object.assign(span, device.span);
+      known.set(
+        visitor,
+        device.events.filter((event) => event.visitor === visitor),
+      );
+    } else others.set(visitor, span);
+  }
+  return new Map([...known, ...(await eventsAround(deps, "visitor", others, tx))]);
 }
 
 /**
  * Makes the sessions of visitors anew around spans in which their events changed.
  * @returns the begins of all sessions that were made, removed, or may have become a visitor's first
  */
-async function remakeSessions(deps: Deps, affected: Spans, tx: MongoTx): Promise<Date[]> {
+async function remakeSessions(deps: Deps, attributed: Attributed, tx: MongoTx): Promise<Date[]> {
+  const { affected } = attributed;
   const visitors = [...affected.keys()];
   const sessions = new Map<string, Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]>();
   for (let index = 0; index < visitors.length; index += KEYS) {
@@ -151,7 +187,7 @@ async function remakeSessions(deps: Deps, affected: Spans, tx: MongoTx): Promise
       }
     }
   }
-  const events = await eventsAround(deps, "visitor", affected, tx);
+  const events = await visitorEventsAround(deps, attributed, tx);
   const removed: string[] = [];
   const made: SessionDocument[] = [];
   const touched: Date[] = [];
@@ -212,8 +248,7 @@ async function settleStep(deps: Deps): Promise<number> {
   return deps.mongo.transaction(async (tx) => {
     await deps.analytics.guard(tx);
     const pending = await deps.analytics.pending(STEP, tx);
-    const affected = await attributeDevices(deps, pending, tx);
-    const touched = await remakeSessions(deps, affected, tx);
+    const touched = await remakeSessions(deps, await attributeDevices(deps, pending, tx), tx);
     const searched = await searchesBehind(deps, pending, tx);
     await markQuarters(deps, [...pending.map(({ at }) => at), ...touched, ...searched], token, tx);
     await deps.analytics.settle(
@@ -236,7 +271,7 @@ export async function settleRemoved(deps: Deps, events: EventDocument[]): Promis
     );
     const affected: Spans = new Map();
     for (const { visitor, at } of events) widen(affected, visitor, at);
-    const touched = await remakeSessions(deps, affected, tx);
+    const touched = await remakeSessions(deps, { affected, devices: new Map() }, tx);
     await markQuarters(deps, [...events.map(({ at }) => at), ...touched, ...searched], token, tx);
   });
 }

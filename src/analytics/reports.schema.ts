@@ -1,0 +1,182 @@
+import { z } from "zod";
+import { dataOf } from "../http/describe";
+import { checkPeriod, INTERVALS, periodSchema } from "./period";
+import { COLUMNS } from "./rollups";
+
+const limit = z
+  .string()
+  .regex(/^\d{1,3}$/, "must be a whole number")
+  .transform(Number)
+  .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
+  .default(20);
+
+export const periodQuery = checkPeriod(periodSchema);
+export const seriesQuery = checkPeriod(
+  periodSchema.extend({ interval: z.enum(INTERVALS, "must be hour, day, week or month").default("day") }),
+);
+export const topQuery = checkPeriod(periodSchema.extend({ limit }));
+export const productsQuery = checkPeriod(
+  periodSchema.extend({
+    limit,
+    sort: z.enum(COLUMNS.products, "is not a column to sort by").default("views"),
+  }),
+);
+export const categoriesQuery = checkPeriod(
+  periodSchema.extend({
+    limit,
+    sort: z.enum(COLUMNS.categories, "is not a column to sort by").default("views"),
+  }),
+);
+export const searchParam = z.object({ searchId: z.string().min(1).max(200) });
+
+export type PeriodQuery = z.output<typeof periodQuery>;
+export interface TopQuery {
+  limit: number;
+}
+
+const head = z.object({
+  period: z.object({ from: z.string(), to: z.string(), timezone: z.string() }),
+  traffic: z.enum(["people", "bots"]),
+  complete: z.boolean().meta({ description: "False when events that came in are still being counted" }),
+});
+const share = z
+  .number()
+  .nullable()
+  .meta({ description: "Between 0 and 1; null when there is nothing to divide by" });
+const money = z.array(z.object({ amount: z.int(), currency: z.string() }));
+
+const figures = z.object({
+  visitors: z.int(),
+  newVisitors: z.int(),
+  sessions: z.int(),
+  bounceRate: share,
+  conversions: z.int().meta({ description: "Sessions with an order" }),
+  conversionRate: share,
+  averageSessionSeconds: z.int().nullable(),
+  events: z.int(),
+  pageviews: z.int(),
+  productViews: z.int(),
+  productsAdded: z.int(),
+  checkouts: z.int(),
+  searches: z.int(),
+  orders: z.int(),
+  revenue: money,
+});
+
+export const overviewAnswer = dataOf(
+  head.extend(figures.shape).extend({
+    bots: z.object({ visitors: z.int(), sessions: z.int(), events: z.int() }),
+  }),
+);
+export const seriesAnswer = dataOf(
+  head.extend({
+    interval: z.enum(INTERVALS),
+    points: z.array(figures.extend({ start: z.string(), end: z.string() })),
+  }),
+);
+export const productsAnswer = dataOf(
+  head.extend({
+    products: z.array(
+      z.object({
+        id: z.string(),
+        name: z.string().nullable(),
+        views: z.int(),
+        clicks: z.int(),
+        adds: z.int(),
+        orders: z.int(),
+        quantity: z.int(),
+        addRate: share,
+        orderRate: share,
+      }),
+    ),
+  }),
+);
+export const categoriesAnswer = dataOf(
+  head.extend({
+    categories: z.array(z.object({ category: z.string(), views: z.int(), adds: z.int(), orders: z.int() })),
+  }),
+);
+export const funnelAnswer = dataOf(
+  head.extend({
+    sessions: z.int(),
+    steps: z.array(
+      z.object({
+        step: z.enum(["viewed", "added", "ordered"]),
+        sessions: z.int(),
+        rate: share,
+        dropped: z.int(),
+      }),
+    ),
+    conversionRate: share,
+  }),
+);
+
+const search = z.object({
+  query: z.string(),
+  searches: z.int(),
+  withoutResult: z.int(),
+  clicked: z.int().meta({ description: "Searches with at least one click" }),
+  clicks: z.int(),
+  clickThroughRate: share,
+  averageSecondsToClick: z.number().nullable(),
+  ordered: z.int().meta({ description: "Searches after which something clicked was ordered within a day" }),
+});
+
+export const searchesAnswer = dataOf(
+  head.extend({ total: search.omit({ query: true }), top: z.array(search), withoutResult: z.array(search) }),
+);
+export const searchTrailAnswer = dataOf(
+  z.object({
+    searchId: z.string(),
+    query: z.string(),
+    at: z.string(),
+    results: z.int().nullable(),
+    bot: z.boolean(),
+    clicks: z.array(
+      z.object({
+        at: z.string(),
+        productId: z.string().nullable(),
+        position: z.int().nullable(),
+        secondsAfter: z.number(),
+      }),
+    ),
+    ordered: z.boolean(),
+  }),
+);
+export const retentionAnswer = dataOf(
+  head.extend({
+    cohorts: z.array(
+      z.object({
+        week: z.string(),
+        visitors: z.int(),
+        returned: z.array(z.int()).meta({ description: "In the week itself and each week after it" }),
+        rates: z.array(share),
+      }),
+    ),
+  }),
+);
+export const sourcesAnswer = dataOf(
+  head.extend({
+    sources: z.array(
+      z.object({
+        source: z.string(),
+        sessions: z.int(),
+        newVisitors: z.int(),
+        bounceRate: share,
+        conversions: z.int(),
+        conversionRate: share,
+      }),
+    ),
+  }),
+);
+
+type Data<Schema extends z.ZodType<{ data: unknown }>> = z.output<Schema>["data"];
+export type OverviewReport = Data<typeof overviewAnswer>;
+export type SeriesReport = Data<typeof seriesAnswer>;
+export type ProductsReport = Data<typeof productsAnswer>;
+export type CategoriesReport = Data<typeof categoriesAnswer>;
+export type FunnelReport = Data<typeof funnelAnswer>;
+export type SearchesReport = Data<typeof searchesAnswer>;
+export type SearchTrail = Data<typeof searchTrailAnswer>;
+export type RetentionReport = Data<typeof retentionAnswer>;
+export type SourcesReport = Data<typeof sourcesAnswer>;

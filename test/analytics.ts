@@ -1,0 +1,60 @@
+import { expect } from "bun:test";
+import type { EventDocument, SessionDocument } from "../src/analytics/model";
+import type { BatchResult } from "../src/analytics/schema";
+import type { TestApp } from "./app";
+
+/** A browser of a person; without one, requests of tests count as bots or as nobody. */
+export const BROWSER =
+  "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+
+let count = 0;
+
+/** A track event with an id of its own. */
+export const anEvent = (more: Record<string, unknown> = {}) => ({
+  messageId: `event-${++count}`,
+  type: "track",
+  event: "Product Viewed",
+  anonymousId: "device-1",
+  ...more,
+});
+
+/** Sends a batch as a browser. */
+export const sendBatch = (t: TestApp, body: unknown, init: RequestInit & { token?: string } = {}) =>
+  t.request("/api/analytics/events", {
+    method: "POST",
+    json: body,
+    ...init,
+    headers: { "user-agent": BROWSER, ...(init.headers as Record<string, string>) },
+  });
+
+/** Sends a batch that is taken. @returns what became of it */
+export async function sent(
+  t: TestApp,
+  body: unknown,
+  init: RequestInit & { token?: string } = {},
+): Promise<BatchResult> {
+  const answer = await sendBatch(t, body, init);
+  expect(answer.status).toBe(202);
+  return ((await answer.json()) as { data: BatchResult }).data;
+}
+
+export const eventsOf = (t: TestApp) => t.deps.mongo.connection.collection<EventDocument>("analytics");
+export const sessionsOf = (t: TestApp) => t.deps.mongo.connection.collection<SessionDocument>("sessions");
+
+/** Leaves nothing of analytics, for tests of one file that count. */
+export async function emptyAnalytics(t: TestApp): Promise<void> {
+  for (const name of ["analytics", "sessions", "analyticsRollups", "analyticsDirty", "analyticsPopularity"]) {
+    await t.deps.mongo.connection.collection(name).deleteMany({});
+  }
+}
+
+/** Repeatable chance (mulberry32): numbers from 0 to below 1. */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,43 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import crawlers from "crawler-user-agents";
 import { isbot } from "isbot";
+import { anEvent, BROWSER, eventsOf, sendBatch, sent as sentBatch } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
 import { DAY, HOUR, MINUTE } from "../clock";
-import type { EventDocument } from "./model";
 import { erasePersonAnalytics, exportPersonAnalytics } from "./person";
-import type { BatchResult, EventResponse } from "./schema";
+import type { EventResponse } from "./schema";
 import { settle } from "./settle";
 
 const t = useTestApp();
 
-const CHROME =
-  "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
-
-let count = 0;
-const event = (more: Record<string, unknown> = {}) => ({
-  messageId: `m-${++count}`,
-  type: "track",
-  event: "Product Viewed",
-  anonymousId: "device-1",
-  ...more,
-});
-
-const send = (body: unknown, init: RequestInit & { token?: string } = {}) =>
-  t.request("/api/analytics/events", {
-    method: "POST",
-    json: body,
-    ...init,
-    headers: { "user-agent": CHROME, ...(init.headers as Record<string, string>) },
-  });
-
-async function sent(body: unknown, init: RequestInit & { token?: string } = {}): Promise<BatchResult> {
-  const answer = await send(body, init);
-  expect(answer.status).toBe(202);
-  return ((await answer.json()) as { data: BatchResult }).data;
-}
-
-const stored = async (id: string) =>
-  t.deps.mongo.connection.collection<EventDocument>("analytics").findOne({ _id: id });
+const event = anEvent;
+const stored = (id: string) => eventsOf(t).findOne({ _id: id });
+const send = (body: unknown, init?: Parameters<typeof sendBatch>[2]) => sendBatch(t, body, init);
+const sent = (body: unknown, init?: Parameters<typeof sendBatch>[2]) => sentBatch(t, body, init);
 
 const exported = async (userId: string): Promise<EventResponse[]> => {
   const events: EventResponse[] = [];
@@ -297,7 +273,7 @@ describe("privacy", () => {
 
   test("no id is needed; a nameless visitor is one for a day, and over midnight while active", async () => {
     const before = t.clock.now();
-    const nameless = async (agent = CHROME) => {
+    const nameless = async (agent = BROWSER) => {
       const one = event({ anonymousId: undefined });
       await sent({ batch: [one] }, { headers: { "user-agent": agent } });
       return (await stored(one.messageId))?.device;
@@ -305,7 +281,7 @@ describe("privacy", () => {
     t.clock.set("2026-12-01T23:40:00Z");
     const evening = await nameless();
     expect(evening).toStartWith("~");
-    expect(await nameless(`${CHROME} other`)).not.toBe(evening);
+    expect(await nameless(`${BROWSER} other`)).not.toBe(evening);
     t.clock.set("2026-12-01T23:59:00Z");
     expect(await nameless()).toBe(evening);
     t.clock.set("2026-12-02T00:20:00Z");
@@ -367,7 +343,7 @@ describe("bots", () => {
     expect(instances.length).toBeGreaterThan(2000);
     expect(missed.length / instances.length).toBeLessThan(0.005);
     for (const agent of [
-      CHROME,
+      BROWSER,
       "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Mobile/15E148 Safari/604.1",
       "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
       "Mozilla/5.0 (Linux; Android 16; Pixel 10) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { anEvent, emptyAnalytics, eventsOf, seeded, sendBatch, sent, sessionsOf } from "../../test/analytics";
+import { anEvent, emptyAnalytics, eventsOf, seeded, sent, sessionsOf } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
 import { MINUTE, SECOND } from "../clock";
 import type { EventDocument, SessionDocument } from "./model";
@@ -262,12 +262,17 @@ describe("sessions", () => {
   }, 120_000);
 
   test("a visitor with 100,000 events", async () => {
-    const times = Array.from({ length: 100_000 }, (_, index) => index * 100);
-    for (let index = 0; index < times.length; index += 500) {
-      const batch = times
-        .slice(index, index + 500)
-        .map((time) => anEvent({ anonymousId: "busy", ...at(time) }));
-      expect((await sendBatch(t, { batch })).status).toBe(202);
+    // One batch shows the form; the others are put in as it was stored.
+    await sent(t, { batch: [anEvent({ anonymousId: "busy", ...at(0) })] });
+    const [first] = await eventsOf(t).find({}).toArray();
+    if (!first) throw new Error("nothing was stored");
+    for (let from = 1; from < 100_000; from += 5000) {
+      const events = Array.from({ length: Math.min(5000, 100_000 - from) }, (_, index) => ({
+        ...first,
+        _id: `busy-${from + index}`,
+        at: new Date(NOON + (from + index) * 100),
+      }));
+      expect((await t.deps.analytics.insertEvents(events)).size).toBe(events.length);
     }
     expect(await sessions()).toEqual([["d:busy", 0, 9999.9, 100_000]]);
     await sent(t, { batch: [anEvent({ anonymousId: "busy", userId: "ann", ...at(-MINUTE) })] });

@@ -7,7 +7,7 @@ import { attribute, byTime, SESSION_GAP, type SessionEvent, sessionise } from ".
 import type { PendingEvent, Range } from "./store";
 
 /** Events that get their session in one transaction. */
-const STEP = 5000;
+const STEP = 10_000;
 /** Keys that are read in one query. */
 const KEYS = 500;
 /** First and last time of something, in milliseconds; both are in it. */

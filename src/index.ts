@@ -57,10 +57,11 @@ async function start(): Promise<void> {
     }
     throw error;
   }
+  // The first query of a pool costs a connection; without it the first request would pay. A database that is
+  // down does not keep the server from starting: /health/ready says it.
+  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
   runner.start();
   keeper.start();
-  // The first query of a pool costs a connection; without it the first request would pay.
-  await Promise.allSettled([deps.mysql.ping(), deps.mongo.ping()]);
   log.info({ port: server.port }, `listening on http://localhost:${server.port}`);
 
   let stopping = false;

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
-import { absolutePath } from "swagger-ui-dist";
+// Not the package itself, whose entry loads the whole page's code into the server (30 MB).
+import absolutePath from "swagger-ui-dist/absolute-path.js";
 import { z } from "zod";
 import type { Deps } from "../deps";
 import { type AppEnv, factory } from "./factory";

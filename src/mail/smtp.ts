@@ -1,22 +1,27 @@
-import nodemailer from "nodemailer";
+import type { Transporter } from "nodemailer";
 import type { Mailer } from "./mail";
 
-/** Mail through an SMTP server, over a small pool of connections. */
+/** Mail through an SMTP server, over a small pool of connections. Nodemailer is loaded for the first mail. */
 export function createSmtpMailer(smtpUrl: string, from: string): Mailer {
-  const transport = nodemailer.createTransport(
-    {
-      url: smtpUrl,
-      pool: true,
-      connectionTimeout: 10_000,
-      greetingTimeout: 10_000,
-      socketTimeout: 30_000,
-    } as never,
-    { from, disableFileAccess: true, disableUrlAccess: true } as never,
-  );
+  let transport: Promise<Transporter> | undefined;
+  const open = async (): Promise<Transporter> => {
+    const { createTransport } = await import("nodemailer");
+    return createTransport(
+      {
+        url: smtpUrl,
+        pool: true,
+        connectionTimeout: 10_000,
+        greetingTimeout: 10_000,
+        socketTimeout: 30_000,
+      } as never,
+      { from, disableFileAccess: true, disableUrlAccess: true } as never,
+    );
+  };
   return {
     async send(mail) {
-      await transport.sendMail(mail);
+      transport ??= open();
+      await (await transport).sendMail(mail);
     },
-    close: () => transport.close(),
+    close: () => void transport?.then((opened) => opened.close()),
   };
 }

@@ -60,6 +60,8 @@ export interface Deps {
   mail: Mailer;
   /** Mail of development, for /dev/mail; undefined where mail is really sent. */
   mailbox: Mailbox | undefined;
+  /** Aborted when the process begins to stop: what would go on for ever ends then. */
+  stopping: AbortController;
   close(): Promise<void>;
 }
 
@@ -114,6 +116,7 @@ export function createDeps(
     cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
     mail,
     mailbox,
+    stopping: new AbortController(),
     async close() {
       mail.close();
       await Promise.all([mysql.close(), mongo.close()]);

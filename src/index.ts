@@ -73,6 +73,7 @@ async function start(): Promise<void> {
       log.warn("requests in flight took too long and were ended");
       process.exit(0);
     }, STOP_LIMIT);
+    deps.stopping.abort();
     await server.stop();
     await Promise.all([runner.stop(), keeper.stop()]);
     await deps.close();

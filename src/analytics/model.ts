@@ -100,7 +100,7 @@ const eventSchema = new Schema<EventDocument>(
   { collection: "analytics", versionKey: false, minimize: false },
 )
   .index({ at: 1 })
-  .index({ visitor: 1, at: 1 })
+  .index({ visitor: 1, at: 1, _id: 1 })
   .index({ device: 1, at: 1 })
   .index({ userId: 1, at: 1 }, { partialFilterExpression: { userId: { $gt: "" } } })
   .index({ searchId: 1, at: 1 }, { partialFilterExpression: { searchId: { $gt: "" } } })
@@ -156,7 +156,7 @@ const sessionSchema = new Schema<SessionDocument>(
   },
   { collection: "sessions", versionKey: false, minimize: false },
 )
-  .index({ visitor: 1, start: 1 })
+  .index({ visitor: 1, start: -1, _id: -1 })
   .index({ start: 1 })
   .index({ bot: 1, start: -1, _id: -1 });
 

@@ -2,13 +2,7 @@ import { z } from "zod";
 import { dataOf } from "../http/describe";
 import { checkPeriod, INTERVALS, periodSchema } from "./period";
 import { COLUMNS } from "./rollups";
-
-const limit = z
-  .string()
-  .regex(/^\d{1,3}$/, "must be a whole number")
-  .transform(Number)
-  .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
-  .default(20);
+import { cursorQuery, limitQuery as limit } from "./schema";
 
 export const periodQuery = checkPeriod(periodSchema);
 export const seriesQuery = checkPeriod(
@@ -25,6 +19,19 @@ export const categoriesQuery = checkPeriod(
   periodSchema.extend({
     limit,
     sort: z.enum(COLUMNS.categories, "is not a column to sort by").default("views"),
+  }),
+);
+export const sessionsQuery = checkPeriod(
+  periodSchema.extend({
+    visitor: z
+      .string()
+      .regex(
+        /^[udb]:[^\p{Cc}]{1,100}$/u,
+        "must be a visitor as sessions name it, such as d:DEVICE or u:PERSON",
+      )
+      .optional(),
+    limit,
+    cursor: cursorQuery,
   }),
 );
 export const searchParam = z.object({ searchId: z.string().min(1).max(200) });

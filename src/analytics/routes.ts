@@ -1,12 +1,24 @@
 import type { Context } from "hono";
-import { requireUser } from "../auth/guard";
+import { streamSSE } from "hono/streaming";
+import { requirePermission, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
 import { describe } from "../http/describe";
 import { type AppEnv, factory } from "../http/factory";
 import { input } from "../http/input";
+import { admitLive, live } from "./live";
 import { reportRoutes } from "./reports.routes";
-import { batchAnswer, batchSchema } from "./schema";
+import { sessionsQuery } from "./reports.schema";
+import {
+  batchAnswer,
+  batchSchema,
+  eventListAnswer,
+  sessionAnswer,
+  sessionEventsQuery,
+  sessionListAnswer,
+  sessionParam,
+} from "./schema";
 import { type Caller, track } from "./service";
+import { listSessionEvents, listSessions, readSession } from "./visits";
 
 const tag = "Analytics";
 
@@ -39,9 +51,14 @@ const callerOf = (c: Context<AppEnv>): Caller => ({
   doNotTrack: c.req.header("dnt") === "1" || c.req.header("sec-gpc") === "1",
 });
 
+/** Between two checks that who watches still may, in milliseconds. */
+const RECHECK = 5000;
+
 /** /api/analytics */
-export const analyticsRoutes = (deps: Deps) =>
-  factory
+export const analyticsRoutes = (deps: Deps) => {
+  const guard = requireUser(deps);
+  const mayRead = requirePermission("analytics:read");
+  return factory
     .createApp()
     .route("/reports", reportRoutes(deps))
     .post(
@@ -49,8 +66,8 @@ export const analyticsRoutes = (deps: Deps) =>
       describe({
         summary: "Record what people did",
         description:
-          "Up to 500 events as in Segment's specification, from browsers (no sign-in needed) or from servers with an " +
-          "API key. Each messageId is stored once, so a batch may be sent again. Also takes text/plain, as " +
+          "Up to 500 events as in Segment's specification, from browsers (no sign-in needed) or from servers with " +
+          "an API key. Each messageId is stored once, so a batch may be sent again. Also takes text/plain, as " +
           "navigator.sendBeacon sends it.",
         tag,
         response: batchAnswer,
@@ -61,4 +78,91 @@ export const analyticsRoutes = (deps: Deps) =>
       optionalUser(deps),
       input("json", batchSchema),
       async (c) => c.json({ data: await track(deps, callerOf(c), c.req.valid("json")) }, 202),
+    )
+    .get(
+      "/sessions",
+      describe({
+        summary: "List sessions, the newest first",
+        tag,
+        response: sessionListAnswer,
+        secured: true,
+        errors: ["forbidden", "invalid_cursor"],
+      }),
+      guard,
+      mayRead,
+      input("query", sessionsQuery),
+      async (c) => c.json(await listSessions(deps, c.req.valid("query")), 200),
+    )
+    .get(
+      "/sessions/:id",
+      describe({
+        summary: "Read a session",
+        tag,
+        response: sessionAnswer,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayRead,
+      input("param", sessionParam),
+      async (c) => c.json({ data: await readSession(deps, c.req.valid("param").id) }, 200),
+    )
+    .get(
+      "/sessions/:id/events",
+      describe({
+        summary: "List the events of a session, the oldest first",
+        tag,
+        response: eventListAnswer,
+        secured: true,
+        errors: ["forbidden", "not_found", "invalid_cursor"],
+      }),
+      guard,
+      mayRead,
+      input("param", sessionParam),
+      input("query", sessionEventsQuery),
+      async (c) => c.json(await listSessionEvents(deps, c.req.valid("param").id, c.req.valid("query")), 200),
+    )
+    .get(
+      "/live",
+      describe({
+        summary: "Watch what happens now",
+        description:
+          "Server-sent events: `events` with what was just received, `summary` every five seconds with how many are " +
+          "here. Goes on after Last-Event-ID. Ends when the right to read does.",
+        tag,
+        secured: true,
+        errors: ["forbidden", "too_many_requests"],
+      }),
+      guard,
+      mayRead,
+      (c) => {
+        admitLive(deps);
+        c.header("Cache-Control", "no-store");
+        c.header("X-Accel-Buffering", "no");
+        return streamSSE(c, async (stream) => {
+          const over = new AbortController();
+          stream.onAbort(() => over.abort());
+          const pass = async () => undefined;
+          const check = setInterval(async () => {
+            try {
+              await guard(c, pass);
+              await mayRead(c, pass);
+            } catch {
+              over.abort();
+            }
+          }, RECHECK);
+          try {
+            const signal = AbortSignal.any([over.signal, deps.stopping.signal]);
+            for await (const message of live(deps, signal, c.req.header("last-event-id"))) {
+              await stream.writeSSE(message);
+            }
+          } catch (error) {
+            // Here, because Hono would send the error's text; the client connects again by itself.
+            c.get("log").warn({ err: error }, "a live view ended");
+          } finally {
+            clearInterval(check);
+          }
+        });
+      },
     );
+};

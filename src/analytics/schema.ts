@@ -168,6 +168,18 @@ const sessionResponse = z.object({
   landing: z.string().nullable(),
 });
 
+export const limitQuery = z
+  .string()
+  .regex(/^\d{1,3}$/, "must be a whole number")
+  .transform(Number)
+  .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
+  .default(20);
+export const cursorQuery = z.string().max(2000).optional();
+export const sessionParam = z.object({
+  id: z.string().regex(/^[0-9a-f]{32}$/, "must be the id of a session"),
+});
+export const sessionEventsQuery = z.strictObject({ limit: limitQuery, cursor: cursorQuery });
+
 export type SessionResponse = z.infer<typeof sessionResponse>;
 export const sessionListAnswer = pageOf(sessionResponse);
 export const sessionAnswer = dataOf(sessionResponse);

@@ -342,19 +342,17 @@ export const createAnalyticsStore = (mongo: Mongo) => {
     findSearch: (searchId: string): Promise<EventDocument | null> =>
       Event.findOne({ searchId, kind: "search" }).sort({ at: 1 }).lean<EventDocument>(),
 
-    /** A page of sessions, the newest first, one more than `limit`. */
+    /** A page of sessions, the newest first, one more than `limit`: of people or bots, or of one visitor. */
     listSessions(filter: {
       range: Range;
-      bot: boolean;
-      visitors: string[] | null;
+      of: { bot: boolean } | { visitor: string };
       after: { start: Date; id: string } | null;
       limit: number;
     }): Promise<SessionDocument[]> {
-      const { range, after } = filter;
+      const { range, after, of } = filter;
       return Session.find({
-        bot: filter.bot,
+        ...of,
         start: { $gte: range.from, $lt: range.to },
-        ...(filter.visitors === null ? {} : { visitor: { $in: filter.visitors } }),
         ...(after === null
           ? {}
           : { $or: [{ start: { $lt: after.start } }, { start: after.start, _id: { $lt: after.id } }] }),
@@ -393,6 +391,16 @@ export const createAnalyticsStore = (mongo: Mongo) => {
         .sort({ receivedAt: -1, _id: -1 })
         .limit(limit)
         .lean<EventDocument[]>(),
+
+    /** How much was received in a period, and from how many, of people and of bots. */
+    async activity({ from, to }: Range): Promise<{ bot: boolean; visitors: number; events: number }[]> {
+      const rows = await Event.aggregate<{ _id: boolean; visitors: number; events: number }>([
+        { $match: { receivedAt: { $gte: from, $lt: to } } },
+        { $group: { _id: { bot: "$bot", visitor: "$visitor" }, events: { $sum: 1 } } },
+        { $group: { _id: "$_id.bot", visitors: { $sum: 1 }, events: { $sum: "$events" } } },
+      ]);
+      return rows.map(({ _id, visitors, events }) => ({ bot: _id, visitors, events }));
+    },
 
     /** Devices on which a person was named: those of nobody else, and those of others too. */
     async devicesOfPerson(userId: string): Promise<{ own: string[]; shared: string[] }> {

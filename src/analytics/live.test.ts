@@ -1,0 +1,143 @@
+import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { anEvent, emptyAnalytics, sent } from "../../test/analytics";
+import { type SignedInPerson, useTestApp } from "../../test/app";
+import { HOUR, MINUTE } from "../clock";
+import { type LiveMessage, live } from "./live";
+import type { EventResponse, SessionResponse } from "./schema";
+
+const t = useTestApp();
+let manager: SignedInPerson;
+beforeAll(async () => {
+  manager = await t.signIn({ roles: ["manager"] });
+});
+beforeEach(() => emptyAnalytics(t));
+
+const get = (path: string, headers: Record<string, string> = {}) =>
+  t.request(`/api/analytics/${path}`, { token: manager.accessToken, headers });
+
+interface Page<Row> {
+  data: Row[];
+  page: { nextCursor: string | null; hasMore: boolean };
+}
+
+async function page<Row>(path: string): Promise<Page<Row>> {
+  const answer = await get(path);
+  expect([path, answer.status]).toEqual([path, 200]);
+  return (await answer.json()) as Page<Row>;
+}
+
+describe("live", () => {
+  const FAST = { every: 5, summaryEvery: 60_000 };
+
+  /** Watches until `enough` says so. @returns the ids of the events that were shown */
+  async function watch(enough: (ids: string[]) => boolean, resume?: string): Promise<string[]> {
+    const ids: string[] = [];
+    const end = new AbortController();
+    for await (const { event, data } of live(t.deps, end.signal, resume, FAST)) {
+      if (event === "events") ids.push(...(JSON.parse(data) as { id: string }[]).map(({ id }) => id));
+      if (enough(ids)) end.abort();
+    }
+    return ids;
+  }
+
+  test("shows each event once, as it comes, and nothing that tells who it was", async () => {
+    const messages: LiveMessage[] = [];
+    const end = new AbortController();
+    const mine = Array.from({ length: 40 }, () =>
+      anEvent({ anonymousId: "secret-device", userId: "secret-person", properties: { product_id: "p1" } }),
+    );
+    const watching = (async () => {
+      for await (const message of live(t.deps, end.signal, undefined, FAST)) messages.push(message);
+    })();
+    for (let index = 0; index < mine.length; index += 10) {
+      await sent(t, { batch: mine.slice(index, index + 10) });
+      t.clock.advance(7);
+    }
+    const shown = () =>
+      messages
+        .filter(({ event }) => event === "events")
+        .flatMap(({ data }) => JSON.parse(data) as { id: string; productId: string }[]);
+    while (shown().length < mine.length) await Bun.sleep(5);
+    await Bun.sleep(30);
+    end.abort();
+    await watching;
+    expect(
+      shown()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(mine.map(({ messageId }) => messageId).sort());
+    expect(JSON.stringify(messages)).not.toContain("secret");
+    expect(JSON.parse(messages[0]?.data ?? "")).toMatchObject({ minutes: 5, people: { visitors: 0 } });
+  });
+
+  test("goes on after the last id that a client has seen", async () => {
+    const early = anEvent();
+    await sent(t, { batch: [early] });
+    const id = String(t.clock.now().getTime());
+    t.clock.advance(4 * MINUTE);
+    const late = anEvent();
+    await sent(t, { batch: [late] });
+    expect(await watch((ids) => ids.length >= 2, id)).toEqual([early.messageId, late.messageId]);
+    expect(await watch((ids) => ids.length >= 1, "not an id")).toEqual([late.messageId]);
+  });
+
+  test("is server-sent events over HTTP, and ends with the right to read", async () => {
+    await sent(t, { batch: [anEvent()] });
+    const answer = await get("live");
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("content-type")).toContain("text/event-stream");
+    const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("event: events")) text += (await reader?.read())?.value ?? "";
+    expect(text).toStartWith("event: summary\ndata: {");
+    await reader?.cancel();
+  });
+});
+
+describe("sessions over HTTP", () => {
+  test("are listed in pages, each once, and read with their events", async () => {
+    const now = t.clock.now().getTime();
+    const batch = Array.from({ length: 25 }, (_, index) =>
+      anEvent({
+        anonymousId: `d${index % 5}`,
+        timestamp: new Date(now - (index + 1) * HOUR).toISOString(),
+        properties: { $x: index },
+      }),
+    );
+    await sent(t, { batch });
+    const seen: SessionResponse[] = [];
+    let cursor: string | null = "";
+    while (cursor !== null) {
+      const { data, page: next }: Page<SessionResponse> = await page(
+        `sessions?limit=4${cursor && `&cursor=${cursor}`}`,
+      );
+      seen.push(...data);
+      cursor = next.nextCursor;
+    }
+    expect(seen).toHaveLength(25);
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(25);
+    expect(seen.map(({ start }) => start)).toEqual(
+      seen
+        .map(({ start }) => start)
+        .sort()
+        .toReversed(),
+    );
+    const own = await page<SessionResponse>("sessions?visitor=d:d3&limit=100");
+    expect(own.data).toHaveLength(5);
+    const [session] = own.data;
+    const events = await page<EventResponse>(`sessions/${session?.id}/events`);
+    expect(events.data.map(({ properties }) => properties)).toEqual([{ $x: 3 }]);
+    expect((await get(`sessions/${session?.id}`)).status).toBe(200);
+    expect((await get(`sessions/${"0".repeat(32)}`)).status).toBe(404);
+    expect((await get("sessions/..%2f")).status).toBe(422);
+  });
+
+  test("a cursor is good for its own list only", async () => {
+    await sent(t, { batch: [anEvent({ anonymousId: "a" }), anEvent({ anonymousId: "b" })] });
+    const { nextCursor } = (await page<SessionResponse>("sessions?limit=1")).page;
+    expect((await get(`sessions?limit=1&traffic=bots&cursor=${nextCursor}`)).status).toBe(400);
+    expect((await get(`sessions?limit=1&cursor=${nextCursor}x`)).status).toBe(400);
+    expect((await get("sessions?visitor=$ne")).status).toBe(422);
+    expect((await get("sessions?visitor[$ne]=x")).status).toBe(422);
+  });
+});

@@ -1,0 +1,116 @@
+import { after, MINUTE, SECOND } from "../clock";
+import type { Deps } from "../deps";
+import { AppError } from "../errors";
+import type { EventDocument } from "./model";
+
+/** One message of the live view, as server-sent events name their parts. */
+export interface LiveMessage {
+  event: "events" | "summary";
+  /** From here a client goes on after a break (Last-Event-ID): when the store was read, in milliseconds. */
+  id: string;
+  data: string;
+}
+
+export interface LivePace {
+  /** Between two looks at the store, in milliseconds. */
+  every: number;
+  /** Between two summaries, which are the heartbeat too: shorter than any proxy waits. */
+  summaryEvery: number;
+}
+
+const PACE: LivePace = { every: SECOND, summaryEvery: 5 * SECOND };
+/** Events that are shown of one look; of more, the latest. */
+const SHOWN = 50;
+/** How far back a client may go on. */
+const RESUME = 5 * MINUTE;
+/** A write may become visible so long after the time it carries. */
+const LATE = 5 * SECOND;
+/** Whoever did something within it is here now. */
+const PRESENT = 5 * MINUTE;
+/** Streams that one process serves at once: each of them asks the store every second. */
+const MAX_STREAMS = 50;
+
+/** What an event shows of itself: nothing that tells who it was. */
+const toLiveEvent = (event: EventDocument) => ({
+  id: event._id,
+  at: event.at.toISOString(),
+  type: event.type,
+  name: event.name,
+  path: event.page?.path ?? null,
+  productId: event.products[0]?.id ?? null,
+  source: event.source,
+  bot: event.bot,
+});
+
+async function summary(deps: Deps, now: Date) {
+  const rows = await deps.analytics.activity({ from: after(now, -PRESENT), to: after(now, 1) });
+  const of = (bot: boolean) => {
+    const { visitors = 0, events = 0 } = rows.find((row) => row.bot === bot) ?? {};
+    return { visitors, events };
+  };
+  return { at: now.toISOString(), minutes: PRESENT / MINUTE, people: of(false), bots: of(true) };
+}
+
+const sleep = (milliseconds: number, signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) return resolve();
+    const wake = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    signal.addEventListener("abort", wake);
+  });
+
+const streams = new WeakMap<Deps, number>();
+
+/**
+ * What happens now, until `signal` ends it: events as they are received by any process, and a summary of who
+ * is here. Reads the store again and again, because not every engine has change streams; the last seconds are read
+ * twice, so that a slow write is not missed, and known ids are left out.
+ * @param resume the id of the last message that a client has seen
+ */
+export async function* live(
+  deps: Deps,
+  signal: AbortSignal,
+  resume: string | undefined,
+  pace: LivePace = PACE,
+): AsyncGenerator<LiveMessage> {
+  const seen = new Map<string, number>();
+  const start = deps.clock.now().getTime();
+  const asked = /^\d{13}$/.test(resume ?? "") ? Number(resume) : start;
+  // Without one, the view begins with the last seconds.
+  let since = Math.min(start, Math.max(asked, start - RESUME));
+  let nextSummary = Number.NEGATIVE_INFINITY;
+  streams.set(deps, (streams.get(deps) ?? 0) + 1);
+  try {
+    while (!signal.aborted) {
+      const now = deps.clock.now();
+      const id = String(now.getTime());
+      if (performance.now() >= nextSummary) {
+        nextSummary = performance.now() + pace.summaryEvery;
+        yield { event: "summary", id, data: JSON.stringify(await summary(deps, now)) };
+      }
+      const range = { from: new Date(since - LATE), to: after(now, 1) };
+      const fresh = (await deps.analytics.received(range, SHOWN)).filter(({ _id }) => !seen.has(_id));
+      for (const { _id, receivedAt } of fresh) seen.set(_id, receivedAt.getTime());
+      for (const [known, time] of seen) if (time < now.getTime() - 2 * LATE) seen.delete(known);
+      since = now.getTime();
+      if (fresh.length > 0) {
+        yield { event: "events", id, data: JSON.stringify(fresh.toReversed().map(toLiveEvent)) };
+      }
+      await sleep(pace.every, signal);
+    }
+  } finally {
+    streams.set(deps, (streams.get(deps) ?? 1) - 1);
+  }
+}
+
+/** @throws AppError too_many_requests when this process serves as many streams as it may */
+export function admitLive(deps: Deps): void {
+  if ((streams.get(deps) ?? 0) < MAX_STREAMS) return;
+  throw new AppError("too_many_requests", "Too many live views are open. Close one, or try again later.", {
+    retryAfter: 30,
+  });
+}

@@ -1,0 +1,103 @@
+import type { Deps } from "../deps";
+import { AppError } from "../errors";
+import type { SessionDocument } from "./model";
+import { resolvePeriod } from "./period";
+import type { PeriodQuery } from "./reports.schema";
+import type { EventResponse, SessionResponse } from "./schema";
+import { toEvent } from "./service";
+import { settle } from "./settle";
+
+const FUNNEL = ["none", "viewed", "added", "ordered"] as const;
+
+const toSession = (session: SessionDocument): SessionResponse => ({
+  id: session._id,
+  visitor: session.visitor,
+  userId: session.userId,
+  bot: session.bot,
+  start: session.start.toISOString(),
+  end: session.end.toISOString(),
+  durationSeconds: (session.end.getTime() - session.start.getTime()) / 1000,
+  counts: session.counts,
+  revenue: Object.entries(session.revenue).map(([currency, amount]) => ({ amount, currency })),
+  bounced: session.bounced,
+  funnel: FUNNEL[session.funnel],
+  source: session.source,
+  landing: session.landing,
+});
+
+interface Page<Row> {
+  data: Row[];
+  page: { nextCursor: string | null; hasMore: boolean };
+}
+
+/** A page of rows of which one more than `limit` was read. */
+function toPage<Row, Response>(
+  rows: Row[],
+  limit: number,
+  map: (row: Row) => Response,
+  cursor: (row: Row) => string,
+): Page<Response> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const hasMore = rows.length > limit;
+  return { data: shown.map(map), page: { hasMore, nextCursor: hasMore && last ? cursor(last) : null } };
+}
+
+/** How long a list waits for what came in to have its session, in milliseconds. */
+const FRESHEN = 1500;
+
+/** Sessions that began in a period, the newest first. @throws AppError invalid_cursor */
+export async function listSessions(
+  deps: Deps,
+  query: PeriodQuery & { visitor?: string | undefined; limit: number; cursor?: string | undefined },
+): Promise<Page<SessionResponse>> {
+  await settle(deps, { limit: FRESHEN });
+  const { limit, cursor, visitor, traffic } = query;
+  const range = resolvePeriod(query, deps.clock.now());
+  // What was not asked for follows the clock and is no part of what makes a list the same list.
+  const filter = {
+    list: "sessions",
+    from: query.from ?? null,
+    to: query.to ?? null,
+    timezone: query.timezone,
+    ...(visitor === undefined ? { traffic } : { visitor }),
+  };
+  const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
+  const rows = await deps.analytics.listSessions({
+    range,
+    of: visitor === undefined ? { bot: traffic === "bots" } : { visitor },
+    after: position === undefined ? null : { start: new Date(Number(position[0])), id: String(position[1]) },
+    limit,
+  });
+  return toPage(rows, limit, toSession, (row) => deps.cursors.encode([row.start.getTime(), row._id], filter));
+}
+
+async function findSession(deps: Deps, id: string): Promise<SessionDocument> {
+  const session = await deps.analytics.findSession(id);
+  if (!session) throw new AppError("not_found", "There is no such session.");
+  return session;
+}
+
+/** @throws AppError not_found */
+export async function readSession(deps: Deps, id: string): Promise<SessionResponse> {
+  await settle(deps, { limit: FRESHEN });
+  return toSession(await findSession(deps, id));
+}
+
+/** The events of a session, the oldest first. @throws AppError not_found, invalid_cursor */
+export async function listSessionEvents(
+  deps: Deps,
+  id: string,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<Page<EventResponse>> {
+  const { visitor, start, end } = await findSession(deps, id);
+  const filter = { list: "sessionEvents", id };
+  const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
+  const rows = await deps.analytics.listEvents({
+    visitor,
+    range: { from: start, to: new Date(end.getTime() + 1) },
+    after: position === undefined ? null : { at: new Date(Number(position[0])), id: String(position[1]) },
+    limit,
+  });
+  return toPage(rows, limit, toEvent, (row) => deps.cursors.encode([row.at.getTime(), row._id], filter));
+}

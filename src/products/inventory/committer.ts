@@ -42,6 +42,8 @@ export interface CommitterOptions {
   concurrency?: number;
   /** Changes in one transaction; 1 gives each its own. */
   batch?: number;
+  /** True lets transactions of this process run into each other; for the tests that show that they may. */
+  unordered?: boolean;
 }
 
 interface Entry {
@@ -71,7 +73,7 @@ export function createStockCommitter(
     clock: Clock;
     random: Random;
   },
-  { concurrency = 4, batch: maxBatch = 48 }: CommitterOptions = {},
+  { concurrency = 4, batch: maxBatch = 48, unordered = false }: CommitterOptions = {},
 ): StockCommitter {
   const { mongo, store, clock, random } = deps;
   let waiting: Entry[] = [];
@@ -217,7 +219,7 @@ export function createStockCommitter(
       new Promise<T>((resolve, reject) => {
         waiting.push({
           change: change as StockChange<unknown>,
-          keys: [...new Set(change.skuKeys)],
+          keys: unordered ? [] : [...new Set(change.skuKeys)],
           context: contextOf(change.actorId),
           resolve: resolve as (result: unknown) => void,
           reject,

@@ -36,9 +36,11 @@ mongoose.set("maxTimeMS", OPERATION_LIMIT);
 
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** True when the error has the driver's label. */
+/** True when the error has the driver's label; the driver loses it when it wraps the error of a bulk write. */
 const labelled = (error: unknown, label: string): boolean =>
-  error instanceof mongoose.mongo.MongoError && error.hasErrorLabel(label);
+  error instanceof mongoose.mongo.MongoError &&
+  (error.hasErrorLabel(label) ||
+    (error instanceof mongoose.mongo.MongoBulkWriteError && labelled(error.errorResponse, label)));
 
 /**
  * The key that a unique index refused, or undefined when `error` is something else. Real MongoDB names

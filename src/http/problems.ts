@@ -86,7 +86,9 @@ export function isUnavailable(error: unknown): boolean {
   if (UNAVAILABLE.has(error.name)) return true;
   // Mongoose's own error before a connection is there, with bufferCommands off.
   if (/before initial connection is complete|Client must be connected/.test(error.message)) return true;
-  const { code } = error as { code?: unknown };
+  const { code, errorResponse } = error as { code?: unknown; errorResponse?: unknown };
+  // A bulk write wraps what went wrong with its command.
+  if (error.name === "MongoBulkWriteError" && isUnavailable(errorResponse)) return true;
   if (error.name === "MongoServerError") return code === 50 || code === 91 || code === 11600 || code === 189;
   // P1001/P1002/P1008/P1017: unreachable, timed out, closed; P2024: no free connection; P2028: no transaction.
   return (

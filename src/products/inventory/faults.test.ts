@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { eventually, startServer } from "../../../test/processes";
-import { type Proxy, startProxy } from "../../../test/proxy";
+import { startProxy } from "../../../test/proxy";
 import { createStock, type TestStock } from "../../../test/stock";
 import { createApp } from "../../app";
 import type { Actor } from "../../auth/actor";
@@ -32,7 +32,7 @@ const noRecord = async () => undefined;
 async function another(change: { mongodbUri?: string; now?: () => Date } = {}): Promise<Deps> {
   const { now = t.clock.now, ...config } = change;
   const mail = { send: async () => undefined, close: () => undefined };
-  const deps = createDeps({ ...t.deps.config, ...config }, (await import("pino")).default({level:"error"}) as never, { clock: { now }, mail });
+  const deps = createDeps({ ...t.deps.config, ...config }, silentLogger(), { clock: { now }, mail });
   opened.push(deps);
   await deps.mongo.connection.asPromise();
   return deps;
@@ -62,11 +62,11 @@ const movementsOf = (filter: { reservationId: string | { $in: string[] }; kind?:
 beforeAll(async () => {
   manager = await t.signIn({ roles: ["manager"] });
   stock = await createStock(t, manager);
-});
+}, 30_000);
 
 afterAll(async () => {
   await Promise.all(opened.map((deps) => deps.close()));
-});
+}, 30_000);
 
 describe("many at once", () => {
   test("lines in opposite order, 100 in parallel over two processes: no deadlock, no 5xx", async () => {
@@ -248,7 +248,7 @@ describe("crashes", () => {
 });
 
 describe("the database", () => {
-  let proxy: Proxy;
+  let proxy: Awaited<ReturnType<typeof startProxy>>;
   beforeAll(async () => {
     proxy = await startProxy(t.deps.config.mongodbUri);
   });

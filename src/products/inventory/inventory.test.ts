@@ -9,7 +9,7 @@ let stock: TestStock;
 beforeAll(async () => {
   manager = await t.signIn({ roles: ["manager"] });
   stock = await createStock(t, manager);
-});
+}, 30_000);
 
 describe("reservations", () => {
   test("hold stock, and each end happens once", async () => {

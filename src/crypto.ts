@@ -8,6 +8,7 @@ export type KeyPurpose =
   | "cursor"
   | "link"
   | "mfa-challenge"
+  | "device"
   | "api-key"
   | "visitor";
 

@@ -143,7 +143,7 @@ async function signIn(
   const answer = await client.auth.login.$post({ json: { email, password } });
   if (answer.status !== 200)
     throw new Error(`sign-in of a test failed: ${answer.status} ${await answer.text()}`);
-  const { accessToken, refreshToken } = (await answer.json()).data;
+  const { accessToken, refreshToken = "" } = (await answer.json()).data;
   return {
     id: user.id,
     email,

@@ -3,7 +3,7 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { factory } from "../http/factory";
 import type { Permission } from "./permissions";
-import { TOUCH_EVERY } from "./rules";
+import { sessionEnd, TOUCH_EVERY } from "./rules";
 
 /**
  * Lets a signed-in caller through and says who it is. One round trip to MySQL a request, so an ended session,
@@ -17,8 +17,8 @@ export const requireUser = (deps: Deps) =>
     }
     const { sub, sid } = await deps.tokens.verifyAccess(token);
     const now = deps.clock.now();
-    const session = await deps.auth.findLiveSession(sid, sub, now);
-    if (!session) {
+    const session = await deps.auth.findLiveSession(sid, sub);
+    if (!session || sessionEnd(session, session.permissions) <= now) {
       throw new AppError("unauthenticated", "The access token is not valid. Refresh it or sign in again.");
     }
     const notSince = after(now, -TOUCH_EVERY);

@@ -19,7 +19,7 @@ const sendVerificationCode =
   (deps: Deps): JobHandler =>
   async ({ job }) => {
     const row = await deps.auth.findCode(idIn(job.payload, "codeId"));
-    if (!row || row.consumedAt !== null) return;
+    if (!row?.user || row.consumedAt !== null) return;
     const code = deps.otp.generate();
     const expiresAt = after(deps.clock.now(), CODE_TTL);
     if (!(await deps.auth.setCodeHash(row.id, deps.otp.hash(code, row.id), expiresAt))) return;

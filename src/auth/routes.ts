@@ -1,11 +1,12 @@
-import type { Context } from "hono";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
 import { dataOf, describe } from "../http/describe";
-import { type AppEnv, factory } from "../http/factory";
+import { factory } from "../http/factory";
 import { input } from "../http/input";
+import { checkOrigin, clearSignIn, originOf, refreshTokenOf, signedInAnswer } from "./browser";
 import { requireUser } from "./guard";
+import { register, resendRegistrationCode, verifyRegistration } from "./registration";
 import {
+  challengeResponse,
   loginSchema,
   refreshSchema,
   registerSchema,
@@ -15,27 +16,15 @@ import {
   userResponse,
   verifyOtpSchema,
 } from "./schema";
-import {
-  login,
-  logout,
-  type Origin,
-  refresh,
-  register,
-  resendRegistrationCode,
-  verifyRegistration,
-} from "./service";
+import { login, logout, refresh } from "./service";
 
 const tag = "Sign-in";
-
-const originOf = (c: Context<AppEnv>): Origin => ({
-  ip: c.get("ip"),
-  userAgent: (c.req.header("user-agent") ?? "unknown").slice(0, 500),
-});
 
 /** /auth */
 export const authRoutes = (deps: Deps) =>
   factory
     .createApp()
+    .use(checkOrigin(deps))
     .post(
       "/register",
       describe({
@@ -66,9 +55,21 @@ export const authRoutes = (deps: Deps) =>
     )
     .post(
       "/login",
-      describe({ summary: "Sign in", tag, response: tokensResponse, errors: ["invalid_credentials"] }),
+      describe({
+        summary: "Sign in",
+        description: "202 with a challenge when a second factor is due: answer it at /auth/mfa/challenge.",
+        tag,
+        response: tokensResponse,
+        also: { 202: challengeResponse },
+        errors: ["invalid_credentials"],
+      }),
       input("json", loginSchema),
-      async (c) => c.json({ data: await login(deps, c.req.valid("json"), originOf(c)) }, 200),
+      async (c) => {
+        const { deviceToken, ...credentials } = c.req.valid("json");
+        const outcome = await login(deps, credentials, originOf(deps, c, deviceToken));
+        if (outcome.challenge) return c.json({ data: outcome.challenge }, 202);
+        return c.json({ data: signedInAnswer(deps, c, outcome.signedIn) }, 200);
+      },
     )
     .post(
       "/refresh",
@@ -80,9 +81,8 @@ export const authRoutes = (deps: Deps) =>
       }),
       input("json", refreshSchema),
       async (c) => {
-        const { refreshToken } = c.req.valid("json");
-        if (refreshToken === undefined) throw new AppError("unauthenticated", "Send the refresh token.");
-        return c.json({ data: await refresh(deps, refreshToken, originOf(c)) }, 200);
+        const token = refreshTokenOf(deps, c, c.req.valid("json").refreshToken);
+        return c.json({ data: signedInAnswer(deps, c, await refresh(deps, token, originOf(deps, c))) }, 200);
       },
     )
     .post(
@@ -91,6 +91,7 @@ export const authRoutes = (deps: Deps) =>
       requireUser(deps),
       async (c) => {
         await logout(deps, c.get("actor"));
+        clearSignIn(deps, c);
         return c.body(null, 204);
       },
     );

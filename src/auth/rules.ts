@@ -1,4 +1,5 @@
 import { DAY, HOUR, MINUTE, SECOND } from "../clock";
+import type { Permission } from "./permissions";
 
 /** How long a code is good, in milliseconds. */
 export const CODE_TTL = 5 * MINUTE;
@@ -13,6 +14,38 @@ export const REFRESH_GRACE = 10 * SECOND;
 /** A session's last use is written at most this often, in milliseconds. */
 export const TOUCH_EVERY = MINUTE;
 
+/** How long the second factor may take after the password, in milliseconds. */
+export const CHALLENGE_TTL = 5 * MINUTE;
+/** How long a link for a new password is good, in milliseconds. */
+export const RESET_TTL = 30 * MINUTE;
+/** How long a device is known after its last sign-in, in milliseconds. */
+export const DEVICE_TTL = 180 * DAY;
+/** How long an ended session stays in the list, so that the person can see why, in milliseconds. */
+export const KEEP_ENDED = 90 * DAY;
+
+/** Permissions that make their holder an administrator. */
+const ADMINISTERS: readonly Permission[] = ["users:write", "roles:write"];
+
 /** How long a session lives without use and at all, in milliseconds; shorter for administrators. */
-export const sessionLimits = (roles: string[]): { idle: number; absolute: number } =>
-  roles.includes("admin") ? { idle: HOUR, absolute: 24 * HOUR } : { idle: 7 * DAY, absolute: 30 * DAY };
+export const sessionLimits = (permissions: Iterable<Permission>): { idle: number; absolute: number } => {
+  const held = new Set(permissions);
+  return ADMINISTERS.some((permission) => held.has(permission))
+    ? { idle: HOUR, absolute: DAY }
+    : { idle: 7 * DAY, absolute: 30 * DAY };
+};
+
+/** When a session ends by itself, with what its owner may do now: a new administrator's ends sooner. */
+export const sessionEnd = (
+  session: { createdAt: Date; rotatedAt: Date; absoluteExpiresAt: Date; idleExpiresAt: Date },
+  permissions: Iterable<Permission>,
+): Date => {
+  const { idle, absolute } = sessionLimits(permissions);
+  return new Date(
+    Math.min(
+      session.absoluteExpiresAt.getTime(),
+      session.idleExpiresAt.getTime(),
+      session.createdAt.getTime() + absolute,
+      session.rotatedAt.getTime() + idle,
+    ),
+  );
+};

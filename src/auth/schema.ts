@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { cleanText } from "../canonical";
 import { dataOf } from "../http/describe";
+import { SECOND_FACTORS } from "./second-factor";
 
 /** Refuses control characters, also the invisible ones that turn text around. */
 const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
@@ -8,7 +9,9 @@ const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
 /** An address: one, in ASCII form around one @, without line breaks or look-alikes. */
 export const emailSchema = z
   .string("must be a text")
-  .max(254, "must be at most 254 characters")
+  .max(254, { error: "must be at most 254 characters", abort: true })
+  // Before trimming, which would take a line break off the end.
+  .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, "must not hold control characters")
   .transform((text) => text.trim())
   .pipe(z.email("must be one email address, such as ann@example.com"))
   .meta({ example: "ann@example.com" });
@@ -18,7 +21,7 @@ const codePoints = (text: string) => [...text.normalize("NFKC")].length;
 /** A new password: 8 to 128 code points after NFKC, no rules of composition (NIST SP 800-63B §5.1.1). */
 export const newPasswordSchema = z
   .string("must be a text")
-  .max(1024, "must be at most 128 characters")
+  .max(1024, { error: "must be at most 128 characters", abort: true })
   .refine((text) => codePoints(text) >= 8, "must be at least 8 characters")
   .refine((text) => codePoints(text) <= 128, "must be at most 128 characters")
   .meta({ example: "correct horse battery" });
@@ -55,7 +58,14 @@ export const verifyOtpSchema = z.strictObject({
 
 export const resendOtpSchema = z.strictObject({ registrationId: idSchema, email: emailSchema });
 
-export const loginSchema = z.strictObject({ email: emailSchema, password: passwordSchema });
+/** What a native client kept of an earlier sign-in on this device. Browsers keep it in a cookie. */
+export const deviceTokenSchema = z.string("must be a text").max(500).optional();
+
+export const loginSchema = z.strictObject({
+  email: emailSchema,
+  password: passwordSchema,
+  deviceToken: deviceTokenSchema,
+});
 
 export const refreshSchema = z.strictObject({ refreshToken: z.string().max(200).optional() });
 
@@ -83,7 +93,21 @@ export const tokensResponse = dataOf(
     tokenType: z.literal("Bearer"),
     /** Seconds until the access token ends. */
     expiresIn: z.number().int(),
-    refreshToken: z.string(),
+    /** For native clients; browsers get it as an HttpOnly cookie. */
+    refreshToken: z.string().optional(),
+    refreshExpiresAt: z.string(),
+    deviceToken: z.string().optional(),
     user: userResponse,
+  }),
+);
+
+/** A right password whose owner has a second factor. */
+export const challengeResponse = dataOf(
+  z.object({
+    mfaRequired: z.literal(true),
+    challenge: z.string(),
+    methods: z.array(z.enum(SECOND_FACTORS)),
+    /** Seconds. */
+    expiresIn: z.number().int(),
   }),
 );

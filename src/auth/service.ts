@@ -4,26 +4,17 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import type { Actor } from "./actor";
-import {
-  ATTEMPT_TTL,
-  CODE_TTL,
-  MAX_CODE_FAILURES,
-  REFRESH_GRACE,
-  RESEND_AFTER,
-  sessionLimits,
-} from "./rules";
-import { ACCESS_TTL } from "./tokens";
+import { CHALLENGE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
+import { confirmedFactors, type SecondFactor } from "./second-factor";
+import type { SignInMethod } from "./store";
+import { ACCESS_TTL, type ChallengeClaims } from "./tokens";
 
 /** Where a request came from, for the list of sessions. */
 export interface Origin {
   ip: string;
   userAgent: string;
-}
-
-export interface Registration {
-  registrationId: string;
-  resendAfter: number;
-  expiresIn: number;
+  /** What an earlier sign-in on this device was given. */
+  deviceToken?: string | undefined;
 }
 
 export interface SignedIn {
@@ -31,137 +22,114 @@ export interface SignedIn {
   tokenType: "Bearer";
   expiresIn: number;
   refreshToken: string;
+  /** When the refresh token ends unless it is used. */
+  refreshExpiresAt: string;
+  /** Sent with later sign-ins, it makes this device a known one; only with a new session. */
+  deviceToken?: string;
   user: UserResponse;
 }
 
-const registration = (registrationId: string): Registration => ({
-  registrationId,
-  resendAfter: RESEND_AFTER / 1000,
-  expiresIn: CODE_TTL / 1000,
-});
+/** The password was right and a second factor is due: POST /auth/mfa/challenge with it. */
+export interface Challenge {
+  mfaRequired: true;
+  challenge: string;
+  methods: SecondFactor[];
+  /** Seconds. */
+  expiresIn: number;
+}
+
+export type LoginOutcome =
+  | { signedIn: SignedIn; challenge?: undefined }
+  | { challenge: Challenge; signedIn?: undefined };
+
+const wrongCredentials = () => new AppError("invalid_credentials", "The email or the password is not right.");
 
 /**
- * Starts a registration and mails a code. The password waits with this attempt: only who enters the code
- * mailed for it makes it the account's. A known address gets the same answer after the same work, and its
- * owner a mail that says so.
+ * Checks a password and signs the person in, or gives a challenge when they have a second factor.
+ * @throws AppError invalid_credentials for every reason alike
  */
-export async function register(
+export async function login(
   deps: Deps,
-  { email, password, name }: { email: string; password: string; name: string },
-): Promise<Registration> {
-  const now = deps.clock.now();
-  const pendingHashedPassword = await deps.passwords.hash(password);
-  const [userId, codeId, jobId] = [deps.random.id(), deps.random.id(), deps.random.id()];
-  const user = await deps.users.findOrCreate({
-    id: userId,
-    email,
-    emailCanonical: canonicalKey(email),
-    name,
-    now,
-  });
-  const known = user.emailVerifiedAt !== null;
-  await deps.mysql.transaction(async (tx) => {
-    await deps.auth.createCode(
-      {
-        id: codeId,
-        userId: user.id,
-        purpose: "register",
-        pendingName: name,
-        pendingHashedPassword,
-        requestedAt: now,
-        expiresAt: after(now, CODE_TTL),
+  { email, password }: { email: string; password: string },
+  origin: Origin,
+): Promise<LoginOutcome> {
+  const user = await deps.users.findByEmail(canonicalKey(email));
+  const usable =
+    user !== null && user.emailVerifiedAt !== null && user.bannedAt === null && user.deletedAt === null;
+  const right = await deps.passwords.verify(usable ? user.hashedPassword : null, password);
+  if (!right || !usable || user.hashedPassword === null) throw wrongCredentials();
+  if (deps.passwords.needsRehash(user.hashedPassword)) {
+    await deps.users.rehash(user.id, user.hashedPassword, await deps.passwords.hash(password));
+  }
+  const deviceId = origin.deviceToken ? deps.tokens.readDevice(origin.deviceToken, user.id) : null;
+  const proven = { userId: user.id, epoch: user.authEpoch, deviceId };
+  const methods = await confirmedFactors(deps, user.id);
+  if (methods.length > 0) {
+    return {
+      challenge: {
+        mfaRequired: true,
+        challenge: deps.tokens.challenge(proven),
+        methods,
+        expiresIn: CHALLENGE_TTL / 1000,
       },
-      tx,
-    );
-    await deps.jobs.mysql.enqueue(
-      known
-        ? { id: jobId, kind: "mail.account_exists", payload: { userId: user.id }, runAt: now }
-        : { id: jobId, kind: "mail.verification_code", payload: { codeId }, runAt: now },
-      tx,
-    );
-  });
-  deps.jobs.wake();
-  return registration(codeId);
+    };
+  }
+  return { signedIn: await completeSignIn(deps, proven, "password", origin) };
 }
-
-const wrongCode = () =>
-  new AppError(
-    "invalid_code",
-    "The code is wrong, used or no longer good. Ask for a new one or register again.",
-  );
 
 /**
- * Proves an address with the code mailed for a registration; the account then has that attempt's password,
- * and every other attempt for the address dies.
- * @throws AppError invalid_code for every reason alike
+ * Reads the token of a challenge.
+ * @throws AppError unauthenticated when it is not one of ours or no longer good
  */
-export async function verifyRegistration(
-  deps: Deps,
-  { registrationId, email, otp }: { registrationId: string; email: string; otp: string },
-): Promise<UserResponse> {
-  const now = deps.clock.now();
-  const row = await deps.auth.findCode(registrationId);
-  if (
-    row?.purpose !== "register" ||
-    row.user.emailCanonical !== canonicalKey(email) ||
-    row.consumedAt !== null ||
-    row.expiresAt <= now ||
-    row.user.emailVerifiedAt !== null ||
-    row.pendingHashedPassword === null
-  ) {
-    throw wrongCode();
-  }
-  if (!(await deps.auth.countTry(row.id, MAX_CODE_FAILURES))) throw wrongCode();
-  if (!deps.otp.matches(otp, row.id, row.codeHash)) throw wrongCode();
+export function readChallenge(deps: Deps, token: string): ChallengeClaims {
+  const claims = deps.tokens.readChallenge(token);
+  if (!claims) throw new AppError("unauthenticated", "The challenge is not valid. Sign in again.");
+  return claims;
+}
 
-  const { pendingHashedPassword, pendingName } = row;
-  const user = await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongCode();
-    const change = { name: pendingName ?? row.user.name, email, hashedPassword: pendingHashedPassword, now };
-    if (!(await deps.users.verify(row.userId, change, tx))) throw wrongCode();
-    await deps.auth.killCodes(row.userId, "register", now, tx);
-    await deps.users.grantRole(row.userId, "customer", now, tx);
-    return deps.users.findById(row.userId, tx);
+/**
+ * Opens the session of someone who proved who they are: by password, a second factor after `readChallenge`,
+ * or a passkey (then `epoch` is `users.authEpoch` as read before the proof was checked).
+ * @throws AppError unauthenticated when the account was banned, deleted or had its sessions ended since
+ */
+export async function completeSignIn(
+  deps: Deps,
+  { userId, epoch, deviceId: knownDevice }: ChallengeClaims,
+  method: SignInMethod,
+  { ip, userAgent }: Origin,
+): Promise<SignedIn> {
+  const now = deps.clock.now();
+  const [sessionId, deviceId] = [deps.random.id(), knownDevice ?? deps.random.id()];
+  const user = await deps.users.findById(userId);
+  const permissions = await deps.users.permissionsOf(userId);
+  const limits = sessionLimits(permissions);
+  const absoluteExpiresAt = after(now, limits.absolute);
+  const idleExpiresAt = after(now, limits.idle);
+  const opened = await deps.auth.createSession({
+    id: sessionId,
+    userId,
+    epoch,
+    method,
+    deviceId,
+    ip,
+    userAgent,
+    now,
+    idleExpiresAt,
+    absoluteExpiresAt,
   });
-  if (!user) throw wrongCode();
-  return toUserResponse(user, ["customer"]);
+  if (!opened || !user) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
+  return {
+    ...(await tokensOf(deps, user, sessionId, 0, idleExpiresAt)),
+    deviceToken: deps.tokens.device(userId, deviceId),
+  };
 }
 
-/** Mails a new code for a registration, at most once a minute. The answer never says whether it did. */
-export async function resendRegistrationCode(
-  deps: Deps,
-  { registrationId, email }: { registrationId: string; email: string },
-): Promise<Registration> {
-  const now = deps.clock.now();
-  const jobId = deps.random.id();
-  const row = await deps.auth.findCode(registrationId);
-  const open =
-    row !== null &&
-    row.purpose === "register" &&
-    row.consumedAt === null &&
-    row.user.emailCanonical === canonicalKey(email) &&
-    row.user.emailVerifiedAt === null &&
-    row.createdAt > after(now, -ATTEMPT_TTL);
-  if (open) {
-    await deps.mysql.transaction(async (tx) => {
-      const due = await deps.auth.touchCode(row.id, now, after(now, -RESEND_AFTER), after(now, CODE_TTL), tx);
-      if (!due) return;
-      await deps.jobs.mysql.enqueue(
-        { id: jobId, kind: "mail.verification_code", payload: { codeId: row.id }, runAt: now },
-        tx,
-      );
-    });
-    deps.jobs.wake();
-  }
-  return registration(registrationId);
-}
-
-async function signedIn(
+async function tokensOf(
   deps: Deps,
   user: Parameters<typeof toUserResponse>[0],
-  roles: string[],
   sessionId: string,
   counter: number,
+  refreshExpiresAt: Date,
 ): Promise<SignedIn> {
   const { token } = await deps.tokens.access(user.id, sessionId, deps.random.id());
   return {
@@ -169,38 +137,9 @@ async function signedIn(
     tokenType: "Bearer",
     expiresIn: ACCESS_TTL / 1000,
     refreshToken: deps.tokens.refresh(sessionId, counter),
-    user: toUserResponse(user, roles),
+    refreshExpiresAt: refreshExpiresAt.toISOString(),
+    user: toUserResponse(user, await deps.users.roleNames(user.id)),
   };
-}
-
-/** Signs a person in: a new session and its tokens. @throws AppError invalid_credentials for every reason alike */
-export async function login(
-  deps: Deps,
-  { email, password }: { email: string; password: string },
-  origin: Origin,
-): Promise<SignedIn> {
-  const user = await deps.users.findByEmail(canonicalKey(email));
-  const usable =
-    user !== null && user.emailVerifiedAt !== null && user.bannedAt === null && user.deletedAt === null;
-  const right = await deps.passwords.verify(usable ? user.hashedPassword : null, password);
-  if (!right || !usable || user.hashedPassword === null) {
-    throw new AppError("invalid_credentials", "The email or the password is not right.");
-  }
-  if (deps.passwords.needsRehash(user.hashedPassword)) {
-    await deps.users.rehash(user.id, user.hashedPassword, await deps.passwords.hash(password));
-  }
-  const now = deps.clock.now();
-  const roles = await deps.users.roleNames(user.id);
-  const limits = sessionLimits(roles);
-  const session = await deps.auth.createSession({
-    id: deps.random.id(),
-    userId: user.id,
-    ...origin,
-    now,
-    idleExpiresAt: after(now, Math.min(limits.idle, limits.absolute)),
-    absoluteExpiresAt: after(now, limits.absolute),
-  });
-  return signedIn(deps, user, roles, session.id, session.refreshCounter);
 }
 
 /**
@@ -223,21 +162,21 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
     ) {
       throw refuse();
     }
-    if (session.idleExpiresAt <= now || session.absoluteExpiresAt <= now) {
+    const permissions = await deps.users.permissionsOf(session.userId);
+    if (sessionEnd(session, permissions) <= now) {
       await deps.auth.endSession(session.id, { reason: "expired", now });
       throw refuse();
     }
-    const roles = await deps.users.roleNames(session.userId);
     if (token.counter === session.refreshCounter) {
-      const idle = after(now, sessionLimits(roles).idle).getTime();
+      const idle = after(now, sessionLimits(permissions).idle).getTime();
       const idleExpiresAt = new Date(Math.min(idle, session.absoluteExpiresAt.getTime()));
       // When another request was faster, the next round finds this token to be the parent.
       if (!(await deps.auth.rotate(session.id, token.counter, now, idleExpiresAt))) continue;
-      return signedIn(deps, session.user, roles, session.id, token.counter + 1);
+      return tokensOf(deps, session.user, session.id, token.counter + 1, idleExpiresAt);
     }
     const inGrace = now.getTime() - session.rotatedAt.getTime() <= REFRESH_GRACE;
     if (token.counter === session.refreshCounter - 1 && inGrace) {
-      return signedIn(deps, session.user, roles, session.id, session.refreshCounter);
+      return tokensOf(deps, session.user, session.id, session.refreshCounter, session.idleExpiresAt);
     }
     await deps.auth.endSession(session.id, {
       reason: "refresh_reuse",

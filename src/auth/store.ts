@@ -18,11 +18,18 @@ export type SessionEndReason =
   | "banned"
   | "deleted";
 
-/** A live session with what its owner may do. */
+/** How a person proved themselves. */
+export type SignInMethod = "password" | "totp" | "backup_code" | "passkey";
+
+/** A session that has not ended, with what its owner may do. */
 export interface LiveSession {
   userId: string;
   permissions: Permission[];
+  createdAt: Date;
+  rotatedAt: Date;
   lastUsedAt: Date;
+  absoluteExpiresAt: Date;
+  idleExpiresAt: Date;
 }
 
 /** Codes and sessions in MySQL. */
@@ -30,10 +37,12 @@ export const createAuthStore = (mysql: MySql) => ({
   createCode: (
     code: {
       id: string;
-      userId: string;
+      userId: string | null;
       purpose: CodePurpose;
       pendingName?: string;
       pendingHashedPassword?: string;
+      email?: string;
+      requestedIp?: string;
       requestedAt: Date;
       expiresAt: Date;
     },
@@ -87,10 +96,17 @@ export const createAuthStore = (mysql: MySql) => ({
     });
   },
 
-  createSession: (
+  /**
+   * Opens a session, unless the account was banned, deleted, or had every session ended since its `epoch` was
+   * read. The person's row is locked for it, so a ban or a reset either sees the session or prevents it.
+   */
+  async createSession(
     session: {
       id: string;
       userId: string;
+      epoch: number;
+      method: SignInMethod;
+      deviceId: string;
       userAgent: string;
       ip: string;
       now: Date;
@@ -98,11 +114,24 @@ export const createAuthStore = (mysql: MySql) => ({
       absoluteExpiresAt: Date;
     },
     tx?: MySqlTx,
-  ) => {
-    const { now, ...columns } = session;
-    return mysql
-      .on(tx)
-      .session.create({ data: { ...columns, createdAt: now, rotatedAt: now, lastUsedAt: now } });
+  ): Promise<boolean> {
+    const { id, userId, epoch, method, deviceId, userAgent, ip, now } = session;
+    const count = await mysql.on(tx).$executeRaw`
+      INSERT INTO sessions (id, user_id, method, device_id, user_agent, ip, created_at, rotated_at,
+        last_used_at, idle_expires_at, absolute_expires_at)
+      SELECT ${id}, id, ${method}, ${deviceId}, ${userAgent}, ${ip}, ${now}, ${now}, ${now},
+        ${session.idleExpiresAt}, ${session.absoluteExpiresAt}
+      FROM users
+      WHERE id = ${userId} AND auth_epoch = ${epoch} AND email_verified_at IS NOT NULL
+        AND banned_at IS NULL AND deleted_at IS NULL
+      LOCK IN SHARE MODE`;
+    return count === 1;
+  },
+
+  /** True when this is the first sign-in of a person, or one from a device that they used before. */
+  async isFamiliar(userId: string, deviceId: string): Promise<boolean> {
+    const rows = await mysql.on().session.groupBy({ by: ["deviceId"], where: { userId } });
+    return rows.length === 0 || rows.some((row) => row.deviceId === deviceId);
   },
 
   findSession: (id: string, tx?: MySqlTx) =>
@@ -131,22 +160,44 @@ export const createAuthStore = (mysql: MySql) => ({
   },
 
   /**
-   * A session that is still good, with its owner's permissions, in one round trip; null when it ended, ran
-   * out, or its owner is banned or deleted.
+   * Ends every open session of a person but one, and every sign-in that is half done.
+   * @returns how many sessions were open
    */
-  async findLiveSession(sessionId: string, userId: string, now: Date): Promise<LiveSession | null> {
-    const rows = await mysql.on().$queryRaw<{ lastUsedAt: Date; permission: string | null }[]>`
-      SELECT s.last_used_at AS lastUsedAt, rp.permission_name AS permission
+  async endSessions(
+    userId: string,
+    end: { reason: SessionEndReason; detail?: string; now: Date; except?: string },
+    tx: MySqlTx,
+  ): Promise<number> {
+    await mysql.on(tx).$executeRaw`UPDATE users SET auth_epoch = auth_epoch + 1 WHERE id = ${userId}`;
+    const { count } = await mysql.on(tx).session.updateMany({
+      where: { userId, endedAt: null, ...(end.except === undefined ? {} : { id: { not: end.except } }) },
+      data: { endedAt: end.now, endReason: end.reason, endDetail: end.detail ?? null },
+    });
+    return count;
+  },
+
+  /**
+   * A session that has not ended, with its owner's permissions, in one round trip; null when it ended, or its
+   * owner is banned or deleted.
+   */
+  async findLiveSession(sessionId: string, userId: string): Promise<LiveSession | null> {
+    const rows = await mysql.on().$queryRaw<
+      (Omit<LiveSession, "permissions"> & { permission: string | null })[]
+    >`
+      SELECT s.user_id AS userId, s.created_at AS createdAt, s.rotated_at AS rotatedAt,
+        s.last_used_at AS lastUsedAt, s.absolute_expires_at AS absoluteExpiresAt,
+        s.idle_expires_at AS idleExpiresAt, rp.permission_name AS permission
       FROM sessions s
       JOIN users u ON u.id = s.user_id
       LEFT JOIN user_roles ur ON ur.user_id = u.id
       LEFT JOIN role_permissions rp ON rp.role_id = ur.role_id
       WHERE s.id = ${sessionId} AND s.user_id = ${userId} AND s.ended_at IS NULL
-        AND s.absolute_expires_at > ${now} AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
+        AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
     const [first] = rows;
     if (!first) return null;
     const names = new Set(rows.flatMap(({ permission }) => (permission === null ? [] : [permission])));
-    return { userId, lastUsedAt: first.lastUsedAt, permissions: [...names].filter(isPermission) };
+    const { permission: _, ...session } = first;
+    return { ...session, permissions: [...names].filter(isPermission) };
   },
 
   /** Notes that a session is used, at most once a minute. */

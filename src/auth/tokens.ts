@@ -5,6 +5,7 @@ import type { Clock } from "../clock";
 import { MINUTE } from "../clock";
 import { deriveKey } from "../crypto";
 import { AppError } from "../errors";
+import { CHALLENGE_TTL, DEVICE_TTL } from "./rules";
 
 /** Lifetime of an access token, in milliseconds. */
 export const ACCESS_TTL = 15 * MINUTE;
@@ -24,6 +25,19 @@ const claimsSchema = z.object({
 
 export type AccessClaims = z.infer<typeof claimsSchema>;
 
+/** What a right password proved, until the second factor completes the sign-in. */
+export interface ChallengeClaims {
+  userId: string;
+  /** The account's epoch when the password was checked: a reset or a ban in between ends the challenge. */
+  epoch: number;
+  /** The device, when it proved to be a known one. */
+  deviceId: string | null;
+}
+
+/** Values that come back unchanged from a token that we signed ourselves: `fields.fields.MAC`. */
+const challengeSchema = z.tuple([z.string(), z.number().int(), z.string().nullable(), z.number().int()]);
+const deviceSchema = z.tuple([z.string(), z.string(), z.number().int()]);
+
 /** Access tokens (JWT, HS256) and refresh tokens (derived, never stored). */
 export interface Tokens {
   /** Signs an access token for a session. @returns the token and when it ends */
@@ -34,12 +48,22 @@ export interface Tokens {
   refresh(sessionId: string, counter: number): string;
   /** Reads a refresh token. Null unless it is one of ours; says nothing about whether it is still good. */
   readRefresh(token: string): { sessionId: string; counter: number } | null;
+  /** A token for whoever gave the right password and still owes a second factor. */
+  challenge(claims: ChallengeClaims): string;
+  /** Null unless it is one of ours and still good. */
+  readChallenge(token: string): ChallengeClaims | null;
+  /** A token by which a device is known as one of a person's. */
+  device(userId: string, deviceId: string): string;
+  /** The id of the device, or null unless the token is one of ours, for this person and not too old. */
+  readDevice(token: string, userId: string): string | null;
 }
 
 interface SigningKey {
   /** As a JSON Web Key: the form in which hono/jwt puts `kid` into the header. */
   access: { kty: "oct"; k: string; alg: "HS256"; kid: string };
   refresh: Uint8Array;
+  challenge: Uint8Array;
+  device: Uint8Array;
 }
 
 const signingKey = (secret: string): SigningKey => {
@@ -52,6 +76,8 @@ const signingKey = (secret: string): SigningKey => {
       kid: createHash("sha256").update(access).digest("base64url").slice(0, 8),
     },
     refresh: deriveKey(secret, "refresh-token"),
+    challenge: deriveKey(secret, "mfa-challenge"),
+    device: deriveKey(secret, "device"),
   };
 };
 
@@ -63,6 +89,25 @@ export function createTokens(secret: string, previous: string | undefined, clock
     new AppError("unauthenticated", "The access token is not valid. Refresh it or sign in again.");
   const macOf = (key: SigningKey, sessionId: string, counter: number) =>
     createHmac("sha256", key.refresh).update(`${sessionId}:${counter}`).digest();
+  const seal = (key: Uint8Array, values: unknown[]): string => {
+    const body = Buffer.from(JSON.stringify(values)).toString("base64url");
+    return `${body}.${createHmac("sha256", key).update(body).digest("base64url")}`;
+  };
+  const unseal = <Schema extends z.ZodType>(
+    kind: "challenge" | "device",
+    schema: Schema,
+    token: string,
+  ): z.infer<Schema> | null => {
+    const [, body = "", mac = ""] = /^([A-Za-z0-9_-]{1,400})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
+    const given = Buffer.from(mac, "base64url");
+    const ours = keys.some((key) => {
+      const right = createHmac("sha256", key[kind]).update(body).digest();
+      return given.length === right.length && timingSafeEqual(given, right);
+    });
+    return ours
+      ? (schema.safeParse(JSON.parse(Buffer.from(body, "base64url").toString())).data ?? null)
+      : null;
+  };
 
   return {
     async access(userId, sessionId, jti) {
@@ -117,6 +162,23 @@ export function createTokens(secret: string, previous: string | undefined, clock
       const given = Buffer.from(mac, "base64url");
       const ours = keys.some((key) => timingSafeEqual(macOf(key, sessionId, counter), given));
       return ours && String(counter) === digits ? { sessionId, counter } : null;
+    },
+
+    challenge: ({ userId, epoch, deviceId }) =>
+      seal(current.challenge, [userId, epoch, deviceId, clock.now().getTime() + CHALLENGE_TTL]),
+
+    readChallenge(token) {
+      const values = unseal("challenge", challengeSchema, token);
+      if (!values || values[3] <= clock.now().getTime()) return null;
+      return { userId: values[0], epoch: values[1], deviceId: values[2] };
+    },
+
+    device: (userId, deviceId) =>
+      seal(current.device, [userId, deviceId, clock.now().getTime() + DEVICE_TTL]),
+
+    readDevice(token, userId) {
+      const values = unseal("device", deviceSchema, token);
+      return values && values[0] === userId && values[2] > clock.now().getTime() ? values[1] : null;
     },
   };
 }

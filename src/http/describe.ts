@@ -10,6 +10,8 @@ export interface RouteDescription {
   /** The schema of the success answer's body; none for 204. */
   response?: z.ZodType;
   status?: 200 | 201 | 202 | 204;
+  /** Other successes, by status. */
+  also?: Partial<Record<200 | 201 | 202, z.ZodType>>;
   /** What can go wrong beside 422 (validated routes) and 500. */
   errors?: ErrorCode[];
   /** True for routes that need a signed-in caller. */
@@ -47,6 +49,12 @@ export function describe({ status = 200, ...route }: RouteDescription) {
         description: status === 204 ? "Done" : "Success",
         ...(route.response ? { content: { "application/json": { schema: resolver(route.response) } } } : {}),
       },
+      ...Object.fromEntries(
+        Object.entries(route.also ?? {}).map(([other, schema]) => [
+          other,
+          { description: "Success", content: { "application/json": { schema: resolver(schema) } } },
+        ]),
+      ),
       ...Object.fromEntries(
         [...problems].map(([errorStatus, codes]) => [
           errorStatus,

@@ -1,0 +1,84 @@
+import type { Context } from "hono";
+import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import type { Deps } from "../deps";
+import { AppError } from "../errors";
+import { type AppEnv, factory } from "../http/factory";
+import { DEVICE_TTL } from "./rules";
+import type { Origin, SignedIn } from "./service";
+
+/**
+ * What browsers need beside the tokens of native clients: the refresh token in an HttpOnly cookie that no
+ * script can read, and a check of the Origin, so that no foreign page can use it. A request with an Origin is
+ * a browser's; one without never gets or uses a cookie.
+ */
+const refreshCookie = (deps: Deps) =>
+  deps.config.environment === "production" ? "__Secure-aizy_refresh" : "aizy_refresh";
+const deviceCookie = (deps: Deps) =>
+  deps.config.environment === "production" ? "__Secure-aizy_device" : "aizy_device";
+
+const cookieOptions = (deps: Deps) =>
+  ({
+    path: "/auth",
+    httpOnly: true,
+    sameSite: "Strict",
+    // Browsers take a Secure cookie over plain HTTP from localhost only in part.
+    secure: deps.config.environment === "production",
+  }) as const;
+
+const isBrowser = (c: Context<AppEnv>): boolean => c.req.header("origin") !== undefined;
+
+/** True for an origin that is configured, or the one that the request itself was sent to. */
+const isAllowed = (deps: Deps, c: Context<AppEnv>, origin: string): boolean =>
+  deps.config.corsOrigins.includes(origin) ||
+  origin === deps.config.appUrl ||
+  // The scheme is left out: a proxy may end TLS before us.
+  (/^https?:$/.test(URL.parse(origin)?.protocol ?? "") &&
+    URL.parse(origin)?.host === (c.req.header("host") ?? URL.parse(c.req.url)?.host));
+
+/** Refuses requests that a foreign page made a browser send. */
+export const checkOrigin = (deps: Deps) =>
+  factory.createMiddleware(async (c, next) => {
+    const origin = c.req.header("origin");
+    if (origin !== undefined && c.req.method !== "GET" && !isAllowed(deps, c, origin)) {
+      throw new AppError("origin_not_allowed", "Pages of this origin may not do this. See CORS_ORIGINS.");
+    }
+    await next();
+  });
+
+/** Where the request came from, with the device token of the body (native) or the cookie (browser). */
+export const originOf = (deps: Deps, c: Context<AppEnv>, deviceToken?: string): Origin => ({
+  ip: c.get("ip"),
+  userAgent: (c.req.header("user-agent") ?? "unknown").slice(0, 500),
+  deviceToken: deviceToken ?? (isBrowser(c) ? getCookie(c, deviceCookie(deps)) : undefined),
+});
+
+/** The refresh token of the body (native) or the cookie (browser). @throws AppError unauthenticated without one */
+export function refreshTokenOf(deps: Deps, c: Context<AppEnv>, given: string | undefined): string {
+  const token = given ?? (isBrowser(c) ? getCookie(c, refreshCookie(deps)) : undefined);
+  if (token === undefined) throw new AppError("unauthenticated", "Send the refresh token.");
+  return token;
+}
+
+/** The answer of a completed sign-in: for a browser its secrets go into cookies instead of the body. */
+export function signedInAnswer(
+  deps: Deps,
+  c: Context<AppEnv>,
+  { refreshToken, deviceToken, ...rest }: SignedIn,
+): Omit<SignedIn, "refreshToken"> & { refreshToken?: string } {
+  c.header("Cache-Control", "no-store");
+  if (!isBrowser(c)) return { ...rest, refreshToken, deviceToken };
+  setCookie(c, refreshCookie(deps), refreshToken, {
+    ...cookieOptions(deps),
+    expires: new Date(rest.refreshExpiresAt),
+  });
+  if (deviceToken !== undefined) {
+    setCookie(c, deviceCookie(deps), deviceToken, { ...cookieOptions(deps), maxAge: DEVICE_TTL / 1000 });
+  }
+  return rest;
+}
+
+/** Takes the refresh token back; the device stays a known one. */
+export function clearSignIn(deps: Deps, c: Context<AppEnv>): void {
+  c.header("Cache-Control", "no-store");
+  if (isBrowser(c)) deleteCookie(c, refreshCookie(deps), cookieOptions(deps));
+}

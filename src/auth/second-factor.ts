@@ -1,0 +1,10 @@
+import type { Deps } from "../deps";
+
+/** What can answer the challenge after a right password. */
+export const SECOND_FACTORS = ["totp", "backup_code"] as const;
+export type SecondFactor = (typeof SECOND_FACTORS)[number];
+
+/** The second factors that a person has confirmed; a sign-in by password then needs one of them. */
+export async function confirmedFactors(_deps: Deps, _userId: string): Promise<SecondFactor[]> {
+  return [];
+}

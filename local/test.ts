@@ -3,6 +3,7 @@
  * `--long` adds what takes minutes (soak, large data, repeated races). Ends with one line that counts.
  */
 import { join } from "node:path";
+import { provideBrowser } from "./browser";
 import { joinDatabases } from "./join";
 import { CHECKOUT } from "./paths";
 import { lines } from "./processes";
@@ -80,6 +81,7 @@ const joined = await joinDatabases(terminal.report).catch((error: Error) => {
 });
 terminal.end();
 console.log(`Databases   from ${joined.from}`);
+if (paths.length === 0) console.log(`Browser     ${await provideBrowser()}`);
 
 let failedChecks = 0;
 if (paths.length === 0) {

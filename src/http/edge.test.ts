@@ -237,7 +237,7 @@ describe("documentation", () => {
     const page = await t.request("/docs");
     expect(page.status).toBe(200);
     const html = await page.text();
-    const files = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file ?? "");
+    const files = [...html.matchAll(/(?:src|href)="([^":]+)"/g)].map(([, file]) => file ?? "");
     expect(files.length).toBeGreaterThan(2);
     for (const file of files) {
       expect(file).toStartWith("/docs/");

@@ -53,7 +53,8 @@ export function duplicateKey(error: unknown): string | undefined {
 
 /** Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server. */
 export function connectMongo(uri: string, poolSize: number): Mongo {
-  const connection = mongoose.createConnection(uri, {
+  const connection = mongoose.createConnection();
+  const options = {
     maxPoolSize: poolSize,
     minPoolSize: 1,
     serverSelectionTimeoutMS: 3000,
@@ -65,9 +66,22 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
     autoIndex: false,
     autoCreate: false,
     appName: "aizy",
-  });
-  // `asPromise` rejects when the server is down at start; operations report it themselves.
-  connection.asPromise().catch(() => undefined);
+  };
+  let closed = false;
+  // The driver finds a server again that went away; one that was down at the start it does not look for.
+  const open = async (): Promise<void> => {
+    while (!closed) {
+      try {
+        await connection.openUri(uri, options);
+        if (closed) await connection.close();
+        return;
+      } catch {
+        // Whoever needs the database is told so by their own operation; /health/ready says it too.
+        await sleep(500);
+      }
+    }
+  };
+  void open();
 
   // At most half the pool in transactions, or plain reads would wait behind them.
   const limit = Math.max(1, Math.floor(poolSize / 2));
@@ -152,6 +166,9 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
       });
       await Promise.race([db.command({ ping: 1 }), timeout]);
     },
-    close: () => connection.close(),
+    async close() {
+      closed = true;
+      await connection.close();
+    },
   };
 }

@@ -8,6 +8,8 @@ import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
 import { createLogger } from "../src/http/log";
 import { ensureCategoryPath } from "../src/products/categories/service";
+import { DEFAULT_SETTINGS } from "../src/products/inventory/ledger";
+import { createLocation } from "../src/products/inventory/service";
 import { buildProduct } from "../src/products/service";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 
@@ -52,8 +54,8 @@ const skuOf = (path: string[], product: CatalogueProduct, index: number): string
     )
     .join("-");
 
-async function seedCatalogue(deps: Deps): Promise<{ made: number; present: number }> {
-  const sum = { made: 0, present: 0 };
+async function seedCatalogue(deps: Deps): Promise<{ made: number; present: number; skus: string[] }> {
+  const sum = { made: 0, present: 0, skus: [] as string[] };
   for (const { path, products } of CATALOGUE) {
     const category = await ensureCategoryPath(deps, path);
     for (const product of products) {
@@ -65,6 +67,7 @@ async function seedCatalogue(deps: Deps): Promise<{ made: number; present: numbe
           options: variant.option === null ? [] : [{ name: variant.option, value: variant.name ?? "" }],
         }),
       );
+      sum.skus.push(...variants.map(({ sku }) => sku));
       if (await deps.products.findBySku(canonicalKey(variants[0]?.sku ?? ""))) {
         sum.present++;
         continue;
@@ -89,6 +92,38 @@ async function seedCatalogue(deps: Deps): Promise<{ made: number; present: numbe
   return sum;
 }
 
+/** Where seeded stock lies. */
+const MAIN_LOCATION = { code: "MAIN", name: "Main warehouse", priority: 1, active: true };
+
+/** Some of each SKU that has no stock level yet, a few of them scarce. @returns how many got some */
+async function seedStock(deps: Deps, skus: string[]): Promise<number> {
+  const none = async () => undefined;
+  const { inventory } = deps;
+  const codeKey = canonicalKey(MAIN_LOCATION.code);
+  const location = await inventory.findLocationByCode(codeKey);
+  const locationId = location?._id ?? (await createLocation(deps, MAIN_LOCATION, none)).id;
+  const known = new Set((await inventory.levelsOf(skus.map(canonicalKey))).map(({ skuKey }) => skuKey));
+  const missing = skus.filter((sku) => !known.has(canonicalKey(sku)));
+  await Promise.all(
+    missing.map((sku, index) =>
+      deps.stock.submit({
+        actorId: "system",
+        skuKeys: [canonicalKey(sku)],
+        decide: (ledger) => {
+          const level = ledger.createLevel({ sku, skuKey: canonicalKey(sku) }, locationId, {
+            ...DEFAULT_SETTINGS,
+            safetyThreshold: 5,
+          });
+          // Every twentieth is nearly gone, so that the low-stock list has something to show.
+          const onHand = index % 20 === 19 ? 3 : 10 + ((index * 37) % 90);
+          ledger.shift(level, { kind: "receive", onHand, reason: "seed" });
+        },
+      }),
+    ),
+  );
+  return missing.length;
+}
+
 /** Seeds both databases. @returns one line that says what was done */
 export async function seed(
   deps: Deps,
@@ -96,8 +131,9 @@ export async function seed(
 ): Promise<string> {
   await seedRoles(deps);
   const admin = await seedAdministrator(deps, administrator.email, administrator.password);
-  const { made, present } = await seedCatalogue(deps);
-  return `Roles in place. Administrator ${administrator.email} ${admin}. Catalogue: ${made} products made, ${present} present.`;
+  const { made, present, skus } = await seedCatalogue(deps);
+  const stocked = await seedStock(deps, skus);
+  return `Roles in place. Administrator ${administrator.email} ${admin}. Catalogue: ${made} products made, ${present} present. Stock: ${stocked} SKUs filled.`;
 }
 
 if (import.meta.main) {

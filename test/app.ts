@@ -12,6 +12,7 @@ import { silentLogger } from "../src/http/log";
 import { createRunner } from "../src/jobs/handlers";
 import type { JobRunner } from "../src/jobs/runner";
 import type { Mail } from "../src/mail/mail";
+import { createStockKeeper, type StockKeeper } from "../src/products/inventory/keeper";
 import { emptyDatabases } from "./databases";
 
 /** A clock that stands where it is put and can be moved. Starts at the real time, so that tokens look alive. */
@@ -36,6 +37,8 @@ export interface TestApp {
   mails: Mail[];
   client: Client;
   runner: JobRunner;
+  /** What a process does for stock by itself; here only when a test asks for a round. */
+  keeper: StockKeeper;
   /** A request straight to the application, as `app.request`. */
   request(path: string, init?: RequestInit & { json?: unknown; token?: string }): Promise<Response>;
   /** A verified account with these roles, signed in. */
@@ -102,6 +105,7 @@ export function useTestApp(change: (config: Config) => Partial<Config> = () => (
     testApp.deps = deps;
     testApp.app = app;
     testApp.runner = createRunner(deps);
+    testApp.keeper = createStockKeeper(deps);
     testApp.client = createClient("http://localhost", {
       fetch: (input: RequestInfo | URL, init?: RequestInit) => app.request(input, init),
     });

@@ -4,6 +4,7 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { CategoryDocument } from "./categories/model";
 import { ensureCategoryPath } from "./categories/service";
+import { signalProduct } from "./inventory/in-stock";
 import type { ProductDocument } from "./model";
 import { minorDigits, parseMinor } from "./money";
 import { type ImportLine, importLineSchema } from "./schema";
@@ -214,6 +215,10 @@ async function importBatch(
   }
   if (added.length === 0) return outcomes;
   const taken = new Set(await deps.products.createMany(added.map(({ product }) => product)));
+  // Seldom: SKUs of products that were deleted and left stock behind.
+  if (await deps.inventory.hasLevels(added.flatMap(({ product }) => product.skuKeys ?? []))) {
+    for (const { product } of added) await signalProduct(deps, product, deps.random.id());
+  }
   for (const [index, { place, product }] of added.entries()) {
     const read = batch[place];
     if (!taken.has(index) || read === undefined) {

@@ -5,6 +5,7 @@ import type { Deps } from "../deps";
 import { AppError, invalidInput } from "../errors";
 import type { RecordAnswer } from "../http/idempotency";
 import type { CategoryDocument } from "./categories/model";
+import { signalProduct } from "./inventory/in-stock";
 import type { ProductDocument, VariantDocument } from "./model";
 import type { CreateProduct, ProductResponse, ProductSummaryResponse } from "./schema";
 import type { ProductSummary } from "./store";
@@ -127,6 +128,7 @@ export async function createProduct(
 ): Promise<ProductResponse> {
   const categories = await categoriesOf(deps, input.categoryIds ?? []);
   const product = buildProduct(deps, deps.random.id(), input, categories);
+  const signalId = deps.random.id();
   for (let attempt = 1; ; attempt++) {
     if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
       product.slug = `${product.slug.replace(/-[0-9a-f]{6}$/, "")}-${Buffer.from(deps.random.bytes(3)).toString("hex")}`;
@@ -136,6 +138,7 @@ export async function createProduct(
       const response = toProduct(product);
       await deps.mongo.transaction(async (tx) => {
         await deps.products.create(product, tx);
+        await signalProduct(deps, product, signalId, tx);
         await record(tx, response);
       });
       return response;

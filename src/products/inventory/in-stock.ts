@@ -1,4 +1,6 @@
+import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
+import type { ProductDocument } from "../model";
 
 /** Signals read in one round. */
 const ROUND = 200;
@@ -32,6 +34,23 @@ export async function refreshProducts(deps: Deps, skuKeys: string[]): Promise<vo
       left = missed === 0 ? [] : left;
     }
   }
+}
+
+/**
+ * For whoever makes a product or changes its SKUs, in the same transaction: `inStock` of the product is looked
+ * at again when one of its SKUs has stock levels. (A level needs a product, so a new SKU has none.)
+ */
+export async function signalProduct(
+  deps: Deps,
+  product: Pick<ProductDocument, "_id" | "skuKeys">,
+  signalId: string,
+  tx?: MongoTx,
+): Promise<void> {
+  if (product.skuKeys === undefined || !(await deps.inventory.hasLevels(product.skuKeys, tx))) return;
+  await deps.inventory.addSignals(
+    [{ _id: signalId, productId: product._id, createdAt: deps.clock.now() }],
+    tx,
+  );
 }
 
 /** Writes `inStock` for every signal that waits. */

@@ -229,6 +229,10 @@ export const createInventoryStore = (mongo: Mongo) => {
         .sort({ skuKey: 1, locationId: 1 })
         .lean(),
 
+    /** True when one of the SKUs has a level. */
+    hasLevels: async (skuKeys: string[], tx?: MongoTx): Promise<boolean> =>
+      (await Level.exists({ skuKey: { $in: skuKeys } }).session(mongo.in(tx).session ?? null)) !== null,
+
     /** Levels in the order of ids, for walks over all of them. */
     levelsAfter: (id: string | undefined, limit: number): Promise<LevelDocument[]> =>
       Level.find(id === undefined ? {} : { _id: { $gt: id } })

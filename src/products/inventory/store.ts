@@ -202,25 +202,18 @@ export const createInventoryStore = (mongo: Mongo) => {
       limit: number;
     }): Promise<LevelDocument[]> {
       const { skuKey, locationId, low, after, limit } = filter;
-      return Level.find({
-        ...(skuKey === undefined ? {} : { skuKey }),
-        ...(locationId === undefined ? {} : { locationId }),
-        ...(low === true ? { low } : {}),
-        ...(after === undefined
-          ? {}
-          : {
-              $and: [
-                // The bound that an index understands, and what it leaves over.
-                { skuKey: { $gte: after.skuKey } },
-                {
-                  $or: [{ skuKey: { $gt: after.skuKey } }, { locationId: { $gt: after.locationId } }],
-                },
-              ],
-            }),
-      })
-        .sort({ skuKey: 1, locationId: 1 })
-        .limit(limit + 1)
-        .lean();
+      return (
+        Level.find({
+          ...(skuKey === undefined ? {} : { skuKey }),
+          ...(locationId === undefined ? {} : { locationId }),
+          ...(low === true ? { low } : {}),
+          ...(after === undefined ? {} : { $and: behind(after, locationId !== undefined) }),
+        })
+          // At one location a SKU is there once.
+          .sort(locationId === undefined ? { skuKey: 1, locationId: 1 } : { skuKey: 1 })
+          .limit(limit + 1)
+          .lean()
+      );
     },
 
     /** Every level of these SKUs. */
@@ -356,6 +349,16 @@ export const createInventoryStore = (mongo: Mongo) => {
     },
   };
 };
+
+/** What comes after a level in the order of SKU and location. */
+const behind = ({ skuKey, locationId }: { skuKey: string; locationId: string }, oneLocation: boolean) =>
+  oneLocation
+    ? [{ skuKey: { $gt: skuKey } }]
+    : [
+        // The bound that an index understands, and what it leaves over.
+        { skuKey: { $gte: skuKey } },
+        { $or: [{ skuKey: { $gt: skuKey } }, { locationId: { $gt: locationId } }] },
+      ];
 
 const codeTaken = (error: unknown): AppError | undefined =>
   duplicateKey(error)?.includes("codeKey")

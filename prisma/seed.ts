@@ -8,10 +8,12 @@ import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
 import { createLogger } from "../src/http/log";
 import { ensureCategoryPath } from "../src/products/categories/service";
+import { addPicture } from "../src/products/images/service";
 import { DEFAULT_SETTINGS } from "../src/products/inventory/ledger";
 import { createLocation } from "../src/products/inventory/service";
 import { buildProduct } from "../src/products/service";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
+import { drawPicture } from "./pictures";
 
 /** Rows of permissions and roles; permissions that a newer version adds reach the role `admin`. */
 async function seedRoles(deps: Deps): Promise<void> {
@@ -54,8 +56,15 @@ const skuOf = (path: string[], product: CatalogueProduct, index: number): string
     )
     .join("-");
 
-async function seedCatalogue(deps: Deps): Promise<{ made: number; present: number; skus: string[] }> {
-  const sum = { made: 0, present: 0, skus: [] as string[] };
+interface SeededCatalogue {
+  made: number;
+  present: number;
+  skus: string[];
+  products: { id: string; name: string }[];
+}
+
+async function seedCatalogue(deps: Deps): Promise<SeededCatalogue> {
+  const sum: SeededCatalogue = { made: 0, present: 0, skus: [], products: [] };
   for (const { path, products } of CATALOGUE) {
     const category = await ensureCategoryPath(deps, path);
     for (const product of products) {
@@ -68,14 +77,17 @@ async function seedCatalogue(deps: Deps): Promise<{ made: number; present: numbe
         }),
       );
       sum.skus.push(...variants.map(({ sku }) => sku));
-      if (await deps.products.findBySku(canonicalKey(variants[0]?.sku ?? ""))) {
+      const existing = await deps.products.findBySku(canonicalKey(variants[0]?.sku ?? ""));
+      const id = existing?._id ?? deps.random.id();
+      sum.products.push({ id, name: product.name });
+      if (existing) {
         sum.present++;
         continue;
       }
       await deps.products.create(
         buildProduct(
           deps,
-          deps.random.id(),
+          id,
           {
             name: product.name,
             description: product.description,
@@ -124,6 +136,16 @@ async function seedStock(deps: Deps, skus: string[]): Promise<number> {
   return missing.length;
 }
 
+/** A drawn picture for each product that has none, through the same checks as an upload. @returns how many */
+async function seedPictures(deps: Deps, products: SeededCatalogue["products"]): Promise<number> {
+  const pictured = await deps.pictures.productsWithPictures(products.map(({ id }) => id));
+  const bare = products.filter(({ id }) => !pictured.has(id));
+  for (const { id, name } of bare) {
+    await addPicture(deps, id, { bytes: await drawPicture(name), alt: name }, async () => undefined);
+  }
+  return bare.length;
+}
+
 /** Seeds both databases. @returns one line that says what was done */
 export async function seed(
   deps: Deps,
@@ -131,9 +153,10 @@ export async function seed(
 ): Promise<string> {
   await seedRoles(deps);
   const admin = await seedAdministrator(deps, administrator.email, administrator.password);
-  const { made, present, skus } = await seedCatalogue(deps);
+  const { made, present, skus, products } = await seedCatalogue(deps);
   const stocked = await seedStock(deps, skus);
-  return `Roles in place. Administrator ${administrator.email} ${admin}. Catalogue: ${made} products made, ${present} present. Stock: ${stocked} SKUs filled.`;
+  const drawn = await seedPictures(deps, products);
+  return `Roles in place. Administrator ${administrator.email} ${admin}. Catalogue: ${made} products made, ${present} present. Stock: ${stocked} SKUs filled. Pictures: ${drawn} drawn.`;
 }
 
 if (import.meta.main) {

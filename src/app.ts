@@ -7,6 +7,7 @@ import { healthRoutes } from "./http/health";
 import { corsFor, limitBody, MAX_BODY, requestContext, requestIds, security } from "./http/middleware";
 import { notFound, onError } from "./http/problems";
 import { mailboxRoutes } from "./mail/routes";
+import { UPLOADS } from "./products/images/upload";
 import { productRoutes } from "./products/routes";
 import { userRoutes } from "./users/routes";
 
@@ -20,7 +21,7 @@ export function createApp(deps: Deps) {
     requestContext(deps),
     security(),
     corsFor(deps.config.corsOrigins),
-    limitBody(MAX_BODY),
+    limitBody(MAX_BODY, [UPLOADS]),
   );
 
   return app

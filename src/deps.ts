@@ -21,11 +21,15 @@ import type { Mailer } from "./mail/mail";
 import { createMailbox, type Mailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
 import { type CategoryStore, createCategoryStore } from "./products/categories/store";
+import { createPictureStore, type PictureStore } from "./products/images/store";
 import { createStockCommitter, type StockCommitter } from "./products/inventory/committer";
 import { watchCrossings } from "./products/inventory/in-stock";
 import { createInventoryStore, type InventoryStore } from "./products/inventory/store";
 import { createProductStore, type ProductStore } from "./products/store";
 import { createRandom, type Random } from "./random";
+import { createDiskStorage } from "./storage/disk";
+import { createS3Storage } from "./storage/s3";
+import type { Storage } from "./storage/storage";
 import { createUserStore, type UserStore } from "./users/store";
 
 /** Everything a feature needs from outside. Tests build the same with another clock, mail or storage. */
@@ -40,6 +44,8 @@ export interface Deps {
   auth: AuthStore;
   categories: CategoryStore;
   products: ProductStore;
+  pictures: PictureStore;
+  storage: Storage;
   inventory: InventoryStore;
   /** Writes every change of stock of this process. */
   stock: StockCommitter;
@@ -96,6 +102,8 @@ export function createDeps(
     auth: createAuthStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
+    pictures: createPictureStore(mongo),
+    storage: config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),
     inventory,
     stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),
     analytics: createAnalyticsStore(mongo),

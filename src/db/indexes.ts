@@ -1,6 +1,7 @@
 import { ANALYTICS_MODELS } from "../analytics/model";
 import { jobModel } from "../jobs/mongo.store";
 import { categoryModel } from "../products/categories/model";
+import { pictureModel } from "../products/images/model";
 import { INVENTORY_MODELS } from "../products/inventory/model";
 import { productModel } from "../products/model";
 import { idempotencyModel } from "./idempotency.mongo";
@@ -9,6 +10,7 @@ import type { Mongo } from "./mongo";
 /** Every model of MongoDB: the deploy step makes its collection and indexes before the first request. */
 const MODELS = [
   productModel,
+  pictureModel,
   categoryModel,
   idempotencyModel,
   jobModel,

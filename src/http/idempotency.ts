@@ -26,6 +26,8 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
   store: IdempotencyStore<Tx>,
   status: Status,
   work: (record: RecordAnswer<Tx>) => Promise<Data>,
+  /** What makes two requests the same, where it is not the bytes of the body (a form has random boundaries). */
+  content?: Uint8Array,
 ) {
   const key = c.req.header("idempotency-key");
   if (key === undefined) return c.json({ data: await work(async () => undefined) }, status);
@@ -38,7 +40,7 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
     hash: new Uint8Array(
       createHash("sha256")
         .update(`${c.req.method} ${c.req.path}\n${new URL(c.req.url).search}\n`)
-        .update(new Uint8Array(await c.req.arrayBuffer()))
+        .update(content ?? new Uint8Array(await c.req.arrayBuffer()))
         .digest(),
     ),
     now: deps.clock.now(),

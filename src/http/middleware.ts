@@ -74,9 +74,21 @@ export const security = () => {
   );
 };
 
-/** Refuses a body above `max` bytes, by its length when it is told and while it is read when not. */
-export const limitBody = (max: number) =>
+const bodyOfAtMost = (max: number) =>
   bodyLimit({
     maxSize: max,
     onError: (c) => problem(c, "payload_too_large", `The body must be at most ${max} bytes.`),
   });
+
+/**
+ * Refuses a body above `max` bytes, by its length when it is told and while it is read when not.
+ * @param larger routes that take more, each with its method, the form of its path, and its limit
+ */
+export const limitBody = (max: number, larger: { method: string; path: RegExp; max: number }[] = []) => {
+  const usual = bodyOfAtMost(max);
+  const exceptions = larger.map((route) => ({ ...route, limit: bodyOfAtMost(route.max) }));
+  return factory.createMiddleware((c, next) => {
+    const exception = exceptions.find(({ method, path }) => c.req.method === method && path.test(c.req.path));
+    return (exception?.limit ?? usual)(c, next);
+  });
+};

@@ -48,6 +48,8 @@ export interface ProductDocument {
   /** Grows with each write of `inStock`, so that an older look at the levels cannot overwrite a newer one. */
   stockRevision?: number;
   version: number;
+  /** Pictures that were ever added: the guard that adding one changes, so that two cannot take one place. */
+  pictureSequence?: number;
   createdAt: Date;
   updatedAt: Date;
   deletedAt: Date | null;
@@ -94,6 +96,7 @@ const schema = new Schema<ProductDocument>(
     inStock: { type: Boolean, default: false },
     stockRevision: { type: Number, default: 0 },
     version: { type: Number, required: true, default: 1 },
+    pictureSequence: Number,
     createdAt: { type: Date, required: true },
     updatedAt: { type: Date, required: true },
     deletedAt: { type: Date, default: null },

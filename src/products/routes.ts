@@ -6,6 +6,7 @@ import { factory } from "../http/factory";
 import { once } from "../http/idempotency";
 import { input } from "../http/input";
 import { categoryRoutes } from "./categories/routes";
+import { imageRoutes } from "./images/routes";
 import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
 import {
   createProductSchema,
@@ -27,6 +28,7 @@ export const productRoutes = (deps: Deps) =>
     .route("/categories", categoryRoutes(deps))
     .route("/inventory", inventoryRoutes(deps))
     .route("/:id/inventory", productInventoryRoutes(deps))
+    .route("/:id/images", imageRoutes(deps))
     .get(
       "/search",
       describe({ summary: "Search products", tag, response: searchAnswer }),

@@ -85,6 +85,19 @@ export const createProductStore = (mongo: Mongo) => {
     findBySkus: (skuKeys: string[]): Promise<ProductDocument[]> =>
       Product.find({ skuKeys: { $in: skuKeys } }).lean(),
 
+    /**
+     * Counts one more picture of a living product, without a new version of it.
+     * @returns how many there were before, ever; null when there is no such product
+     */
+    async countPicture(id: string, tx: MongoTx): Promise<number | null> {
+      const product = await Product.findOneAndUpdate(
+        { _id: id, deletedAt: null },
+        { $inc: { pictureSequence: 1 } },
+        { ...mongo.in(tx), returnDocument: "before", projection: { pictureSequence: 1 } },
+      ).lean();
+      return product && (product.pictureSequence ?? 0);
+    },
+
     /** Replaces a product if it still has the version. @returns false when it has another */
     async replace(product: ProductDocument, version: number, tx?: MongoTx): Promise<boolean> {
       // What belongs to stock is not ours to put back.

@@ -1,0 +1,409 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { deflateSync } from "node:zlib";
+import sharp from "sharp";
+import { type SignedInPerson, useTestApp } from "../../../test/app";
+import { around } from "../../../test/interleave";
+import { MINUTE } from "../../clock";
+import { createS3Storage } from "../../storage/s3";
+import type { PictureResponse } from "./schema";
+
+const t = useTestApp();
+let manager: SignedInPerson;
+let productId: string;
+beforeAll(async () => {
+  manager = await t.signIn({ roles: ["manager"] });
+  const made = await t.client.api.products.$post({ json: { name: "Pictured", price: 100 } }, manager.auth);
+  if (made.status !== 201) throw new Error(await made.text());
+  productId = (await made.json()).data.id;
+});
+
+const drawing = (width = 900, height = 600) =>
+  sharp({ create: { width, height, channels: 3, background: { r: 200, g: 60, b: 20 } } });
+const upload = (bytes: Uint8Array, name = "a.png", headers: Record<string, string> = {}, id = productId) => {
+  const form = new FormData();
+  form.set("file", new File([new Uint8Array(bytes)], name));
+  form.set("alt", "A test");
+  return t.request(`/api/products/${id}/images`, {
+    method: "POST",
+    body: form,
+    token: manager.accessToken,
+    headers,
+  });
+};
+const added = async (answer: Response): Promise<PictureResponse> => {
+  expect(answer.status).toBe(201);
+  return ((await answer.json()) as { data: PictureResponse }).data;
+};
+const list = async () =>
+  ((await (await t.request(`/api/products/${productId}/images`)).json()) as { data: PictureResponse[] }).data;
+/** Every file that storage holds. */
+const files = async () => {
+  const folder = t.deps.config.storageDir;
+  return (await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
+};
+
+describe("a picture", () => {
+  test.each(["jpeg", "png", "webp", "avif"] as const)(
+    "that is a %s is kept as WebP in its widths and as AVIF by a job",
+    async (format) => {
+      const picture = await added(
+        await upload(await drawing().toFormat(format).toBuffer(), `photo.${format}`),
+      );
+      expect(picture).toMatchObject({ width: 900, height: 600, alt: "A test" });
+      expect(picture.sources.map(({ type, width }) => [type, width])).toEqual([
+        ["image/webp", 320],
+        ["image/webp", 640],
+        ["image/webp", 900],
+      ]);
+      await t.runner.runDue();
+      const [later] = (await list()).filter(({ id }) => id === picture.id);
+      expect(later?.sources.filter(({ type }) => type === "image/avif").map(({ width }) => width)).toEqual([
+        320, 640, 900,
+      ]);
+      for (const source of later?.sources ?? []) {
+        const answer = await t.request(source.url);
+        expect(answer.status).toBe(200);
+        expect(answer.headers.get("content-type")).toBe(source.type);
+        expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+        expect(answer.headers.get("cache-control")).toContain("immutable");
+        const bytes = await answer.bytes();
+        expect(bytes.length).toBe(Number(answer.headers.get("content-length")));
+        const { width, format: kept } = await sharp(bytes).metadata();
+        expect([width, kept === "heif" ? "image/avif" : `image/${kept}`]).toEqual([
+          source.width,
+          source.type,
+        ]);
+        const etag = answer.headers.get("etag") ?? "";
+        expect((await t.request(source.url, { headers: { "if-none-match": etag } })).status).toBe(304);
+      }
+    },
+    60_000,
+  );
+
+  test("loses its metadata and is turned upright", async () => {
+    const bytes = await drawing(800, 400)
+      .withExif({ IFD0: { Copyright: "Somebody" }, IFD3: { GPSLatitude: "52/1 30/1 0/1" } })
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toBuffer();
+    const picture = await added(await upload(bytes, "gps.jpg"));
+    expect([picture.width, picture.height]).toEqual([400, 800]);
+    const kept = await (await t.request(picture.sources[0]?.url ?? "")).bytes();
+    const { exif, xmp, icc } = await sharp(kept).metadata();
+    expect([exif, xmp, icc]).toEqual([undefined, undefined, undefined]);
+  });
+
+  test("is never made larger, and a large one is kept at 1920 at most", async () => {
+    expect(
+      (await added(await upload(await drawing(50, 40).png().toBuffer()))).sources.map(({ width }) => width),
+    ).toEqual([50]);
+    const large = await added(await upload(await drawing(3000, 1000).png().toBuffer()));
+    expect(large.sources.map(({ width }) => width)).toEqual([320, 640, 1280, 1920]);
+  });
+
+  test("the name that was sent has no effect", async () => {
+    const bytes = await drawing(60, 60).png().toBuffer();
+    for (const name of ["../../etc/x", "..\\..\\x", "/etc/passwd", "ünïcode ☃.png", "x".repeat(500)]) {
+      await added(await upload(bytes, name));
+    }
+    for (const file of await files()) expect(file).toMatch(/^images\/[0-9a-f-]{36}\/\d+\.(webp|avif)$/);
+  });
+
+  test("an upload repeated with its Idempotency-Key is one picture, though its form has another boundary", async () => {
+    const bytes = await drawing(70, 70).png().toBuffer();
+    const before = (await list()).length;
+    const first = await added(await upload(bytes, "a.png", { "idempotency-key": "picture-1" }));
+    const again = await upload(bytes, "a.png", { "idempotency-key": "picture-1" });
+    expect(again.headers.get("idempotency-replayed")).toBe("true");
+    expect((await added(again)).id).toBe(first.id);
+    expect(await list()).toHaveLength(before + 1);
+    const other = await upload(await drawing(71, 71).png().toBuffer(), "a.png", {
+      "idempotency-key": "picture-1",
+    });
+    expect(other.status).toBe(422);
+  });
+});
+
+describe("what is refused leaves nothing behind", () => {
+  /** A PNG that says it has this size; its pixels are not there. */
+  const bomb = (width: number, height: number) => {
+    const crc = (bytes: Buffer) => {
+      let value = ~0;
+      for (const byte of bytes) {
+        value ^= byte;
+        for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0xedb88320 : 0);
+      }
+      return ~value >>> 0;
+    };
+    const chunk = (type: string, data: Buffer) => {
+      const content = Buffer.concat([Buffer.from(type), data]);
+      const bytes = Buffer.alloc(content.length + 8);
+      bytes.writeUInt32BE(data.length, 0);
+      content.copy(bytes, 4);
+      bytes.writeUInt32BE(crc(content), content.length + 4);
+      return bytes;
+    };
+    const header = Buffer.alloc(13);
+    header.writeUInt32BE(width, 0);
+    header.writeUInt32BE(height, 4);
+    header.set([8, 2, 0, 0, 0], 8);
+    return Buffer.concat([
+      Buffer.from("\x89PNG\r\n\x1a\n", "latin1"),
+      chunk("IHDR", header),
+      chunk("IDAT", deflateSync(Buffer.alloc(100_000))),
+      chunk("IEND", Buffer.alloc(0)),
+    ]);
+  };
+  const cases: [string, () => Promise<Uint8Array>, string, number][] = [
+    [
+      "an SVG with a script",
+      async () => Buffer.from("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>"),
+      "a.svg",
+      422,
+    ],
+    [
+      "an SVG named as a PNG",
+      async () => Buffer.from("<svg xmlns='http://www.w3.org/2000/svg'/>"),
+      "a.png",
+      422,
+    ],
+    [
+      "a PNG that is also a page",
+      async () =>
+        Buffer.concat([
+          await drawing(40, 40).png().toBuffer(),
+          Buffer.from("<html><script>alert(1)</script>"),
+        ]),
+      "a.png",
+      422,
+    ],
+    ["a picture named .jpg.php", async () => drawing(40, 40).jpeg().toBuffer(), "a.jpg.php", 422],
+    ["a truncated JPEG", async () => (await drawing().jpeg().toBuffer()).subarray(0, 1500), "a.jpg", 422],
+    ["a truncated PNG", async () => (await drawing().png().toBuffer()).subarray(0, 300), "a.png", 422],
+    ["a bomb of 2.5 gigapixels", async () => bomb(50_000, 50_000), "a.png", 413],
+    ["a GIF", async () => Buffer.from("GIF89a\x01\x00\x01\x00\x00\x00\x00;", "latin1"), "a.gif", 422],
+    ["no bytes", async () => new Uint8Array(0), "a.png", 422],
+    ["text", async () => Buffer.from("hello"), "a.png", 422],
+    [
+      "11 MB",
+      async () => Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.alloc(11 * 1024 * 1024)]),
+      "a.png",
+      413,
+    ],
+  ];
+  test.each(cases)(
+    "%s",
+    async (_, make, name, status) => {
+      const before = await files();
+      const records = (await list()).length;
+      const answer = await upload(await make(), name);
+      expect(answer.status).toBe(status);
+      expect(answer.headers.get("content-type")).toContain("problem+json");
+      expect(await files()).toEqual(before);
+      expect(await list()).toHaveLength(records);
+    },
+    30_000,
+  );
+
+  test("forms that are none", async () => {
+    const send = (body: BodyInit, type: string) =>
+      t.request(`/api/products/${productId}/images`, {
+        method: "POST",
+        body,
+        token: manager.accessToken,
+        headers: { "content-type": type },
+      });
+    expect((await send("{}", "application/json")).status).toBe(415);
+    const unfinished = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n\x89PNG';
+    expect((await send(unfinished, "multipart/form-data; boundary=x")).status).toBe(422);
+    expect((await send("", "multipart/form-data; boundary=x")).status).toBe(422);
+    expect((await send("--y--", "multipart/form-data")).status).toBe(415);
+    const text = new FormData();
+    text.set("file", "not a file");
+    const answer = await t.request(`/api/products/${productId}/images`, {
+      method: "POST",
+      body: text,
+      token: manager.accessToken,
+    });
+    expect(answer.status).toBe(422);
+  });
+
+  test("the length is refused before the body is read", async () => {
+    let read = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        read++;
+        controller.enqueue(new Uint8Array(64 * 1024));
+      },
+    });
+    const answer = await t.request(`/api/products/${productId}/images`, {
+      method: "POST",
+      body,
+      duplex: "half",
+      token: manager.accessToken,
+      headers: { "content-type": "multipart/form-data; boundary=x", "content-length": "20000000" },
+    } as never);
+    expect(answer.status).toBe(413);
+    expect(read).toBeLessThanOrEqual(2);
+  });
+
+  test("who may not write, and products that are not there", async () => {
+    const bytes = await drawing(40, 40).png().toBuffer();
+    const customer = await t.signIn();
+    const form = new FormData();
+    form.set("file", new File([new Uint8Array(bytes)], "a.png"));
+    const path = `/api/products/${productId}/images`;
+    expect((await t.request(path, { method: "POST", body: form })).status).toBe(401);
+    expect((await t.request(path, { method: "POST", body: form, token: customer.accessToken })).status).toBe(
+      403,
+    );
+    expect((await upload(bytes, "a.png", {}, t.deps.random.id())).status).toBe(404);
+  });
+
+  test("a process that dies between the files and the record: a job removes the files", async () => {
+    await t.runner.runDue();
+    const before = await files();
+    const undo = around(t.deps.pictures, "create", {
+      before: () => {
+        throw new Error("the process died here");
+      },
+    });
+    expect((await upload(await drawing(45, 45).png().toBuffer())).status).toBe(500);
+    undo();
+    expect((await files()).length).toBeGreaterThan(before.length);
+    t.clock.advance(16 * MINUTE);
+    manager = await t.signIn({ roles: ["manager"] });
+    await t.runner.runDue();
+    expect(await files()).toEqual(before);
+  });
+});
+
+describe("the pictures of a product", () => {
+  test("keep their order; one is moved, described and removed with its files", async () => {
+    const made = await t.client.api.products.$post({ json: { name: "Ordered", price: 100 } }, manager.auth);
+    if (made.status !== 201) throw new Error(await made.text());
+    const { id } = (await made.json()).data;
+    const bytes = await drawing(40, 40).png().toBuffer();
+    const pictures: PictureResponse[] = [];
+    for (let n = 0; n < 4; n++) pictures.push(await added(await upload(bytes, "a.png", {}, id)));
+    const read = async () =>
+      ((await (await t.request(`/api/products/${id}/images`)).json()) as { data: PictureResponse[] }).data;
+    const last = pictures[3] as PictureResponse;
+    const patch = (json: object, headers: Record<string, string> = {}) =>
+      t.request(`/api/products/${id}/images/${last.id}`, {
+        method: "PATCH",
+        json,
+        token: manager.accessToken,
+        headers,
+      });
+    expect((await patch({ position: 1, alt: " Näh " }, { "if-match": '"v1"' })).status).toBe(200);
+    expect((await read()).map((picture) => picture.id)).toEqual(
+      [0, 3, 1, 2].map((index) => pictures[index]?.id ?? ""),
+    );
+    expect((await read())[1]?.alt).toBe("Näh");
+    expect((await patch({ alt: "stale" }, { "if-match": '"v1"' })).status).toBe(412);
+    expect((await patch({})).status).toBe(422);
+    expect((await patch({ productId: "x" })).status).toBe(422);
+    const removed = await t.request(`/api/products/${id}/images/${last.id}`, {
+      method: "DELETE",
+      token: manager.accessToken,
+    });
+    expect(removed.status).toBe(204);
+    await t.runner.runDue();
+    expect((await files()).some((file) => file.includes(last.id))).toBe(false);
+    expect((await t.request(last.sources[0]?.url ?? "")).status).toBe(404);
+    expect(await read()).toHaveLength(3);
+  });
+
+  test("another product's path does not lead to them", async () => {
+    const picture = await added(await upload(await drawing(40, 40).png().toBuffer()));
+    const other = t.deps.random.id();
+    expect((await t.request((picture.sources[0]?.url ?? "").replace(productId, other))).status).toBe(404);
+    expect((await t.request(`/api/products/${productId}/images/${picture.id}/..%2f40.webp`)).status).toBe(
+      422,
+    );
+    expect((await t.request(`/api/products/${productId}/images/${picture.id}/41.webp`)).status).toBe(404);
+  });
+
+  test("many uploads at once: some are told to come back, none is lost, no two in one place", async () => {
+    const before = await list();
+    const bytes = await drawing(300, 300).png().toBuffer();
+    const answers = await Promise.all(Array.from({ length: 14 }, () => upload(bytes)));
+    const statuses = answers.map(({ status }) => status);
+    for (const answer of answers) {
+      if (answer.status === 503) expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
+      else expect([201, 409]).toContain(answer.status);
+    }
+    const made = statuses.filter((status) => status === 201).length;
+    const after = await list();
+    expect(after).toHaveLength(before.length + made);
+    expect(new Set(after.map(({ position }) => position)).size).toBe(after.length);
+  }, 60_000);
+});
+
+describe("storage", () => {
+  test("keys that the application would not make are refused", async () => {
+    for (const key of ["", "/etc/x", "../x", "a/../b", "a//b", "A", "a\u0000", ".draft", "a/.b"]) {
+      await expect(t.deps.storage.put(key, new Uint8Array(1), "image/webp")).rejects.toThrow(
+        "internal_error",
+      );
+      await expect((async () => t.deps.storage.get(key))()).rejects.toThrow("internal_error");
+    }
+  });
+
+  test("an S3-compatible store: what is put is given out, listed and removed", async () => {
+    // As much of S3 as Bun's client asks for, in memory, over real HTTP.
+    const objects = new Map<string, Uint8Array>();
+    const server = Bun.serve({
+      port: 0,
+      async fetch(request) {
+        const url = new URL(request.url);
+        const key = decodeURIComponent(url.pathname.replace(/^\/bucket\/?/, ""));
+        expect(request.headers.get("authorization")).toContain("AWS4-HMAC-SHA256");
+        if (request.method === "PUT") {
+          objects.set(key, await request.bytes());
+          return new Response(null);
+        }
+        if (request.method === "DELETE") {
+          objects.delete(key);
+          return new Response(null, { status: 204 });
+        }
+        if (key === "") {
+          const prefix = url.searchParams.get("prefix") ?? "";
+          const found = [...objects.keys()].filter((name) => name.startsWith(prefix));
+          const contents = found.map((name) => `<Contents><Key>${name}</Key></Contents>`).join("");
+          return new Response(
+            `<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated>${contents}</ListBucketResult>`,
+          );
+        }
+        const object = objects.get(key);
+        if (!object) return new Response("<Error><Code>NoSuchKey</Code></Error>", { status: 404 });
+        return new Response(request.method === "HEAD" ? null : new Uint8Array(object), {
+          headers: { "content-length": String(object.length), etag: '"x"' },
+        });
+      },
+    });
+    const storage = createS3Storage({
+      endpoint: `http://localhost:${server.port}`,
+      region: "auto",
+      bucket: "bucket",
+      accessKeyId: "id",
+      secretAccessKey: "secret",
+    });
+    const bytes = crypto.getRandomValues(new Uint8Array(5000));
+    await storage.put("images/a/1.webp", bytes, "image/webp");
+    await storage.put("images/ab/1.webp", bytes, "image/webp");
+    const stored = await storage.get("images/a/1.webp");
+    expect(stored?.size).toBe(5000);
+    expect(await new Response(stored?.body).bytes()).toEqual(bytes);
+    expect(await storage.get("images/none")).toBeNull();
+    await storage.removeAll("images/a");
+    expect([...objects.keys()]).toEqual(["images/ab/1.webp"]);
+    await server.stop(true);
+  });
+});

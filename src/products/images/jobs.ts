@@ -1,0 +1,38 @@
+import type { Deps } from "../../deps";
+import type { JobHandler } from "../../jobs/runner";
+import { encodeAvif } from "./picture";
+import { folderOf } from "./service";
+
+const idOf = (payload: unknown): string => (payload as { id: string }).id;
+
+/** Removes the files of a picture that has no record: it was removed, or its upload never came to an end. */
+const clean =
+  (deps: Deps): JobHandler =>
+  async ({ job }) => {
+    const id = idOf(job.payload);
+    if (!(await deps.pictures.findById(id))) await deps.storage.removeAll(folderOf(id));
+  };
+
+/** Makes the AVIF files of a picture from its WebP ones; each is recorded when it is there. */
+const avif =
+  (deps: Deps): JobHandler =>
+  async ({ job, signal }) => {
+    const id = idOf(job.payload);
+    const picture = await deps.pictures.findById(id);
+    for (const width of picture?.widths ?? []) {
+      signal.throwIfAborted();
+      if (picture?.avifWidths.includes(width)) continue;
+      const webp = await deps.storage.get(`${folderOf(id)}/${width}.webp`);
+      if (!webp) return; // It was removed meanwhile.
+      const { bytes } = await encodeAvif(await new Response(webp.body).bytes());
+      await deps.storage.put(`${folderOf(id)}/${width}.avif`, bytes, "image/avif");
+      await deps.pictures.addAvif(id, width);
+    }
+    // Removed while this ran: the files that were just written go as well.
+    if (picture && !(await deps.pictures.findById(id))) await deps.storage.removeAll(folderOf(id));
+  };
+
+export const imageJobs = (deps: Deps): Record<string, JobHandler> => ({
+  "images.clean": clean(deps),
+  "images.avif": avif(deps),
+});

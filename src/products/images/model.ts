@@ -1,0 +1,39 @@
+import { type Connection, type Model, Schema } from "mongoose";
+
+/** A picture of a product: the record; its files lie in storage under its id. */
+export interface PictureDocument {
+  _id: string;
+  productId: string;
+  alt: string;
+  /** Place among the product's pictures; the first is the one that lists show. */
+  position: number;
+  width: number;
+  height: number;
+  /** Widths that there are as WebP. */
+  widths: number[];
+  /** Widths that there are as AVIF; made by a job, so empty at first. */
+  avifWidths: number[];
+  version: number;
+  createdAt: Date;
+}
+
+const schema = new Schema<PictureDocument>(
+  {
+    _id: { type: String, required: true },
+    productId: { type: String, required: true },
+    alt: { type: String, default: "", maxlength: 500 },
+    position: { type: Number, required: true },
+    width: { type: Number, required: true },
+    height: { type: Number, required: true },
+    widths: { type: [Number], required: true },
+    avifWidths: { type: [Number], default: [] },
+    version: { type: Number, required: true, default: 1 },
+    createdAt: { type: Date, required: true },
+  },
+  { collection: "pictures", versionKey: false, strict: "throw" },
+).index({ productId: 1, position: 1, _id: 1 });
+
+/** The model of pictures on a connection. */
+export const pictureModel = (connection: Connection): Model<PictureDocument> =>
+  (connection.models.Picture as Model<PictureDocument> | undefined) ??
+  connection.model<PictureDocument>("Picture", schema);

@@ -1,0 +1,120 @@
+import { requirePermission, requireUser } from "../../auth/guard";
+import type { Deps } from "../../deps";
+import { describe } from "../../http/describe";
+import { etagOf, ifMatch } from "../../http/etag";
+import { factory } from "../../http/factory";
+import { once } from "../../http/idempotency";
+import { input } from "../../http/input";
+import { inTurn } from "./picture";
+import {
+  changePictureSchema,
+  fileParam,
+  pictureAnswer,
+  pictureListAnswer,
+  pictureParam,
+  productParam,
+} from "./schema";
+import { addPicture, changePicture, listPictures, readPictureFile, removePicture } from "./service";
+import { readUpload } from "./upload";
+
+const tag = "Pictures";
+
+/** /api/products/:id/images */
+export const imageRoutes = (deps: Deps) =>
+  factory
+    .createApp()
+    .get(
+      "/",
+      describe({
+        summary: "List a product's pictures",
+        tag,
+        response: pictureListAnswer,
+        errors: ["not_found"],
+      }),
+      input("param", productParam),
+      async (c) => c.json({ data: await listPictures(deps, c.req.valid("param").id) }, 200),
+    )
+    .post(
+      "/",
+      describe({
+        summary: "Add a picture",
+        description:
+          "multipart/form-data with the field file (JPEG, PNG, WebP or AVIF; 10 MB, 40 megapixels) and, if wanted, alt.",
+        tag,
+        response: pictureAnswer,
+        status: 201,
+        secured: true,
+        errors: ["forbidden", "not_found", "payload_too_large", "unsupported_media_type", "conflict"],
+      }),
+      requireUser(deps),
+      requirePermission("products:write"),
+      input("param", productParam),
+      (c) =>
+        inTurn(async () => {
+          const { id } = c.req.valid("param");
+          const upload = await readUpload(c);
+          return once(
+            c,
+            deps,
+            deps.idempotency.mongo,
+            201,
+            (record) => addPicture(deps, id, upload, record),
+            upload.bytes,
+          );
+        }),
+    )
+    .patch(
+      "/:imageId",
+      describe({
+        summary: "Change a picture's text or place",
+        tag,
+        response: pictureAnswer,
+        secured: true,
+        errors: ["forbidden", "not_found", "precondition_failed", "conflict"],
+      }),
+      requireUser(deps),
+      requirePermission("products:write"),
+      input("param", pictureParam),
+      input("json", changePictureSchema),
+      async (c) => {
+        const { id, imageId } = c.req.valid("param");
+        const picture = await changePicture(deps, id, imageId, c.req.valid("json"), ifMatch(c));
+        c.header("ETag", etagOf(picture.version));
+        return c.json({ data: picture }, 200);
+      },
+    )
+    .delete(
+      "/:imageId",
+      describe({
+        summary: "Remove a picture",
+        tag,
+        status: 204,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      requireUser(deps),
+      requirePermission("products:write"),
+      input("param", pictureParam),
+      async (c) => {
+        const { id, imageId } = c.req.valid("param");
+        await removePicture(deps, id, imageId);
+        return c.body(null, 204);
+      },
+    )
+    .get(
+      "/:imageId/:file",
+      describe({ summary: "Get a picture's file", tag, errors: ["not_found"] }),
+      input("param", fileParam),
+      async (c) => {
+        const { id, imageId, file } = c.req.valid("param");
+        // A file never changes under its name, so its name is its tag.
+        const etag = `"${imageId}-${file}"`;
+        c.header("Cache-Control", "public, max-age=31536000, immutable");
+        c.header("ETag", etag);
+        if (c.req.header("if-none-match")?.includes(etag)) return c.body(null, 304);
+        const stored = await readPictureFile(deps, id, imageId, file);
+        c.header("Content-Type", file.endsWith(".avif") ? "image/avif" : "image/webp");
+        c.header("Content-Length", String(stored.size));
+        return c.body(stored.body, 200);
+      },
+    );

@@ -1,0 +1,43 @@
+import { z } from "zod";
+import { cleanText } from "../../canonical";
+import { dataOf } from "../../http/describe";
+
+/** Most pictures of one product. */
+export const MAX_PICTURES = 30;
+
+export const altSchema = z
+  .string("must be a text")
+  .max(500, "must be at most 500 characters")
+  .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
+  .transform(cleanText);
+
+export const productParam = z.object({ id: z.uuid("must be an id") });
+export const pictureParam = z.object({ id: z.uuid("must be an id"), imageId: z.uuid("must be an id") });
+export const fileParam = pictureParam.extend({
+  file: z.string().regex(/^\d{1,5}\.(webp|avif)$/, "must be a width and webp or avif, such as 640.webp"),
+});
+
+export const changePictureSchema = z
+  .strictObject({
+    alt: altSchema.optional(),
+    position: z.int("must be a whole number").min(0).max(MAX_PICTURES).optional(),
+  })
+  .refine((change) => Object.keys(change).length > 0, { message: "give alt, position or both" });
+
+export type ChangePicture = z.output<typeof changePictureSchema>;
+
+const pictureResponse = z.object({
+  id: z.string(),
+  alt: z.string(),
+  position: z.number().int(),
+  width: z.number().int(),
+  height: z.number().int(),
+  version: z.number().int(),
+  /** By format, the smallest first. */
+  sources: z.array(z.object({ type: z.string(), width: z.number().int(), url: z.string() })),
+  createdAt: z.string(),
+});
+
+export type PictureResponse = z.infer<typeof pictureResponse>;
+export const pictureAnswer = dataOf(pictureResponse);
+export const pictureListAnswer = dataOf(z.array(pictureResponse));

@@ -1,0 +1,176 @@
+import { after, MINUTE } from "../../clock";
+import type { MongoTx } from "../../db/mongo";
+import type { Deps } from "../../deps";
+import { AppError } from "../../errors";
+import type { RecordAnswer } from "../../http/idempotency";
+import type { StoredFile } from "../../storage/storage";
+import type { PictureDocument } from "./model";
+import { readPicture } from "./picture";
+import { type ChangePicture, MAX_PICTURES, type PictureResponse } from "./schema";
+
+/** Long enough for the slowest upload to be recorded; then what is not recorded is removed. */
+const UNRECORDED = 15 * MINUTE;
+
+/** Where the files of a picture lie. */
+export const folderOf = (id: string): string => `images/${id}`;
+
+const urlOf = ({ productId, _id }: PictureDocument, width: number, format: string) =>
+  `/api/products/${productId}/images/${_id}/${width}.${format}`;
+
+export const toPicture = (picture: PictureDocument): PictureResponse => ({
+  id: picture._id,
+  alt: picture.alt,
+  position: picture.position,
+  width: picture.width,
+  height: picture.height,
+  version: picture.version,
+  sources: [
+    ...picture.avifWidths
+      .toSorted((a, b) => a - b)
+      .map((width) => ({ type: "image/avif", width, url: urlOf(picture, width, "avif") })),
+    ...picture.widths.map((width) => ({ type: "image/webp", width, url: urlOf(picture, width, "webp") })),
+  ],
+  createdAt: picture.createdAt.toISOString(),
+});
+
+async function requireProduct(deps: Deps, productId: string): Promise<void> {
+  if (!(await deps.products.findById(productId))) {
+    throw new AppError("not_found", "There is no such product.");
+  }
+}
+
+/**
+ * Checks, encodes and keeps a picture of a product, behind the others. A job that is made before the first
+ * file removes the files again when no record follows, so a crash leaves nothing behind.
+ * @throws AppError not_found, invalid_input, payload_too_large, conflict
+ */
+export async function addPicture(
+  deps: Deps,
+  productId: string,
+  input: { bytes: Uint8Array; alt: string },
+  record: RecordAnswer<MongoTx>,
+): Promise<PictureResponse> {
+  await requireProduct(deps, productId);
+  const { width, height, renditions } = await readPicture(input.bytes);
+  const id = deps.random.id();
+  const now = deps.clock.now();
+  await deps.jobs.mongo.enqueue({
+    id: deps.random.id(),
+    kind: "images.clean",
+    payload: { id },
+    runAt: after(now, UNRECORDED),
+  });
+  for (const rendition of renditions) {
+    await deps.storage.put(`${folderOf(id)}/${rendition.width}.webp`, rendition.bytes, "image/webp");
+  }
+  const avifJob = deps.random.id();
+  const response = await deps.mongo.transaction(async (tx) => {
+    const position = await deps.products.countPicture(productId, tx);
+    if (position === null) throw new AppError("not_found", "There is no such product.");
+    if ((await deps.pictures.ofProduct(productId, tx)).length >= MAX_PICTURES) {
+      throw new AppError("conflict", `A product has at most ${MAX_PICTURES} pictures. Remove one first.`);
+    }
+    const picture: PictureDocument = {
+      _id: id,
+      productId,
+      alt: input.alt,
+      position,
+      width,
+      height,
+      widths: renditions.map((rendition) => rendition.width),
+      avifWidths: [],
+      version: 1,
+      createdAt: now,
+    };
+    await deps.pictures.create(picture, tx);
+    await deps.jobs.mongo.enqueue({ id: avifJob, kind: "images.avif", payload: { id }, runAt: now }, tx);
+    const made = toPicture(picture);
+    await record(tx, made);
+    return made;
+  });
+  deps.jobs.wake();
+  return response;
+}
+
+/** The pictures of a product in their order. @throws AppError not_found */
+export async function listPictures(deps: Deps, productId: string): Promise<PictureResponse[]> {
+  await requireProduct(deps, productId);
+  return (await deps.pictures.ofProduct(productId)).map(toPicture);
+}
+
+async function requirePicture(deps: Deps, productId: string, id: string): Promise<PictureDocument> {
+  const picture = await deps.pictures.findById(id);
+  if (picture?.productId !== productId) throw new AppError("not_found", "There is no such picture.");
+  return picture;
+}
+
+/**
+ * Changes a picture's text or place; the others keep their order around it.
+ * @param version from If-Match; undefined takes whatever there is
+ * @throws AppError not_found, precondition_failed
+ */
+export async function changePicture(
+  deps: Deps,
+  productId: string,
+  id: string,
+  change: ChangePicture,
+  version: number | undefined,
+): Promise<PictureResponse> {
+  await requirePicture(deps, productId, id);
+  return deps.mongo.transaction(async (tx) => {
+    const all = await deps.pictures.ofProduct(productId, tx);
+    const present = all.find((picture) => picture._id === id);
+    if (!present) throw new AppError("not_found", "There is no such picture.");
+    const changed = await deps.pictures.update(
+      id,
+      version ?? present.version,
+      change.alt === undefined ? {} : { alt: change.alt },
+      tx,
+    );
+    if (!changed) {
+      throw new AppError("precondition_failed", "The picture has changed since you read it.", {
+        members: { currentVersion: present.version },
+      });
+    }
+    if (change.position === undefined) return toPicture(changed);
+    const order = all.filter((picture) => picture._id !== id);
+    order.splice(change.position, 0, changed);
+    let moved = changed;
+    for (const [position, picture] of order.entries()) {
+      if (picture.position === position) continue;
+      const next = await deps.pictures.update(picture._id, picture.version, { position }, tx);
+      if (!next) throw new AppError("conflict", "The pictures have changed meanwhile. Try again.");
+      if (picture._id === id) moved = next;
+    }
+    return toPicture(moved);
+  });
+}
+
+/** Removes a picture; a job removes its files. @throws AppError not_found */
+export async function removePicture(deps: Deps, productId: string, id: string): Promise<void> {
+  await requirePicture(deps, productId, id);
+  const jobId = deps.random.id();
+  await deps.mongo.transaction(async (tx) => {
+    await deps.pictures.remove(id, tx);
+    await deps.jobs.mongo.enqueue(
+      { id: jobId, kind: "images.clean", payload: { id }, runAt: deps.clock.now() },
+      tx,
+    );
+  });
+  deps.jobs.wake();
+}
+
+/** A file of a picture. @throws AppError not_found */
+export async function readPictureFile(
+  deps: Deps,
+  productId: string,
+  id: string,
+  file: string,
+): Promise<StoredFile> {
+  const [width = "", format] = file.split(".");
+  const picture = await requirePicture(deps, productId, id);
+  const widths = format === "avif" ? picture.avifWidths : picture.widths;
+  const stored = widths.includes(Number(width)) ? await deps.storage.get(`${folderOf(id)}/${file}`) : null;
+  if (!stored) throw new AppError("not_found", "There is no picture of this width and format.");
+  return stored;
+}

@@ -1,0 +1,29 @@
+import { S3Client } from "bun";
+import type { Config } from "../config";
+import { checkKey, type Storage } from "./storage";
+
+/** Files in an S3-compatible store, with Bun's own client. */
+export function createS3Storage(settings: NonNullable<Config["s3"]>): Storage {
+  const client = new S3Client(settings);
+  return {
+    async put(key, bytes, type) {
+      await client.write(checkKey(key), bytes, { type });
+    },
+    async get(key) {
+      const file = client.file(checkKey(key));
+      const stat = await file.stat().catch((error: { code?: string }) => {
+        if (error.code === "NoSuchKey" || error.code === "NotFound" || error.code === "S3Error") return null;
+        throw error;
+      });
+      return stat && { body: file.stream(), size: stat.size };
+    },
+    async removeAll(prefix) {
+      for (;;) {
+        const listed = await client.list({ prefix: `${checkKey(prefix)}/`, maxKeys: 1000 });
+        const keys = listed.contents?.map(({ key }) => key) ?? [];
+        await Promise.all(keys.map((key) => client.delete(key)));
+        if (!listed.isTruncated) return;
+      }
+    },
+  };
+}

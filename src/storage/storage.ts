@@ -1,0 +1,29 @@
+import { AppError } from "../errors";
+
+/** A file as it is given out. */
+export interface StoredFile {
+  body: ReadableStream<Uint8Array>;
+  /** Bytes. */
+  size: number;
+}
+
+/**
+ * Where files lie: a folder in development, an S3-compatible store in production. Keys are made by the
+ * application, never taken from a request: lower-case letters, digits, `-`, `_`, `.`, in parts joined by `/`.
+ */
+export interface Storage {
+  /** Writes a file; one that is there is replaced. It is there whole or not at all. */
+  put(key: string, bytes: Uint8Array, type: string): Promise<void>;
+  /** The file, or null when there is none. */
+  get(key: string): Promise<StoredFile | null>;
+  /** Removes every file whose key begins with `prefix` and a slash; nothing there is no error. */
+  removeAll(prefix: string): Promise<void>;
+}
+
+const KEY = /^[a-z0-9][a-z0-9_.-]*(?:\/[a-z0-9][a-z0-9_.-]*)*$/;
+
+/** @throws AppError internal_error for a key that the application would not make: a guard behind the guards */
+export function checkKey(key: string): string {
+  if (key.length > 300 || !KEY.test(key)) throw new AppError("internal_error", "not a storage key");
+  return key;
+}

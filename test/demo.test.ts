@@ -13,8 +13,10 @@ beforeAll(async () => {
   const seed = startProgram(["prisma/seed.ts"], administrator);
   expect(await seed.ended()).toBe(0);
   server = await startServer();
+}, 60_000);
+afterAll(async () => {
+  await server?.kill();
 });
-afterAll(() => server.kill());
 
 describe("bun run demo", () => {
   test("walks the whole path against a running server through the typed client", async () => {

@@ -3,6 +3,7 @@ import { type AnalyticsStore, createAnalyticsStore } from "./analytics/store";
 import { createOtp, type Otp } from "./auth/otp";
 import { createPasswords, type Passwords } from "./auth/passwords";
 import { type AuthStore, createAuthStore } from "./auth/store";
+import { createThrottle, type Throttle } from "./auth/throttle";
 import { createTokens, type Tokens } from "./auth/tokens";
 import { type Clock, systemClock } from "./clock";
 import type { Config } from "./config";
@@ -10,6 +11,7 @@ import { deriveKey } from "./crypto";
 import type { IdempotencyStore } from "./db/idempotency";
 import { createMongoIdempotencyStore } from "./db/idempotency.mongo";
 import { createMySqlIdempotencyStore } from "./db/idempotency.mysql";
+import { createMySqlLimiters } from "./db/limiter";
 import { connectMongo, type Mongo, type MongoTx } from "./db/mongo";
 import { connectMySql, type MySql, type MySqlTx } from "./db/prisma";
 import { type Cursors, createCursors } from "./http/cursor";
@@ -62,6 +64,7 @@ export interface Deps {
   passwords: Passwords;
   otp: Otp;
   tokens: Tokens;
+  throttle: Throttle;
   cursors: Cursors;
   mail: Mailer;
   /** Mail of development, for /dev/mail; undefined where mail is really sent. */
@@ -121,6 +124,7 @@ export function createDeps(
     passwords: createPasswords(),
     otp: createOtp(deriveKey(config.jwtSecret, "verification-code")),
     tokens: createTokens(config.jwtSecret, config.jwtSecretPrevious, clock),
+    throttle: createThrottle(createMySqlLimiters(mysql, clock)),
     cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
     mail,
     mailbox,

@@ -49,6 +49,8 @@ export interface ErrorExtras {
   members?: Record<string, string | number | boolean | null>;
   /** Seconds, for Retry-After. */
   retryAfter?: number;
+  /** The limit that was reached, for RateLimit and RateLimit-Policy; `window` in seconds. */
+  rateLimit?: { policy: string; quota: number; window: number };
   cause?: unknown;
 }
 
@@ -58,6 +60,7 @@ export class AppError extends Error {
   readonly errors: FieldError[] | undefined;
   readonly members: ErrorExtras["members"];
   readonly retryAfter: number | undefined;
+  readonly rateLimit: ErrorExtras["rateLimit"];
 
   constructor(
     readonly code: ErrorCode,
@@ -68,6 +71,7 @@ export class AppError extends Error {
     this.errors = extras.errors;
     this.members = extras.members;
     this.retryAfter = extras.retryAfter;
+    this.rateLimit = extras.rateLimit;
   }
 
   get status(): ErrorStatus {

@@ -1,13 +1,16 @@
 import { canonicalKey } from "../canonical";
 import { after } from "../clock";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
+import { AppError, invalidInput } from "../errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
+import { isOwnWord } from "./common";
 import { ATTEMPT_TTL, CODE_TTL, MAX_CODE_FAILURES, RESEND_AFTER } from "./rules";
 
 export interface Registration {
   registrationId: string;
+  /** Seconds until another code may be asked for. */
   resendAfter: number;
+  /** Seconds a code stays good. */
   expiresIn: number;
 }
 
@@ -17,27 +20,33 @@ const registration = (registrationId: string): Registration => ({
   expiresIn: CODE_TTL / 1000,
 });
 
+/** @throws AppError invalid_input for a password that says only who its owner is */
+export function refuseOwnWords(password: string, email: string, name: string, path = "password"): void {
+  if (isOwnWord(password, email, name)) {
+    throw invalidInput(path, "too_easy", "must not be your address or your name");
+  }
+}
+
 /**
  * Starts a registration and mails a code. The password waits with this attempt: only who enters the code
- * mailed for it makes it the account's. A known address gets the same answer after the same work, and its
- * owner a mail that says so.
+ * mailed for it makes it the account's. Whether the address is known is not even asked here: the same is
+ * written for every address, and the sender of the mail tells an owner that they have an account.
  */
 export async function register(
   deps: Deps,
   { email, password, name }: { email: string; password: string; name: string },
+  ip: string,
 ): Promise<Registration> {
+  await deps.throttle.request("register", ip);
+  refuseOwnWords(password, email, name);
   const now = deps.clock.now();
   const pendingHashedPassword = await deps.passwords.hash(password);
   const [userId, codeId, jobId] = [deps.random.id(), deps.random.id(), deps.random.id()];
-  const user = await deps.users.findOrCreate({
-    id: userId,
-    email,
-    emailCanonical: canonicalKey(email),
-    name,
-    now,
-  });
-  const known = user.emailVerifiedAt !== null;
   await deps.mysql.transaction(async (tx) => {
+    const user = await deps.users.findOrCreate(
+      { id: userId, email, emailCanonical: canonicalKey(email), name, now },
+      tx,
+    );
     await deps.auth.createCode(
       {
         id: codeId,
@@ -45,15 +54,14 @@ export async function register(
         purpose: "register",
         pendingName: name,
         pendingHashedPassword,
+        requestedIp: ip,
         requestedAt: now,
         expiresAt: after(now, CODE_TTL),
       },
       tx,
     );
     await deps.jobs.mysql.enqueue(
-      known
-        ? { id: jobId, kind: "mail.account_exists", payload: { userId: user.id }, runAt: now }
-        : { id: jobId, kind: "mail.verification_code", payload: { codeId }, runAt: now },
+      { id: jobId, kind: "mail.verification_code", payload: { codeId }, runAt: now },
       tx,
     );
   });
@@ -75,24 +83,27 @@ const wrongCode = () =>
 export async function verifyRegistration(
   deps: Deps,
   { registrationId, email, otp }: { registrationId: string; email: string; otp: string },
+  ip: string,
 ): Promise<UserResponse> {
   const now = deps.clock.now();
-  const row = await deps.auth.findCode(registrationId);
+  const emailCanonical = canonicalKey(email);
+  const row = await deps.throttle.guess("code", { account: emailCanonical, ip }, async () => {
+    const found = await deps.auth.findCode(registrationId);
+    if (
+      found?.purpose !== "register" ||
+      found.user?.emailCanonical !== emailCanonical ||
+      found.consumedAt !== null ||
+      found.expiresAt <= now
+    ) {
+      throw wrongCode();
+    }
+    // Counted before it is judged, so that tries at once cannot exceed the limit.
+    if (!(await deps.auth.countTry(found.id, MAX_CODE_FAILURES))) throw wrongCode();
+    return deps.otp.matches(otp, found.id, found.codeHash) ? found : null;
+  });
   const owner = row?.user;
-  if (
-    row?.purpose !== "register" ||
-    !owner ||
-    owner.emailCanonical !== canonicalKey(email) ||
-    row.consumedAt !== null ||
-    row.expiresAt <= now
-  ) {
-    throw wrongCode();
-  }
-  if (!(await deps.auth.countTry(row.id, MAX_CODE_FAILURES))) throw wrongCode();
-  if (!deps.otp.matches(otp, row.id, row.codeHash)) throw wrongCode();
-
-  const { pendingHashedPassword: hashedPassword, pendingName: name } = row;
-  if (hashedPassword === null || name === null) throw wrongCode();
+  const { pendingHashedPassword: hashedPassword, pendingName: name } = row ?? {};
+  if (!row || !owner || !hashedPassword || !name) throw wrongCode();
   const user = await deps.mysql.transaction(async (tx) => {
     if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongCode();
     if (!(await deps.users.verify(owner.id, { name, email, hashedPassword, now }, tx))) throw wrongCode();
@@ -108,7 +119,9 @@ export async function verifyRegistration(
 export async function resendRegistrationCode(
   deps: Deps,
   { registrationId, email }: { registrationId: string; email: string },
+  ip: string,
 ): Promise<Registration> {
+  await deps.throttle.request("resend", ip);
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const row = await deps.auth.findCode(registrationId);
@@ -117,7 +130,6 @@ export async function resendRegistrationCode(
     row.purpose === "register" &&
     row.consumedAt === null &&
     row.user?.emailCanonical === canonicalKey(email) &&
-    row.user.emailVerifiedAt === null &&
     row.createdAt > after(now, -ATTEMPT_TTL);
   if (open) {
     await deps.mysql.transaction(async (tx) => {

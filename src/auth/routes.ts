@@ -4,19 +4,28 @@ import { factory } from "../http/factory";
 import { input } from "../http/input";
 import { checkOrigin, clearSignIn, originOf, refreshTokenOf, signedInAnswer } from "./browser";
 import { requireUser } from "./guard";
+import { changePassword, forgotPassword, resetPassword } from "./recovery";
 import { register, resendRegistrationCode, verifyRegistration } from "./registration";
 import {
   challengeResponse,
+  changePasswordSchema,
+  endedResponse,
+  forgotPasswordResponse,
+  forgotPasswordSchema,
+  listSessionsSchema,
   loginSchema,
   refreshSchema,
   registerSchema,
   registrationResponse,
   resendOtpSchema,
+  resetPasswordSchema,
+  sessionsResponse,
   tokensResponse,
   userResponse,
   verifyOtpSchema,
 } from "./schema";
 import { login, logout, refresh } from "./service";
+import { endOneSession, endOtherSessions, listSessions } from "./sessions";
 
 const tag = "Sign-in";
 
@@ -34,7 +43,7 @@ export const authRoutes = (deps: Deps) =>
         status: 202,
       }),
       input("json", registerSchema),
-      async (c) => c.json({ data: await register(deps, c.req.valid("json")) }, 202),
+      async (c) => c.json({ data: await register(deps, c.req.valid("json"), c.get("ip")) }, 202),
     )
     .post(
       "/verify-otp",
@@ -42,16 +51,17 @@ export const authRoutes = (deps: Deps) =>
         summary: "Prove the address with the code",
         tag,
         response: dataOf(userResponse),
-        errors: ["invalid_code"],
+        errors: ["invalid_code", "too_many_requests"],
       }),
       input("json", verifyOtpSchema),
-      async (c) => c.json({ data: await verifyRegistration(deps, c.req.valid("json")) }, 200),
+      async (c) => c.json({ data: await verifyRegistration(deps, c.req.valid("json"), c.get("ip")) }, 200),
     )
     .post(
       "/resend-otp",
       describe({ summary: "Ask for another code", tag, response: registrationResponse, status: 202 }),
       input("json", resendOtpSchema),
-      async (c) => c.json({ data: await resendRegistrationCode(deps, c.req.valid("json")) }, 202),
+      async (c) =>
+        c.json({ data: await resendRegistrationCode(deps, c.req.valid("json"), c.get("ip")) }, 202),
     )
     .post(
       "/login",
@@ -61,7 +71,7 @@ export const authRoutes = (deps: Deps) =>
         tag,
         response: tokensResponse,
         also: { 202: challengeResponse },
-        errors: ["invalid_credentials"],
+        errors: ["invalid_credentials", "too_many_requests", "origin_not_allowed", "service_unavailable"],
       }),
       input("json", loginSchema),
       async (c) => {
@@ -92,6 +102,76 @@ export const authRoutes = (deps: Deps) =>
       async (c) => {
         await logout(deps, c.get("actor"));
         clearSignIn(deps, c);
+        return c.body(null, 204);
+      },
+    )
+    .post(
+      "/forgot-password",
+      describe({
+        summary: "Ask for a link to set a new password",
+        tag,
+        response: forgotPasswordResponse,
+        status: 202,
+        errors: ["too_many_requests"],
+      }),
+      input("json", forgotPasswordSchema),
+      async (c) => c.json({ data: await forgotPassword(deps, c.req.valid("json"), c.get("ip")) }, 202),
+    )
+    .post(
+      "/reset-password",
+      describe({
+        summary: "Set a new password with a mailed link",
+        tag,
+        status: 204,
+        errors: ["invalid_code", "too_many_requests"],
+      }),
+      input("json", resetPasswordSchema),
+      async (c) => {
+        await resetPassword(deps, c.req.valid("json"), originOf(deps, c));
+        return c.body(null, 204);
+      },
+    )
+    .post(
+      "/change-password",
+      describe({
+        summary: "Change your password",
+        tag,
+        status: 204,
+        errors: ["invalid_credentials", "conflict", "too_many_requests"],
+        secured: true,
+      }),
+      requireUser(deps),
+      input("json", changePasswordSchema),
+      async (c) => {
+        await changePassword(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
+        return c.body(null, 204);
+      },
+    )
+    .get(
+      "/sessions",
+      describe({ summary: "List your sessions", tag, response: sessionsResponse, secured: true }),
+      requireUser(deps),
+      input("query", listSessionsSchema),
+      async (c) => c.json(await listSessions(deps, c.get("actor"), c.req.valid("query")), 200),
+    )
+    .delete(
+      "/sessions",
+      describe({ summary: "End all your other sessions", tag, response: endedResponse, secured: true }),
+      requireUser(deps),
+      async (c) => c.json({ data: await endOtherSessions(deps, c.get("actor")) }, 200),
+    )
+    .delete(
+      "/sessions/:id",
+      describe({
+        summary: "End one of your sessions",
+        tag,
+        status: 204,
+        errors: ["not_found"],
+        secured: true,
+      }),
+      requireUser(deps),
+      async (c) => {
+        await endOneSession(deps, c.get("actor"), c.req.param("id"));
         return c.body(null, 204);
       },
     );

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { cleanText } from "../canonical";
-import { dataOf } from "../http/describe";
+import { dataOf, pageOf } from "../http/describe";
+import { isCommonPassword } from "./common";
 import { SECOND_FACTORS } from "./second-factor";
 
 /** Refuses control characters, also the invisible ones that turn text around. */
@@ -24,6 +25,7 @@ export const newPasswordSchema = z
   .max(1024, { error: "must be at most 128 characters", abort: true })
   .refine((text) => codePoints(text) >= 8, "must be at least 8 characters")
   .refine((text) => codePoints(text) <= 128, "must be at most 128 characters")
+  .refine((text) => !isCommonPassword(text), "is one of the first that anyone would try")
   .meta({ example: "correct horse battery" });
 
 /** A password that is only compared: bounded, so that nobody makes us hash a megabyte. */
@@ -68,6 +70,50 @@ export const loginSchema = z.strictObject({
 });
 
 export const refreshSchema = z.strictObject({ refreshToken: z.string().max(200).optional() });
+
+export const forgotPasswordSchema = z.strictObject({ email: emailSchema });
+
+export const resetPasswordSchema = z.strictObject({
+  token: z.string("must be a text").max(200, "is not a token of ours"),
+  password: newPasswordSchema,
+});
+
+export const changePasswordSchema = z.strictObject({
+  currentPassword: passwordSchema,
+  newPassword: newPasswordSchema,
+});
+
+export const listSessionsSchema = z.strictObject({
+  state: z.enum(["active", "ended", "all"]).default("active"),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  cursor: z.string().max(1000).optional(),
+});
+
+export const forgotPasswordResponse = dataOf(
+  z.object({
+    /** Seconds a link stays good. */
+    expiresIn: z.number().int(),
+  }),
+);
+
+export const sessionsResponse = pageOf(
+  z.object({
+    id: z.string(),
+    device: z.string().meta({ example: "Firefox on Linux" }),
+    userAgent: z.string(),
+    ip: z.string(),
+    method: z.string(),
+    current: z.boolean(),
+    createdAt: z.string(),
+    lastUsedAt: z.string(),
+    expiresAt: z.string(),
+    endedAt: z.string().nullable(),
+    endReason: z.string().nullable(),
+    endDetail: z.string().nullable().meta({ example: "its refresh token was used twice, from 192.0.2.1" }),
+  }),
+);
+
+export const endedResponse = dataOf(z.object({ ended: z.number().int() }));
 
 export const registrationResponse = dataOf(
   z.object({

@@ -4,10 +4,14 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import type { Actor } from "./actor";
-import { CHALLENGE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
+import { newNotice } from "./jobs";
+import { CHALLENGE_TTL, KEEP_ENDED, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
 import { confirmedFactors, type SecondFactor } from "./second-factor";
 import type { SignInMethod } from "./store";
 import { ACCESS_TTL, type ChallengeClaims } from "./tokens";
+
+/** How many earlier sign-ins decide whether one is unusual. */
+const RECENT = 50;
 
 /** Where a request came from, for the list of sessions. */
 export interface Origin {
@@ -42,7 +46,9 @@ export type LoginOutcome =
   | { signedIn: SignedIn; challenge?: undefined }
   | { challenge: Challenge; signedIn?: undefined };
 
-const wrongCredentials = () => new AppError("invalid_credentials", "The email or the password is not right.");
+/** The one answer to every wrong sign-in. */
+export const invalidCredentials = (): AppError =>
+  new AppError("invalid_credentials", "The email or the password is not right.");
 
 /**
  * Checks a password and signs the person in, or gives a challenge when they have a second factor.
@@ -53,15 +59,20 @@ export async function login(
   { email, password }: { email: string; password: string },
   origin: Origin,
 ): Promise<LoginOutcome> {
-  const user = await deps.users.findByEmail(canonicalKey(email));
+  const account = canonicalKey(email);
+  const user = await deps.users.findByEmail(account);
   const usable =
     user !== null && user.emailVerifiedAt !== null && user.bannedAt === null && user.deletedAt === null;
-  const right = await deps.passwords.verify(usable ? user.hashedPassword : null, password);
-  if (!right || !usable || user.hashedPassword === null) throw wrongCredentials();
+  const deviceId = user && origin.deviceToken ? deps.tokens.readDevice(origin.deviceToken, user.id) : null;
+  const right = await deps.throttle.guess(
+    "password",
+    { account, ip: origin.ip, deviceId },
+    async () => (await deps.passwords.verify(usable ? user.hashedPassword : null, password)) || null,
+  );
+  if (!right || !usable || user.hashedPassword === null) throw invalidCredentials();
   if (deps.passwords.needsRehash(user.hashedPassword)) {
     await deps.users.rehash(user.id, user.hashedPassword, await deps.passwords.hash(password));
   }
-  const deviceId = origin.deviceToken ? deps.tokens.readDevice(origin.deviceToken, user.id) : null;
   const proven = { userId: user.id, epoch: user.authEpoch, deviceId };
   const methods = await confirmedFactors(deps, user.id);
   if (methods.length > 0) {
@@ -96,28 +107,41 @@ export async function completeSignIn(
   deps: Deps,
   { userId, epoch, deviceId: knownDevice }: ChallengeClaims,
   method: SignInMethod,
-  { ip, userAgent }: Origin,
+  origin: Origin,
 ): Promise<SignedIn> {
   const now = deps.clock.now();
-  const [sessionId, deviceId] = [deps.random.id(), knownDevice ?? deps.random.id()];
+  const [sessionId, jobId] = [deps.random.id(), deps.random.id()];
+  const deviceId = knownDevice ?? deps.random.id();
   const user = await deps.users.findById(userId);
   const permissions = await deps.users.permissionsOf(userId);
   const limits = sessionLimits(permissions);
   const absoluteExpiresAt = after(now, limits.absolute);
   const idleExpiresAt = after(now, limits.idle);
-  const opened = await deps.auth.createSession({
+  const session = {
     id: sessionId,
     userId,
     epoch,
     method,
     deviceId,
-    ip,
-    userAgent,
+    ip: origin.ip,
+    userAgent: origin.userAgent,
     now,
     idleExpiresAt,
     absoluteExpiresAt,
-  });
+  };
+  const earlier = knownDevice === null ? await deps.auth.recentSessions(userId, RECENT) : [];
+  const alike = ({ userAgent, ip }: Origin) => userAgent === origin.userAgent && ip === origin.ip;
+  const unusual = earlier.length > 0 && !earlier.some(alike);
+  const opened = !unusual
+    ? await deps.auth.createSession(session)
+    : await deps.mysql.transaction(async (tx) => {
+        const done = await deps.auth.createSession(session, tx);
+        if (done) await deps.jobs.mysql.enqueue(newNotice("new_device", jobId, userId, origin, now), tx);
+        return done;
+      });
   if (!opened || !user) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
+  if (unusual) deps.jobs.wake();
+  if (earlier.length === RECENT) await deps.auth.deleteSessions(userId, after(now, -KEEP_ENDED));
   return {
     ...(await tokensOf(deps, user, sessionId, 0, idleExpiresAt)),
     deviceToken: deps.tokens.device(userId, deviceId),

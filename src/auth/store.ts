@@ -15,6 +15,7 @@ export type SessionEndReason =
   | "refresh_reuse"
   | "expired"
   | "password_changed"
+  | "password_reset"
   | "banned"
   | "deleted";
 
@@ -88,6 +89,11 @@ export const createAuthStore = (mysql: MySql) => ({
     return count === 1;
   },
 
+  /** Removes a person's codes that were made before a time. */
+  async deleteCodes(userId: string, before: Date): Promise<void> {
+    await mysql.on().verificationCode.deleteMany({ where: { userId, createdAt: { lt: before } } });
+  },
+
   /** Ends every open attempt of a person for a purpose. */
   async killCodes(userId: string, purpose: CodePurpose, now: Date, tx?: MySqlTx): Promise<void> {
     await mysql.on(tx).verificationCode.updateMany({
@@ -128,10 +134,56 @@ export const createAuthStore = (mysql: MySql) => ({
     return count === 1;
   },
 
-  /** True when this is the first sign-in of a person, or one from a device that they used before. */
-  async isFamiliar(userId: string, deviceId: string): Promise<boolean> {
-    const rows = await mysql.on().session.groupBy({ by: ["deviceId"], where: { userId } });
-    return rows.length === 0 || rows.some((row) => row.deviceId === deviceId);
+  /** The newest sessions of a person, for telling whether a sign-in is an unusual one. */
+  recentSessions: (userId: string, limit: number): Promise<{ userAgent: string; ip: string }[]> =>
+    mysql.on().session.findMany({
+      where: { userId },
+      select: { userAgent: true, ip: true },
+      orderBy: { createdAt: "desc" },
+      take: limit,
+    }),
+
+  /** Removes sessions that nobody is shown any more. */
+  deleteSessions: async (userId: string, before: Date): Promise<void> => {
+    await mysql.on().session.deleteMany({ where: { userId, absoluteExpiresAt: { lt: before } } });
+  },
+
+  /** A person's sessions, the newest first; ended ones only when they ended after `since`. */
+  listSessions: (
+    userId: string,
+    list: {
+      state: "active" | "ended" | "all";
+      now: Date;
+      since: Date;
+      limit: number;
+      before?: { createdAt: Date; id: string };
+    },
+  ): Promise<SessionRow[]> => {
+    const active = { endedAt: null, idleExpiresAt: { gt: list.now }, absoluteExpiresAt: { gt: list.now } };
+    const ended = [
+      { endedAt: { gt: list.since } },
+      { endedAt: null, idleExpiresAt: { lte: list.now, gt: list.since } },
+    ];
+    const wanted = { active: [active], ended, all: [active, ...ended] }[list.state];
+    const { before } = list;
+    return mysql.on().session.findMany({
+      where: {
+        userId,
+        AND: [
+          { OR: wanted },
+          before === undefined
+            ? {}
+            : {
+                OR: [
+                  { createdAt: { lt: before.createdAt } },
+                  { createdAt: before.createdAt, id: { lt: before.id } },
+                ],
+              },
+        ],
+      },
+      orderBy: [{ createdAt: "desc" }, { id: "desc" }],
+      take: list.limit,
+    });
   },
 
   findSession: (id: string, tx?: MySqlTx) =>

@@ -49,6 +49,12 @@ export function problem<Code extends ErrorCode>(
 ) {
   if (ERRORS[code][0] === 401) c.header("WWW-Authenticate", "Bearer");
   if (extras.retryAfter !== undefined) c.header("Retry-After", String(Math.ceil(extras.retryAfter)));
+  if (extras.rateLimit !== undefined) {
+    const { policy, quota, window } = extras.rateLimit;
+    // draft-ietf-httpapi-ratelimit-headers-10: r is what is left, t the seconds until there is more.
+    c.header("RateLimit-Policy", `"${policy}";q=${quota};w=${window}`);
+    c.header("RateLimit", `"${policy}";r=0;t=${Math.ceil(extras.retryAfter ?? window)}`);
+  }
   const body = problemOf(code, detail, c.get("requestId") ?? "unknown", extras);
   return c.json(body, ERRORS[code][0] as (typeof ERRORS)[Code][0], {
     "Content-Type": "application/problem+json",

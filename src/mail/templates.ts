@@ -4,20 +4,29 @@ import type { Mail } from "./mail";
 type Content = Omit<Mail, "to">;
 
 /** Paragraphs as plain text and as HTML. Every value is escaped; a code is set large. */
-async function render(subject: string, paragraphs: string[], code?: string): Promise<Content> {
+async function render(
+  subject: string,
+  paragraphs: string[],
+  { code, link }: { code?: string; link?: { href: string; label: string } } = {},
+): Promise<Content> {
   const page = await html`<!doctype html>
 <html lang="en">
 <body style="margin:0;padding:32px 16px;background:#f6f7f9;font:16px/1.5 system-ui,sans-serif;color:#1c2024">
 <div style="max-width:480px;margin:0 auto;padding:32px;background:#fff;border-radius:12px">
 <h1 style="margin:0 0 16px;font-size:20px">${subject}</h1>
 ${code === undefined ? "" : html`<p style="font:600 32px/1.2 ui-monospace,monospace;letter-spacing:6px;margin:24px 0">${code}</p>`}
+${link === undefined ? "" : html`<p style="margin:24px 0"><a href="${link.href}">${link.label}</a></p>`}
 ${paragraphs.map((paragraph) => html`<p style="margin:0 0 12px">${paragraph}</p>`)}
 </div>
 </body>
 </html>`;
   return {
     subject,
-    text: [...(code === undefined ? [] : [code]), ...paragraphs].join("\n\n"),
+    text: [
+      ...(code === undefined ? [] : [code]),
+      ...(link === undefined ? [] : [`${link.label}: ${link.href}`]),
+      ...paragraphs,
+    ].join("\n\n"),
     html: String(page),
   };
 }
@@ -30,8 +39,49 @@ export const verificationCodeMail = (name: string, code: string, minutes: number
       `Hello ${name}, enter this code to confirm your address. It is good for ${minutes} minutes.`,
       "If you did not ask for it, you need do nothing: without the code nothing happens.",
     ],
-    code,
+    { code },
   );
+
+/** The link for a new password. */
+export const resetPasswordMail = (name: string, href: string, minutes: number): Promise<Content> =>
+  render(
+    "Set a new password",
+    [
+      `Hello ${name}, with this link you can set a new password. It works once, within ${minutes} minutes, and signs you out everywhere.`,
+      "If you did not ask for it, you need do nothing: your password stays as it is.",
+    ],
+    { link: { href, label: "Set a new password" } },
+  );
+
+/** What a person is told of when it happens to their account. */
+export const NOTICES = {
+  password_changed: ["Your password was changed", "The password of your account was changed."],
+  password_reset: [
+    "Your password was reset",
+    "The password of your account was set anew by a link we mailed.",
+  ],
+  new_device: ["New sign-in to your account", "Someone signed in to your account from a new device."],
+  address_changed: ["Your address was changed", "The address of your account was changed."],
+  second_factor_changed: [
+    "Your second factor was changed",
+    "A second factor or a passkey of your account was added, removed or replaced.",
+  ],
+} as const;
+export type Notice = keyof typeof NOTICES;
+
+/** A security notice: what happened, when and from where, and what to do when it was someone else. */
+export const noticeMail = (
+  notice: Notice,
+  name: string,
+  { at, ip, device, link }: { at: string; ip: string; device: string; link: string },
+): Promise<Content> => {
+  const [subject, what] = NOTICES[notice];
+  return render(subject, [
+    `Hello ${name}. ${what}`,
+    `When: ${at}. Where: ${ip}, ${device}.`,
+    `If it was you, you need do nothing. If not, set a new password at once and end the sessions you do not know: ${link}`,
+  ]);
+};
 
 /** A level of stock fell to its safety threshold. */
 export const lowStockMail = (

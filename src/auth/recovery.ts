@@ -1,0 +1,135 @@
+import { canonicalKey } from "../canonical";
+import { after } from "../clock";
+import type { Deps } from "../deps";
+import { AppError } from "../errors";
+import type { Actor } from "./actor";
+import { newNotice } from "./jobs";
+import { refuseOwnWords } from "./registration";
+import { RESET_TTL } from "./rules";
+import { invalidCredentials, type Origin } from "./service";
+
+/**
+ * Mails a link for a new password. The same is written for every address, known or not; the sender of the
+ * mail finds out whose it is.
+ */
+export async function forgotPassword(
+  deps: Deps,
+  { email }: { email: string },
+  ip: string,
+): Promise<{ expiresIn: number }> {
+  await deps.throttle.request("forgot", ip);
+  const now = deps.clock.now();
+  const [codeId, jobId] = [deps.random.id(), deps.random.id()];
+  const user = await deps.users.findByEmail(canonicalKey(email));
+  await deps.mysql.transaction(async (tx) => {
+    await deps.auth.createCode(
+      {
+        id: codeId,
+        userId: user?.id ?? null,
+        purpose: "reset_password",
+        requestedIp: ip,
+        requestedAt: now,
+        expiresAt: after(now, RESET_TTL),
+      },
+      tx,
+    );
+    await deps.jobs.mysql.enqueue(
+      { id: jobId, kind: "mail.reset_password", payload: { codeId }, runAt: now },
+      tx,
+    );
+  });
+  deps.jobs.wake();
+  return { expiresIn: RESET_TTL / 1000 };
+}
+
+const wrongLink = () =>
+  new AppError("invalid_code", "The link is wrong, used or no longer good. Ask for a new one.");
+
+/**
+ * Sets a new password with the token of a mailed link, which works once. Every session ends, every other link
+ * dies, and failed sign-ins are forgiven. Nobody is signed in by it, so a second factor is still asked for.
+ * @throws AppError invalid_code for every reason alike
+ */
+export async function resetPassword(
+  deps: Deps,
+  { token, password }: { token: string; password: string },
+  origin: Origin,
+): Promise<void> {
+  await deps.throttle.request("reset", origin.ip);
+  const now = deps.clock.now();
+  const jobId = deps.random.id();
+  const [, codeId = "", secret = ""] = /^([0-9a-f-]{36})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
+  const row = codeId === "" ? null : await deps.auth.findCode(codeId);
+  const user = row?.user;
+  if (
+    row?.purpose !== "reset_password" ||
+    !user ||
+    row.consumedAt !== null ||
+    row.expiresAt <= now ||
+    !deps.otp.matches(secret, row.id, row.codeHash)
+  ) {
+    throw wrongLink();
+  }
+  refuseOwnWords(password, user.email, user.name);
+  const hashedPassword = await deps.passwords.hash(password);
+  await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongLink();
+    if (!(await deps.users.setPassword(user.id, { hashedPassword, now }, tx))) throw wrongLink();
+    await deps.auth.killCodes(user.id, "reset_password", now, tx);
+    await deps.auth.endSessions(
+      user.id,
+      { reason: "password_reset", detail: `the password was reset, from ${origin.ip}`, now },
+      tx,
+    );
+    await deps.jobs.mysql.enqueue(newNotice("password_reset", jobId, user.id, origin, now), tx);
+  });
+  deps.jobs.wake();
+  await deps.throttle.forgive(user.emailCanonical, origin.ip);
+}
+
+/**
+ * Changes the caller's password. Every other session ends; this one goes on.
+ * @throws AppError invalid_credentials when the current password is wrong
+ */
+export async function changePassword(
+  deps: Deps,
+  actor: Actor,
+  { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
+  origin: Origin,
+): Promise<void> {
+  if (actor.sessionId === null) throw new AppError("forbidden", "An API key cannot change a password.");
+  const sessionId = actor.sessionId;
+  const now = deps.clock.now();
+  const jobId = deps.random.id();
+  const user = await deps.users.findById(actor.userId);
+  const current = user?.hashedPassword ?? null;
+  if (!user) throw invalidCredentials();
+  // Signed in, so a known device: strangers' failures do not count here.
+  const guesser = { account: user.emailCanonical, ip: origin.ip, deviceId: `user:${user.id}` };
+  const right = await deps.throttle.guess(
+    "password",
+    guesser,
+    async () => (await deps.passwords.verify(current, currentPassword)) || null,
+  );
+  if (!right || current === null) throw invalidCredentials();
+  refuseOwnWords(newPassword, user.email, user.name, "newPassword");
+  const hashedPassword = await deps.passwords.hash(newPassword);
+  await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.users.setPassword(user.id, { hashedPassword, now, from: current }, tx))) {
+      throw new AppError("conflict", "The password was changed by another request just now.");
+    }
+    await deps.auth.killCodes(user.id, "reset_password", now, tx);
+    await deps.auth.endSessions(
+      user.id,
+      {
+        reason: "password_changed",
+        detail: `the password was changed, from ${origin.ip}`,
+        now,
+        except: sessionId,
+      },
+      tx,
+    );
+    await deps.jobs.mysql.enqueue(newNotice("password_changed", jobId, user.id, origin, now), tx);
+  });
+  deps.jobs.wake();
+}

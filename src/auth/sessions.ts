@@ -1,0 +1,97 @@
+import { after } from "../clock";
+import type { Deps } from "../deps";
+import { AppError } from "../errors";
+import type { Actor } from "./actor";
+import { deviceName } from "./device";
+import { KEEP_ENDED, sessionEnd } from "./rules";
+import type { SessionRow } from "./store";
+
+/** A sign-in as its owner sees it. */
+export interface SessionResponse {
+  id: string;
+  /** Such as "Firefox on Linux". */
+  device: string;
+  userAgent: string;
+  ip: string;
+  method: string;
+  current: boolean;
+  createdAt: string;
+  lastUsedAt: string;
+  /** When it ends by itself. */
+  expiresAt: string;
+  endedAt: string | null;
+  /** A stable code, such as refresh_reuse. */
+  endReason: string | null;
+  /** In words, such as "its refresh token was used twice, from 192.0.2.1". */
+  endDetail: string | null;
+}
+
+export type SessionState = "active" | "ended" | "all";
+
+/** The caller's sessions, the newest first; ended ones for as long as they are kept. */
+export async function listSessions(
+  deps: Deps,
+  actor: Actor,
+  { state, limit, cursor }: { state: SessionState; limit: number; cursor?: string },
+): Promise<{ data: SessionResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
+  const now = deps.clock.now();
+  const filter = { list: "sessions", user: actor.userId, state };
+  const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
+  const rows = await deps.auth.listSessions(actor.userId, {
+    state,
+    now,
+    since: after(now, -KEEP_ENDED),
+    limit: limit + 1,
+    ...(position === undefined
+      ? {}
+      : { before: { createdAt: new Date(String(position[0])), id: String(position[1]) } }),
+  });
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const hasMore = rows.length > limit;
+  const response = (row: SessionRow): SessionResponse => {
+    const expiresAt = sessionEnd(row, actor.permissions);
+    const expired = row.endedAt === null && expiresAt <= now;
+    return {
+      id: row.id,
+      device: deviceName(row.userAgent),
+      userAgent: row.userAgent,
+      ip: row.ip,
+      method: row.method,
+      current: row.id === actor.sessionId,
+      createdAt: row.createdAt.toISOString(),
+      lastUsedAt: row.lastUsedAt.toISOString(),
+      expiresAt: expiresAt.toISOString(),
+      endedAt: (expired ? expiresAt : row.endedAt)?.toISOString() ?? null,
+      endReason: expired ? "expired" : row.endReason,
+      endDetail: row.endDetail,
+    };
+  };
+  return {
+    data: page.map(response),
+    page: {
+      nextCursor:
+        hasMore && last ? deps.cursors.encode([last.createdAt.toISOString(), last.id], filter) : null,
+      hasMore,
+    },
+  };
+}
+
+/** Ends one of the caller's sessions. @throws AppError not_found when it is not theirs, or is not there */
+export async function endOneSession(deps: Deps, actor: Actor, sessionId: string): Promise<void> {
+  const session = await deps.auth.findSession(sessionId);
+  if (session?.userId !== actor.userId) throw new AppError("not_found", "You have no such session.");
+  const reason = sessionId === actor.sessionId ? "signed_out" : "ended_by_user";
+  await deps.auth.endSession(sessionId, { reason, now: deps.clock.now() });
+}
+
+/** Ends every session of the caller but this one. @returns how many there were */
+export async function endOtherSessions(deps: Deps, actor: Actor): Promise<{ ended: number }> {
+  const now = deps.clock.now();
+  if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to keep.");
+  const except = actor.sessionId;
+  const ended = await deps.mysql.transaction((tx) =>
+    deps.auth.endSessions(actor.userId, { reason: "ended_by_user", now, except }, tx),
+  );
+  return { ended };
+}

@@ -1,0 +1,96 @@
+import type { RateLimiterAbstract } from "rate-limiter-flexible";
+import { RateLimiterRes } from "rate-limiter-flexible";
+import RateLimiterStore from "rate-limiter-flexible/lib/RateLimiterStoreAbstract.js";
+import { after, type Clock } from "../clock";
+import type { MySql } from "./prisma";
+
+/** One counter: so many points within so many seconds, then blocked for so many. */
+export interface LimiterOptions {
+  /** Part of each key; at most 20 characters. */
+  name: string;
+  points: number;
+  /** Seconds. */
+  duration: number;
+  /** Seconds that a key stays blocked from the point over the limit; until the window ends when left out. */
+  blockDuration?: number;
+}
+
+/** Makes counters that every process shares. */
+export type Limiters = (options: LimiterOptions) => RateLimiterAbstract;
+
+interface Counter {
+  points: number;
+  expiresAt: Date;
+}
+
+/** After so many writes, up to `SWEEP` expired rows are removed. */
+const SWEEP_EVERY = 200;
+const SWEEP = 1000;
+
+/**
+ * Counters of rate-limiter-flexible in MySQL's `rate_limits`. The library's own MySQL store wants a driver of
+ * its own and reads the system clock; this one uses our pool, asks for several counters in one statement, and
+ * `clock` decides.
+ */
+export function createMySqlLimiters(mysql: MySql, clock: Clock): Limiters {
+  let batch: { keys: Set<string>; rows: Promise<Map<string, Counter>> } | undefined;
+  let writes = 0;
+
+  const readAll = async (keys: string[], now: Date): Promise<Map<string, Counter>> => {
+    const rows = await mysql
+      .on()
+      .rateLimit.findMany({ where: { key: { in: keys }, expiresAt: { gt: now } } });
+    return new Map(rows.map((row) => [row.key, row]));
+  };
+
+  /** Reads of one turn of the event loop go out together. */
+  async function read(key: string): Promise<Counter | null> {
+    if (batch === undefined) {
+      const keys = new Set<string>();
+      const rows = Promise.resolve().then(() => {
+        batch = undefined;
+        return readAll([...keys], clock.now());
+      });
+      batch = { keys, rows };
+    }
+    batch.keys.add(key);
+    return (await batch.rows).get(key) ?? null;
+  }
+
+  /** Adds points and reads what there are then, in one transaction: each caller sees a number of its own. */
+  async function write(key: string, points: number, duration: number, force: boolean): Promise<Counter> {
+    const now = clock.now();
+    const expiresAt = after(now, duration);
+    const counter = await mysql.transaction(async (tx) => {
+      await (force
+        ? mysql.on(tx).$executeRaw`
+            INSERT INTO rate_limits (\`key\`, points, expires_at) VALUES (${key}, ${points}, ${expiresAt})
+            ON DUPLICATE KEY UPDATE points = ${points}, expires_at = ${expiresAt}`
+        : mysql.on(tx).$executeRaw`
+            INSERT INTO rate_limits (\`key\`, points, expires_at) VALUES (${key}, ${points}, ${expiresAt})
+            ON DUPLICATE KEY UPDATE points = IF(expires_at <= ${now}, ${points}, points + ${points}),
+              expires_at = IF(expires_at <= ${now}, ${expiresAt}, expires_at)`);
+      return mysql.on(tx).rateLimit.findUniqueOrThrow({ where: { key } });
+    });
+    if (++writes % SWEEP_EVERY === 0) {
+      await mysql.on().$executeRaw`DELETE FROM rate_limits WHERE expires_at <= ${now} LIMIT ${SWEEP}`;
+    }
+    return counter;
+  }
+
+  class MySqlLimiter extends RateLimiterStore {
+    _get = read;
+    _upsert = (key: string, points: number, duration: number, force = false) =>
+      write(key, points, duration, force);
+    _delete = async (key: string) => (await mysql.on().rateLimit.deleteMany({ where: { key } })).count > 0;
+    _getRateLimiterRes = (_key: string, changed: number, { points, expiresAt }: Counter) =>
+      new RateLimiterRes(
+        Math.max(this.points - points, 0),
+        Math.max(expiresAt.getTime() - clock.now().getTime(), 0),
+        points,
+        changed === points,
+      );
+  }
+
+  return ({ name, ...options }) => new MySqlLimiter({ keyPrefix: name, ...options });
+}

@@ -58,6 +58,10 @@ export interface Tokens {
   readDevice(token: string, userId: string): string | null;
 }
 
+/** Base64 has spare bits and padding: only the one spelling that we made is ours. */
+const isCanonical = (part: string): boolean =>
+  part !== "" && Buffer.from(part, "base64url").toString("base64url") === part;
+
 interface SigningKey {
   /** As a JSON Web Key: the form in which hono/jwt puts `kid` into the header. */
   access: { kty: "oct"; k: string; alg: "HS256"; kid: string };
@@ -99,6 +103,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
     token: string,
   ): z.infer<Schema> | null => {
     const [, body = "", mac = ""] = /^([A-Za-z0-9_-]{1,400})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
+    if (!isCanonical(body) || !isCanonical(mac)) return null;
     const given = Buffer.from(mac, "base64url");
     const ours = keys.some((key) => {
       const right = createHmac("sha256", key[kind]).update(body).digest();
@@ -124,7 +129,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
     async verifyAccess(token) {
       // hono/jwt reads the system clock: its checks of time are off and ours, with `clock`, decide.
       const parts = token.split(".");
-      if (parts.length !== 3 || !parts.every((part) => /^[A-Za-z0-9_-]+$/.test(part))) throw refuse();
+      if (parts.length !== 3 || !parts.every(isCanonical)) throw refuse();
       let header: unknown;
       try {
         header = JSON.parse(Buffer.from(parts[0] ?? "", "base64url").toString());
@@ -158,6 +163,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
       const [, sessionId, digits, mac] =
         /^([0-9a-f-]{36})\.(\d{1,9})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
       if (sessionId === undefined || digits === undefined || mac === undefined) return null;
+      if (!isCanonical(mac)) return null;
       const counter = Number(digits);
       const given = Buffer.from(mac, "base64url");
       const ours = keys.some((key) => timingSafeEqual(macOf(key, sessionId, counter), given));

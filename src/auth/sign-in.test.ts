@@ -1,0 +1,432 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { type SignedInPerson, useTestApp } from "../../test/app";
+import { DAY, HOUR, MINUTE, SECOND } from "../clock";
+import type { SessionEndReason } from "./store";
+
+const t = useTestApp();
+beforeEach(() => {
+  t.mails.length = 0;
+});
+
+const ORIGIN = "http://localhost:3000";
+const post = (path: string, json: unknown, headers: Record<string, string> = {}, token?: string) =>
+  t.request(`/auth/${path}`, { method: "POST", json, headers, token });
+const me = async (token: string) => (await t.request("/api/users/me", { token })).status;
+const refresh = (refreshToken: string) => post("refresh", { refreshToken });
+const sidOf = (person: SignedInPerson) => person.refreshToken.split(".")[0] ?? "";
+const again = async ({ email, password }: SignedInPerson) =>
+  (await (await post("login", { email, password })).json()).data as {
+    accessToken: string;
+    refreshToken: string;
+    deviceToken: string;
+  };
+const end = (person: SignedInPerson, reason: SessionEndReason) =>
+  t.deps.mysql.transaction((tx) =>
+    t.deps.auth.endSessions(person.id, { reason, now: t.deps.clock.now() }, tx),
+  );
+const ban = (person: SignedInPerson) =>
+  t.deps.mysql.on().user.update({ where: { id: person.id }, data: { bannedAt: t.deps.clock.now() } });
+
+describe("refresh", () => {
+  test("rotates; the immediate parent gives the same successor for ten seconds and no longer", async () => {
+    const person = await t.signIn();
+    const first = (await (await refresh(person.refreshToken)).json()).data;
+    expect(first.refreshToken).not.toBe(person.refreshToken);
+    expect(await me(first.accessToken)).toBe(200);
+    t.clock.advance(10 * SECOND);
+    const repeated = await refresh(person.refreshToken);
+    expect((await repeated.json()).data.refreshToken).toBe(first.refreshToken);
+    t.clock.advance(1);
+    expect((await refresh(person.refreshToken)).status).toBe(401);
+    expect((await refresh(first.refreshToken)).status).toBe(401);
+    expect(await me(first.accessToken)).toBe(401);
+  });
+
+  test("twenty tabs at once get one successor and nobody is signed out", async () => {
+    const person = await t.signIn();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(person.refreshToken)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
+    const tokens = await Promise.all(answers.map(async (answer) => (await answer.json()).data));
+    expect(new Set(tokens.map(({ refreshToken }) => refreshToken)).size).toBe(1);
+    expect((await t.deps.auth.findSession(sidOf(person)))?.refreshCounter).toBe(1);
+    for (const { accessToken } of tokens) expect(await me(accessToken)).toBe(200);
+    expect((await refresh(tokens[0].refreshToken)).status).toBe(200);
+  });
+
+  test("an older one ends the family, and the person sees why", async () => {
+    const person = await t.signIn();
+    const elsewhere = await again(person);
+    const first = (await (await refresh(person.refreshToken)).json()).data;
+    const second = (await (await refresh(first.refreshToken)).json()).data;
+    const reused = await refresh(person.refreshToken);
+    expect(reused.status).toBe(401);
+    expect((await refresh(second.refreshToken)).status).toBe(401);
+    expect(await me(second.accessToken)).toBe(401);
+    expect(await me(elsewhere.accessToken)).toBe(200);
+    const list = await t.request("/auth/sessions?state=ended", { token: elsewhere.accessToken });
+    expect((await list.json()).data).toEqual([
+      expect.objectContaining({
+        id: sidOf(person),
+        endReason: "refresh_reuse",
+        endDetail: "its refresh token was used twice, from 127.0.0.1",
+      }),
+    ]);
+  });
+
+  test("ends after seven days without use and thirty in all", async () => {
+    const idle = await t.signIn();
+    t.clock.advance(7 * DAY);
+    expect((await refresh(idle.refreshToken)).status).toBe(401);
+    const person = await t.signIn();
+    let token = person.refreshToken;
+    for (let day = 6; day < 30; day += 6) {
+      t.clock.advance(6 * DAY);
+      token = (await (await refresh(token)).json()).data.refreshToken;
+    }
+    t.clock.advance(6 * DAY - 1);
+    const last = (await (await refresh(token)).json()).data;
+    expect(await me(last.accessToken)).toBe(200);
+    t.clock.advance(1);
+    expect(await me(last.accessToken)).toBe(401);
+    expect((await refresh(last.refreshToken)).status).toBe(401);
+  });
+
+  test("an administrator's after one hour without use and 24 in all", async () => {
+    const idle = await t.signIn({ roles: ["admin"] });
+    t.clock.advance(HOUR);
+    expect((await refresh(idle.refreshToken)).status).toBe(401);
+    const person = await t.signIn({ roles: ["admin"] });
+    let token = person.refreshToken;
+    for (let i = 0; i < 26; i++) {
+      t.clock.advance(55 * MINUTE);
+      token = (await (await refresh(token)).json()).data.refreshToken;
+    }
+    t.clock.advance(10 * MINUTE);
+    expect((await refresh(token)).status).toBe(401);
+  });
+
+  test("who becomes an administrator gets an administrator's limits", async () => {
+    const person = await t.signIn();
+    t.clock.advance(2 * HOUR);
+    const { accessToken } = (await (await refresh(person.refreshToken)).json()).data;
+    await t.deps.users.grantRole(person.id, "admin", t.deps.clock.now());
+    expect(await me(accessToken)).toBe(200);
+    t.clock.advance(HOUR);
+    expect((await refresh(person.refreshToken)).status).toBe(401);
+  });
+
+  test("after reuse, sign-out, ban, reset and deletion: one and the same 401", async () => {
+    const reused = await t.signIn();
+    const successor = (await (await refresh(reused.refreshToken)).json()).data;
+    await refresh(successor.refreshToken);
+    await refresh(reused.refreshToken);
+    const out = await t.signIn();
+    await post("logout", undefined, {}, out.accessToken);
+    const banned = await t.signIn();
+    await ban(banned);
+    const reset = await t.signIn();
+    await end(reset, "password_reset");
+    const deleted = await t.signIn();
+    await t.deps.mysql.on().user.update({ where: { id: deleted.id }, data: { deletedAt: new Date() } });
+    const bodies = new Set<string>();
+    for (const token of [
+      ...[reused, out, banned, reset, deleted].map(({ refreshToken }) => refreshToken),
+      "nonsense",
+      `${t.deps.random.id()}.0.${"A".repeat(43)}`,
+      t.deps.tokens.refresh(t.deps.random.id(), 0),
+    ]) {
+      const answer = await refresh(token);
+      expect(answer.status).toBe(401);
+      const { requestId: _, ...body } = await answer.json();
+      bodies.add(JSON.stringify(body));
+    }
+    expect(bodies.size).toBe(1);
+    for (const { accessToken } of [reused, out, banned, reset, deleted])
+      expect(await me(accessToken)).toBe(401);
+  });
+
+  test("nothing usable lies in the database", async () => {
+    const person = await t.signIn();
+    const row = JSON.stringify(await t.deps.auth.findSession(sidOf(person)));
+    expect(row).not.toContain(person.refreshToken.split(".")[2] ?? "");
+    expect(row).not.toContain(person.accessToken);
+  });
+
+  test("a counter that was never given is refused and ends nothing", async () => {
+    const person = await t.signIn();
+    const [id = "", , mac = ""] = person.refreshToken.split(".");
+    for (const counter of ["1", "-1", "00", "0x0", "1e0", "999999999999"]) {
+      expect((await refresh(`${id}.${counter}.${mac}`)).status).toBe(401);
+    }
+    expect((await refresh(person.refreshToken)).status).toBe(200);
+  });
+});
+
+describe("a sign-in that races with the end of all sessions", () => {
+  test("cannot leave a session behind", async () => {
+    for (let round = 0; round < 5; round++) {
+      const person = await t.signIn();
+      const [logins] = await Promise.all([
+        Promise.all(Array.from({ length: 4 }, () => post("login", person, {}).then(({ status }) => status))),
+        ban(person).then(() => end(person, "banned")),
+      ]);
+      expect(logins.every((status) => [200, 401, 422].includes(status))).toBe(true);
+      const open = await t.deps.mysql.on().session.count({ where: { userId: person.id, endedAt: null } });
+      expect(open).toBe(0);
+    }
+  });
+
+  test("a challenge from before is refused after", async () => {
+    const person = await t.signIn();
+    const user = await t.deps.users.findById(person.id);
+    const { completeSignIn } = await import("./service");
+    const claims = { userId: person.id, epoch: user?.authEpoch ?? 0, deviceId: null };
+    const origin = { ip: "127.0.0.1", userAgent: "test" };
+    expect((await completeSignIn(t.deps, claims, "totp", origin)).user.id).toBe(person.id);
+    await end(person, "password_reset");
+    expect(completeSignIn(t.deps, claims, "totp", origin)).rejects.toThrow("unauthenticated");
+  });
+});
+
+describe("browsers", () => {
+  const browser = { origin: ORIGIN };
+  const cookiesOf = (answer: Response) => answer.headers.getSetCookie();
+  const pair = (cookies: string[]) => cookies.map((cookie) => cookie.split(";")[0]).join("; ");
+
+  test("get the refresh token as an HttpOnly SameSite cookie and not in the body", async () => {
+    const { email, password } = await t.signIn();
+    const answer = await post("login", { email, password }, browser);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    const body = (await answer.json()).data;
+    expect(body.refreshToken).toBeUndefined();
+    expect(body.deviceToken).toBeUndefined();
+    const cookies = cookiesOf(answer);
+    expect(cookies).toHaveLength(2);
+    for (const cookie of cookies) expect(cookie).toMatch(/; Path=\/auth.*; HttpOnly; SameSite=Strict/);
+    const refreshed = await post("refresh", {}, { ...browser, cookie: pair(cookies) });
+    expect(refreshed.status).toBe(200);
+    expect(pair(cookiesOf(refreshed))).toStartWith("aizy_refresh=");
+    const { accessToken } = (await refreshed.json()).data;
+    const out = await post("logout", undefined, { ...browser, cookie: pair(cookies) }, accessToken);
+    expect(out.status).toBe(204);
+    expect(cookiesOf(out)[0]).toMatch(/^aizy_refresh=;.*Max-Age=0/);
+  });
+
+  test("a cookie without an Origin, or from a foreign page, does nothing", async () => {
+    const { email, password } = await t.signIn();
+    const cookie = pair(cookiesOf(await post("login", { email, password }, browser)));
+    expect((await post("refresh", {}, { cookie })).status).toBe(401);
+    for (const origin of [
+      "https://evil.example",
+      "null",
+      "http://localhost:3000.evil.example",
+      "http://LOCALHOST",
+    ]) {
+      const answer = await post("refresh", {}, { cookie, origin });
+      expect([origin, answer.status]).toEqual([origin, 403]);
+      expect((await answer.json()).code).toBe("origin_not_allowed");
+      expect((await post("login", { email, password }, { origin })).status).toBe(403);
+    }
+    expect((await post("refresh", {}, { cookie, ...browser })).status).toBe(200);
+  });
+});
+
+describe("sessions", () => {
+  test("are listed with device, place, first and last use and which is this one, in pages", async () => {
+    const person = await t.signIn();
+    const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
+    for (let i = 0; i < 4; i++) {
+      t.clock.advance(1);
+      await post("login", { email: person.email, password: person.password }, { "user-agent": firefox });
+    }
+    const first = await (await t.request("/auth/sessions?limit=3", { token: person.accessToken })).json();
+    expect(first.page.hasMore).toBe(true);
+    expect(first.data[0]).toMatchObject({
+      device: "Firefox on Linux",
+      ip: "127.0.0.1",
+      current: false,
+      endedAt: null,
+    });
+    const rest = `/auth/sessions?limit=3&cursor=${first.page.nextCursor}`;
+    const second = await (await t.request(rest, { token: person.accessToken })).json();
+    expect(second.data.map(({ current }: { current: boolean }) => current)).toEqual([false, true]);
+    expect(second.page).toEqual({ nextCursor: null, hasMore: false });
+    const foreign = await t.signIn();
+    expect((await t.request(rest, { token: foreign.accessToken })).status).toBe(400);
+  });
+
+  test("end one, end the others; another person's is 404", async () => {
+    const person = await t.signIn();
+    const [a, b, c] = [await again(person), await again(person), await again(person)];
+    const stranger = await t.signIn();
+    const remove = async (id: string, token: string) =>
+      (await t.request(`/auth/sessions/${id}`, { method: "DELETE", token })).status;
+    expect(await remove(sidOf(person), stranger.accessToken)).toBe(404);
+    expect(await remove("nonsense", person.accessToken)).toBe(404);
+    expect(await remove(t.deps.random.id(), person.accessToken)).toBe(404);
+    expect(await me(person.accessToken)).toBe(200);
+    expect(await remove(a.refreshToken.split(".")[0] ?? "", person.accessToken)).toBe(204);
+    expect(await me(a.accessToken)).toBe(401);
+    expect(await me(b.accessToken)).toBe(200);
+    const others = await t.request("/auth/sessions", { method: "DELETE", token: person.accessToken });
+    expect((await others.json()).data).toEqual({ ended: 2 });
+    expect(await me(b.accessToken)).toBe(401);
+    expect(await me(c.accessToken)).toBe(401);
+    expect(await me(person.accessToken)).toBe(200);
+    expect(await me(stranger.accessToken)).toBe(200);
+  });
+
+  test("the last use is written at most once a minute", async () => {
+    const person = await t.signIn();
+    const lastUsed = async () => (await t.deps.auth.findSession(sidOf(person)))?.lastUsedAt.getTime();
+    const start = await lastUsed();
+    t.clock.advance(59 * SECOND);
+    await me(person.accessToken);
+    expect(await lastUsed()).toBe(start);
+    t.clock.advance(2 * SECOND);
+    await Promise.all([me(person.accessToken), me(person.accessToken)]);
+    expect(await lastUsed()).toBe(t.clock.now().getTime());
+  });
+
+  test("a sign-in from a device never seen is told of by mail, one from a known device is not", async () => {
+    const person = await t.signIn();
+    const { deviceToken } = await again(person);
+    await t.runner.runDue();
+    expect(t.mails).toEqual([]);
+    const login = (body: object) =>
+      post(
+        "login",
+        { email: person.email, password: person.password, ...body },
+        { "user-agent": "curl/8.0" },
+      );
+    expect((await login({ deviceToken })).status).toBe(200);
+    await t.runner.runDue();
+    expect(t.mails).toEqual([]);
+    const stranger = await t.signIn();
+    expect(
+      (
+        await post(
+          "login",
+          { email: stranger.email, password: stranger.password },
+          { "user-agent": "<b>x/1" },
+        )
+      ).status,
+    ).toBe(200);
+    await t.runner.runDue();
+    expect(t.mails).toEqual([
+      expect.objectContaining({ to: stranger.email, subject: "New sign-in to your account" }),
+    ]);
+    expect(t.mails[0]?.html).not.toContain("<b>x");
+  });
+});
+
+describe("change of the password", () => {
+  const change = (person: { accessToken: string }, currentPassword: unknown, newPassword: unknown) =>
+    post("change-password", { currentPassword, newPassword }, {}, person.accessToken);
+
+  test("asks the current one, keeps this session, ends the others, tells by mail", async () => {
+    const person = await t.signIn();
+    const other = await again(person);
+    expect((await change(person, "not the password", "a new password")).status).toBe(401);
+    expect((await change(person, person.password, "short")).status).toBe(422);
+    expect((await change(person, person.password, person.email)).status).toBe(422);
+    expect((await change({ accessToken: "" }, person.password, "a new password")).status).toBe(401);
+    expect((await change(person, person.password, "a new password")).status).toBe(204);
+    expect(await me(person.accessToken)).toBe(200);
+    expect((await refresh(person.refreshToken)).status).toBe(200);
+    expect(await me(other.accessToken)).toBe(401);
+    expect((await post("login", { email: person.email, password: person.password })).status).toBe(401);
+    expect((await post("login", { email: person.email, password: "a new password" })).status).toBe(200);
+    await t.runner.runDue();
+    expect(t.mails.map(({ subject }) => subject)).toEqual(["Your password was changed"]);
+  });
+
+  test("ten at once with the right current one: one takes", async () => {
+    const person = await t.signIn();
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => change(person, person.password, `new password ${i}`)),
+    );
+    const taken = answers.flatMap(({ status }, i) => (status === 204 ? [i] : []));
+    expect(taken).toHaveLength(1);
+    const password = `new password ${taken[0]}`;
+    expect((await post("login", { email: person.email, password })).status).toBe(200);
+  });
+});
+
+describe("recovery", () => {
+  const forgot = (email: string, headers = {}) => post("forgot-password", { email }, headers);
+  const linkTo = async (email: string) => {
+    await t.runner.runDue();
+    return /(\S+)#token=(\S+)/.exec(t.mails.filter(({ to }) => to === email).at(-1)?.text ?? "");
+  };
+  const reset = async (token: unknown, password = "the new password") =>
+    (await post("reset-password", { token, password })).status;
+
+  test("a link from the configured origin, good once; every session ends and the owner is told", async () => {
+    const person = await t.signIn();
+    const headers = { host: "evil.example", "x-forwarded-host": "evil.example" };
+    expect((await forgot(person.email.toUpperCase(), headers)).status).toBe(202);
+    const [, page, token] = (await linkTo(person.email)) ?? [];
+    expect(page).toBe(`${t.deps.config.appUrl}/reset-password`);
+    expect(t.mails[0]?.html).not.toContain("evil.example");
+    expect(await reset(token, "12345678")).toBe(422);
+    const statuses = await Promise.all(Array.from({ length: 10 }, () => reset(token)));
+    expect(statuses.sort()).toEqual([204, ...Array(9).fill(422)]);
+    expect(await me(person.accessToken)).toBe(401);
+    expect((await refresh(person.refreshToken)).status).toBe(401);
+    expect((await post("login", { email: person.email, password: person.password })).status).toBe(401);
+    expect((await post("login", { email: person.email, password: "the new password" })).status).toBe(200);
+    await t.runner.runDue();
+    expect(t.mails.at(-1)?.subject).toBe("Your password was reset");
+  });
+
+  test("a used link takes the other links with it; a link ends after 30 minutes", async () => {
+    const person = await t.signIn();
+    await forgot(person.email);
+    const first = (await linkTo(person.email))?.[2];
+    await forgot(person.email);
+    const second = (await linkTo(person.email))?.[2];
+    expect(await reset(first)).toBe(204);
+    expect(await reset(second)).toBe(422);
+    await forgot(person.email);
+    const third = (await linkTo(person.email))?.[2];
+    t.clock.advance(30 * MINUTE);
+    expect(await reset(third)).toBe(422);
+  });
+
+  test("unknown, unverified and banned addresses get the same answer and no link", async () => {
+    const banned = await t.signIn();
+    await ban(banned);
+    await post("register", { email: "pending@example.com", password: "correct horse", name: "P" });
+    await t.runner.runDue();
+    t.mails.length = 0;
+    for (const email of ["nobody@example.com", "pending@example.com", banned.email]) {
+      const answer = await forgot(email);
+      expect([answer.status, await answer.json()]).toEqual([202, { data: { expiresIn: 1800 } }]);
+    }
+    await t.runner.runDue();
+    expect(t.mails).toEqual([]);
+  });
+
+  test("malformed and foreign tokens are 422, objects too", async () => {
+    const person = await t.signIn();
+    const registered = await post("register", {
+      email: "x@example.com",
+      password: "correct horse",
+      name: "X",
+    });
+    const { registrationId } = (await registered.json()).data;
+    for (const token of [
+      "",
+      "x",
+      { $ne: null },
+      null,
+      `${registrationId}.${"A".repeat(43)}`,
+      person.refreshToken,
+      person.accessToken.slice(0, 200),
+    ]) {
+      expect(await reset(token)).toBe(422);
+    }
+  });
+});

@@ -217,12 +217,7 @@ describe("browsers", () => {
     const { email, password } = await t.signIn();
     const cookie = pair(cookiesOf(await post("login", { email, password }, browser)));
     expect((await post("refresh", {}, { cookie })).status).toBe(401);
-    for (const origin of [
-      "https://evil.example",
-      "null",
-      "http://localhost:3000.evil.example",
-      "http://LOCALHOST",
-    ]) {
+    for (const origin of ["https://evil.example", "null", "http://localhost:3000.evil.example", "file://"]) {
       const answer = await post("refresh", {}, { cookie, origin });
       expect([origin, answer.status]).toEqual([origin, 403]);
       expect((await answer.json()).code).toBe("origin_not_allowed");
@@ -291,6 +286,8 @@ describe("sessions", () => {
 
   test("a sign-in from a device never seen is told of by mail, one from a known device is not", async () => {
     const person = await t.signIn();
+    await t.runner.runDue();
+    t.mails.length = 0;
     const { deviceToken } = await again(person);
     await t.runner.runDue();
     expect(t.mails).toEqual([]);

@@ -41,32 +41,37 @@ async function withMySql<T>(
   }
 }
 
-/** The names of test databases whose worker no longer runs. */
-const leftovers = (names: string[]): string[] =>
-  names.filter((name) => {
-    const pid = new RegExp(`^${PREFIX}(\\d+)(_|$)`).exec(name)?.[1];
-    return pid !== undefined && !alive(Number(pid));
-  });
-
-/** Drops the test databases of workers that ended; the named databases are never touched. */
-export async function dropLeftovers(base: WorkerDatabases): Promise<void> {
+/** Drops the test databases that `chosen` picks by their worker's process; no other one is touched. */
+async function dropTestDatabases(base: WorkerDatabases, chosen: (pid: number) => boolean): Promise<void> {
+  const pick = (names: string[]) =>
+    names.filter((name) => {
+      const pid = new RegExp(`^${PREFIX}(\\d+)(_|$)`).exec(name)?.[1];
+      return pid !== undefined && chosen(Number(pid));
+    });
   await withMySql(base.databaseUrl, async (connection) => {
     const rows = await connection.query<{ name: string }[]>(
       "SELECT schema_name AS name FROM information_schema.schemata WHERE schema_name LIKE 'aizy\\_test\\_%'",
     );
-    for (const name of leftovers(rows.map((row) => row.name))) {
+    for (const name of pick(rows.map((row) => row.name))) {
       await connection.query(`DROP DATABASE IF EXISTS ${connection.escapeId(name)}`);
     }
   });
   const client = await MongoClient.connect(base.mongodbUri);
   try {
     const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true });
-    for (const name of leftovers(databases.map((database) => database.name)))
-      await client.db(name).dropDatabase();
+    for (const name of pick(databases.map((database) => database.name))) await client.db(name).dropDatabase();
   } finally {
     await client.close();
   }
 }
+
+/** Drops what workers left that were killed. */
+export const dropLeftovers = (base: WorkerDatabases): Promise<void> =>
+  dropTestDatabases(base, (pid) => !alive(pid));
+
+/** Drops this worker's databases. */
+export const dropOwn = (base: WorkerDatabases): Promise<void> =>
+  dropTestDatabases(base, (pid) => pid === process.pid);
 
 /**
  * Makes the databases of this worker, named by its process, unless an earlier test file of it did.

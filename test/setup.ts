@@ -3,14 +3,18 @@
  * gives this worker databases of its own beside them. With `--isolate` it runs again for each file, with the
  * environment as it was at first.
  */
+
+import { afterAll } from "bun:test";
 import { joinDatabases } from "../local/join";
-import { dropLeftovers, openWorkerDatabases } from "./databases";
+import { dropLeftovers, dropOwn, openWorkerDatabases } from "./databases";
 
 const joined = await joinDatabases();
 Object.assign(process.env, joined.env);
 const base = { databaseUrl: process.env.DATABASE_URL ?? "", mongodbUri: process.env.MONGODB_URI ?? "" };
 await dropLeftovers(base);
 const worker = await openWorkerDatabases(base);
+// After the last file, or after each with `--isolate`: nothing is left behind.
+afterAll(() => dropOwn(base), 60_000);
 
 process.env.NODE_ENV = "test";
 process.env.DATABASE_URL = worker.databaseUrl;

@@ -47,8 +47,8 @@ const popularity =
 /** Removes what is older than it may be kept. Rollups stay: they name nobody. */
 export async function removeExpired(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
   const limit = after(deps.clock.now(), -RETENTION);
-  while (!stopped() && (await deps.analytics.removeEventsBefore(limit, STEP)) === STEP);
-  await deps.analytics.removeSessionsBefore(limit);
+  while (!stopped() && (await deps.analytics.removeEventsBefore(limit, STEP)) > 0);
+  while (!stopped() && (await deps.analytics.removeSessionsBefore(limit, STEP)) > 0);
   await deps.analytics.removeExpiredState(deps.clock.now());
 }
 

@@ -281,6 +281,8 @@ describe("equal to a count over the raw events", () => {
     ]);
 
   async function compare(): Promise<void> {
+    // A report waits only so long for what came in.
+    await settle(t.deps);
     for (const [from, to, timezone] of ranges(t.clock.now().getTime())) {
       for (const bot of [false, true]) {
         const query = { from: iso(from), to: iso(to), timezone, traffic: bot ? "bots" : "people" };
@@ -493,6 +495,30 @@ describe("searches", () => {
         ordered: 1,
       }),
     ]);
+  });
+});
+
+describe("a later sign-in", () => {
+  test("lets an order on another device count for the search on this one", async () => {
+    const now = t.clock.now().getTime() - HOUR;
+    const at = (seconds: number) => ({ timestamp: iso(now + seconds * 1000) });
+    const ordered = async () => (await report("searches")).total.ordered;
+    await sent(t, {
+      batch: [
+        anEvent({ event: "Products Searched", ...at(0), properties: { search_id: "s2", query: "x" } }),
+        anEvent({ event: "Product Clicked", ...at(5), properties: { search_id: "s2", product_id: "p1" } }),
+        anEvent({
+          event: "Order Completed",
+          anonymousId: undefined,
+          userId: "ann",
+          ...at(300),
+          properties: { products: [{ product_id: "p1" }] },
+        }),
+      ],
+    });
+    expect(await ordered()).toBe(0);
+    await sent(t, { batch: [anEvent({ type: "identify", event: undefined, userId: "ann", ...at(60) })] });
+    expect(await ordered()).toBe(1);
   });
 });
 

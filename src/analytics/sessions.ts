@@ -19,6 +19,7 @@ export type SessionEvent = Pick<
   | "page"
   | "revenue"
   | "currency"
+  | "searchId"
   | "todo"
 >;
 

@@ -1,13 +1,16 @@
-import { after, HOUR } from "../clock";
+import { DAY, HOUR } from "../clock";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import type { EventDocument, SessionDocument } from "./model";
 import { ORDER_WINDOW, quarterOf, settleRollups } from "./rollups";
 import { attribute, byTime, SESSION_GAP, type SessionEvent, sessionise } from "./sessions";
 import type { PendingEvent, Range } from "./store";
+import { RETENTION } from "./time";
 
-/** Events that get their session in one transaction. */
+/** Events that get their session in one transaction, at most. */
 const STEP = 10_000;
+/** Events that one transaction should read around them, so that memory stays bounded when visits are very long. */
+const MAX_READ = 150_000;
 /** Keys that are read in one query. */
 const KEYS = 500;
 /** First and last time of something, in milliseconds; both are in it. */
@@ -113,6 +116,8 @@ interface Attributed {
   affected: Spans;
   /** Of each device that was looked at: all its events of a span with nothing near it outside. */
   devices: Map<string, { span: Span; events: SessionEvent[] }>;
+  /** Events that have another visitor than before. */
+  moved: SessionEvent[];
 }
 
 /** Gives the events of devices their visitors. */
@@ -124,7 +129,7 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
     if (event.device !== null && !event.bot) widen(spans, event.device, event.at);
     else widen(affected, event.visitor, event.at);
   }
-  const moved = new Map<string, string[]>();
+  const moved: SessionEvent[] = [];
   for (const [device, events] of await eventsAround(deps, "device", spans, tx)) {
     const visitors = attribute(events);
     events.forEach((event, index) => {
@@ -133,16 +138,20 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
       if (visitor === event.visitor) return;
       // An event that waits may have a session too, when it was reopened.
       widen(affected, event.visitor, event.at);
-      const ids = moved.get(visitor) ?? [];
-      ids.push(event._id);
-      moved.set(visitor, ids);
       event.visitor = visitor;
+      moved.push(event);
     });
     const span = spans.get(device);
     if (span) devices.set(device, { span, events });
   }
-  for (const [visitor, ids] of moved) await deps.analytics.setVisitor(ids, visitor, tx);
-  return { affected, devices };
+  for (const [visitor, events] of Map.groupBy(moved, ({ visitor }) => visitor)) {
+    await deps.analytics.setVisitor(
+      events.map(({ _id }) => _id),
+      visitor,
+      tx,
+    );
+  }
+  return { affected, devices, moved };
 }
 
 /** The events of visitors around their spans. Those of a nameless device were read already as the device's. */
@@ -168,9 +177,14 @@ async function visitorEventsAround(
 
 /**
  * Makes the sessions of visitors anew around spans in which their events changed.
- * @returns the begins of all sessions that were made, removed, or may have become a visitor's first
+ * @returns the begins of all sessions that were made, removed, or may have become a visitor's first, and how
+ * many events they were made from
  */
-async function remakeSessions(deps: Deps, attributed: Attributed, tx: MongoTx): Promise<Date[]> {
+async function remakeSessions(
+  deps: Deps,
+  attributed: Attributed,
+  tx: MongoTx,
+): Promise<{ touched: Date[]; read: number }> {
   const { affected } = attributed;
   const visitors = [...affected.keys()];
   const sessions = new Map<string, Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]>();
@@ -207,7 +221,8 @@ async function remakeSessions(deps: Deps, attributed: Attributed, tx: MongoTx): 
     if (next !== undefined) touched.push(next);
   }
   await deps.analytics.replaceSessions(removed, made, tx);
-  return touched;
+  const read = [...events.values()].reduce((sum, own) => sum + own.length, 0);
+  return { touched, read };
 }
 
 /** When the searches happened that these events may count for. */
@@ -218,10 +233,15 @@ async function searchesBehind(
 ): Promise<Date[]> {
   const ids = new Set(events.flatMap(({ searchId }) => (searchId === null ? [] : [searchId])));
   const orders = events.filter(({ kind }) => kind === "order");
-  for (const { visitor, at } of orders) {
-    const range: Range = { from: after(at, -ORDER_WINDOW), to: after(at, 1) };
-    const clicks = await deps.analytics.visitorEvents([visitor], ["click", "view", "add"], range, tx);
-    for (const { searchId } of clicks) if (searchId !== null) ids.add(searchId);
+  if (orders.length > 0) {
+    const times = orders.map(({ at }) => at.getTime());
+    const range: Range = {
+      from: new Date(times.reduce((least, time) => Math.min(least, time)) - ORDER_WINDOW),
+      to: new Date(times.reduce((most, time) => Math.max(most, time)) + 1),
+    };
+    // Marking a search too many costs a recomputation, so all these visitors are looked at over the whole range.
+    const visitors = [...new Set(orders.map(({ visitor }) => visitor))];
+    for (const searchId of await deps.analytics.searchesFollowed(visitors, range, tx)) ids.add(searchId);
   }
   return ids.size === 0 ? [] : deps.analytics.searchTimes([...ids], tx);
 }
@@ -237,25 +257,27 @@ async function markQuarters(deps: Deps, times: Date[], token: string, tx: MongoT
 }
 
 /**
- * Gives waiting events their visitors and sessions and marks the buckets that change, in one transaction: a crash leaves
- * all of it or nothing, and two processes at once conflict on the guard.
- * @returns how many events were settled
+ * Gives up to `limit` waiting events their visitors and sessions and marks the buckets that change, in one
+ * transaction: a crash leaves all of it or nothing, and two processes at once conflict on the guard.
+ * @returns how many events were settled, and how many were read to do so
  */
-async function settleStep(deps: Deps): Promise<number> {
+async function settleStep(deps: Deps, limit: number): Promise<{ settled: number; read: number }> {
   // Outside, so that the common case of nothing to do is one read.
-  if ((await deps.analytics.pending(1)).length === 0) return 0;
+  if ((await deps.analytics.pending(1)).length === 0) return { settled: 0, read: 0 };
   const token = deps.random.id();
   return deps.mongo.transaction(async (tx) => {
     await deps.analytics.guard(tx);
-    const pending = await deps.analytics.pending(STEP, tx);
-    const touched = await remakeSessions(deps, await attributeDevices(deps, pending, tx), tx);
-    const searched = await searchesBehind(deps, pending, tx);
+    const pending = await deps.analytics.pending(limit, tx);
+    const attributed = await attributeDevices(deps, pending, tx);
+    const { touched, read } = await remakeSessions(deps, attributed, tx);
+    // Who an event belongs to decides which orders its search led to.
+    const searched = await searchesBehind(deps, [...pending, ...attributed.moved], tx);
     await markQuarters(deps, [...pending.map(({ at }) => at), ...touched, ...searched], token, tx);
     await deps.analytics.settle(
       pending.map(({ _id }) => _id),
       tx,
     );
-    return pending.length;
+    return { settled: pending.length, read };
   });
 }
 
@@ -271,13 +293,18 @@ export async function settleRemoved(deps: Deps, events: EventDocument[]): Promis
     );
     const affected: Spans = new Map();
     for (const { visitor, at } of events) widen(affected, visitor, at);
-    const touched = await remakeSessions(deps, { affected, devices: new Map() }, tx);
+    const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
     await markQuarters(deps, [...events.map(({ at }) => at), ...touched, ...searched], token, tx);
   });
 }
 
 async function settleNow(deps: Deps, stopped: () => boolean): Promise<boolean> {
-  while ((await settleStep(deps)) > 0) if (stopped()) return false;
+  for (let limit = STEP; ; ) {
+    const { settled, read } = await settleStep(deps, limit);
+    if (settled === 0) break;
+    if (stopped()) return false;
+    limit = read > MAX_READ ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+  }
   return settleRollups(deps, stopped);
 }
 
@@ -317,10 +344,14 @@ export async function settle(
   }
 }
 
-/** Makes all sessions and rollups anew from the events, for instance after a change of their rules. */
+/**
+ * Makes all sessions and rollups anew from the events, for instance after a change of their rules. Meanwhile
+ * reports say that they are not complete. Rollups of a time whose events are no longer kept stay.
+ */
 export async function rebuild(deps: Deps, stopped: () => boolean = () => false): Promise<boolean> {
-  await deps.analytics.reopen({ all: true });
-  await deps.analytics.removeEverySession();
-  await deps.analytics.removeEveryRollup();
+  for (let id: string | null = ""; id !== null && !stopped(); ) id = await deps.analytics.reopen(id, STEP);
+  while (!stopped() && (await deps.analytics.removeSomeSessions(STEP)) > 0);
+  const kept = new Date(Math.ceil((deps.clock.now().getTime() - RETENTION) / DAY) * DAY);
+  while (!stopped() && (await deps.analytics.removeRollupsSince(kept, STEP)) > 0);
   return settle(deps, { stopped });
 }

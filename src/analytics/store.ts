@@ -1,4 +1,4 @@
-import type { mongo as driver, Model } from "mongoose";
+import type { mongo as driver, Model, QueryFilter } from "mongoose";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import { productModel } from "../products/model";
 import {
@@ -29,6 +29,7 @@ const SESSION_FIELDS = {
   "page.path": 1,
   revenue: 1,
   currency: 1,
+  searchId: 1,
   todo: 1,
 } as const;
 
@@ -63,7 +64,7 @@ export type RollupEvent = Pick<
   | "currency"
 >;
 
-export type PendingEvent = SessionEvent & Pick<EventDocument, "products" | "searchId" | "receivedAt">;
+export type PendingEvent = SessionEvent & Pick<EventDocument, "receivedAt">;
 
 /** A click that a search led to, or an order. */
 export type FollowUp = Pick<
@@ -96,6 +97,13 @@ const dirtyId = (level: Level, at: Date): string => `${level}:${at.toISOString()
 const collectionOf = <T extends driver.BSON.Document>(model: Model<T>) =>
   model.collection as unknown as driver.Collection<T>;
 type Insertable<T> = driver.OptionalUnlessRequiredId<T>[];
+
+/** Removes up to `limit` documents, so that one call stays within its time. @returns how many */
+async function removeSome<T>(model: Model<T>, filter: QueryFilter<T>, limit: number): Promise<number> {
+  const rows = await model.find(filter, { _id: 1 }).limit(limit).lean<{ _id: string }[]>();
+  if (rows.length > 0) await model.deleteMany({ _id: { $in: rows.map(({ _id }) => _id) } });
+  return rows.length;
+}
 
 /** A part of a time line: from is in it, to is not. */
 export interface Range {
@@ -171,7 +179,7 @@ export const createAnalyticsStore = (mongo: Mongo) => {
 
     /** Events that have no session yet, the longest waiting first. */
     pending: (limit: number, tx?: MongoTx): Promise<PendingEvent[]> =>
-      Event.find({ todo: 1 }, { ...SESSION_FIELDS, products: 1, searchId: 1, receivedAt: 1 }, mongo.in(tx))
+      Event.find({ todo: 1 }, { ...SESSION_FIELDS, receivedAt: 1 }, mongo.in(tx))
         .sort({ receivedAt: 1 })
         .limit(limit)
         .lean<PendingEvent[]>(),
@@ -239,6 +247,25 @@ export const createAnalyticsStore = (mongo: Mongo) => {
         FOLLOW_FIELDS,
         mongo.in(tx),
       ).lean<FollowUp[]>(),
+
+    /** The searches that visitors clicked, viewed or added from in a period. */
+    async searchesFollowed(visitors: string[], { from, to }: Range, tx?: MongoTx): Promise<string[]> {
+      const ids = new Set<string>();
+      for (const part of chunks(visitors, 1000)) {
+        const rows = await Event.find(
+          {
+            visitor: { $in: part },
+            at: { $gte: from, $lt: to },
+            kind: { $in: ["click", "view", "add"] },
+            searchId: { $ne: null },
+          },
+          { searchId: 1 },
+          mongo.in(tx),
+        ).lean<{ searchId: string }[]>();
+        for (const { searchId } of rows) ids.add(searchId);
+      }
+      return [...ids];
+    },
 
     /** Events of kinds of visitors in a period. */
     visitorEvents: (
@@ -440,40 +467,23 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       for (const part of chunks(ids)) await Event.deleteMany({ _id: { $in: part } }, mongo.in(tx));
     },
 
-    /** Makes events wait for the sessioniser again. */
-    async reopen(filter: { ids: string[] } | { all: true }, tx?: MongoTx): Promise<void> {
-      if ("all" in filter) {
-        await Event.updateMany({}, { $set: { todo: 1 } });
-        return;
-      }
-      for (const part of chunks(filter.ids)) {
-        await Event.updateMany({ _id: { $in: part } }, { $set: { todo: 1 } }, mongo.in(tx));
-      }
-    },
-
-    removeEverySession: () => Session.deleteMany({}),
-    removeEveryRollup: () => Rollup.deleteMany({}),
-
-    /** Begin and end of everything that is stored; null when nothing is. */
-    async extent(): Promise<{ first: Date; last: Date } | null> {
-      const [first, last] = await Promise.all([
-        Event.findOne({}, { at: 1 }).sort({ at: 1 }).lean<{ at: Date }>(),
-        Event.findOne({}, { at: 1 }).sort({ at: -1 }).lean<{ at: Date }>(),
-      ]);
-      return first && last ? { first: first.at, last: last.at } : null;
-    },
-
-    /** Removes up to `limit` events before a time. @returns how many */
-    async removeEventsBefore(time: Date, limit: number): Promise<number> {
-      const rows = await Event.find({ at: { $lt: time } }, { _id: 1 })
-        .sort({ at: 1 })
+    /** Makes the next events after an id wait for the sessioniser again. @returns the last id, null after the end */
+    async reopen(afterId: string, limit: number): Promise<string | null> {
+      const rows = await Event.find({ _id: { $gt: afterId } }, { _id: 1 })
+        .sort({ _id: 1 })
         .limit(limit)
         .lean<{ _id: string }[]>();
-      if (rows.length > 0) await Event.deleteMany({ _id: { $in: rows.map(({ _id }) => _id) } });
-      return rows.length;
+      const ids = rows.map(({ _id }) => _id);
+      if (ids.length > 0) await Event.updateMany({ _id: { $in: ids } }, { $set: { todo: 1 } });
+      return ids.at(-1) ?? null;
     },
 
-    removeSessionsBefore: (time: Date) => Session.deleteMany({ end: { $lt: time }, start: { $lt: time } }),
+    removeSomeSessions: (limit: number) => removeSome(Session, {}, limit),
+    removeRollupsSince: (time: Date, limit: number) => removeSome(Rollup, { at: { $gte: time } }, limit),
+    removeEventsBefore: (time: Date, limit: number) => removeSome(Event, { at: { $lt: time } }, limit),
+    /** Sessions that were over before a time; no session is longer than what began before it. */
+    removeSessionsBefore: (time: Date, limit: number) =>
+      removeSome(Session, { start: { $lt: time }, end: { $lt: time } }, limit),
     removeExpiredState: (now: Date) => State.deleteMany({ expiresAt: { $lte: now } }),
 
     /** Names of products, for reports. */

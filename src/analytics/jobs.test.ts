@@ -1,0 +1,193 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { anEvent, emptyAnalytics, eventsOf, sent, sessionsOf } from "../../test/analytics";
+import { useTestApp } from "../../test/app";
+import { startProgram } from "../../test/processes";
+import type { Actor } from "../auth/actor";
+import type { Permission } from "../auth/permissions";
+import { DAY, HOUR } from "../clock";
+import { buildProduct } from "../products/service";
+import { removeExpired } from "./jobs";
+import { updatePopularity } from "./popularity";
+import { track } from "./service";
+import { settle } from "./settle";
+import { RETENTION } from "./time";
+
+const t = useTestApp();
+beforeEach(() => emptyAnalytics(t));
+
+const ago = (milliseconds: number) => ({
+  timestamp: new Date(t.clock.now().getTime() - milliseconds).toISOString(),
+});
+
+describe("retention", () => {
+  test("removes what is older than 13 months, and keeps the reports of it", async () => {
+    await sent(t, {
+      batch: [anEvent(ago(RETENTION - 3 * DAY)), anEvent(ago(RETENTION - 10 * DAY)), anEvent(ago(0))],
+    });
+    await settle(t.deps);
+    expect(await sessionsOf(t).countDocuments()).toBe(3);
+    t.clock.advance(5 * DAY);
+    await removeExpired(t.deps);
+    expect(await eventsOf(t).countDocuments()).toBe(2);
+    expect(await sessionsOf(t).countDocuments()).toBe(2);
+    const days = {
+      level: "day",
+      kind: "totals",
+      bot: false,
+      range: { from: new Date(0), to: new Date(8e15) },
+    } as const;
+    expect(await t.deps.analytics.rollups(days)).toHaveLength(3);
+    t.clock.advance(-5 * DAY);
+  });
+
+  test("runs by itself every day, also when nobody visits any more", async () => {
+    await sent(t, { batch: [anEvent(ago(RETENTION - 3 * DAY))] });
+    for (let day = 0; day < 6; day++) {
+      t.clock.advance(DAY);
+      await t.runner.runDue();
+    }
+    expect(await eventsOf(t).countDocuments()).toBe(0);
+    t.clock.advance(-6 * DAY);
+  });
+});
+
+describe("popularity", () => {
+  const product = async (name: string, popularity: number) => {
+    const document = {
+      ...(await buildProduct(t.deps, t.deps.random.id(), { name, price: 100 }, [])),
+      popularity,
+    };
+    await t.deps.products.create(document);
+    return document;
+  };
+  const popularityOf = async (id: string) => (await t.deps.products.findById(id))?.popularity;
+  const update = async () => {
+    await settle(t.deps);
+    await updatePopularity(t.deps);
+  };
+
+  test("grows with what people do, weighted, decays by half in seven days, and bots do not count", async () => {
+    const lamp = await product("Lamp", 0);
+    const chair = await product("Chair", 50);
+    const about = (event: string, id: string, more = {}) => {
+      const line = { product_id: id, quantity: 1 };
+      return anEvent({
+        event,
+        properties: event === "Order Completed" ? { products: [line] } : line,
+        ...more,
+      });
+    };
+    await sent(t, {
+      batch: [
+        about("Product Viewed", lamp._id),
+        about("Product Viewed", lamp._id),
+        about("Product Added", lamp._id),
+        about("Order Completed", lamp._id),
+        about("Product Viewed", chair._id, ago(7 * DAY)),
+        about("Product Viewed", "no such product"),
+      ],
+    });
+    await sent(
+      t,
+      { batch: [about("Product Viewed", chair._id)] },
+      { headers: { "user-agent": "curl/8.5.0" } },
+    );
+    await update();
+    expect(await popularityOf(lamp._id)).toBe(16);
+    expect(await popularityOf(chair._id)).toBe(50.5);
+    await update();
+    expect(await popularityOf(lamp._id)).toBe(16);
+    const before = await t.deps.products.findById(lamp._id);
+    t.clock.advance(7 * DAY);
+    await update();
+    expect(await popularityOf(lamp._id)).toBe(8);
+    expect(await popularityOf(chair._id)).toBe(50.25);
+    // It is no edit: nobody's If-Match fails for it.
+    expect(await t.deps.products.findById(lamp._id)).toEqual({ ...before, popularity: 8 } as typeof before);
+    t.clock.advance(200 * DAY);
+    await update();
+    expect(await popularityOf(lamp._id)).toBe(0);
+    expect(await popularityOf(chair._id)).toBe(50);
+    t.clock.advance(-207 * DAY);
+  });
+
+  test("keeps a base that the catalogue sets anew", async () => {
+    const sofa = await product("Sofa", 10);
+    const view = () => anEvent({ properties: { product_id: sofa._id } });
+    await sent(t, { batch: [view(), view()] });
+    await update();
+    expect(await popularityOf(sofa._id)).toBe(12);
+    await t.deps.products.replace({ ...sofa, popularity: 100 }, sofa.version);
+    await update();
+    expect(await popularityOf(sofa._id)).toBe(102);
+    await sent(t, { batch: [view()] });
+    await update();
+    expect(await popularityOf(sofa._id)).toBe(103);
+  });
+});
+
+describe("API keys", () => {
+  const actor = (...permissions: Permission[]): Actor => ({
+    kind: "apiKey",
+    callerId: "key:1",
+    userId: "owner",
+    sessionId: null,
+    permissions: new Set(permissions),
+  });
+  const from = (key: Actor) => ({
+    actor: key,
+    address: "10.0.0.1",
+    userAgent: "shop-server/1.0",
+    doNotTrack: true,
+  });
+
+  test("send for others: the visitor's address and browser come with the event, not from the server", async () => {
+    const result = await track(t.deps, from(actor("analytics:write")), {
+      batch: [
+        anEvent({ anonymousId: undefined, userId: "ann" }),
+        anEvent({ anonymousId: undefined, context: { ip: "203.0.113.9", userAgent: "curl/8.5.0" } }),
+        anEvent({ anonymousId: undefined }),
+      ],
+    });
+    expect(result).toMatchObject({ accepted: 2, rejected: [{ index: 2, code: "no_visitor" }] });
+    const rows = await eventsOf(t).find({}).toArray();
+    const of = (userId: string | null) => rows.find((row) => row.userId === userId);
+    expect(of("ann")).toMatchObject({ origin: "server", address: null, bot: false });
+    expect(of(null)).toMatchObject({ origin: "server", address: "203.0.113.0", bot: true });
+  });
+
+  test("need analytics:write", async () => {
+    const refused = track(t.deps, from(actor("analytics:read")), { batch: [anEvent()] });
+    await expect(refused).rejects.toMatchObject({ code: "forbidden" });
+  });
+});
+
+describe("two processes", () => {
+  test("settle together, one of them killed in the midst: nothing is lost and nothing counted twice", async () => {
+    const now = t.clock.now().getTime();
+    const events = Array.from({ length: 2500 }, (_, index) =>
+      anEvent({ anonymousId: `d${index % 200}`, ...ago((index * HOUR) / 50) }),
+    );
+    for (let index = 0; index < events.length; index += 500) {
+      await sent(t, { batch: events.slice(index, index + 500) });
+    }
+    const start = () => startProgram(["test/programs/settle.ts"]);
+    const [killed, other] = [start(), start()];
+    await killed.line(/settling/);
+    await Bun.sleep(150);
+    await killed.kill();
+    expect(await other.ended()).toBe(0);
+    await settle(t.deps);
+    expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(0);
+    const sum = async (pipeline: object[]) =>
+      (await sessionsOf(t).aggregate<{ n: number }>(pipeline).toArray())[0]?.n;
+    expect(await sum([{ $group: { _id: null, n: { $sum: "$counts.events" } } }])).toBe(2500);
+    const all = { from: new Date(now - 30 * DAY), to: new Date(now + DAY) };
+    const totals = await t.deps.analytics.rollups({ level: "day", kind: "totals", bot: false, range: all });
+    const counts = totals.map(({ totals }) => (totals as { counts: Record<string, number> }).counts);
+    expect(counts.reduce((total, { events = 0 }) => total + events, 0)).toBe(2500);
+    expect(counts.reduce((total, { sessions = 0 }) => total + sessions, 0)).toBe(
+      await sessionsOf(t).countDocuments(),
+    );
+  }, 120_000);
+});

@@ -160,7 +160,7 @@ async function run(): Promise<number> {
         name: `verify ${movements} movements`,
         measured: seconds,
         unit: "s",
-        goal: ["<=", options.quick ? 3 : 30],
+        goal: ["<=", (30 * movements) / 1_000_000],
       },
       { name: "differences afterwards", measured: after.differences.length, unit: "", goal: ["<=", 0] },
     ];

@@ -232,7 +232,7 @@ test("bun run stock:verify says what differs and ends with 1; --repair corrects 
 test("a page of a list reads no more documents than it shows, however many there are", async () => {
   const now = t.clock.now();
   const locationId = await stock.location();
-  const levels = Array.from({ length: 600 }, (_, index) => ({
+  const levels = Array.from({ length: 2000 }, (_, index) => ({
     _id: t.deps.random.id(),
     sku: `Many-${index}`,
     skuKey: `many-${String(index).padStart(4, "0")}`,
@@ -251,6 +251,19 @@ test("a page of a list reads no more documents than it shows, however many there
     updatedAt: now,
   }));
   await Level().insertMany(levels);
+  await Reservation().insertMany(
+    levels.map(() => ({
+      _id: t.deps.random.id(),
+      status: "released" as const,
+      lines: [],
+      reference: null,
+      actorId: "system",
+      expiresAt: now,
+      createdAt: now,
+      updatedAt: now,
+      endedAt: now,
+    })),
+  );
   const sku = await stock.sku(1);
   for (let index = 0; index < 30; index++) {
     await stock.post("/adjust", { sku, locationId: stock.locationId, delta: 1, reason: "x" });
@@ -258,39 +271,39 @@ test("a page of a list reads no more documents than it shows, however many there
   const level = await Level()
     .findOne({ skuKey: canonicalKey(sku) })
     .lean();
-  const at = { skuKey: "many-0300", locationId: "" };
-  const after = {
-    $and: [
-      { skuKey: { $gte: at.skuKey } },
-      { $or: [{ skuKey: { $gt: at.skuKey } }, { locationId: { $gt: at.locationId } }] },
-    ],
-  };
+  const after = { skuKey: { $gt: "many-0300" } };
   const bySku = { skuKey: 1, locationId: 1 } as const;
   const plans = {
     levels: Level().find(after).sort(bySku),
+    "the rest of a SKU": Level()
+      .find({ skuKey: "many-0300", locationId: { $gt: "" } })
+      .sort(bySku),
     "levels of a location": Level()
-      .find({ locationId, skuKey: { $gt: at.skuKey } })
+      .find({ locationId, ...after })
       .sort({ skuKey: 1 }),
     low: Level()
       .find({ low: true, ...after })
       .sort(bySku),
     "low of a location": Level()
-      .find({ low: true, locationId, skuKey: { $gt: at.skuKey } })
+      .find({ low: true, locationId, ...after })
       .sort({ skuKey: 1 }),
     "movements of a level": Movement().find({ levelId: level?._id }).sort({ sequence: -1 }),
     "movements of a SKU": Movement()
       .find({ skuKey: canonicalKey(sku) })
       .sort({ _id: -1 }),
     movements: Movement().find().sort({ _id: -1 }),
-    reservations: Reservation().find({ status: "active" }).sort({ _id: -1 }),
+    reservations: Reservation().find({ status: "released" }).sort({ _id: -1 }),
   };
   for (const [name, query] of Object.entries(plans)) {
-    // biome-ignore lint/suspicious/noExplicitAny: what explain answers has no type.
-    const { executionStats } = (await query.limit(11).explain("executionStats")) as any;
-    expect([name, executionStats.totalDocsExamined <= 12]).toEqual([name, true]);
+    // An engine may need statistics of what was just written, which it makes by itself.
+    await eventually(async () => {
+      // biome-ignore lint/suspicious/noExplicitAny: what explain answers has no type.
+      const { executionStats } = (await query.clone().limit(11).explain("executionStats")) as any;
+      return executionStats.totalDocsExamined <= 12;
+    }, `a page of "${name}" that reads a page`);
   }
   await Level().deleteMany({ locationId });
-});
+}, 120_000);
 
 test("a server by itself gives back what expired and keeps inStock no older than a second", async () => {
   const sku = await stock.sku(1);

@@ -52,18 +52,22 @@ async function snapshotOf(deps: Deps, level: LevelDocument, tx: MongoTx) {
   );
   const now = levels.find(({ _id }) => _id === level._id);
   if (!now) return undefined;
-  const sum = (await deps.inventory.sumMovements([level._id], tx)).get(level._id) ?? NOTHING;
-  const held = (await deps.inventory.heldOf([level.skuKey], tx)).get(level._id) ?? 0;
+  const range = { from: level.skuKey, to: level.skuKey };
+  const sum = (await deps.inventory.sumMovements(range, tx)).get(level._id) ?? NOTHING;
+  const held = (await deps.inventory.heldOf(range, tx)).get(level._id) ?? 0;
   return { levels, level: now, sum, held, difference: differenceOf(now, sum, held) };
 }
 
 /**
- * Recomputes levels from their movements. Sales may go on: a level that changed between two of the reads
+ * Recomputes levels, in the order of their SKUs, from their movements. Sales may go on: a level that changed between two of the reads
  * looks different at first, and is looked at again in one snapshot.
  */
 async function verifyLevels(deps: Deps, levels: LevelDocument[]): Promise<Verification> {
-  const sums = await deps.inventory.sumMovements(levels.map(({ _id }) => _id));
-  const held = await deps.inventory.heldOf([...new Set(levels.map(({ skuKey }) => skuKey))]);
+  const [first, last] = [levels[0], levels.at(-1)];
+  if (!first || !last) return { levels: 0, movements: 0, differences: [] };
+  const range = { from: first.skuKey, to: last.skuKey };
+  const sums = await deps.inventory.sumMovements(range);
+  const held = await deps.inventory.heldOf(range);
   const verification: Verification = { levels: levels.length, movements: 0, differences: [] };
   for (const level of levels) {
     const sum = sums.get(level._id);
@@ -79,20 +83,24 @@ async function verifyLevels(deps: Deps, levels: LevelDocument[]): Promise<Verifi
 export const verifySku = async (deps: Deps, sku: string): Promise<Verification> =>
   verifyLevels(deps, await deps.inventory.levelsOf([canonicalKey(sku)]));
 
-/** A page of all levels, in the order of their ids. @throws AppError invalid_cursor */
+/** A page of all levels, in the order of their SKUs. @throws AppError invalid_cursor */
 export async function verifyPage(
   deps: Deps,
   cursor: string | undefined,
 ): Promise<{ data: Verification; page: { nextCursor: string | null; hasMore: boolean } }> {
   const filter = { list: "verify" };
-  const [from] = cursor === undefined ? [] : deps.cursors.decode(cursor, filter);
-  const rows = await deps.inventory.levelsAfter(from === undefined ? undefined : String(from), PAGE + 1);
+  const [skuKey, locationId] = cursor === undefined ? [] : deps.cursors.decode(cursor, filter);
+  const after = cursor === undefined ? undefined : { skuKey: String(skuKey), locationId: String(locationId) };
+  const rows = await deps.inventory.listLevels({ after, limit: PAGE });
   const levels = rows.slice(0, PAGE);
   const last = levels.at(-1);
   const hasMore = rows.length > PAGE;
   return {
     data: await verifyLevels(deps, levels),
-    page: { hasMore, nextCursor: hasMore && last ? deps.cursors.encode([last._id], filter) : null },
+    page: {
+      hasMore,
+      nextCursor: hasMore && last ? deps.cursors.encode([last.skuKey, last.locationId], filter) : null,
+    },
   };
 }
 
@@ -102,10 +110,10 @@ export async function verifyPage(
  */
 export async function verifyAll(deps: Deps, onPage?: (sum: Verification) => void): Promise<Verification> {
   const sum: Verification = { levels: 0, movements: 0, differences: [] };
-  for (let from: string | undefined; ; ) {
-    const levels = await deps.inventory.levelsAfter(from, PAGE);
-    from = levels.at(-1)?._id;
-    if (from === undefined) return sum;
+  for (let after: LevelDocument | undefined; ; ) {
+    const levels = await deps.inventory.listLevels({ after, limit: PAGE });
+    after = levels.at(-1);
+    if (after === undefined) return sum;
     const page = await verifyLevels(deps, levels);
     sum.levels += page.levels;
     sum.movements += page.movements;

@@ -1,0 +1,204 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { useTestApp } from "../../test/app";
+import { HOUR, MINUTE } from "../clock";
+import { createMySqlLimiters } from "../db/limiter";
+import { createThrottle, sourceOf } from "./throttle";
+
+const t = useTestApp(() => ({ trustedProxies: ["127.0.0.1"] }));
+
+const from = (ip: string) => ({ "x-forwarded-for": ip });
+const post = (path: string, json: unknown, ip: string) =>
+  t.request(`/auth/${path}`, { method: "POST", json, headers: from(ip) });
+const login = async (email: string, password: string, ip = "192.0.2.1", extra = {}) =>
+  (await post("login", { email, password, ...extra }, ip)).status;
+const fail = async (times: number, email: string, ip = "192.0.2.1") => {
+  for (let i = 0; i < times; i++) expect(await login(email, "wrong password", ip)).toBe(401);
+};
+/** A hundred failures from ten addresses, counted without hashing. */
+const failEverywhere = async (account: string) => {
+  for (let i = 0; i < 100; i++) {
+    await t.deps.throttle.guess("password", { account, ip: `198.51.100.${i % 10}` }, async () => null);
+  }
+};
+
+describe("failed sign-ins", () => {
+  test("ten of one source at one account lock it for 15 minutes, others not", async () => {
+    const [person, other] = [await t.signIn(), await t.signIn()];
+    await fail(10, person.email);
+    const locked = await post("login", { email: person.email, password: person.password }, "192.0.2.1");
+    expect(locked.status).toBe(429);
+    expect(locked.headers.get("retry-after")).toBe("900");
+    expect(locked.headers.get("ratelimit-policy")).toBe('"password";q=10;w=900');
+    expect(locked.headers.get("ratelimit")).toBe('"password";r=0;t=900');
+    expect((await locked.json()).code).toBe("too_many_requests");
+    expect(await login(person.email, person.password, "192.0.2.2")).toBe(200);
+    expect(await login(other.email, other.password)).toBe(200);
+    t.clock.advance(15 * MINUTE - 1000);
+    expect(await login(person.email, person.password)).toBe(429);
+    t.clock.advance(1000);
+    expect(await login(person.email, person.password)).toBe(200);
+  });
+
+  test("an unknown address is locked the same, headers and body too", async () => {
+    const person = await t.signIn();
+    const answers = async (email: string, ip: string) => {
+      const all = [];
+      for (let i = 0; i < 12; i++) {
+        const answer = await post("login", { email, password: "wrong password" }, ip);
+        const { requestId: _, ...body } = await answer.json();
+        const headers = Object.fromEntries([...answer.headers].filter(([name]) => name !== "x-request-id"));
+        all.push([answer.status, headers, body]);
+      }
+      return all;
+    };
+    expect(await answers(person.email, "192.0.2.10")).toEqual(
+      await answers("nobody@example.com", "192.0.2.11"),
+    );
+  });
+
+  test("a success forgets the source's failures", async () => {
+    const person = await t.signIn();
+    for (let round = 0; round < 3; round++) {
+      await fail(9, person.email, "192.0.2.20");
+      expect(await login(person.email, person.password, "192.0.2.20")).toBe(200);
+    }
+  });
+
+  test("30 guesses at once get ten answers at most, and the right one among them does not slip through", async () => {
+    const person = await t.signIn();
+    await fail(9, person.email, "192.0.2.30");
+    const statuses = await Promise.all(
+      Array.from({ length: 30 }, (_, i) =>
+        login(person.email, i === 29 ? person.password : "wrong password", "192.0.2.30"),
+      ),
+    );
+    expect(statuses.filter((status) => status === 401).length).toBe(1);
+    expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(1);
+    expect(await login(person.email, person.password, "192.0.2.30")).toBe(429);
+  });
+
+  test("20 right ones at once are 20 sign-ins", async () => {
+    const person = await t.signIn();
+    const statuses = await Promise.all(
+      Array.from({ length: 20 }, () => login(person.email, person.password, "192.0.2.40")),
+    );
+    expect(statuses).toEqual(Array(20).fill(200));
+  });
+
+  test("strangers from everywhere reach a ceiling that a known device and a reset pass", async () => {
+    const person = await t.signIn();
+    const { deviceToken } = (
+      await (await post("login", { email: person.email, password: person.password }, "192.0.2.50")).json()
+    ).data;
+    await failEverywhere(person.email);
+    const stranger = "203.0.113.1";
+    expect(await login(person.email, person.password, stranger)).toBe(429);
+    expect(await login(person.email, person.password, stranger, { deviceToken })).toBe(200);
+    expect(await login(person.email, person.password, stranger, { deviceToken: `${deviceToken}x` })).toBe(
+      429,
+    );
+    const other = await t.signIn();
+    const foreign = t.deps.tokens.device(other.id, t.deps.random.id());
+    expect(await login(person.email, person.password, stranger, { deviceToken: foreign })).toBe(429);
+    await post("forgot-password", { email: person.email }, stranger);
+    await t.runner.runDue();
+    const token = /#token=(\S+)/.exec(t.mails.at(-1)?.text ?? "")?.[1];
+    expect((await post("reset-password", { token, password: "the new password" }, stranger)).status).toBe(
+      204,
+    );
+    expect(await login(person.email, "the new password", stranger)).toBe(200);
+  });
+
+  test("a known device has ten failures of its own", async () => {
+    const person = await t.signIn();
+    const deviceToken = t.deps.tokens.device(person.id, t.deps.random.id());
+    for (let i = 0; i < 10; i++) {
+      expect(await login(person.email, "wrong password", `198.51.100.${i}`, { deviceToken })).toBe(401);
+    }
+    expect(await login(person.email, person.password, "198.51.100.99", { deviceToken })).toBe(429);
+    expect(await login(person.email, person.password, "198.51.100.99")).toBe(200);
+  });
+
+  test("the ceiling ends after an hour", async () => {
+    const person = await t.signIn();
+    await failEverywhere(person.email);
+    expect(await login(person.email, person.password, "203.0.113.2")).toBe(429);
+    t.clock.advance(HOUR);
+    expect(await login(person.email, person.password, "203.0.113.2")).toBe(200);
+  });
+
+  test("neighbours in one IPv6 network of 64 bits are one source, the next network is another", async () => {
+    const person = await t.signIn();
+    for (let i = 0; i < 10; i++) await fail(1, person.email, `2001:db8:0:1::${i + 1}`);
+    expect(await login(person.email, person.password, "2001:db8:0:1:ffff:ffff:ffff:ffff")).toBe(429);
+    expect(await login(person.email, person.password, "2001:db8:0:2::1")).toBe(200);
+  });
+
+  test("what anyone writes before a trusted proxy's own entry counts for nothing", async () => {
+    const person = await t.signIn();
+    for (let i = 0; i < 10; i++) await fail(1, person.email, `10.9.8.${i}, 192.0.2.70`);
+    expect(await login(person.email, person.password, "10.1.1.1, 192.0.2.70")).toBe(429);
+  });
+
+  test("are counted by every process: another instance on the same database refuses too", async () => {
+    const person = await t.signIn();
+    await fail(10, person.email, "192.0.2.80");
+    const other = createThrottle(createMySqlLimiters(t.deps.mysql, t.clock));
+    const guess = (kind: "password" | "code") =>
+      other.guess(kind, { account: person.email, ip: "192.0.2.80" }, async () => true);
+    expect(guess("password")).rejects.toThrow("too_many_requests");
+    expect(await guess("code")).toBe(true);
+  });
+
+  test("a change of the password counts failures too, and strangers' failures do not stop it", async () => {
+    const person = await t.signIn();
+    await failEverywhere(person.email);
+    const change = async (currentPassword: string) =>
+      (
+        await t.request("/auth/change-password", {
+          method: "POST",
+          json: { currentPassword, newPassword: "the new password" },
+          token: person.accessToken,
+        })
+      ).status;
+    for (let i = 0; i < 9; i++) expect(await change("wrong password")).toBe(401);
+    expect(await change(person.password)).toBe(204);
+    for (let i = 0; i < 10; i++) expect(await change("wrong password")).toBe(401);
+    expect(await change("the new password")).toBe(429);
+  });
+});
+
+describe("addresses", () => {
+  test("requests that send mail are limited by address", async () => {
+    const ip = "192.0.2.90";
+    expect((await post("forgot-password", { email: "nobody@example.com" }, ip)).status).toBe(202);
+    await t.deps.mysql.on().rateLimit.updateMany({
+      where: { key: { startsWith: "requests:" } },
+      data: { points: 500 },
+    });
+    const answer = await post("forgot-password", { email: "nobody@example.com" }, ip);
+    expect([answer.status, answer.headers.get("ratelimit-policy")]).toEqual([429, '"forgot";q=500;w=900']);
+    expect((await post("forgot-password", { email: "nobody@example.com" }, "192.0.2.91")).status).toBe(202);
+  });
+
+  test("sources of all spellings", () => {
+    expect(sourceOf("192.0.2.1")).toBe("192.0.2.1");
+    expect(sourceOf("::1")).toBe("0:0:0:0::/64");
+    expect(sourceOf("2001:db8::1")).toBe("2001:db8:0:0::/64");
+    expect(sourceOf("2001:0DB8:0000:0000:1:2:3:4")).toBe("2001:db8:0:0::/64");
+    expect(sourceOf("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
+    const group = fc.nat(0xffff).map((n) => n.toString(16));
+    fc.assert(
+      fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), (groups) => {
+        expect(sourceOf(groups.join(":"))).toBe(`${groups.slice(0, 4).join(":")}::/64`);
+      }),
+    );
+  });
+
+  test("no email stands readable among the counters", async () => {
+    await fail(1, "secret.person@example.com", "192.0.2.95");
+    const keys = await t.deps.mysql.on().rateLimit.findMany();
+    expect(JSON.stringify(keys)).not.toContain("secret");
+  });
+});

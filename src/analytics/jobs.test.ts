@@ -47,6 +47,11 @@ describe("retention", () => {
       await t.runner.runDue();
     }
     expect(await eventsOf(t).countDocuments()).toBe(0);
+    // What was done days ago is forgotten: at most two days of hours and a few more are left.
+    const jobs = t.deps.mongo.connection.collection("jobs");
+    expect(
+      await jobs.countDocuments({ finishedAt: { $lt: new Date(t.clock.now().getTime() - 3 * DAY) } }),
+    ).toBe(0);
     t.clock.advance(-6 * DAY);
   });
 });

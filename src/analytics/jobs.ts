@@ -8,6 +8,8 @@ import { RETENTION } from "./time";
 /** Events that are removed in one step. */
 const STEP = 1000;
 
+const KINDS = ["analytics.settle", "analytics.popularity", "analytics.daily"];
+
 const dayAfter = (time: Date): Date => new Date((Math.floor(time.getTime() / DAY) + 1) * DAY);
 
 /** Enqueues the daily and the hourly work, once for each day and hour, however many processes there are. */
@@ -56,6 +58,8 @@ const daily =
   (deps: Deps): JobHandler =>
   async ({ signal }) => {
     await removeExpired(deps, () => signal.aborted);
+    // One every few seconds: the database need not remember them all.
+    await deps.jobs.mongo.forget(KINDS, after(deps.clock.now(), -2 * DAY));
     // The next day is planned here too, so that retention goes on when nobody visits any more.
     await planNext(deps);
   };

@@ -102,7 +102,7 @@ const eventSchema = new Schema<EventDocument>(
   .index({ at: 1 })
   .index({ visitor: 1, at: 1, _id: 1 })
   .index({ device: 1, at: 1 })
-  .index({ userId: 1, at: 1 }, { partialFilterExpression: { userId: { $gt: "" } } })
+  .index({ userId: 1, _id: 1 }, { partialFilterExpression: { userId: { $gt: "" } } })
   .index({ searchId: 1, at: 1 }, { partialFilterExpression: { searchId: { $gt: "" } } })
   .index({ receivedAt: 1, _id: 1 })
   .index({ todo: 1, receivedAt: 1 }, { partialFilterExpression: { todo: { $exists: true } } });

@@ -40,7 +40,9 @@ const beacon = () =>
 const optionalUser = (deps: Deps) => {
   const guard = requireUser(deps);
   return factory.createMiddleware(async (c, next) =>
-    c.req.header("authorization") === undefined ? next() : guard(c, next),
+    c.req.header("authorization") === undefined && c.req.header("x-api-key") === undefined
+      ? next()
+      : guard(c, next),
   );
 };
 

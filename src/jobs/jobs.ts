@@ -42,6 +42,8 @@ export interface JobStore<Tx> {
   saveProgress(job: LeasedJob, progress: JsonValue): Promise<boolean>;
   /** Records the end of this try. False when the lease was lost. */
   finish(job: LeasedJob, end: JobEnd, now: Date): Promise<boolean>;
+  /** Removes jobs of these kinds that were done before a time, with their dedupe keys. Failed ones stay. */
+  forget(kinds: string[], before: Date): Promise<void>;
   /** What is waiting (due or not), for the metrics and the tests. */
   countWaiting(): Promise<number>;
   /** One job as it stands, or null. */

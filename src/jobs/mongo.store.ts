@@ -111,6 +111,10 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
       return (await Job.updateOne(held(job), { $set: set })).matchedCount === 1;
     },
 
+    async forget(kinds, before) {
+      await Job.deleteMany({ kind: { $in: kinds }, status: "done", finishedAt: { $lt: before } });
+    },
+
     countWaiting: () => Job.countDocuments({ status: "waiting" }),
 
     async find(id) {

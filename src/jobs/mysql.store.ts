@@ -82,6 +82,12 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
     return count === 1;
   },
 
+  async forget(kinds, before) {
+    await mysql
+      .on()
+      .job.deleteMany({ where: { kind: { in: kinds }, status: "done", finishedAt: { lt: before } } });
+  },
+
   countWaiting: () => mysql.on().job.count({ where: { status: "waiting" } }),
 
   async find(id) {

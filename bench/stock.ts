@@ -3,6 +3,9 @@
  * how often a transaction had to be repeated, and how long it takes to recompute 10,000 levels from 1 million
  * movements. `bun run bench stock [--quick] [--check]`.
  */
+
+import { seedAdministrator, seedRoles } from "../prisma/seed";
+import { createApp } from "../src/app";
 import type { Actor } from "../src/auth/actor";
 import { canonicalKey } from "../src/canonical";
 import { parseConfig } from "../src/config";
@@ -29,6 +32,9 @@ const ACTOR: Actor = {
 const noRecord = async () => undefined;
 
 const skuOf = (index: number) => `BENCH-${index}`;
+
+/** The option by which this program starts itself as a second process. */
+const SECOND = "--second-process";
 
 /** Levels with a history: goods came, then were sold one by one. */
 async function fill(deps: Deps, locationId: string): Promise<void> {
@@ -96,16 +102,17 @@ async function fill(deps: Deps, locationId: string): Promise<void> {
   if (waiting.length > 0) await movements.insertMany(waiting, { ordered: false });
 }
 
-async function measure(deps: Deps, name: string, skuAt: (index: number) => string) {
+const reserveOne = (deps: Deps, sku: string) =>
+  reserve(deps, ACTOR, { lines: [{ sku, quantity: 1 }], ttlSeconds: 900, reference: null }, noRecord);
+
+async function measure(
+  deps: Deps,
+  name: string,
+  callers: number,
+  call: (index: number) => Promise<unknown>,
+): Promise<{ perSecond: number; p99: number; retries: number }> {
   const before = deps.stock.stats();
-  const { perSecond, p50, p99, count } = await load(CALLERS, SECONDS, (index) =>
-    reserve(
-      deps,
-      ACTOR,
-      { lines: [{ sku: skuAt(index), quantity: 1 }], ttlSeconds: 900, reference: null },
-      noRecord,
-    ),
-  );
+  const { perSecond, p50, p99, count } = await load(callers, SECONDS, call);
   const { attempts, transactions } = deps.stock.stats();
   const retries = (attempts - before.attempts - (transactions - before.transactions)) / count;
   console.log(
@@ -115,9 +122,56 @@ async function measure(deps: Deps, name: string, skuAt: (index: number) => strin
   return { perSecond, p99, retries };
 }
 
+/** Calls of the API by someone who may change stock, each with a key of its own. */
+async function apiCaller(deps: Deps): Promise<(sku: string) => Promise<void>> {
+  const app = createApp(deps);
+  const [email, password] = ["bench@example.com", "a password of benchmarks"];
+  await seedRoles(deps);
+  await seedAdministrator(deps, email, password);
+  const login = await app.request("/auth/login", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ email, password }),
+  });
+  const { data } = (await login.json()) as { data: { accessToken: string } };
+  return async (sku) => {
+    const response = await app.request("/api/products/inventory/reservations", {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${data.accessToken}`,
+        "content-type": "application/json",
+        "idempotency-key": deps.random.id(),
+      },
+      body: JSON.stringify({ lines: [{ sku, quantity: 1 }] }),
+    });
+    if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
+  };
+}
+
+const openDeps = (): Deps =>
+  createDeps(
+    parseConfig({ ...process.env, LOG_LEVEL: "silent", SMTP_URL: "smtp://localhost:1" }),
+    silentLogger(),
+  );
+
+/** Half the callers of one hot SKU, in a process of their own; prints what it measured as JSON. */
+async function runSecond(): Promise<number> {
+  const deps = openDeps();
+  try {
+    await deps.mongo.connection.asPromise();
+    const before = deps.stock.stats();
+    const { perSecond, p99, count } = await load(CALLERS / 2, SECONDS, () => reserveOne(deps, skuOf(0)));
+    const { attempts, transactions } = deps.stock.stats();
+    const retries = (attempts - before.attempts - (transactions - before.transactions)) / count;
+    console.log(JSON.stringify({ perSecond, p99, retries }));
+    return 0;
+  } finally {
+    await deps.close();
+  }
+}
+
 async function run(): Promise<number> {
-  const config = parseConfig({ ...process.env, LOG_LEVEL: "silent", SMTP_URL: "smtp://localhost:1" });
-  const deps = createDeps(config, silentLogger());
+  const deps = openDeps();
   try {
     await deps.mongo.connection.asPromise();
     const now = deps.clock.now();
@@ -146,8 +200,26 @@ async function run(): Promise<number> {
     console.log(
       `verify: ${levels} levels, ${movements} movements, ${differences.length} differences in ${seconds.toFixed(1)} s`,
     );
-    const hot = await measure(deps, "one hot SKU", () => skuOf(0));
-    const many = await measure(deps, `${SKUS} SKUs`, (index) => skuOf((index * 7919) % SKUS));
+    const hot = await measure(deps, "one hot SKU", CALLERS, () => reserveOne(deps, skuOf(0)));
+    const anySku = (index: number) => skuOf((index * 7919) % SKUS);
+    const many = await measure(deps, `${SKUS} SKUs`, CALLERS, (index) => reserveOne(deps, anySku(index)));
+    const call = await apiCaller(deps);
+    const api = await measure(deps, `${SKUS} SKUs by the API, each with a key`, CALLERS, (index) =>
+      call(anySku(index)),
+    );
+    const child = Bun.spawn([process.execPath, import.meta.path, SECOND, ...process.argv.slice(2)], {
+      env: { ...process.env },
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const [half, printed] = await Promise.all([
+      measure(deps, "one hot SKU, this of two processes", CALLERS / 2, () => reserveOne(deps, skuOf(0))),
+      new Response(child.stdout).text(),
+    ]);
+    const second = JSON.parse(printed) as typeof half;
+    console.log(
+      `the other: ${second.perSecond.toFixed(0)} a second, 99 % under ${second.p99.toFixed(1)} ms, ${second.retries.toFixed(3)} retries per success`,
+    );
     const after = await verifyAll(deps);
     const goals: Goal[] = [
       { name: "one hot SKU", measured: hot.perSecond, unit: "reservations/s", goal: [">=", 300] },
@@ -156,6 +228,25 @@ async function run(): Promise<number> {
       { name: `${SKUS} SKUs`, measured: many.perSecond, unit: "reservations/s", goal: [">=", 300] },
       { name: `${SKUS} SKUs, 99 %`, measured: many.p99, unit: "ms", goal: ["<=", 500] },
       { name: `${SKUS} SKUs, retries per success`, measured: many.retries, unit: "", goal: ["<=", 0.1] },
+      { name: "by the API with keys", measured: api.perSecond, unit: "reservations/s", goal: [">=", 150] },
+      {
+        name: "one hot SKU over two processes",
+        measured: half.perSecond + second.perSecond,
+        unit: "reservations/s",
+        goal: [">=", 200],
+      },
+      {
+        name: "one hot SKU over two processes, 99 %",
+        measured: Math.max(half.p99, second.p99),
+        unit: "ms",
+        goal: ["<=", 2000],
+      },
+      {
+        name: "one hot SKU over two processes, retries per success",
+        measured: Math.max(half.retries, second.retries),
+        unit: "",
+        goal: ["<=", 0.5],
+      },
       {
         name: `verify ${movements} movements`,
         measured: seconds,
@@ -170,4 +261,4 @@ async function run(): Promise<number> {
   }
 }
 
-process.exit(await onThrowAwayDatabases(run));
+process.exit(await (process.argv.includes(SECOND) ? runSecond() : onThrowAwayDatabases(run)));

@@ -16,7 +16,7 @@ import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 import { drawPicture } from "./pictures";
 
 /** Rows of permissions and roles; permissions that a newer version adds reach the role `admin`. */
-async function seedRoles(deps: Deps): Promise<void> {
+export async function seedRoles(deps: Deps): Promise<void> {
   const now = deps.clock.now();
   await deps.users.savePermissions(ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] })));
   for (const [name, { description, permissions }] of Object.entries(DEFAULT_ROLES)) {
@@ -26,7 +26,11 @@ async function seedRoles(deps: Deps): Promise<void> {
 }
 
 /** The first administrator, when there is a password for one and nobody has the address. */
-async function seedAdministrator(deps: Deps, email: string, password: string | undefined): Promise<string> {
+export async function seedAdministrator(
+  deps: Deps,
+  email: string,
+  password: string | undefined,
+): Promise<string> {
   const now = deps.clock.now();
   if (await deps.users.findByEmail(canonicalKey(email))) return "present";
   if (!password) return "skipped: SEED_ADMIN_PASSWORD is not set";

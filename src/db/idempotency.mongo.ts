@@ -1,4 +1,4 @@
-import { type Connection, type Model, Schema } from "mongoose";
+import { type AnyBulkWriteOperation, type Connection, type Model, Schema } from "mongoose";
 import { after } from "../clock";
 import { AppError } from "../errors";
 import type { JsonValue } from "../json";
@@ -40,6 +40,14 @@ const idOf = ({ callerId, key }: IdempotentRequest) => `${callerId}:${key}`;
 /** Idempotency keys of changes in MongoDB. */
 export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<MongoTx> => {
   const Key = idempotencyModel(mongo.connection);
+  const together = new WeakMap<MongoTx, { writes: AnyBulkWriteOperation[]; done: Promise<void> }>();
+  const requireAll = ({ matchedCount }: { matchedCount: number }, count: number) => {
+    if (matchedCount === count) return;
+    throw new AppError(
+      "conflict",
+      "The request took so long that another one took its Idempotency-Key over.",
+    );
+  };
   return {
     async claim(request) {
       const _id = idOf(request);
@@ -74,17 +82,30 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
     },
 
     async complete(request, answer, tx) {
-      const { matchedCount } = await Key.updateOne(
-        { _id: idOf(request), leaseToken: request.leaseToken, status: null },
-        { $set: { status: answer.status, body: answer.body } },
-        mongo.in(tx),
-      );
-      if (matchedCount !== 1) {
-        throw new AppError(
-          "conflict",
-          "The request took so long that another one took its Idempotency-Key over.",
-        );
+      const write = {
+        updateOne: {
+          filter: { _id: idOf(request), leaseToken: request.leaseToken, status: null },
+          update: { $set: { status: answer.status, body: answer.body } },
+        },
+      };
+      if (tx === undefined) {
+        requireAll(await Key.bulkWrite([write]), 1);
+        return;
       }
+      // Answers of one transaction that come at the same moment are one statement: a transaction may carry
+      // the changes of many callers, and its statements cannot run side by side.
+      const open = together.get(tx);
+      if (open) {
+        open.writes.push(write);
+        return open.done;
+      }
+      const writes = [write];
+      const done = Promise.resolve().then(async () => {
+        together.delete(tx);
+        requireAll(await Key.bulkWrite(writes, mongo.in(tx)), writes.length);
+      });
+      together.set(tx, { writes, done });
+      return done;
     },
 
     async release(request) {

@@ -18,7 +18,10 @@ export interface StockChange<T> {
    * leaves the other changes of the transaction alone.
    */
   decide(ledger: StockLedger): T;
-  /** Runs in the transaction after the change was decided, to record its answer with it. */
+  /**
+   * Runs in the transaction after the change was decided, to record its answer with it; beside those of the
+   * transaction's other changes, so it must be what `once` gives, which writes them with one statement.
+   */
   record?: (tx: MongoTx, result: T) => Promise<void>;
 }
 
@@ -142,9 +145,12 @@ export function createStockCommitter(
           tx,
         );
       }
-      for (const [index, outcome] of outcomes.entries()) {
-        if (outcome.ok) await entries[index]?.change.record?.(tx, outcome.value);
-      }
+      // Together, so that the store writes all answers with one statement.
+      await Promise.all(
+        outcomes.map((outcome, index) =>
+          outcome.ok ? entries[index]?.change.record?.(tx, outcome.value) : undefined,
+        ),
+      );
       decided = { outcomes, signals, movementId: changes.movements[0]?._id };
       return decided;
     });

@@ -135,9 +135,11 @@ export const createInventoryStore = (mongo: Mongo) => {
         if (matchedCount !== perLocation.size) throw new StaleStock();
         await Level.insertMany(changes.createdLevels, session);
       }
-      if (changes.movements.length > 0) await Movement.insertMany(changes.movements, session);
+      // Lean: what the ledger decided has its types, and there may be thousands.
+      if (changes.movements.length > 0)
+        await Movement.insertMany(changes.movements, { ...session, lean: true });
       if (changes.createdReservations.length > 0)
-        await Reservation.insertMany(changes.createdReservations, session);
+        await Reservation.insertMany(changes.createdReservations, { ...session, lean: true });
       if (signals.length > 0) await Signal.insertMany(signals, session);
     },
 

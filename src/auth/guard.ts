@@ -33,6 +33,14 @@ export const requireUser = (deps: Deps) =>
     await next();
   });
 
+/** Says who calls when somebody does; a token that is sent must be good, none is fine. */
+export const knowUser = (deps: Deps) => {
+  const required = requireUser(deps);
+  return factory.createMiddleware((c, next) =>
+    c.req.header("authorization") === undefined ? next() : required(c, next),
+  );
+};
+
 /** Lets a caller through who holds the permission; comes after `requireUser`. */
 export const requirePermission = (permission: Permission) =>
   factory.createMiddleware(async (c, next) => {

@@ -116,7 +116,7 @@ describe("problems", () => {
   });
 
   test("the text of a 500 is constant; the cause does not leave", async () => {
-    const undo = around(t.deps.products, "listNewest", {
+    const undo = around(t.deps.products, "list", {
       before: () => {
         throw new Error("password=hunter2 at /etc/shadow");
       },

@@ -50,6 +50,12 @@ export function input<Target extends keyof ValidationTargets, Schema extends z.Z
     if (target === "query" && c.req.url.length - c.req.url.indexOf("?") > MAX_QUERY) {
       return problem(c, "invalid_input", `The query string is longer than ${MAX_QUERY} characters.`) as never;
     }
+    // Assigned to an object this name vanishes, so that no schema would see it.
+    if (target === "query" && new URL(c.req.url).searchParams.has("__proto__")) {
+      return problem(c, "invalid_input", "Some of the input is not valid; see errors.", {
+        errors: [{ path: "__proto__", code: "unknown_key", message: "is not a known key here" }],
+      }) as never;
+    }
     return validate(c, next);
   };
   return Object.assign(guarded, { [uniqueSymbol]: { target, ...resolver(schema) } }) as typeof validate;

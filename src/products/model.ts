@@ -20,14 +20,31 @@ export interface VariantDocument {
   options: { name: string; value: string }[];
 }
 
+/** A typed attribute, such as weight 1.2 kg, colour "red", washable true. */
+export interface AttributeDocument {
+  key: string;
+  value: string | number | boolean;
+  /** Of a number, such as "kg"; null otherwise. */
+  unit: string | null;
+}
+
 export interface ProductDocument {
   _id: string;
   name: string;
+  /** The name in canonical form, for sorting. */
+  nameKey?: string;
   slug: string;
   /** Canonical slugs that are taken by the living; absent on deleted products so that they are free again. */
   slugKey?: string;
   description: string;
   brand: string | null;
+  /** The brand in canonical form, for filters; absent without a brand. */
+  brandKey?: string;
+  attrs?: AttributeDocument[];
+  /** `key=value` of every attribute in canonical form, for filters. */
+  attrKeys?: string[];
+  /** Flat values of the shop's own; shown, never searched. */
+  metadata?: Record<string, string | number | boolean>;
   status: ProductStatus;
   categoryIds: string[];
   /** The categories and all their ancestors: "with descendants" is one indexed equality. */
@@ -55,6 +72,12 @@ export interface ProductDocument {
   deletedAt: Date | null;
 }
 
+/** Refuses what zod should have: an untyped hole would take anything. */
+const flat = {
+  validator: (value: unknown) => ["string", "number", "boolean"].includes(typeof value),
+  message: "must be a text, a number, true or false",
+};
+
 const minorUnits = {
   type: Number,
   min: 0,
@@ -81,10 +104,25 @@ const schema = new Schema<ProductDocument>(
   {
     _id: { type: String, required: true },
     name: { type: String, required: true, maxlength: 500 },
+    nameKey: { type: String, required: true, maxlength: 500 },
     slug: { type: String, required: true },
     slugKey: String,
     description: { type: String, default: "", maxlength: 50_000 },
     brand: { type: String, default: null, maxlength: 200 },
+    brandKey: { type: String, maxlength: 200 },
+    attrs: {
+      type: [
+        {
+          _id: false,
+          key: { type: String, required: true, maxlength: 50 },
+          value: { type: Schema.Types.Mixed, required: true, validate: flat },
+          unit: { type: String, default: null, maxlength: 20 },
+        },
+      ],
+      default: undefined,
+    },
+    attrKeys: { type: [String], default: undefined },
+    metadata: { type: Map, of: { type: Schema.Types.Mixed, validate: flat }, default: undefined },
     status: { type: String, required: true, enum: PRODUCT_STATUSES },
     categoryIds: { type: [String], required: true },
     categoryTree: { type: [String], required: true },
@@ -105,12 +143,18 @@ const schema = new Schema<ProductDocument>(
 )
   .index({ slugKey: 1 }, { unique: true, partialFilterExpression: { slugKey: { $exists: true } } })
   .index({ skuKeys: 1 }, { unique: true, partialFilterExpression: { skuKeys: { $exists: true } } })
-  .index({ deletedAt: 1, status: 1, createdAt: -1, _id: -1 })
-  .index({ deletedAt: 1, status: 1, categoryTree: 1, createdAt: -1, _id: -1 })
+  .index({ deletedAt: 1, status: 1, attrKeys: 1, createdAt: -1, _id: -1 })
   .index(
     { name: "text", brand: "text", description: "text" },
     { weights: { name: 10, brand: 5, description: 1 }, default_language: "english", name: "search" },
   );
+
+// Each sort with none or one of category and brand reads its page and no more.
+for (const sort of ["createdAt", "price", "nameKey", "popularity"]) {
+  for (const filter of [{}, { categoryTree: 1 }, { brandKey: 1 }] as Record<string, 1>[]) {
+    schema.index({ deletedAt: 1, status: 1, ...filter, [sort]: -1, _id: -1 });
+  }
+}
 
 /** The model of products on a connection. */
 export const productModel = (connection: Connection): Model<ProductDocument> =>

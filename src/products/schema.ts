@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cleanText } from "../canonical";
+import { canonicalKey, cleanText } from "../canonical";
 import { dataOf, pageOf } from "../http/describe";
 import { PRODUCT_STATUSES } from "./model";
 import { isCurrency } from "./money";
@@ -28,48 +28,110 @@ export const currencySchema = z
 
 export const skuSchema = lineSchema(100);
 
+/** A GTIN of 8, 12, 13 or 14 digits whose check digit is right (GS1 General Specifications, 7.9). */
+export const gtinSchema = z
+  .string("must be a text")
+  .regex(/^(?:\d{8}|\d{12,14})$/, "must be 8, 12, 13 or 14 digits")
+  .refine((digits) => {
+    const sum = [...digits]
+      .reverse()
+      .reduce((total, digit, place) => total + Number(digit) * (place % 2 === 0 ? 1 : 3), 0);
+    return sum % 10 === 0;
+  }, "has a wrong check digit");
+
 const variantSchema = z.strictObject({
   sku: skuSchema,
   name: lineSchema(200).nullish(),
   price: minorUnitsSchema,
   currency: currencySchema.optional(),
   compareAtPrice: minorUnitsSchema.nullish(),
+  gtin: gtinSchema.nullish(),
+  weight: z.number("must be a number of grams").min(0).max(1e9).nullish(),
   options: z
     .array(z.strictObject({ name: lineSchema(50), value: lineSchema(100) }))
     .max(10, "must be at most 10 options")
     .optional(),
 });
 
+const flatValue = z.union(
+  [lineSchema(500), z.number(), z.boolean()],
+  "must be a text, a number, true or false",
+);
+
+const attributeSchema = z.strictObject({
+  key: z
+    .string("must be a text")
+    .regex(/^[\p{L}\p{N}_-]{1,50}$/u, "must be 1 to 50 letters, digits, _ or -")
+    .transform((key) => key.normalize("NFC")),
+  value: flatValue,
+  unit: lineSchema(20).nullish(),
+});
+
+/** Names that would reach an object's own machinery. */
+const RESERVED = new Set(["__proto__", "constructor", "prototype"]);
+
+const metadataSchema = z
+  .record(
+    z
+      .string()
+      .regex(/^[\p{L}\p{N}_-]{1,50}$/u, "must be 1 to 50 letters, digits, _ or -")
+      .refine((key) => !RESERVED.has(key), "is not allowed"),
+    flatValue,
+  )
+  .refine((metadata) => Object.keys(metadata).length <= 50, "must be at most 50 values");
+
 /** At most so many variants in one product. */
 export const MAX_VARIANTS = 250;
 
+const productFields = {
+  name: lineSchema(500).meta({ example: "Linen shirt" }),
+  description: z
+    .string("must be a text")
+    .max(50_000, "must be at most 50000 characters")
+    .regex(NO_CONTROLS, "must not hold control characters")
+    .transform(cleanText)
+    .optional(),
+  brand: lineSchema(200).nullish(),
+  slug: lineSchema(120).optional(),
+  status: z.enum(PRODUCT_STATUSES, "must be draft, active or archived").optional(),
+  categoryIds: z.array(z.uuid("must be an id")).max(20, "must be at most 20 categories").optional(),
+  attrs: z
+    .array(attributeSchema)
+    .max(100, "must be at most 100 attributes")
+    .refine(
+      (attrs) => new Set(attrs.map(({ key }) => canonicalKey(key))).size === attrs.length,
+      "names a key twice",
+    )
+    .optional(),
+  metadata: metadataSchema.optional(),
+  price: minorUnitsSchema
+    .optional()
+    .meta({ description: "Minor units; makes one default variant", example: 4900 }),
+  currency: currencySchema.optional(),
+  variants: z
+    .array(variantSchema)
+    .min(1, "must be at least one variant")
+    .max(MAX_VARIANTS, `must be at most ${MAX_VARIANTS} variants`)
+    .optional(),
+};
+
 export const createProductSchema = z
-  .strictObject({
-    name: lineSchema(500).meta({ example: "Linen shirt" }),
-    description: z
-      .string("must be a text")
-      .max(50_000, "must be at most 50000 characters")
-      .regex(NO_CONTROLS, "must not hold control characters")
-      .transform(cleanText)
-      .optional(),
-    brand: lineSchema(200).nullish(),
-    slug: lineSchema(120).optional(),
-    status: z.enum(PRODUCT_STATUSES, "must be draft, active or archived").optional(),
-    categoryIds: z.array(z.uuid("must be an id")).max(20, "must be at most 20 categories").optional(),
-    price: minorUnitsSchema
-      .optional()
-      .meta({ description: "Minor units; makes one default variant", example: 4900 }),
-    currency: currencySchema.optional(),
-    variants: z
-      .array(variantSchema)
-      .min(1)
-      .max(MAX_VARIANTS, `must be at most ${MAX_VARIANTS} variants`)
-      .optional(),
-  })
+  .strictObject(productFields)
   .refine((product) => (product.price === undefined) !== (product.variants === undefined), {
     path: ["price"],
     message: "give either price, for a product with one variant, or variants",
   });
+
+/** A change of a part: what is not named stays. `price` changes a product with one variant. */
+export const changeProductSchema = z
+  .strictObject({ ...productFields, name: productFields.name.optional() })
+  .refine((change) => Object.keys(change).length > 0, "names nothing to change")
+  .refine((change) => change.price === undefined || change.variants === undefined, {
+    path: ["price"],
+    message: "give either price or variants",
+  });
+
+export type ChangeProduct = z.output<typeof changeProductSchema>;
 
 export type CreateProduct = z.output<typeof createProductSchema>;
 
@@ -81,7 +143,7 @@ export const importLineSchema = z.object({
   sku: skuSchema.optional(),
   slug: lineSchema(120).optional(),
   name: lineSchema(500),
-  description: createProductSchema.shape.description,
+  description: productFields.description,
   brand: lineSchema(200).nullish(),
   categories: z.array(lineSchema(200)).min(1).max(8).optional(),
   price: z.number("must be a number").min(0, "must not be negative"),
@@ -93,15 +155,12 @@ export const importLineSchema = z.object({
 
 export type ImportLine = z.output<typeof importLineSchema>;
 
-export const listProductsSchema = z.strictObject({
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, "must be a whole number")
-    .transform(Number)
-    .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
-    .default(20),
-  cursor: z.string().max(2000).optional(),
-});
+export const limitSchema = z
+  .string()
+  .regex(/^\d{1,3}$/, "must be a whole number")
+  .transform(Number)
+  .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
+  .default(20);
 
 export const searchSchema = z.strictObject({
   q: z
@@ -109,7 +168,7 @@ export const searchSchema = z.strictObject({
     .max(200, "must be at most 200 characters")
     .transform(cleanText)
     .pipe(z.string().min(1, "must not be empty")),
-  limit: listProductsSchema.shape.limit,
+  limit: limitSchema,
 });
 
 export const idParam = z.object({ id: z.uuid("must be an id") });
@@ -129,24 +188,42 @@ const summaryResponse = z.object({
   updatedAt: z.string(),
 });
 
+const variantResponse = z.object({
+  id: z.string(),
+  sku: z.string(),
+  name: z.string().nullable(),
+  price: moneyResponse,
+  compareAtPrice: moneyResponse.nullable(),
+  gtin: z.string().nullable(),
+  weight: z.number().nullable(),
+  options: z.array(z.object({ name: z.string(), value: z.string() })),
+});
+
 const productResponse = summaryResponse.extend({
   description: z.string(),
-  variants: z.array(
+  attrs: z.array(
     z.object({
-      id: z.string(),
-      sku: z.string(),
-      name: z.string().nullable(),
-      price: moneyResponse,
-      compareAtPrice: moneyResponse.nullable(),
-      options: z.array(z.object({ name: z.string(), value: z.string() })),
+      key: z.string(),
+      value: z.union([z.string(), z.number(), z.boolean()]),
+      unit: z.string().nullable(),
     }),
   ),
+  metadata: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  variants: z.array(variantResponse),
   version: z.number().int(),
 });
 
+/** A product in a list, with what `include` asked for. */
+const listedResponse = summaryResponse.extend({
+  variants: z.array(variantResponse).optional(),
+  categories: z.array(z.object({ id: z.string(), name: z.string(), path: z.string() })).optional(),
+  stock: z.array(z.object({ sku: z.string(), available: z.number().int() })).optional(),
+});
+
 export const productAnswer = dataOf(productResponse);
-export const productListAnswer = pageOf(summaryResponse);
+export const productListAnswer = pageOf(listedResponse);
 export const searchAnswer = z.object({ data: z.array(summaryResponse) });
 
 export type ProductResponse = z.infer<typeof productResponse>;
 export type ProductSummaryResponse = z.infer<typeof summaryResponse>;
+export type ListedProductResponse = z.infer<typeof listedResponse>;

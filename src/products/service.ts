@@ -4,10 +4,19 @@ import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError, invalidInput } from "../errors";
 import type { RecordAnswer } from "../http/idempotency";
+import type { JsonValue } from "../json";
 import type { CategoryDocument } from "./categories/model";
+import { attrKeyOf, type ProductListQuery } from "./filters";
 import { signalProduct } from "./inventory/in-stock";
-import type { ProductDocument, VariantDocument } from "./model";
-import type { CreateProduct, ProductResponse, ProductSummaryResponse } from "./schema";
+import type { LevelDocument } from "./inventory/model";
+import type { AttributeDocument, ProductDocument, VariantDocument } from "./model";
+import type {
+  ChangeProduct,
+  CreateProduct,
+  ListedProductResponse,
+  ProductResponse,
+  ProductSummaryResponse,
+} from "./schema";
 import type { ProductSummary } from "./store";
 
 export const toSummary = (product: ProductSummary): ProductSummaryResponse => ({
@@ -23,18 +32,24 @@ export const toSummary = (product: ProductSummary): ProductSummaryResponse => ({
   updatedAt: product.updatedAt.toISOString(),
 });
 
+const toVariant = (variant: VariantDocument): ProductResponse["variants"][number] => ({
+  id: variant._id,
+  sku: variant.sku,
+  name: variant.name,
+  price: { amount: variant.price, currency: variant.currency },
+  compareAtPrice:
+    variant.compareAtPrice === null ? null : { amount: variant.compareAtPrice, currency: variant.currency },
+  gtin: variant.gtin,
+  weight: variant.weight,
+  options: variant.options.map(({ name, value }) => ({ name, value })),
+});
+
 export const toProduct = (product: ProductDocument): ProductResponse => ({
   ...toSummary(product),
   description: product.description,
-  variants: product.variants.map((variant) => ({
-    id: variant._id,
-    sku: variant.sku,
-    name: variant.name,
-    price: { amount: variant.price, currency: variant.currency },
-    compareAtPrice:
-      variant.compareAtPrice === null ? null : { amount: variant.compareAtPrice, currency: variant.currency },
-    options: variant.options.map(({ name, value }) => ({ name, value })),
-  })),
+  attrs: (product.attrs ?? []).map(({ key, value, unit }) => ({ key, value, unit })),
+  metadata: { ...product.metadata },
+  variants: product.variants.map(toVariant),
   version: product.version,
 });
 
@@ -59,8 +74,8 @@ function variantsOf(deps: Deps, id: string, input: CreateProduct): VariantDocume
       price: variant.price,
       currency: variant.currency ?? currency,
       compareAtPrice: variant.compareAtPrice ?? null,
-      gtin: null,
-      weight: null,
+      gtin: variant.gtin ?? null,
+      weight: variant.weight ?? null,
       options: variant.options ?? [],
     };
   });
@@ -74,6 +89,36 @@ async function categoriesOf(deps: Deps, ids: string[]): Promise<CategoryDocument
   const missing = ids.findIndex((id) => !categories.has(id));
   if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "unknown", "there is no such category");
   return [...new Set(ids)].flatMap((id) => categories.get(id) ?? []);
+}
+
+/**
+ * Holds attributes to the definitions of the product's categories; what no category defines is free.
+ * @throws AppError invalid_input
+ */
+function checkAttributes(attrs: AttributeDocument[], categories: CategoryDocument[]): void {
+  const definitions = new Map(
+    categories.flatMap(({ attributes }) =>
+      (attributes ?? []).map((definition) => [canonicalKey(definition.key), definition] as const),
+    ),
+  );
+  for (const [index, { key, value, unit }] of attrs.entries()) {
+    const definition = definitions.get(canonicalKey(key));
+    if (!definition) continue;
+    const wanted = definition.type === "enum" ? "string" : definition.type;
+    if (typeof value !== wanted) {
+      throw invalidInput(`attrs.${index}.value`, "type", `must be a ${wanted}, as its category says`);
+    }
+    if (definition.type === "enum" && !definition.values.includes(String(value))) {
+      throw invalidInput(`attrs.${index}.value`, "enum", `must be one of ${definition.values.join(", ")}`);
+    }
+    if ((unit ?? null) !== definition.unit) {
+      throw invalidInput(
+        `attrs.${index}.unit`,
+        "unit",
+        definition.unit === null ? "must be left out" : `must be ${definition.unit}`,
+      );
+    }
+  }
 }
 
 /**
@@ -91,13 +136,20 @@ export function buildProduct(
   const slug = slugify(input.slug ?? input.name) || `p-${id.slice(-12)}`;
   const variants = variantsOf(deps, id, input);
   const cheapest = variants.reduce((least, variant) => (variant.price < least.price ? variant : least));
+  const attrs = (input.attrs ?? []).map(({ key, value, unit }) => ({ key, value, unit: unit ?? null }));
+  checkAttributes(attrs, categories);
   return {
     _id: id,
     name: input.name,
+    nameKey: canonicalKey(input.name),
     slug,
     slugKey: canonicalKey(slug),
     description: input.description ?? "",
     brand: input.brand ?? null,
+    ...(input.brand ? { brandKey: canonicalKey(input.brand) } : {}),
+    attrs,
+    attrKeys: attrs.map(({ key, value }) => attrKeyOf(key, value)),
+    metadata: input.metadata ?? {},
     status: input.status ?? "active",
     categoryIds: categories.map(({ _id }) => _id),
     categoryTree: [...new Set(categories.flatMap(({ _id, ancestors }) => [...ancestors, _id]))],
@@ -129,9 +181,10 @@ export async function createProduct(
   const categories = await categoriesOf(deps, input.categoryIds ?? []);
   const product = buildProduct(deps, deps.random.id(), input, categories);
   const signalId = deps.random.id();
+  const wanted = product.slug;
   for (let attempt = 1; ; attempt++) {
     if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
-      product.slug = `${product.slug.replace(/-[0-9a-f]{6}$/, "")}-${Buffer.from(deps.random.bytes(3)).toString("hex")}`;
+      product.slug = `${wanted}-${Buffer.from(deps.random.bytes(3)).toString("hex")}`;
       product.slugKey = canonicalKey(product.slug);
     }
     try {
@@ -150,35 +203,235 @@ export async function createProduct(
   }
 }
 
-/** @throws AppError not_found */
-export async function readProduct(deps: Deps, id: string): Promise<ProductResponse> {
+/** Whether a caller may see what is not for sale. */
+const mayEdit = (actor: Actor | undefined): boolean => actor?.permissions.has("products:write") === true;
+
+/** A product; one that is not active only for those who may edit it. @throws AppError not_found */
+export async function readProduct(
+  deps: Deps,
+  actor: Actor | undefined,
+  id: string,
+): Promise<ProductResponse> {
   const product = await deps.products.findById(id);
-  if (product?.status !== "active") throw new AppError("not_found", "There is no such product.");
+  if (!product || (product.status !== "active" && !mayEdit(actor))) throw noProduct();
   return toProduct(product);
 }
 
-/** A page of active products, the newest first. @throws AppError invalid_cursor */
-export async function listProducts(
-  deps: Deps,
-  { limit, cursor }: { limit: number; cursor?: string | undefined },
-): Promise<{ data: ProductSummaryResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
-  const filter = { list: "products", sort: "-createdAt" };
-  const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
-  const rows = await deps.products.listNewest({
-    limit,
-    after:
-      position === undefined ? null : { createdAt: new Date(Number(position[0])), id: String(position[1]) },
+const noProduct = () => new AppError("not_found", "There is no such product.");
+
+const stale = (version: number) =>
+  new AppError("precondition_failed", "The product has changed since you read it. Read it again.", {
+    members: { currentVersion: version },
   });
+
+/** What a product would be made from again: the input of a change is laid over it. */
+const inputOf = (product: ProductDocument): Omit<CreateProduct, "categoryIds" | "price"> => ({
+  name: product.name,
+  description: product.description,
+  brand: product.brand,
+  slug: product.slug,
+  status: product.status,
+  attrs: product.attrs ?? [],
+  metadata: { ...product.metadata },
+  currency: product.currency,
+  variants: product.variants.map(({ _id, skuKey, ...variant }) => variant),
+});
+
+/** The variants of a change: `price` alone is the price of the only one. */
+function changedVariants(product: ProductDocument, change: ChangeProduct): CreateProduct["variants"] {
+  if (change.variants !== undefined) return change.variants;
+  const { variants = [] } = inputOf(product);
+  const currency = change.currency;
+  if (change.price !== undefined && variants.length !== 1) {
+    throw invalidInput(
+      "price",
+      "several_variants",
+      "cannot be set for a product with several variants; send variants",
+    );
+  }
+  return variants.map((variant) => ({
+    ...variant,
+    ...(change.price === undefined ? {} : { price: change.price }),
+    ...(currency === undefined ? {} : { currency }),
+  }));
+}
+
+/**
+ * Changes a part of a product, or all of it when `whole`. Its slug stays when its name changes; a variant keeps
+ * its id with its SKU.
+ * @param version from If-Match; undefined takes whatever there is
+ * @throws AppError not_found, precondition_failed, version_conflict, already_exists, invalid_input
+ */
+export async function changeProduct(
+  deps: Deps,
+  id: string,
+  change: ChangeProduct,
+  version: number | undefined,
+  whole = false,
+): Promise<ProductResponse> {
+  const present = await deps.products.findById(id);
+  if (!present) throw noProduct();
+  if (version !== undefined && version !== present.version) throw stale(present.version);
+  const categories = await categoriesOf(deps, change.categoryIds ?? (whole ? [] : present.categoryIds));
+  const base = whole ? { slug: present.slug } : inputOf(present);
+  const { categoryIds: _, price, ...fields } = change;
+  const input = whole
+    ? { ...base, ...fields, price, name: change.name ?? present.name }
+    : { ...inputOf(present), ...fields, variants: changedVariants(present, change) };
+  const ids = new Map(present.variants.map((variant) => [variant.skuKey, variant._id]));
+  const built = buildProduct(deps, id, input, categories);
+  const next: ProductDocument = {
+    ...built,
+    variants: built.variants.map((variant) => ({ ...variant, _id: ids.get(variant.skuKey) ?? variant._id })),
+    popularity: present.popularity,
+    createdAt: present.createdAt,
+    version: present.version + 1,
+  };
+  const signalId = deps.random.id();
+  const changed = await deps.mongo.transaction(async (tx) => {
+    if (!(await deps.products.replace(next, present.version, tx))) return false;
+    await signalProduct(deps, next, signalId, tx);
+    return true;
+  });
+  if (!changed) {
+    const now = await deps.products.findById(id);
+    if (!now) throw noProduct();
+    if (version !== undefined) throw stale(now.version);
+    throw new AppError("version_conflict", "The product was changed at the same moment. Try again.", {
+      members: { currentVersion: now.version },
+    });
+  }
+  return toProduct({ ...next, inStock: present.inStock });
+}
+
+/**
+ * Deletes a product so that it can be restored: its slug and SKUs are free again.
+ * @throws AppError not_found, precondition_failed
+ */
+export async function deleteProduct(deps: Deps, id: string, version: number | undefined): Promise<void> {
+  const present = await deps.products.findById(id);
+  if (!present) throw noProduct();
+  if (version !== undefined && version !== present.version) throw stale(present.version);
+  const now = deps.clock.now();
+  const { slugKey: _s, skuKeys: _k, ...rest } = present;
+  const deleted = await deps.products.replace({ ...rest, deletedAt: now, updatedAt: now }, present.version);
+  if (!deleted) {
+    const there = await deps.products.findById(id);
+    if (!there) throw noProduct();
+    throw stale(there.version);
+  }
+}
+
+/**
+ * Brings a deleted product back. @throws AppError not_found, conflict when it is not deleted, already_exists when
+ * its slug or a SKU was given to another meanwhile
+ */
+export async function restoreProduct(
+  deps: Deps,
+  id: string,
+  record: RecordAnswer<MongoTx>,
+): Promise<ProductResponse> {
+  const signalId = deps.random.id();
+  const now = deps.clock.now();
+  return deps.mongo.transaction(async (tx) => {
+    const present = await deps.products.findAny(id, tx);
+    if (!present) throw noProduct();
+    if (present.deletedAt === null) throw new AppError("conflict", "The product is not deleted.");
+    const restored: ProductDocument = {
+      ...present,
+      slugKey: canonicalKey(present.slug),
+      skuKeys: present.variants.map(({ skuKey }) => skuKey),
+      deletedAt: null,
+      updatedAt: now,
+    };
+    if (!(await deps.products.replace(restored, present.version, tx))) {
+      throw new AppError("conflict", "The product was changed at the same moment. Try again.");
+    }
+    await signalProduct(deps, restored, signalId, tx);
+    const response = toProduct({ ...restored, version: present.version + 1 });
+    await record(tx, response);
+    return response;
+  });
+}
+
+/** Most products that a total counts. */
+const MOST_COUNTED = 10_000;
+
+/**
+ * A page of products. Those that are not active are only for those who may edit them.
+ * @throws AppError forbidden, invalid_cursor
+ */
+export async function listProducts(deps: Deps, actor: Actor | undefined, query: ProductListQuery) {
+  const { filter, sort, limit, include } = query;
+  if (filter.status !== "active" && !mayEdit(actor)) {
+    throw new AppError("forbidden", "Only those who may edit products see what is not active.");
+  }
+  const scope = { list: "products", filter: { ...filter }, sort: { ...sort } } as unknown as JsonValue;
+  const position = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, scope);
+  const after =
+    position === undefined
+      ? null
+      : {
+          key: sort.name === "createdAt" ? new Date(Number(position[0])) : (position[0] as string | number),
+          id: String(position[1]),
+        };
+  const [rows, total] = await Promise.all([
+    deps.products.list(filter, sort, after, limit, include.includes("variants")),
+    query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
+  ]);
   const page = rows.slice(0, limit);
-  const last = page.at(-1);
   const hasMore = rows.length > limit;
+  const last = page.at(-1);
+  const keyOf = (row: (typeof page)[number]): string | number => {
+    if (sort.name === "createdAt") return row.createdAt.getTime();
+    return sort.name === "name" ? (row.nameKey ?? "") : row[sort.name];
+  };
+  const [categories, levels] = await Promise.all([
+    include.includes("categories")
+      ? deps.categories.findByIds([...new Set(page.flatMap(({ categoryIds }) => categoryIds))])
+      : [],
+    include.includes("stock") ? deps.inventory.levelsOf(page.flatMap(({ skuKeys }) => skuKeys ?? [])) : [],
+  ]);
+  const data = page.map(
+    (row): ListedProductResponse => ({
+      ...toSummary(row),
+      ...(row.variants ? { variants: row.variants.map(toVariant) } : {}),
+      ...(include.includes("categories")
+        ? {
+            categories: categories
+              .filter(({ _id }) => row.categoryIds.includes(_id))
+              .map(({ _id, name, path }) => ({ id: _id, name, path })),
+          }
+        : {}),
+      ...(include.includes("stock") ? { stock: availableOf(row.skuKeys ?? [], levels) } : {}),
+    }),
+  );
   return {
-    data: page.map(toSummary),
+    data,
     page: {
       hasMore,
-      nextCursor: hasMore && last ? deps.cursors.encode([last.createdAt.getTime(), last._id], filter) : null,
+      nextCursor: hasMore && last ? deps.cursors.encode([keyOf(last), last._id], scope) : null,
+      ...(total === undefined
+        ? {}
+        : {
+            total: {
+              value: Math.min(total, MOST_COUNTED),
+              relation: total > MOST_COUNTED ? ("gte" as const) : ("eq" as const),
+            },
+          }),
     },
   };
+}
+
+/** What can be had of each SKU, over all locations. */
+function availableOf(skuKeys: string[], levels: LevelDocument[]): { sku: string; available: number }[] {
+  return skuKeys.map((skuKey) => {
+    const own = levels.filter((level) => level.skuKey === skuKey);
+    return {
+      sku: own[0]?.sku ?? skuKey,
+      available: own.reduce((sum, level) => sum + Math.max(0, level.onHand - level.reserved), 0),
+    };
+  });
 }
 
 /** Active products whose name, brand or description matches, the best first. */

@@ -1,5 +1,6 @@
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import { AppError } from "../errors";
+import { type ProductFilter, SORTS, type SortName } from "./filters";
 import { type ProductDocument, productModel } from "./model";
 
 /** The fields of a product in a list. */
@@ -42,6 +43,47 @@ function taken(error: unknown): AppError | undefined {
   if (index.includes("slugKey"))
     return new AppError("already_exists", "A product with this slug exists.", { cause: error });
   return undefined;
+}
+
+/** A filter's conditions; every value in it was checked and none is a query. */
+const conditionsOf = (filter: ProductFilter) => ({
+  deletedAt: null,
+  status: filter.status,
+  ...(filter.category === undefined ? {} : { categoryTree: filter.category }),
+  ...(filter.brand === undefined ? {} : { brandKey: filter.brand }),
+  ...(filter.inStock === undefined ? {} : { inStock: filter.inStock }),
+  ...(filter.priceFrom === undefined && filter.priceTo === undefined
+    ? {}
+    : {
+        price: {
+          ...(filter.priceFrom === undefined ? {} : { $gte: filter.priceFrom }),
+          ...(filter.priceTo === undefined ? {} : { $lte: filter.priceTo }),
+        },
+      }),
+  ...(filter.attrs.length === 0
+    ? {}
+    : { $and: filter.attrs.map((values) => ({ attrKeys: { $in: values } })) }),
+});
+
+/**
+ * The index that gives the order of a list with none or one of category and brand. Named, because a planner
+ * that guesses sorts now and then; with other conditions the choice is left to it.
+ */
+function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 1 | -1> } {
+  const { category, brand, attrs, inStock, priceFrom, priceTo } = filter;
+  const others =
+    attrs.length > 0 || inStock !== undefined || priceFrom !== undefined || priceTo !== undefined;
+  if (others || (category !== undefined && brand !== undefined)) return {};
+  return {
+    hint: {
+      deletedAt: 1,
+      status: 1,
+      ...(category === undefined ? {} : { categoryTree: 1 }),
+      ...(brand === undefined ? {} : { brandKey: 1 }),
+      [SORTS[sort]]: -1,
+      _id: -1,
+    },
+  };
 }
 
 /** Products in MongoDB. */
@@ -100,8 +142,8 @@ export const createProductStore = (mongo: Mongo) => {
 
     /** Replaces a product if it still has the version. @returns false when it has another */
     async replace(product: ProductDocument, version: number, tx?: MongoTx): Promise<boolean> {
-      // What belongs to stock is not ours to put back.
-      const { _id, inStock: _inStock, stockRevision: _stockRevision, ...fields } = product;
+      // What belongs to stock and pictures is not ours to put back.
+      const { _id, inStock: _i, stockRevision: _r, pictureSequence: _p, ...fields } = product;
       try {
         const { matchedCount } = await Product.updateOne(
           { _id, version },
@@ -111,6 +153,7 @@ export const createProductStore = (mongo: Mongo) => {
             $unset: {
               ...(product.slugKey === undefined ? { slugKey: 1 } : {}),
               ...(product.skuKeys === undefined ? { skuKeys: 1 } : {}),
+              ...(product.brandKey === undefined ? { brandKey: 1 } : {}),
             },
           },
           { ...mongo.in(tx), runValidators: true },
@@ -147,29 +190,52 @@ export const createProductStore = (mongo: Mongo) => {
       return states.length - matchedCount;
     },
 
-    /** A page of active products, the newest first, `limit` + 1 at most so that the caller sees if more follow. */
-    async listNewest(filter: {
-      after: { createdAt: Date; id: string } | null;
-      limit: number;
-    }): Promise<ProductSummary[]> {
-      const { after } = filter;
-      return Product.find({
-        deletedAt: null,
-        status: "active",
-        ...(after === null
-          ? {}
-          : {
-              $or: [
-                { createdAt: { $lt: after.createdAt } },
-                { createdAt: after.createdAt, _id: { $lt: after.id } },
-              ],
-            }),
-      })
-        .select(SUMMARY)
-        .sort({ createdAt: -1, _id: -1 })
-        .limit(filter.limit + 1)
-        .lean();
+    /** A product, deleted or not. */
+    findAny: (id: string, tx?: MongoTx): Promise<ProductDocument | null> =>
+      Product.findById(id, null, mongo.in(tx)).lean(),
+
+    /**
+     * A page of living products in the order of a sort, `limit` + 1 at most so that the caller sees if more
+     * follow. What comes behind `after` is asked for in two steps, the rows of the same sort key first: each is
+     * one range of an index, so that a page far behind costs what the first does.
+     */
+    async list(
+      filter: ProductFilter,
+      sort: { name: SortName; descending: boolean },
+      after: { key: string | number | Date; id: string } | null,
+      limit: number,
+      withVariants: boolean,
+    ): Promise<(ProductSummary & Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>)[]> {
+      const field = SORTS[sort.name];
+      const direction = sort.descending ? -1 : 1;
+      const beyond = sort.descending ? "$lt" : "$gt";
+      const conditions = conditionsOf(filter);
+      const hint = hintOf(filter, sort.name);
+      const read = (more: Record<string, unknown>[], most: number) =>
+        Product.find(more.length === 0 ? conditions : { $and: [conditions, ...more] })
+          .select({ ...SUMMARY, ...(withVariants ? { variants: 1 } : {}), nameKey: 1, skuKeys: 1 })
+          .sort({ [field]: direction, _id: direction })
+          .limit(most)
+          .setOptions(hint)
+          .lean();
+      if (after === null) return read([], limit + 1);
+      const same = await read([{ [field]: after.key, _id: { [beyond]: after.id } }], limit + 1);
+      if (same.length > limit) return same;
+      return [...same, ...(await read([{ [field]: { [beyond]: after.key } }], limit + 1 - same.length))];
     },
+
+    /** How many products a filter finds, counted up to `most`. */
+    countOf: (filter: ProductFilter, most: number): Promise<number> =>
+      Product.countDocuments(conditionsOf(filter)).limit(most),
+
+    /** How a page is read, for the test that holds how many documents it takes. */
+    explainList: (filter: ProductFilter, sort: { name: SortName; descending: boolean }, limit: number) =>
+      Product.find(conditionsOf(filter))
+        .select(SUMMARY)
+        .sort({ [SORTS[sort.name]]: sort.descending ? -1 : 1, _id: sort.descending ? -1 : 1 })
+        .limit(limit)
+        .setOptions(hintOf(filter, sort.name))
+        .explain("executionStats"),
 
     /** Active products whose text matches, the best first. `query` is text, never an operator. */
     search: (query: string, limit: number): Promise<ProductSummary[]> =>

@@ -1,5 +1,15 @@
 import { type Connection, type Model, Schema } from "mongoose";
 
+/** How an attribute of the products in a category looks. */
+export interface AttributeDefinition {
+  key: string;
+  type: "string" | "number" | "boolean" | "enum";
+  /** Of a number; null otherwise. */
+  unit: string | null;
+  /** Of an enumeration; empty otherwise. */
+  values: string[];
+}
+
 /** A category: a node of a tree with its ancestors, so that "with descendants" is one indexed query. */
 export interface CategoryDocument {
   _id: string;
@@ -13,6 +23,8 @@ export interface CategoryDocument {
   ancestors: string[];
   /** Place among siblings. */
   position: number;
+  /** What products in it may say of themselves, and how. */
+  attributes?: AttributeDefinition[];
   version: number;
   createdAt: Date;
   updatedAt: Date;
@@ -27,6 +39,18 @@ const schema = new Schema<CategoryDocument>(
     parentId: { type: String, default: null },
     ancestors: { type: [String], required: true },
     position: { type: Number, required: true, default: 0 },
+    attributes: {
+      type: [
+        {
+          _id: false,
+          key: { type: String, required: true, maxlength: 50 },
+          type: { type: String, required: true, enum: ["string", "number", "boolean", "enum"] },
+          unit: { type: String, default: null, maxlength: 20 },
+          values: { type: [String], default: [] },
+        },
+      ],
+      default: undefined,
+    },
     version: { type: Number, required: true, default: 1 },
     createdAt: { type: Date, required: true },
     updatedAt: { type: Date, required: true },

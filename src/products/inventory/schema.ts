@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/describe";
-import { lineSchema, listProductsSchema, skuSchema } from "../schema";
+import { limitSchema, lineSchema, skuSchema } from "../schema";
 import { MAX_QUANTITY } from "./ledger";
 import { BACKORDER_POLICIES, MOVEMENT_KINDS, RESERVATION_STATUSES } from "./model";
 
@@ -23,7 +23,7 @@ const referenceSchema = lineSchema(200).meta({
 
 export const idParam = z.object({ id: z.uuid("must be an id") });
 
-const pageQuery = { limit: listProductsSchema.shape.limit, cursor: z.string().max(2000).optional() };
+const pageQuery = { limit: limitSchema, cursor: z.string().max(2000).optional() };
 
 export const createLocationSchema = z.strictObject({
   code: lineSchema(50).meta({ example: "MAIN" }),

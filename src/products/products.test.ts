@@ -1,0 +1,515 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type SignedInPerson, useTestApp } from "../../test/app";
+import { around } from "../../test/interleave";
+import type { ListedProductResponse, ProductResponse } from "./schema";
+
+const t = useTestApp();
+let manager: SignedInPerson;
+beforeAll(async () => {
+  manager = await t.signIn({ roles: ["manager"] });
+});
+
+const send = (method: string, path: string, json?: object, headers: Record<string, string> = {}) =>
+  t.request(path, { method, token: manager.accessToken, headers, ...(json === undefined ? {} : { json }) });
+const create = (json: object) => send("POST", "/api/products", json);
+async function made(json: object): Promise<ProductResponse> {
+  const answer = await create(json);
+  if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);
+  return ((await answer.json()) as { data: ProductResponse }).data;
+}
+const dataOf = async (answer: Response) => ((await answer.json()) as { data: ProductResponse }).data;
+const codeOf = async (answer: Response) => ((await answer.json()) as { code: string }).code;
+interface Page {
+  data: ListedProductResponse[];
+  page: { nextCursor: string | null; hasMore: boolean; total?: { value: number; relation: string } };
+}
+const list = async (query: string): Promise<Page> => {
+  const answer = await t.request(`/api/products?${query}`);
+  if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as Page;
+};
+let serial = 0;
+const unique = (name: string) => `${name} ${++serial} ${Bun.randomUUIDv7().slice(-6)}`;
+
+describe("creating", () => {
+  test("a name, a description and a price make a product with one default variant", async () => {
+    const product = await made({
+      name: "  Cafe\u0301  ",
+      description: "<img src=x onerror=alert(1)>",
+      price: 4900,
+    });
+    expect(product).toMatchObject({
+      name: "Caf\u00e9",
+      description: "<img src=x onerror=alert(1)>",
+      price: { amount: 4900, currency: "USD" },
+      status: "active",
+    });
+    expect(product.variants).toHaveLength(1);
+    expect(product.variants[0]?.sku).toMatch(/^P-[0-9A-F]{12}$/);
+  });
+
+  test("everything that can be said is kept", async () => {
+    const sku = unique("FULL");
+    const input = {
+      name: unique("Full"),
+      brand: "Fjell",
+      attrs: [
+        { key: "colour", value: "Röd" },
+        { key: "weight", value: 1.25, unit: "kg" },
+        { key: "washable", value: true },
+      ],
+      metadata: { season: "winter", rank: 3, shown: false },
+      variants: [
+        {
+          sku,
+          price: 100,
+          currency: "JPY",
+          gtin: "4006381333931",
+          weight: 250,
+          compareAtPrice: 120,
+          options: [{ name: "Size", value: "M" }],
+        },
+      ],
+    };
+    const product = await made(input);
+    const read = await dataOf(await t.request(`/api/products/${product.id}`));
+    expect(read).toEqual(product);
+    expect(read.attrs).toEqual([
+      { key: "colour", value: "Röd", unit: null },
+      { key: "weight", value: 1.25, unit: "kg" },
+      { key: "washable", value: true, unit: null },
+    ]);
+    expect(read.metadata).toEqual(input.metadata);
+    expect(read.variants[0]).toMatchObject({
+      gtin: "4006381333931",
+      weight: 250,
+      price: { amount: 100, currency: "JPY" },
+    });
+  });
+
+  const variant = (over: object = {}) => ({ sku: unique("S"), price: 1, ...over });
+  test.each([
+    ["no price", { name: "x" }],
+    ["a price that is not whole", { name: "x", price: 0.1 + 0.2 }],
+    ["a price beyond what a number holds", { name: "x", price: 2 ** 53 }],
+    ["a negative price", { name: "x", price: -1 }],
+    ["a price in text", { name: "x", price: "100" }],
+    ["an object for a name", { name: { $ne: null }, price: 1 }],
+    ["control characters", { name: "a\u0007b", price: 1 }],
+    ["a blank name", { name: " \u00a0 ", price: 1 }],
+    ["an unknown key", { name: "x", price: 1, isAdmin: true }],
+    ["no such currency", { name: "x", price: 1, currency: "XQQ" }],
+    ["a wrong check digit", { name: "x", variants: [variant({ gtin: "4006381333932" })] }],
+    ["a GTIN of nine digits", { name: "x", variants: [variant({ gtin: "123456789" })] }],
+    ["no variants", { name: "x", variants: [] }],
+    [
+      "251 variants",
+      { name: "x", variants: Array.from({ length: 251 }, (_, n) => ({ sku: `V-${n}`, price: 1 })) },
+    ],
+    [
+      "one SKU twice, in another case and form",
+      {
+        name: "x",
+        variants: [
+          { sku: "Caf\u00e9", price: 1 },
+          { sku: "CAFE\u0301", price: 1 },
+        ],
+      },
+    ],
+    [
+      "a key twice",
+      {
+        name: "x",
+        price: 1,
+        attrs: [
+          { key: "a", value: 1 },
+          { key: "A", value: 2 },
+        ],
+      },
+    ],
+    ["an object as an attribute", { name: "x", price: 1, attrs: [{ key: "a", value: { $gt: 1 } }] }],
+    ["a list in metadata", { name: "x", price: 1, metadata: { a: [1] } }],
+    ["operators in metadata", { name: "x", price: 1, metadata: { $where: "1" } }],
+    ["dots in metadata", { name: "x", price: 1, metadata: { "a.b": "1" } }],
+    ["a constructor in metadata", { name: "x", price: 1, metadata: { constructor: "1" } }],
+    ["an unknown category", { name: "x", price: 1, categoryIds: ["01900000-0000-7000-8000-000000000000"] }],
+  ])("%s is 422", async (_, json) => {
+    const before = await t.deps.products.count();
+    expect((await create(json)).status).toBe(422);
+    expect(await t.deps.products.count()).toBe(before);
+  });
+
+  test("__proto__ in metadata is 422 or dropped, and reaches no prototype", async () => {
+    const answer = await t.request("/api/products", {
+      method: "POST",
+      token: manager.accessToken,
+      headers: { "content-type": "application/json" },
+      body: '{"name":"x","price":1,"metadata":{"__proto__":{"polluted":true}}}',
+    });
+    expect([201, 422]).toContain(answer.status);
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+
+  test("250 variants are kept", async () => {
+    const base = unique("MANY");
+    const product = await made({
+      name: base,
+      variants: Array.from({ length: 250 }, (_, n) => ({ sku: `${base}-${n}`, price: 1000 - n })),
+    });
+    expect(product.variants).toHaveLength(250);
+    expect(product.price.amount).toBe(751);
+  });
+
+  test("50 at once with one SKU in different spellings: one 201, 49 × 409", async () => {
+    const spellings = ["Caf\u00e9-RACE", "CAFE\u0301-race", "caf\u00e9-Race"];
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, n) =>
+        create({ name: `Racer ${n}`, variants: [{ sku: spellings[n % 3], price: 1 }] }),
+      ),
+    );
+    const statuses = answers.map(({ status }) => status);
+    expect(statuses.filter((status) => status === 201)).toHaveLength(1);
+    expect(statuses.filter((status) => status === 409)).toHaveLength(49);
+  }, 60_000);
+
+  test("two of one name have different slugs; a given slug that is taken is 409", async () => {
+    const name = unique("Same name");
+    const [one, two] = [await made({ name, price: 1 }), await made({ name, price: 1 })];
+    expect(two.slug).not.toBe(one.slug);
+    expect(two.slug).toStartWith(one.slug);
+    const answer = await create({ name: "Other", price: 1, slug: one.slug });
+    expect([answer.status, await codeOf(answer)]).toEqual([409, "already_exists"]);
+  });
+});
+
+describe("changing", () => {
+  test("a part: the slug stays when the name changes, a variant keeps its id with its SKU", async () => {
+    const product = await made({ name: unique("Before"), price: 500, brand: "A" });
+    const answer = await send(
+      "PATCH",
+      `/api/products/${product.id}`,
+      { name: "After", price: 700 },
+      { "if-match": '"v1"' },
+    );
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("etag")).toBe('"v2"');
+    const changed = await dataOf(answer);
+    expect(changed).toMatchObject({
+      name: "After",
+      slug: product.slug,
+      brand: "A",
+      version: 2,
+      price: { amount: 700 },
+    });
+    expect(changed.variants[0]?.id).toBe(product.variants[0]?.id ?? "");
+    expect(await dataOf(await t.request(`/api/products/${product.id}`))).toEqual(changed);
+    const bare = await dataOf(await send("PATCH", `/api/products/${product.id}`, { brand: null }));
+    expect(bare.brand).toBeNull();
+    expect((await list("filter[brand]=A")).data.map(({ id }) => id)).not.toContain(product.id);
+  });
+
+  test("two PATCHes with one ETag: one 200, one 412 with the current version", async () => {
+    const product = await made({ name: unique("Twice"), price: 1 });
+    const answers = await Promise.all(
+      ["one", "two"].map((brand) =>
+        send("PATCH", `/api/products/${product.id}`, { brand }, { "if-match": '"v1"' }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 412]);
+    const refused = answers.find(({ status }) => status === 412);
+    expect(await refused?.json()).toMatchObject({ code: "precondition_failed", currentVersion: 2 });
+  });
+
+  test("without If-Match, a change at the same moment is 409, not lost", async () => {
+    const product = await made({ name: unique("Crossed"), price: 1 });
+    const undo = around(t.deps.products, "replace", {
+      before: () => send("PATCH", `/api/products/${product.id}`, { brand: "first" }),
+    });
+    const answer = await send("PATCH", `/api/products/${product.id}`, { description: "second" });
+    undo();
+    expect([answer.status, await codeOf(answer)]).toEqual([409, "version_conflict"]);
+    expect((await dataOf(await t.request(`/api/products/${product.id}`))).brand).toBe("first");
+  });
+
+  test("PUT replaces and needs If-Match", async () => {
+    const product = await made({ name: unique("Whole"), price: 1, brand: "A", metadata: { a: 1 } });
+    const path = `/api/products/${product.id}`;
+    expect((await send("PUT", path, { name: "New", price: 5 })).status).toBe(428);
+    expect((await send("PUT", path, { name: "New", price: 5 }, { "if-match": '"v9"' })).status).toBe(412);
+    const replaced = await dataOf(await send("PUT", path, { name: "New", price: 5 }, { "if-match": '"v1"' }));
+    expect(replaced).toMatchObject({
+      name: "New",
+      brand: null,
+      metadata: {},
+      price: { amount: 5 },
+      createdAt: product.createdAt,
+    });
+  });
+
+  test("a price alone is refused for several variants; nothing, and foreign keys, are refused", async () => {
+    const [a, b] = [unique("A"), unique("B")];
+    const product = await made({
+      name: unique("Two"),
+      variants: [
+        { sku: a, price: 1 },
+        { sku: b, price: 2 },
+      ],
+    });
+    const path = `/api/products/${product.id}`;
+    expect((await send("PATCH", path, { price: 5 })).status).toBe(422);
+    expect((await send("PATCH", path, {})).status).toBe(422);
+    for (const key of ["id", "version", "createdAt", "popularity", "inStock", "deletedAt", "slugKey"]) {
+      expect((await send("PATCH", path, { [key]: 1 })).status).toBe(422);
+    }
+    expect((await send("PATCH", `/api/products/${t.deps.random.id()}`, { brand: "x" })).status).toBe(404);
+    expect((await t.request(path, { method: "PATCH", json: { brand: "x" } })).status).toBe(401);
+  });
+});
+
+describe("deleting and restoring", () => {
+  test("a deleted SKU can be made again; then restoring the old one is 409", async () => {
+    const sku = unique("GONE");
+    const old = await made({ name: unique("Old"), variants: [{ sku, price: 1 }] });
+    expect((await send("DELETE", `/api/products/${old.id}`)).status).toBe(204);
+    expect((await t.request(`/api/products/${old.id}`)).status).toBe(404);
+    expect((await send("DELETE", `/api/products/${old.id}`)).status).toBe(404);
+    const young = await made({ name: unique("Young"), variants: [{ sku: sku.toLowerCase(), price: 1 }] });
+    const refused = await send("POST", `/api/products/${old.id}/restore`);
+    expect([refused.status, await codeOf(refused)]).toEqual([409, "already_exists"]);
+    expect((await send("DELETE", `/api/products/${young.id}`)).status).toBe(204);
+    expect((await send("POST", `/api/products/${old.id}/restore`)).status).toBe(200);
+    expect((await t.request(`/api/products/${old.id}`)).status).toBe(200);
+    expect((await send("POST", `/api/products/${old.id}/restore`)).status).toBe(409);
+    expect((await send("POST", `/api/products/${t.deps.random.id()}/restore`)).status).toBe(404);
+  });
+
+  test("a stale delete is 412", async () => {
+    const product = await made({ name: unique("Stale"), price: 1 });
+    await send("PATCH", `/api/products/${product.id}`, { brand: "x" });
+    expect(
+      (await send("DELETE", `/api/products/${product.id}`, undefined, { "if-match": '"v1"' })).status,
+    ).toBe(412);
+    expect(
+      (await send("DELETE", `/api/products/${product.id}`, undefined, { "if-match": '"v2"' })).status,
+    ).toBe(204);
+  });
+
+  test("many products without variants' keys can be deleted: absent keys do not collide", async () => {
+    for (let n = 0; n < 3; n++) {
+      const product = await made({ name: unique("Deleted"), price: 1 });
+      expect((await send("DELETE", `/api/products/${product.id}`)).status).toBe(204);
+    }
+  });
+});
+
+describe("what is not active", () => {
+  test("is shown to those who may edit, and to nobody else", async () => {
+    const draft = await made({ name: unique("Draft"), price: 1, status: "draft" });
+    const customer = await t.signIn();
+    const path = `/api/products/${draft.id}`;
+    expect((await t.request(path)).status).toBe(404);
+    expect((await t.request(path, { token: customer.accessToken })).status).toBe(404);
+    expect((await t.request(path, { token: manager.accessToken })).status).toBe(200);
+    expect((await t.request(path, { token: "not.a.token" })).status).toBe(401);
+    expect((await list("limit=100")).data.map(({ id }) => id)).not.toContain(draft.id);
+    expect((await t.request("/api/products?filter[status]=draft")).status).toBe(403);
+    const drafts = await t.request("/api/products?filter[status]=draft", { token: manager.accessToken });
+    expect(((await drafts.json()) as Page).data.map(({ id }) => id)).toContain(draft.id);
+  });
+});
+
+describe("lists", () => {
+  const BRAND = `List ${Math.random()}`;
+  let all: ProductResponse[] = [];
+  beforeAll(async () => {
+    all = [];
+    for (let n = 0; n < 12; n++) {
+      t.clock.advance(n % 3 === 0 ? 1000 : 0);
+      all.push(
+        await made({
+          name: `${["Äpple", "apple", "Zebra", "ånger"][n % 4]} ${n}`,
+          brand: BRAND,
+          price: [100, 200, 300][n % 3],
+          attrs: [
+            { key: "Color", value: ["Red", "blue"][n % 2] },
+            { key: "size", value: n },
+          ],
+        }),
+      );
+    }
+  });
+  const inBrand = (more = "") => `filter[brand]=${encodeURIComponent(BRAND.toUpperCase())}${more}`;
+  const collect = async (query: string, limit: number) => {
+    const found: ListedProductResponse[] = [];
+    for (let cursor: string | null = ""; cursor !== null; ) {
+      const page: Page = await list(`${query}&limit=${limit}${cursor === "" ? "" : `&cursor=${cursor}`}`);
+      found.push(...page.data);
+      expect(page.page.hasMore).toBe(page.page.nextCursor !== null);
+      cursor = page.page.nextCursor;
+    }
+    return found;
+  };
+
+  test.each(["createdAt", "-createdAt", "price", "-price", "name", "-name", "popularity", "-popularity"])(
+    "sort=%s gives each once in order, whatever the page size",
+    async (sort) => {
+      const whole = await collect(inBrand(`&sort=${sort}`), 100);
+      expect(new Set(whole.map(({ id }) => id))).toEqual(new Set(all.map(({ id }) => id)));
+      for (const limit of [1, 5, 12]) {
+        expect((await collect(inBrand(`&sort=${sort}`), limit)).map(({ id }) => id)).toEqual(
+          whole.map(({ id }) => id),
+        );
+      }
+      if (sort === "price") {
+        const prices = whole.map(({ price }) => price.amount);
+        expect(prices).toEqual(prices.toSorted((a, b) => a - b));
+      }
+    },
+  );
+
+  test("filters by price, attributes, stock, alone and together", async () => {
+    const amounts = async (more: string) =>
+      (await collect(inBrand(more), 100)).map(({ price }) => price.amount);
+    expect(new Set(await amounts("&filter[price][gte]=200"))).toEqual(new Set([200, 300]));
+    expect(new Set(await amounts("&filter[price][gte]=150&filter[price][lte]=250"))).toEqual(new Set([200]));
+    expect(await amounts("&filter[attr.color]=RED")).toHaveLength(6);
+    expect(await amounts("&filter[attr.color]=red,blue")).toHaveLength(12);
+    expect(await amounts("&filter[attr.color]=red&filter[attr.size]=2,3,4")).toHaveLength(2);
+    expect(await amounts("&filter[attr.color]=green")).toHaveLength(0);
+    expect(await amounts("&filter[inStock]=true")).toHaveLength(0);
+    expect(await amounts("&filter[inStock]=false")).toHaveLength(12);
+  });
+
+  test("is a summary; more is asked for by name, with one query each", async () => {
+    const [plain] = (await list(inBrand())).data;
+    expect(plain).not.toHaveProperty("variants");
+    expect(plain).not.toHaveProperty("description");
+    const [rich] = (await list(inBrand("&include=variants,categories,stock"))).data;
+    expect(rich?.variants).toHaveLength(1);
+    expect(rich?.categories).toEqual([]);
+    expect(rich?.stock).toEqual([{ sku: expect.any(String), available: 0 }]);
+  });
+
+  test("a total is given when it is asked for", async () => {
+    expect((await list(inBrand())).page.total).toBeUndefined();
+    expect((await list(inBrand("&count=true&limit=2"))).page.total).toEqual({ value: 12, relation: "eq" });
+  });
+
+  test.each([
+    "filter[price][$where]=1",
+    "filter[price][$gt]=1",
+    "filter[$or]=1",
+    "filter[price]=1",
+    "filter[price][gte]=1.5",
+    "filter[price][gte]=9999999999999999",
+    "__proto__=1",
+    "filter[__proto__]=1",
+    "constructor[prototype]=1",
+    "filter[category]=../x",
+    "filter[attr.a.b]=1",
+    "filter[attr.$where]=1",
+    "filter[status]=deleted",
+    "sort=_id",
+    "sort=-createdAt,price",
+    "include=variants,secrets",
+    "limit=0",
+    "limit=101",
+    "limit=1e1",
+    "limit=5&limit=6",
+    "count=1",
+    "unknown=1",
+  ])("?%s is 422", async (query) => {
+    expect((await t.request(`/api/products?${query}`)).status).toBe(422);
+  });
+
+  test("a cursor of another filter, sort or list, or with a flipped byte, is 400", async () => {
+    const { page } = await list(inBrand("&limit=2"));
+    const cursor = page.nextCursor ?? "";
+    for (const query of [`limit=2&cursor=${cursor}`, inBrand(`&sort=price&cursor=${cursor}`)]) {
+      expect((await t.request(`/api/products?${query}`)).status).toBe(400);
+    }
+    const flipped = (cursor[5] === "A" ? "B" : "A") + cursor.slice(1);
+    expect((await t.request(`/api/products?${inBrand(`&cursor=${flipped}`)}`)).status).toBe(400);
+    expect((await t.request(`/api/products?${inBrand(`&cursor=${cursor}`)}`)).status).toBe(200);
+  });
+
+  test("while others are added and deleted between equal keys, every untouched one comes exactly once", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom("add", "delete", "none"), { minLength: 4, maxLength: 8 }),
+        async (steps) => {
+          const brand = unique("Paged");
+          const untouched = [];
+          const victims: ProductResponse[] = [];
+          for (let n = 0; n < 6; n++) untouched.push(await made({ name: "Equal", brand, price: 5 }));
+          for (let n = 0; n < 3; n++) victims.push(await made({ name: "Equal", brand, price: 5 }));
+          const seen: string[] = [];
+          const query = `filter[brand]=${encodeURIComponent(brand)}&sort=price&limit=2`;
+          let cursor: string | null = "";
+          for (let step = 0; cursor !== null; step++) {
+            const page: Page = await list(`${query}${cursor === "" ? "" : `&cursor=${cursor}`}`);
+            seen.push(...page.data.map(({ id }) => id));
+            cursor = page.page.nextCursor;
+            const act = steps[step] ?? "none";
+            if (act === "add" && step < 8) await made({ name: "Equal", brand, price: 5 });
+            const victim = act === "delete" ? victims.pop() : undefined;
+            if (victim) await send("DELETE", `/api/products/${victim.id}`);
+          }
+          expect(new Set(seen).size).toBe(seen.length);
+          for (const { id } of untouched) expect(seen).toContain(id);
+        },
+      ),
+      { numRuns: 6 },
+    );
+  }, 60_000);
+
+  test("each sort with none or one of category and brand reads at most two documents for each it gives", async () => {
+    const category = t.deps.random.id();
+    const now = t.clock.now();
+    const { Product } = t.deps.mongo.connection.models;
+    const [template] = await (
+      Product as unknown as { find(): { limit(n: number): { lean(): Promise<object[]> } } }
+    )
+      .find()
+      .limit(1)
+      .lean();
+    const rows = Array.from({ length: 3000 }, (_, n) => ({
+      ...template,
+      _id: t.deps.random.id(),
+      slugKey: `explain-${n}`,
+      skuKeys: [`explain-${n}`],
+      name: `E ${n % 50}`,
+      nameKey: `e ${n % 50}`,
+      brand: `B${n % 7}`,
+      brandKey: `b${n % 7}`,
+      status: n % 5 === 0 ? "draft" : "active",
+      categoryTree: n % 3 === 0 ? [category] : [],
+      price: n % 11,
+      popularity: n % 13,
+      createdAt: new Date(now.getTime() + (n % 17) * 1000),
+      deletedAt: null,
+    }));
+    await t.deps.mongo.connection.collection("products").insertMany(rows as never);
+    for (const name of ["createdAt", "price", "name", "popularity"] as const) {
+      for (const filter of [{}, { category }, { brand: "b3" }, { status: "draft" as const }]) {
+        for (const descending of [true, false]) {
+          const plan = (await t.deps.products.explainList(
+            { status: "active", attrs: [], ...filter },
+            { name, descending },
+            20,
+          )) as unknown as { executionStats: { nReturned: number; totalDocsExamined: number } };
+          const { nReturned, totalDocsExamined } = plan.executionStats;
+          expect(nReturned).toBe(20);
+          expect({ name, filter, descending, totalDocsExamined: totalDocsExamined <= 40 }).toEqual({
+            name,
+            filter,
+            descending,
+            totalDocsExamined: true,
+          });
+        }
+      }
+    }
+    await t.deps.mongo.connection.collection("products").deleteMany({ slugKey: /^explain-/ });
+  }, 60_000);
+});

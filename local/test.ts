@@ -86,7 +86,7 @@ if (paths.length === 0) console.log(`Browser     ${await provideBrowser()}`);
 let failedChecks = 0;
 if (paths.length === 0) {
   const checks: [string, string[]][] = [
-    ["Lint", [join(TOOLS, "biome"), "ci", "--error-on-warnings", "."]],
+    ["Lint", [join(TOOLS, "biome"), "ci", "--error-on-warnings", "--colors=off", "."]],
     ["Types", [join(TOOLS, "tsc"), "--noEmit"]],
     ["Database", [join(TOOLS, "bun"), "prisma/check.ts", "--scratch"]],
   ];

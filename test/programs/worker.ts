@@ -17,7 +17,7 @@ const runner = createJobRunner({
   stores: [deps.jobs.mysql, deps.jobs.mongo],
   clock: deps.clock,
   log: deps.log,
-  leaseMs: 600,
+  leaseMs: 2000,
   pollMs: 50,
   concurrency: 2,
   handlers: {

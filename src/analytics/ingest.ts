@@ -139,6 +139,9 @@ function meaningOf(kind: EventKind | null, id: string, properties: Record<string
       typeof item === "object" && item !== null ? productOf(item as Record<string, unknown>) : null;
     return product === null ? [] : [product];
   });
+  // Two lines of one thing are one product of the order.
+  const merged = new Map<string, number>();
+  for (const { id, quantity } of listed) merged.set(id, (merged.get(id) ?? 0) + quantity);
   const categories = [properties, ...(kind === "order" ? list : [])].flatMap((item: unknown) => {
     const record = typeof item === "object" && item !== null ? (item as Record<string, unknown>) : {};
     const category = pick(record, textOrNumber, "category_id", "categoryId", "category");
@@ -147,7 +150,12 @@ function meaningOf(kind: EventKind | null, id: string, properties: Record<string
   const searchId = pick(properties, text, "search_id", "searchId") ?? (kind === "search" ? id : null);
   const query = kind === "search" ? pick(properties, z.string().max(1000), "query") : undefined;
   return {
-    products: kind === "order" ? listed : single === null ? [] : [single],
+    products:
+      kind === "order"
+        ? [...merged].map(([id, quantity]) => ({ id, quantity }))
+        : single === null
+          ? []
+          : [single],
     categories: [...new Set(categories)],
     searchId,
     query: query === undefined ? null : canonicalKey(query).replace(/\s+/g, " ").slice(0, 200),

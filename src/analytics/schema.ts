@@ -86,10 +86,15 @@ export const eventSchema = z
 
 export type TrackedEvent = z.output<typeof eventSchema>;
 
-/** A batch. The events themselves are judged one by one, so that a bad one does not cost the others. */
+const { $schema: _, ...eventJsonSchema } = z.toJSONSchema(eventSchema, { io: "input" });
+
+/**
+ * A batch. The events themselves are judged one by one, so that a bad one does not cost the others; the
+ * OpenAPI document shows what they should be.
+ */
 export const batchSchema = z.object({
   batch: z
-    .array(z.unknown(), "must be a list of events")
+    .array(z.unknown().meta(eventJsonSchema), "must be a list of events")
     .max(MAX_EVENTS, `must be at most ${MAX_EVENTS} events`)
     .meta({ description: "Events as in Segment's specification: track, page, identify" }),
   sentAt: time.nullish().meta({ description: "When the batch was sent, by the client's clock" }),

@@ -2,20 +2,24 @@
  * The canonical form of keys that people type (emails, SKUs, slugs): NFC, trimmed and case-folded,
  * so that two spellings of one key are one key. Folding twice covers letters whose lower case has an
  * upper case of its own (ẞ, ſ, K); see Unicode 3.13, "caseless matching".
+ * Half of a surrogate pair, which JSON can write and UTF-8 cannot, becomes U+FFFD here and not in the database.
  */
 export const canonicalKey = (text: string): string =>
-  text.normalize("NFC").trim().toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
+  text.toWellFormed().normalize("NFC").trim().toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
 
-/** Text as people read it: NFC and trimmed. Control characters are refused by the schemas. */
-export const cleanText = (text: string): string => text.normalize("NFC").trim();
+/** Text as people read it: well-formed, NFC and trimmed. Control characters are refused by the schemas. */
+export const cleanText = (text: string): string => text.toWellFormed().normalize("NFC").trim();
 
-/** A URL part from a name: letters and digits of any script, joined by hyphens; empty when none are left. */
+/**
+ * A URL part from a name: letters and digits of any script, joined by hyphens; empty when none are left. It is
+ * folded again after NFKD, which makes capitals of letters that have no lower case of their own (ᴬ, ϒ).
+ */
 export const slugify = (text: string): string =>
-  canonicalKey(text)
+  canonicalKey(canonicalKey(text).normalize("NFKD"))
     .normalize("NFKD")
     .replace(/\p{M}+/gu, "")
     .replace(/[^\p{L}\p{N}]+/gu, "-")
     .replace(/^-+|-+$/g, "")
     .normalize("NFC")
     .slice(0, 120)
-    .replace(/-+$/, "");
+    .replace(/-*[\ud800-\udbff]?$/, "");

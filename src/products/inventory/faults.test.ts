@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
-import { eventually, startServer } from "../../../test/processes";
+import { eventually, startProgram, startServer } from "../../../test/processes";
 import { startProxy } from "../../../test/proxy";
 import { createStock, type TestStock } from "../../../test/stock";
 import { createApp } from "../../app";
@@ -254,78 +254,134 @@ describe("the database", () => {
   });
   afterAll(() => proxy.close());
 
-  test("restarted in the middle of 2,000 reservations: every acknowledged one is there, none twice", async () => {
-    const deps = await another({ mongodbUri: proxy.url(t.deps.config.mongodbUri) });
-    const app = createApp(deps);
-    const skus = await Promise.all(Array.from({ length: 5 }, () => stock.sku(10_000)));
-    const count = 2000;
-    const acknowledged = new Map<number, string>();
-    const refused = new Set<number>();
-    const call = async (index: number) => {
-      const response = await app.request("/api/products/inventory/reservations", {
-        method: "POST",
-        headers: {
-          authorization: `Bearer ${manager.accessToken}`,
-          "content-type": "application/json",
-          "idempotency-key": `restart-${index}`,
-        },
-        body: JSON.stringify({
-          lines: [{ sku: skus[index % skus.length], quantity: 1 }],
-          reference: `restart-${index}`,
-        }),
-      });
-      // biome-ignore lint/suspicious/noExplicitAny: a reservation or a refusal.
-      const body = (await response.json()) as any;
-      if (response.status === 201) acknowledged.set(index, body.data.id);
-      else refused.add(response.status);
-    };
-    const all = async (indexes: number[], onDone: (done: number) => void) => {
-      let next = 0;
-      let done = 0;
-      await Promise.all(
-        Array.from({ length: 64 }, async () => {
-          while (next < indexes.length) {
-            await call(indexes[next++] as number);
-            onDone(++done);
-          }
-        }),
-      );
-    };
-    let restart: Promise<void> | undefined;
-    await all(
-      Array.from({ length: count }, (_, index) => index),
-      (done) => {
-        if (done !== count / 4) return;
-        restart = proxy.stop().then(async () => {
+  const given = process.env.AIZY_LOCAL_POSTGRES;
+  const engine = async (port = "0") => {
+    const { host, port: postgresPort, user, database } = JSON.parse(given ?? "{}");
+    const options = { postgres: host, "postgres-port": postgresPort, user, database, port };
+    const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const program = startProgram(["local/gateway/main.ts", ...words]);
+    const [uri = ""] = await program.line(/mongodb:\S+/);
+    return { program, uri, port: new URL(uri).port };
+  };
+
+  /** Ways in which the database goes away and comes back, and an address to reach it by meanwhile. */
+  const restarts: {
+    how: string;
+    skip: boolean;
+    open(): Promise<{ uri: string; restart(): Promise<void>; close(): Promise<unknown> }>;
+  }[] = [
+    {
+      how: "its connections cut and refused for a while",
+      skip: false,
+      open: async () => ({
+        uri: proxy.url(t.deps.config.mongodbUri),
+        restart: async () => {
+          await proxy.stop();
           await Bun.sleep(200);
           await proxy.start();
-        });
+        },
+        close: async () => undefined,
+      }),
+    },
+    {
+      how: "its process killed with -9 (needs the local engine: AIZY_LOCAL_POSTGRES)",
+      skip: given === undefined,
+      open: async () => {
+        let running = await engine();
+        const uri = new URL(running.uri);
+        uri.pathname = new URL(t.deps.config.mongodbUri).pathname;
+        return {
+          uri: uri.href,
+          restart: async () => {
+            await running.program.kill("SIGKILL");
+            running = await engine(running.port);
+          },
+          close: () => running.program.kill("SIGTERM"),
+        };
       },
-    );
-    await restart;
-    expect([...refused].filter((status) => status !== 503)).toEqual([]);
-    const written = () =>
-      reservationModel(t.deps.mongo.connection)
-        .find({ reference: /^restart-/ })
-        .lean();
-    const rows = new Map((await written()).map((row) => [row._id, row]));
-    for (const [index, id] of acknowledged) expect(rows.get(id)?.reference).toBe(`restart-${index}`);
-    expect(new Set([...rows.values()].map(({ reference }) => reference)).size).toBe(rows.size);
-    expect(await stock.differences()).toEqual([]);
+    },
+  ];
 
-    // A key whose request died with the database is free when its lease has ended.
-    t.clock.advance(2 * MINUTE);
-    const left = Array.from({ length: count }, (_, index) => index).filter(
-      (index) => !acknowledged.has(index),
+  for (const { how, skip, open } of restarts)
+    test.skipIf(skip)(
+      `restarted in the middle of 2,000 reservations, ${how}: every acknowledged one is there, none twice`,
+      async () => {
+        const way = await open();
+        const run = `restart ${how.length}`;
+        const deps = await another({ mongodbUri: way.uri });
+        const app = createApp(deps);
+        const skus = await Promise.all(Array.from({ length: 5 }, () => stock.sku(10_000)));
+        const count = 2000;
+        const acknowledged = new Map<number, string>();
+        const refused = new Set<number>();
+        const call = async (index: number) => {
+          const response = await app.request("/api/products/inventory/reservations", {
+            method: "POST",
+            headers: {
+              authorization: `Bearer ${manager.accessToken}`,
+              "content-type": "application/json",
+              "idempotency-key": `${run.replaceAll(" ", "-")}-${index}`,
+            },
+            body: JSON.stringify({
+              lines: [{ sku: skus[index % skus.length], quantity: 1 }],
+              reference: `${run} ${index}`,
+            }),
+          });
+          // biome-ignore lint/suspicious/noExplicitAny: a reservation or a refusal.
+          const body = (await response.json()) as any;
+          if (response.status === 201) acknowledged.set(index, body.data.id);
+          else refused.add(response.status);
+        };
+        const all = async (indexes: number[], onDone: (done: number) => void) => {
+          let next = 0;
+          let done = 0;
+          await Promise.all(
+            Array.from({ length: 64 }, async () => {
+              while (next < indexes.length) {
+                await call(indexes[next++] as number);
+                onDone(++done);
+              }
+            }),
+          );
+        };
+        let restart: Promise<void> | undefined;
+        await all(
+          Array.from({ length: count }, (_, index) => index),
+          (done) => {
+            if (done !== count / 4) return;
+            restart = way.restart();
+          },
+        );
+        await restart;
+        expect([...refused].filter((status) => status !== 503)).toEqual([]);
+        const written = () =>
+          reservationModel(t.deps.mongo.connection)
+            .find({ reference: new RegExp(`^${run} `) })
+            .lean();
+        const rows = new Map((await written()).map((row) => [row._id, row]));
+        for (const [index, id] of acknowledged) expect(rows.get(id)?.reference).toBe(`${run} ${index}`);
+        expect(new Set([...rows.values()].map(({ reference }) => reference)).size).toBe(rows.size);
+        expect(await stock.differences()).toEqual([]);
+
+        // A key whose request died with the database is free when its lease has ended.
+        t.clock.advance(2 * MINUTE);
+        const left = Array.from({ length: count }, (_, index) => index).filter(
+          (index) => !acknowledged.has(index),
+        );
+        await all(left, () => undefined);
+        expect(acknowledged.size).toBe(count);
+        const final = await written();
+        expect(final.length).toBe(count);
+        expect(new Set(acknowledged.values()).size).toBe(count);
+        for (const sku of skus)
+          expect(await stock.level(sku)).toMatchObject({ reserved: count / skus.length });
+        expect(await stock.differences()).toEqual([]);
+        await deps.close();
+        opened.splice(opened.indexOf(deps), 1);
+        await way.close();
+      },
+      180_000,
     );
-    await all(left, () => undefined);
-    expect(acknowledged.size).toBe(count);
-    const final = await written();
-    expect(final.length).toBe(count);
-    expect(new Set(acknowledged.values()).size).toBe(count);
-    for (const sku of skus) expect(await stock.level(sku)).toMatchObject({ reserved: count / skus.length });
-    expect(await stock.differences()).toEqual([]);
-  }, 120_000);
 
   test("an answer lost after the commit: the change is there once, and so is its answer", async () => {
     const deps = await another({ mongodbUri: proxy.url(t.deps.config.mongodbUri) });

@@ -7,6 +7,13 @@
 export const canonicalKey = (text: string): string =>
   text.toWellFormed().normalize("NFC").trim().toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
 
+/**
+ * True for text in the form of our ids. MySQL refuses to compare an ASCII column with other text ("illegal mix
+ * of collations"), so an id from a path is looked at before it is looked up.
+ */
+export const isId = (text: string): boolean =>
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text);
+
 /** Text as people read it: well-formed, NFC and trimmed. Control characters are refused by the schemas. */
 export const cleanText = (text: string): string => text.toWellFormed().normalize("NFC").trim();
 

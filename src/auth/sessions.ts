@@ -1,3 +1,4 @@
+import { isId } from "../canonical";
 import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
@@ -79,7 +80,7 @@ export async function listSessions(
 
 /** Ends one of the caller's sessions. @throws AppError not_found when it is not theirs, or is not there */
 export async function endOneSession(deps: Deps, actor: Actor, sessionId: string): Promise<void> {
-  const session = await deps.auth.findSession(sessionId);
+  const session = isId(sessionId) ? await deps.auth.findSession(sessionId) : null;
   if (session?.userId !== actor.userId) throw new AppError("not_found", "You have no such session.");
   const reason = sessionId === actor.sessionId ? "signed_out" : "ended_by_user";
   await deps.auth.endSession(sessionId, { reason, now: deps.clock.now() });

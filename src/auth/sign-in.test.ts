@@ -427,3 +427,75 @@ describe("recovery", () => {
     }
   });
 });
+
+describe("hostile text", () => {
+  test("never ends in a 500", async () => {
+    const person = await t.signIn();
+    const { token } = { token: person.accessToken };
+    for (const id of ["%C3%A9", "%F0%9F%A6%8A", "%00", "%27%20OR%201=1", "x".repeat(5000), "%ED%A0%80"]) {
+      const answer = await t.request(`/auth/sessions/${id}`, { method: "DELETE", token });
+      expect([id.slice(0, 20), answer.status]).toEqual([id.slice(0, 20), 404]);
+    }
+    for (const query of [
+      "limit=0",
+      "limit=1e9",
+      "limit=x",
+      "state=all&state=ended",
+      "cursor=%00",
+      "x[$ne]=1",
+    ]) {
+      const { status } = await t.request(`/auth/sessions?${query}`, { token });
+      expect([query, status >= 400 && status < 500]).toEqual([query, true]);
+    }
+    let i = 0;
+    for (const text of [
+      "\ud800lone",
+      "a\u0000b",
+      "\u202eback",
+      "🦊".repeat(200),
+      "é".repeat(200),
+      "\ufeff",
+      "A'; --",
+    ]) {
+      const json = { email: `hostile-${i++}@example.com`, password: `${text} password`, name: text };
+      const { status } = await post("register", json);
+      expect([text.slice(0, 10), status === 202 || status === 422]).toEqual([text.slice(0, 10), true]);
+      const login = { email: person.email, password: text };
+      expect((await post("login", login)).status).toBe(401);
+    }
+    const headers = { "user-agent": `é${"x".repeat(2000)}` };
+    expect((await post("login", { email: person.email, password: person.password }, headers)).status).toBe(
+      200,
+    );
+  });
+
+  test("bodies that are no JSON object are 4xx", async () => {
+    for (const body of [
+      "null",
+      "[]",
+      "1",
+      '"x"',
+      "{",
+      "",
+      '{"email":"a@example.com","email":{"$ne":1}}',
+      "[".repeat(10_000),
+    ]) {
+      for (const path of [
+        "login",
+        "register",
+        "refresh",
+        "verify-otp",
+        "forgot-password",
+        "reset-password",
+      ]) {
+        const init = { method: "POST", body, headers: { "content-type": "application/json" } };
+        const { status } = await t.request(`/auth/${path}`, init);
+        expect([path, body.slice(0, 10), status >= 400 && status < 500]).toEqual([
+          path,
+          body.slice(0, 10),
+          true,
+        ]);
+      }
+    }
+  });
+});

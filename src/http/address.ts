@@ -1,7 +1,11 @@
 import { BlockList, isIP } from "node:net";
 
-/** `::ffff:1.2.3.4`, as sockets name IPv4 peers, is 1.2.3.4. */
-const plain = (address: string): string => address.trim().replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+/** `::ffff:1.2.3.4`, as sockets name IPv4 peers, is 1.2.3.4; a zone (`fe80::1%eth0`) means nothing elsewhere. */
+const plain = (address: string): string =>
+  address
+    .trim()
+    .replace(/%.*$/, "")
+    .replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
 
 /**
  * Makes a function that finds the caller's address: the peer's, or, when the peer is a trusted proxy, the

@@ -26,15 +26,12 @@ import {
   type RowKind,
   type Rows,
 } from "./rollups";
-import { settle } from "./settle";
+import { freshen } from "./settle";
 import type { Range } from "./store";
-
-/** How long a report may wait for what came in to be counted, in milliseconds. */
-const FRESHEN = 1500;
 
 /** What every report begins with: its period, and what came in counted. */
 async function begin(deps: Deps, query: PeriodQuery) {
-  const complete = await settle(deps, { limit: FRESHEN });
+  const complete = await freshen(deps);
   const range = resolvePeriod(query, deps.clock.now());
   const period = { from: range.from.toISOString(), to: range.to.toISOString(), timezone: query.timezone };
   return { range, bot: query.traffic === "bots", head: { period, traffic: query.traffic, complete } };
@@ -236,7 +233,7 @@ export async function searchesReport(deps: Deps, query: PeriodQuery & TopQuery):
 
 /** One search followed to its clicks and to an order. @throws AppError not_found */
 export async function searchTrail(deps: Deps, searchId: string): Promise<SearchTrail> {
-  await settle(deps, { limit: FRESHEN });
+  await freshen(deps);
   const search = await deps.analytics.findSearch(searchId);
   if (!search) throw new AppError("not_found", "No search with this id was recorded.");
   const followUps = (await deps.analytics.followUps([searchId])).filter(({ at }) => at >= search.at);

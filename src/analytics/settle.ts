@@ -1,6 +1,7 @@
 import { DAY, HOUR } from "../clock";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
+import { AppError } from "../errors";
 import type { EventDocument, SessionDocument } from "./model";
 import { ORDER_WINDOW, quarterOf, settleRollups } from "./rollups";
 import { attribute, byTime, SESSION_GAP, type SessionEvent, sessionise } from "./sessions";
@@ -341,6 +342,22 @@ export async function settle(
     return await work;
   } finally {
     if (running.get(deps) === work) running.delete(deps);
+  }
+}
+
+/** How long a report or a list waits for what came in to be counted, in milliseconds. */
+const FRESHEN = 1500;
+
+/**
+ * Brings sessions and rollups up to the events as far as a reader can wait for it.
+ * @returns false when there is more to do, or other processes were quicker with it each time
+ */
+export async function freshen(deps: Deps): Promise<boolean> {
+  try {
+    return await settle(deps, { limit: FRESHEN });
+  } catch (error) {
+    if (error instanceof AppError && error.code === "service_unavailable") return false;
+    throw error;
   }
 }
 

@@ -5,7 +5,7 @@ import { resolvePeriod } from "./period";
 import type { PeriodQuery } from "./reports.schema";
 import type { EventResponse, SessionResponse } from "./schema";
 import { toEvent } from "./service";
-import { settle } from "./settle";
+import { freshen } from "./settle";
 
 const FUNNEL = ["none", "viewed", "added", "ordered"] as const;
 
@@ -43,15 +43,12 @@ function toPage<Row, Response>(
   return { data: shown.map(map), page: { hasMore, nextCursor: hasMore && last ? cursor(last) : null } };
 }
 
-/** How long a list waits for what came in to have its session, in milliseconds. */
-const FRESHEN = 1500;
-
 /** Sessions that began in a period, the newest first. @throws AppError invalid_cursor */
 export async function listSessions(
   deps: Deps,
   query: PeriodQuery & { visitor?: string | undefined; limit: number; cursor?: string | undefined },
 ): Promise<Page<SessionResponse>> {
-  await settle(deps, { limit: FRESHEN });
+  await freshen(deps);
   const { limit, cursor, visitor, traffic } = query;
   const range = resolvePeriod(query, deps.clock.now());
   // What was not asked for follows the clock and is no part of what makes a list the same list.
@@ -80,7 +77,7 @@ async function findSession(deps: Deps, id: string): Promise<SessionDocument> {
 
 /** @throws AppError not_found */
 export async function readSession(deps: Deps, id: string): Promise<SessionResponse> {
-  await settle(deps, { limit: FRESHEN });
+  await freshen(deps);
   return toSession(await findSession(deps, id));
 }
 

@@ -1,6 +1,6 @@
 import { ANALYTICS_MODELS } from "../analytics/model";
 import { jobModel } from "../jobs/mongo.store";
-import { categoryModel } from "../products/categories/model";
+import { categoryModel, guardModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
 import { INVENTORY_MODELS } from "../products/inventory/model";
 import { productModel } from "../products/model";
@@ -12,6 +12,7 @@ const MODELS = [
   productModel,
   pictureModel,
   categoryModel,
+  guardModel,
   idempotencyModel,
   jobModel,
   ...INVENTORY_MODELS,

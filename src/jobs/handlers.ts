@@ -1,6 +1,7 @@
 import { analyticsJobs } from "../analytics/jobs";
 import { authJobs } from "../auth/jobs";
 import type { Deps } from "../deps";
+import { categoryJobs } from "../products/categories/jobs";
 import { imageJobs } from "../products/images/jobs";
 import { stockJobs } from "../products/inventory/jobs";
 import { createJobRunner, type JobHandler, type JobRunner } from "./runner";
@@ -8,6 +9,7 @@ import { createJobRunner, type JobHandler, type JobRunner } from "./runner";
 /** Every kind of job and who does it. */
 export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
   ...authJobs(deps),
+  ...categoryJobs(deps),
   ...imageJobs(deps),
   ...analyticsJobs(deps),
   ...stockJobs(deps),

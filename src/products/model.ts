@@ -149,6 +149,8 @@ const schema = new Schema<ProductDocument>(
     { weights: { name: 10, brand: 5, description: 1 }, default_language: "english", name: "search" },
   );
 
+schema.index({ categoryTree: 1, _id: 1 });
+
 // Each sort with none or one of category and brand reads its page and no more.
 for (const sort of ["createdAt", "price", "nameKey", "popularity"]) {
   for (const filter of [{}, { categoryTree: 1 }, { brandKey: 1 }] as Record<string, 1>[]) {

@@ -190,6 +190,48 @@ export const createProductStore = (mongo: Mongo) => {
       return states.length - matchedCount;
     },
 
+    /** Products below a category, by id from behind `after` on: what says where they stand in the tree. */
+    below: (
+      categoryId: string,
+      after: string | null,
+      limit: number,
+      tx?: MongoTx,
+    ): Promise<Pick<ProductDocument, "_id" | "categoryIds" | "categoryTree">[]> =>
+      Product.find(
+        { categoryTree: categoryId, ...(after === null ? {} : { _id: { $gt: after } }) },
+        { categoryIds: 1, categoryTree: 1 },
+        mongo.in(tx),
+      )
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean(),
+
+    /** Some products that are in a category itself. */
+    inCategory: (
+      categoryId: string,
+      limit: number,
+      tx?: MongoTx,
+    ): Promise<Pick<ProductDocument, "_id" | "categoryIds">[]> =>
+      Product.find({ categoryTree: categoryId, categoryIds: categoryId }, { categoryIds: 1 }, mongo.in(tx))
+        .limit(limit)
+        .lean(),
+
+    /** Writes where products stand in the tree: a new version only where their own categories are others. */
+    async setTrees(
+      changes: { id: string; categoryIds: string[]; categoryTree: string[]; edited: boolean }[],
+      tx?: MongoTx,
+    ): Promise<void> {
+      await Product.bulkWrite(
+        changes.map(({ id, categoryIds, categoryTree, edited }) => ({
+          updateOne: {
+            filter: { _id: id },
+            update: { $set: { categoryIds, categoryTree }, $inc: { version: edited ? 1 : 0 } },
+          },
+        })),
+        mongo.in(tx),
+      );
+    },
+
     /** A product, deleted or not. */
     findAny: (id: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findById(id, null, mongo.in(tx)).lean(),

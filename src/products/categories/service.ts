@@ -1,20 +1,18 @@
-import { cleanText, slugify } from "../../canonical";
+import { canonicalKey, cleanText, slugify } from "../../canonical";
+import { after, SECOND } from "../../clock";
+import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
-import { invalidInput } from "../../errors";
+import { AppError, invalidInput } from "../../errors";
+import type { RecordAnswer } from "../../http/idempotency";
 import type { CategoryDocument } from "./model";
+import type { CategoryResponse, ChangeCategory, CreateCategory, MoveCategory } from "./schema";
 
 /** Levels a category may lie deep. */
 export const MAX_DEPTH = 8;
-
-/** A category as the API shows it. */
-export interface CategoryResponse {
-  id: string;
-  name: string;
-  slug: string;
-  path: string;
-  parentId: string | null;
-  depth: number;
-}
+/** Products whose tree is written in the transaction of a change; more are brought up to it by a job. */
+const AT_ONCE = 500;
+/** After this a job looks again for products that were written while the tree changed. */
+const LOOK_AGAIN = 20 * SECOND;
 
 export const toCategoryResponse = (category: CategoryDocument): CategoryResponse => ({
   id: category._id,
@@ -22,8 +20,61 @@ export const toCategoryResponse = (category: CategoryDocument): CategoryResponse
   slug: category.slug,
   path: category.path,
   parentId: category.parentId,
+  ancestors: category.ancestors,
   depth: category.ancestors.length + 1,
+  position: category.position,
+  attributes: (category.attributes ?? []).map(({ key, type, unit, values }) => ({ key, type, unit, values })),
+  version: category.version,
 });
+
+const noCategory = () => new AppError("not_found", "There is no such category.");
+const taken = (path: string) => new AppError("already_exists", `There is a category ${path} already.`);
+
+async function requireCategory(deps: Deps, id: string, tx?: MongoTx): Promise<CategoryDocument> {
+  const category = await deps.categories.findById(id, tx);
+  if (!category) throw noCategory();
+  return category;
+}
+
+/** @throws AppError invalid_input for a name without a letter or digit */
+function slugOf(name: string, field: string): string {
+  const slug = slugify(name);
+  if (slug === "") throw invalidInput(field, "name", `"${name.slice(0, 50)}" has no letter or digit`);
+  return slug;
+}
+
+/** A new category below `parent`. @throws AppError invalid_input when it would lie too deep */
+function below(
+  deps: Deps,
+  parent: CategoryDocument | null,
+  input: Omit<CreateCategory, "parentId">,
+  field: string,
+): CategoryDocument {
+  const slug = slugOf(input.slug ?? input.name, field);
+  const ancestors = parent === null ? [] : [...parent.ancestors, parent._id];
+  if (ancestors.length >= MAX_DEPTH) {
+    throw invalidInput("parentId", "depth", `would lie deeper than ${MAX_DEPTH} levels`);
+  }
+  const now = deps.clock.now();
+  return {
+    _id: deps.random.id(),
+    name: cleanText(input.name),
+    slug,
+    path: parent === null ? slug : `${parent.path}/${slug}`,
+    parentId: parent?._id ?? null,
+    ancestors,
+    position: input.position ?? 0,
+    attributes: (input.attributes ?? []).map(({ key, type, unit, values }) => ({
+      key,
+      type,
+      unit: unit ?? null,
+      values: values ?? [],
+    })),
+    version: 1,
+    createdAt: now,
+    updatedAt: now,
+  };
+}
 
 /**
  * The category at the end of a path of names, made with all that are missing on the way. Safe when many do it
@@ -36,35 +87,312 @@ export async function ensureCategoryPath(deps: Deps, names: string[]): Promise<C
   }
   let parent: CategoryDocument | null = null;
   for (const name of names) {
-    const slug = slugify(name);
-    if (slug === "")
-      throw invalidInput("categories", "name", `"${name.slice(0, 50)}" has no letter or digit`);
-    const path: string = parent === null ? slug : `${parent.path}/${slug}`;
-    let category = await deps.categories.findByPath(path);
-    if (!category) {
-      const now = deps.clock.now();
-      const made: CategoryDocument = {
-        _id: deps.random.id(),
-        name: cleanText(name),
-        slug,
-        path,
-        parentId: parent?._id ?? null,
-        ancestors: parent === null ? [] : [...parent.ancestors, parent._id],
-        position: 0,
-        version: 1,
-        createdAt: now,
-        updatedAt: now,
-      };
-      category = (await deps.categories.create(made)) ? made : await deps.categories.findByPath(path);
-    }
-    if (!category) throw new Error(`category ${path} vanished while it was made`);
-    parent = category;
+    const made: CategoryDocument = below(deps, parent, { name }, "categories");
+    const found: CategoryDocument | null = await deps.categories.findByPath(made.path);
+    parent = found ?? (await makeCategory(deps, made));
   }
   if (parent === null) throw new Error("unreachable: names is not empty");
   return parent;
 }
 
+/** Makes a category, or finds the one that another made at its path meanwhile. */
+const makeCategory = (deps: Deps, made: CategoryDocument): Promise<CategoryDocument> =>
+  deps.mongo.transaction(async (tx) => {
+    await deps.categories.guard(tx);
+    const present = await deps.categories.findByPath(made.path, tx);
+    if (present) return present;
+    if (made.parentId !== null) await requireCategory(deps, made.parentId, tx);
+    await deps.categories.create(made, tx);
+    return made;
+  });
+
 /** The whole tree as a list, parents before children. */
 export async function listCategories(deps: Deps): Promise<CategoryResponse[]> {
   return (await deps.categories.all()).map(toCategoryResponse);
+}
+
+/** @throws AppError not_found */
+export const readCategory = async (deps: Deps, id: string): Promise<CategoryResponse> =>
+  toCategoryResponse(await requireCategory(deps, id));
+
+/** Makes a category. @throws AppError not_found (the parent), already_exists, invalid_input */
+export async function createCategory(
+  deps: Deps,
+  { parentId, ...input }: CreateCategory,
+  record: RecordAnswer<MongoTx>,
+): Promise<CategoryResponse> {
+  const id = deps.random.id();
+  return deps.mongo.transaction(async (tx) => {
+    await deps.categories.guard(tx);
+    const parent = parentId ? await requireCategory(deps, parentId, tx) : null;
+    const made = { ...below(deps, parent, input, input.slug === undefined ? "name" : "slug"), _id: id };
+    if (await deps.categories.findByPath(made.path, tx)) throw taken(made.path);
+    await deps.categories.create(made, tx);
+    const response = toCategoryResponse(made);
+    await record(tx, response);
+    return response;
+  });
+}
+
+/** What is done after a change of the tree: nothing, or a job for what did not fit. */
+interface Followup {
+  jobId: string;
+  lateJobId: string;
+}
+
+const followup = (deps: Deps): Followup => ({ jobId: deps.random.id(), lateJobId: deps.random.id() });
+
+/**
+ * Writes where the products below a category stand in the tree: some in this transaction, more by a job. A
+ * second job looks again later, for products that were being written while the tree changed.
+ */
+async function replant(deps: Deps, categoryId: string, ids: Followup, tx: MongoTx): Promise<void> {
+  const now = deps.clock.now();
+  const job = { kind: "categories.replant", payload: { categoryId } };
+  const products = await deps.products.below(categoryId, null, AT_ONCE + 1, tx);
+  if (products.length <= AT_ONCE) await plant(deps, products, tx);
+  else await deps.jobs.mongo.enqueue({ id: ids.jobId, ...job, runAt: now }, tx);
+  await deps.jobs.mongo.enqueue({ id: ids.lateJobId, ...job, runAt: after(now, LOOK_AGAIN) }, tx);
+}
+
+/** Gives products the categories above their own, as they are now. */
+export async function plant(
+  deps: Deps,
+  products: { _id: string; categoryIds: string[]; categoryTree: string[] }[],
+  tx?: MongoTx,
+): Promise<void> {
+  const ids = [...new Set(products.flatMap(({ categoryIds }) => categoryIds))];
+  const known = new Map(
+    (await deps.categories.findByIds(ids, tx)).map((category) => [category._id, category]),
+  );
+  const changes = products.flatMap((product) => {
+    // A category that was deleted while the product was put into it is left out.
+    const own = product.categoryIds.flatMap((id) => known.get(id) ?? []);
+    const tree = [...new Set(own.flatMap(({ _id, ancestors }) => [...ancestors, _id]))];
+    const edited = own.length < product.categoryIds.length;
+    const same =
+      tree.length === product.categoryTree.length && tree.every((id) => product.categoryTree.includes(id));
+    if (same && !edited) return [];
+    return [{ id: product._id, categoryIds: own.map(({ _id }) => _id), categoryTree: tree, edited }];
+  });
+  if (changes.length > 0) await deps.products.setTrees(changes, tx);
+}
+
+/** Puts a category and everything below it at another place, in the transaction of `tx`. */
+async function transplant(
+  deps: Deps,
+  category: CategoryDocument,
+  parent: CategoryDocument | null,
+  change: { slug: string; position: number },
+  tx: MongoTx,
+): Promise<CategoryDocument> {
+  if (parent && (parent._id === category._id || parent.ancestors.includes(category._id))) {
+    throw new AppError("conflict", "A category cannot be moved under itself or under one of its own.");
+  }
+  const descendants = await deps.categories.descendants(category._id, tx);
+  const ancestors = parent === null ? [] : [...parent.ancestors, parent._id];
+  const path = parent === null ? change.slug : `${parent.path}/${change.slug}`;
+  const height = Math.max(0, ...descendants.map((one) => one.ancestors.length - category.ancestors.length));
+  if (ancestors.length + 1 + height > MAX_DEPTH) {
+    throw invalidInput("parentId", "depth", `would lie deeper than ${MAX_DEPTH} levels`);
+  }
+  const there = await deps.categories.findByPath(path, tx);
+  if (there && there._id !== category._id) throw taken(path);
+  const moved = { ...category, ...change, path, parentId: parent?._id ?? null, ancestors };
+  const shapes = [
+    moved,
+    ...descendants.map((one) => ({
+      ...one,
+      path: path + one.path.slice(category.path.length),
+      ancestors: [...ancestors, ...one.ancestors.slice(category.ancestors.length)],
+    })),
+  ].map(({ _id, path: to, parentId, ancestors: above, slug, position }) => ({
+    _id,
+    path: to,
+    parentId,
+    ancestors: above,
+    slug,
+    position,
+  }));
+  await deps.categories.reshape(shapes, deps.clock.now(), tx);
+  return { ...moved, version: category.version + 1 };
+}
+
+const stale = (version: number) =>
+  new AppError("precondition_failed", "The category has changed since you read it. Read it again.", {
+    members: { currentVersion: version },
+  });
+
+/**
+ * Moves a category with everything below it. Nobody sees it half done: the categories move in one transaction.
+ * @throws AppError not_found, conflict (under its own), already_exists, precondition_failed, invalid_input
+ */
+export async function moveCategory(
+  deps: Deps,
+  id: string,
+  { parentId, position }: MoveCategory,
+  version: number | undefined,
+  record: RecordAnswer<MongoTx>,
+): Promise<CategoryResponse> {
+  const ids = followup(deps);
+  const response = await deps.mongo.transaction(async (tx) => {
+    await deps.categories.guard(tx);
+    const category = await requireCategory(deps, id, tx);
+    if (version !== undefined && version !== category.version) throw stale(category.version);
+    const parent = parentId === null ? null : await requireCategory(deps, parentId, tx);
+    const change = { slug: category.slug, position: position ?? category.position };
+    const moved = await transplant(deps, category, parent, change, tx);
+    await replant(deps, id, ids, tx);
+    const made = toCategoryResponse(moved);
+    await record(tx, made);
+    return made;
+  });
+  deps.jobs.wake();
+  return response;
+}
+
+/**
+ * Changes a category's name, slug, place among its siblings, or what its products may say of themselves. Another
+ * slug changes the paths below.
+ * @throws AppError not_found, precondition_failed, already_exists, invalid_input
+ */
+export async function changeCategory(
+  deps: Deps,
+  id: string,
+  { slug, attributes, name, position }: ChangeCategory,
+  version: number | undefined,
+): Promise<CategoryResponse> {
+  return deps.mongo.transaction(async (tx) => {
+    await deps.categories.guard(tx);
+    const category = await requireCategory(deps, id, tx);
+    if (version !== undefined && version !== category.version) throw stale(category.version);
+    let present = category;
+    if (slug !== undefined && canonicalKey(slug) !== category.slug) {
+      const parent = category.parentId === null ? null : await requireCategory(deps, category.parentId, tx);
+      const change = { slug: slugOf(slug, "slug"), position: category.position };
+      present = await transplant(deps, category, parent, change, tx);
+    }
+    const changed = await deps.categories.update(
+      id,
+      present.version,
+      {
+        ...(name === undefined ? {} : { name }),
+        ...(position === undefined ? {} : { position }),
+        ...(attributes === undefined
+          ? {}
+          : {
+              attributes: attributes.map(({ key, type, unit, values }) => ({
+                key,
+                type,
+                unit: unit ?? null,
+                values: values ?? [],
+              })),
+            }),
+      },
+      deps.clock.now(),
+      tx,
+    );
+    if (!changed) throw stale(present.version);
+    return toCategoryResponse(changed);
+  });
+}
+
+/** Products of a merge that are moved before its last step, together. */
+const BATCH = 200;
+
+/**
+ * Moves products and children of a category into another one and removes it. Products move in batches first, so
+ * that the last step, which removes the category, fits its time limit; after a crash it is simply done again.
+ * @throws AppError not_found, conflict, already_exists when both have a child of one name
+ */
+export async function mergeCategory(
+  deps: Deps,
+  id: string,
+  into: string,
+  record: RecordAnswer<MongoTx> = async () => undefined,
+): Promise<CategoryResponse> {
+  const move = async (target: CategoryDocument, tx?: MongoTx): Promise<number> => {
+    const products = await deps.products.inCategory(id, BATCH, tx);
+    const known = new Map(
+      (
+        await deps.categories.findByIds(
+          products.flatMap(({ categoryIds }) => categoryIds),
+          tx,
+        )
+      ).map((category) => [category._id, category]),
+    );
+    known.set(target._id, target);
+    const changes = products.map(({ _id, categoryIds }) => {
+      const next = [...new Set(categoryIds.map((one) => (one === id ? target._id : one)))];
+      const own = next.flatMap((one) => known.get(one) ?? []);
+      return {
+        id: _id,
+        categoryIds: next,
+        categoryTree: [...new Set(own.flatMap((category) => [...category.ancestors, category._id]))],
+        edited: true,
+      };
+    });
+    if (changes.length > 0) await deps.products.setTrees(changes, tx);
+    return products.length;
+  };
+  const check = (target: CategoryDocument) => {
+    if (target._id === id || target.ancestors.includes(id)) {
+      throw new AppError("conflict", "A category cannot be merged into itself or into one of its own.");
+    }
+  };
+  await requireCategory(deps, id);
+  const first = await requireCategory(deps, into);
+  check(first);
+  while ((await move(first)) === BATCH);
+
+  const ids = followup(deps);
+  const response = await deps.mongo.transaction(async (tx) => {
+    await deps.categories.guard(tx);
+    await requireCategory(deps, id, tx);
+    const target = await requireCategory(deps, into, tx);
+    check(target);
+    if ((await move(target, tx)) === BATCH) {
+      throw new AppError("conflict", "Products are being added to the category. Try again.");
+    }
+    for (const child of (await deps.categories.descendants(id, tx)).filter(
+      ({ parentId }) => parentId === id,
+    )) {
+      await transplant(deps, child, target, { slug: child.slug, position: child.position }, tx);
+    }
+    await replant(deps, id, ids, tx);
+    await deps.categories.remove(id, tx);
+    const made = toCategoryResponse(target);
+    await record(tx, made);
+    return made;
+  });
+  deps.jobs.wake();
+  return response;
+}
+
+/**
+ * Deletes a category that is empty, or moves what is in it first. @throws AppError not_found, conflict when
+ * something is in it and no target is named
+ */
+export async function deleteCategory(deps: Deps, id: string, moveTo: string | undefined): Promise<void> {
+  if (moveTo !== undefined) {
+    await mergeCategory(deps, id, moveTo);
+    return;
+  }
+  const ids = followup(deps);
+  await deps.mongo.transaction(async (tx) => {
+    await deps.categories.guard(tx);
+    await requireCategory(deps, id, tx);
+    if (
+      (await deps.categories.hasChildren(id, tx)) ||
+      (await deps.products.inCategory(id, 1, tx)).length > 0
+    ) {
+      throw new AppError(
+        "conflict",
+        "The category is not empty. Name another with moveTo, or empty it first.",
+      );
+    }
+    await deps.categories.remove(id, tx);
+    // A product that was being put into it at this moment is taken out of it.
+    await replant(deps, id, ids, tx);
+  });
 }

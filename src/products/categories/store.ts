@@ -1,9 +1,11 @@
 import { duplicateKey, type Mongo, type MongoTx } from "../../db/mongo";
-import { type CategoryDocument, categoryModel } from "./model";
+import { AppError } from "../../errors";
+import { type CategoryDocument, categoryModel, guardModel } from "./model";
 
 /** Categories in MongoDB. */
 export const createCategoryStore = (mongo: Mongo) => {
   const Category = categoryModel(mongo.connection);
+  const Guard = guardModel(mongo.connection);
   return {
     findById: (id: string, tx?: MongoTx): Promise<CategoryDocument | null> =>
       Category.findById(id, null, mongo.in(tx)).lean(),
@@ -27,6 +29,63 @@ export const createCategoryStore = (mongo: Mongo) => {
 
     /** The whole tree, parents before children. */
     all: (): Promise<CategoryDocument[]> => Category.find().sort({ path: 1 }).lean(),
+
+    /** Everything below a category. */
+    descendants: (id: string, tx?: MongoTx): Promise<CategoryDocument[]> =>
+      Category.find({ ancestors: id }, null, mongo.in(tx)).lean(),
+
+    hasChildren: async (id: string, tx: MongoTx): Promise<boolean> =>
+      (await Category.exists({ parentId: id }).session(mongo.in(tx).session ?? null)) !== null,
+
+    /** First in every transaction that changes the shape of the tree: of two at once one has to begin again. */
+    async guard(tx: MongoTx): Promise<void> {
+      try {
+        await Guard.updateOne(
+          { _id: "categories" },
+          { $inc: { version: 1 } },
+          { ...mongo.in(tx), upsert: true },
+        );
+      } catch (error) {
+        // Two made it at the same moment, the first one ever.
+        if (!duplicateKey(error)) throw error;
+        throw new AppError("conflict", "Somebody else changed the categories at this moment. Try again.");
+      }
+    },
+
+    /** Writes what changed in categories whose shape changed. */
+    async reshape(
+      changes: Pick<CategoryDocument, "_id" | "path" | "parentId" | "ancestors" | "slug" | "position">[],
+      now: Date,
+      tx: MongoTx,
+    ): Promise<void> {
+      await Category.bulkWrite(
+        changes.map(({ _id, ...shape }) => ({
+          updateOne: {
+            filter: { _id },
+            update: { $set: { ...shape, updatedAt: now }, $inc: { version: 1 } },
+          },
+        })),
+        mongo.in(tx),
+      );
+    },
+
+    /** Changes a category if it still has the version. @returns what it is now, or null when it has another */
+    update: (
+      id: string,
+      version: number,
+      change: Partial<Pick<CategoryDocument, "name" | "position" | "attributes">>,
+      now: Date,
+      tx: MongoTx,
+    ): Promise<CategoryDocument | null> =>
+      Category.findOneAndUpdate(
+        { _id: id, version },
+        { $set: { ...change, updatedAt: now }, $inc: { version: 1 } },
+        { ...mongo.in(tx), returnDocument: "after", runValidators: true },
+      ).lean(),
+
+    remove: async (id: string, tx: MongoTx): Promise<void> => {
+      await Category.deleteOne({ _id: id }, mongo.in(tx));
+    },
   };
 };
 

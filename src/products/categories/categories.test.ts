@@ -1,0 +1,330 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import fc from "fast-check";
+import { type SignedInPerson, useTestApp } from "../../../test/app";
+import { SECOND } from "../../clock";
+import type { CategoryResponse } from "./schema";
+import { createCategory, ensureCategoryPath } from "./service";
+
+const t = useTestApp();
+let manager: SignedInPerson;
+beforeAll(async () => {
+  manager = await t.signIn({ roles: ["manager"] });
+  await ensureCategoryPath(t.deps, ["The first one makes the guard"]);
+});
+const PATH = "/api/products/categories";
+const send = (method: string, path: string, json?: object, headers: Record<string, string> = {}) =>
+  t.request(`${PATH}${path}`, {
+    method,
+    token: manager.accessToken,
+    headers,
+    ...(json === undefined ? {} : { json }),
+  });
+const dataOf = async (answer: Response) => ((await answer.json()) as { data: CategoryResponse }).data;
+let serial = 0;
+const unique = (name: string) => `${name} ${++serial}`;
+async function made(
+  name: string,
+  parentId: string | null = null,
+  more: object = {},
+): Promise<CategoryResponse> {
+  const answer = await send("POST", "", { name, parentId, ...more });
+  if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);
+  return dataOf(answer);
+}
+const read = async (id: string) => dataOf(await send("GET", `/${id}`));
+async function product(categoryIds: string[], more: object = {}): Promise<string> {
+  const answer = await t.request("/api/products", {
+    method: "POST",
+    token: manager.accessToken,
+    json: { name: unique("Product"), price: 1, categoryIds, ...more },
+  });
+  if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);
+  return ((await answer.json()) as { data: { id: string } }).data.id;
+}
+const productsIn = async (id: string) => {
+  const answer = await t.request(`/api/products?filter[category]=${id}&limit=100`);
+  return ((await answer.json()) as { data: { id: string }[] }).data.map((row) => row.id).sort();
+};
+
+/** Holds the stored tree to its own rules: every ancestor list and path is what the parents say. */
+async function checkTree(): Promise<void> {
+  const all = await t.deps.categories.all();
+  const byId = new Map(all.map((category) => [category._id, category]));
+  expect(new Set(all.map(({ path }) => path)).size).toBe(all.length);
+  for (const category of all) {
+    const parent = category.parentId === null ? null : byId.get(category.parentId);
+    if (parent === undefined) throw new Error(`${category.path} has a parent that is not there`);
+    expect(category.ancestors).toEqual(parent === null ? [] : [...parent.ancestors, parent._id]);
+    expect(category.path).toBe(parent === null ? category.slug : `${parent.path}/${category.slug}`);
+    expect(category.ancestors).not.toContain(category._id);
+    expect(category.ancestors.length).toBeLessThan(8);
+  }
+}
+
+describe("categories", () => {
+  test("are made with a path, read with an ETag, and listed with parents first", async () => {
+    const home = await made(unique("Heim & Garten"));
+    expect(home.slug).toMatch(/^heim-garten-\d+$/);
+    const lamp = await made("Lámpara", home.id);
+    expect(lamp).toMatchObject({ path: `${home.path}/lampara`, ancestors: [home.id], depth: 2 });
+    const answer = await send("GET", `/${lamp.id}`);
+    expect(answer.headers.get("etag")).toBe('"v1"');
+    const all = (await (await t.request(PATH)).json()) as { data: CategoryResponse[] };
+    const place = (id: string) => all.data.findIndex((category) => category.id === id);
+    expect(place(home.id)).toBeLessThan(place(lamp.id));
+  });
+
+  test("one path is one category: 20 at once make one", async () => {
+    const name = unique("Once");
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send("POST", "", { name })));
+    const statuses = answers.map(({ status }) => status);
+    expect(statuses.filter((status) => status === 201)).toHaveLength(1);
+    expect(new Set(statuses)).toEqual(new Set([201, 409]));
+    const same = await Promise.all(
+      Array.from({ length: 10 }, () => ensureCategoryPath(t.deps, [unique("P").slice(0, 1), name])),
+    );
+    expect(new Set(same.map(({ _id }) => _id)).size).toBe(1);
+    await checkTree();
+  }, 60_000);
+
+  test("lie at most eight deep", async () => {
+    let parent: string | null = null;
+    for (let depth = 1; depth <= 8; depth++) parent = (await made(unique(`D${depth}`), parent)).id;
+    expect((await send("POST", "", { name: "Ninth", parentId: parent })).status).toBe(422);
+  });
+
+  test.each([
+    [{ name: "" }],
+    [{ name: "!!!" }],
+    [{ name: { $ne: 1 } }],
+    [{ name: "x", parentId: "x" }],
+    [{ name: "x", ancestors: [] }],
+    [{ name: "x", attributes: [{ key: "a", type: "enum" }] }],
+    [{ name: "x", attributes: [{ key: "a", type: "string", unit: "kg" }] }],
+    [
+      {
+        name: "x",
+        attributes: [
+          { key: "a", type: "string" },
+          { key: "A", type: "string" },
+        ],
+      },
+    ],
+  ])("%j is 422", async (json) => {
+    expect((await send("POST", "", json)).status).toBe(422);
+  });
+
+  test("a parent that is not there is 404; who may not write is refused", async () => {
+    expect((await send("POST", "", { name: "x", parentId: t.deps.random.id() })).status).toBe(404);
+    const customer = await t.signIn();
+    expect((await t.request(PATH, { method: "POST", json: { name: "x" } })).status).toBe(401);
+    expect(
+      (await t.request(PATH, { method: "POST", json: { name: "x" }, token: customer.accessToken })).status,
+    ).toBe(403);
+  });
+});
+
+describe("attributes of a category", () => {
+  test("hold its products to their types, units and values", async () => {
+    const category = await made(unique("Shirts"), null, {
+      attributes: [
+        { key: "size", type: "enum", values: ["S", "M"] },
+        { key: "weight", type: "number", unit: "g" },
+        { key: "washable", type: "boolean" },
+      ],
+    });
+    const attempt = async (attrs: object[]) =>
+      (
+        await t.request("/api/products", {
+          method: "POST",
+          token: manager.accessToken,
+          json: { name: unique("Shirt"), price: 1, categoryIds: [category.id], attrs },
+        })
+      ).status;
+    expect(
+      await attempt([
+        { key: "Size", value: "M" },
+        { key: "weight", value: 120, unit: "g" },
+        { key: "free", value: "x" },
+      ]),
+    ).toBe(201);
+    expect(await attempt([{ key: "size", value: "XL" }])).toBe(422);
+    expect(await attempt([{ key: "weight", value: "heavy", unit: "g" }])).toBe(422);
+    expect(await attempt([{ key: "weight", value: 1, unit: "kg" }])).toBe(422);
+    expect(await attempt([{ key: "washable", value: "yes" }])).toBe(422);
+  });
+});
+
+describe("moving", () => {
+  test("takes everything below along, and its products are found at the new place only", async () => {
+    const [a, b] = [await made(unique("A")), await made(unique("B"))];
+    const child = await made("Child", a.id);
+    const leaf = await made("Leaf", child.id);
+    const id = await product([leaf.id]);
+    const both = await product([leaf.id, a.id]);
+    const answer = await send("POST", `/${child.id}/move`, { parentId: b.id }, { "if-match": '"v1"' });
+    expect(answer.status).toBe(200);
+    expect(await dataOf(answer)).toMatchObject({ path: `${b.path}/child`, ancestors: [b.id], version: 2 });
+    expect(await read(leaf.id)).toMatchObject({ path: `${b.path}/child/leaf`, ancestors: [b.id, child.id] });
+    expect(await productsIn(a.id)).toEqual([both]);
+    expect(await productsIn(b.id)).toEqual([both, id].sort());
+    expect((await send("POST", `/${child.id}/move`, { parentId: null }, { "if-match": '"v1"' })).status).toBe(
+      412,
+    );
+    await checkTree();
+  });
+
+  test("never goes under itself or its own, nor onto another's path, nor too deep", async () => {
+    const a = await made(unique("A"));
+    const child = await made("Child", a.id);
+    const leaf = await made("Leaf", child.id);
+    for (const parentId of [a.id, child.id, leaf.id]) {
+      expect((await send("POST", `/${a.id}/move`, { parentId })).status).toBe(409);
+    }
+    const b = await made(unique("B"));
+    await made("Child", b.id);
+    expect((await send("POST", `/${child.id}/move`, { parentId: b.id })).status).toBe(409);
+    let deep = b.id;
+    for (let depth = 0; depth < 5; depth++) deep = (await made(unique("Deep"), deep)).id;
+    expect((await send("POST", `/${a.id}/move`, { parentId: deep })).status).toBe(422);
+    expect((await send("POST", `/${a.id}/move`, { parentId: t.deps.random.id() })).status).toBe(404);
+    await checkTree();
+  });
+
+  test("two moves that cross make no circle, 15 times", async () => {
+    for (let round = 0; round < 15; round++) {
+      const [a, b] = [await made(unique("X")), await made(unique("Y"))];
+      const answers = await Promise.all([
+        send("POST", `/${a.id}/move`, { parentId: b.id }),
+        send("POST", `/${b.id}/move`, { parentId: a.id }),
+      ]);
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+    }
+    await checkTree();
+  }, 60_000);
+
+  test("many products are brought up by a job; one that was written meanwhile too", async () => {
+    const [from, to] = [await made(unique("From")), await made(unique("To"))];
+    const child = await made("Crowd", from.id);
+    const now = t.clock.now();
+    const template = await t.deps.products.findById(await product([child.id]));
+    await t.deps.mongo.connection.collection("products").insertMany(
+      Array.from({ length: 700 }, (_, n) => ({
+        ...template,
+        _id: t.deps.random.id(),
+        slugKey: `crowd-${n}`,
+        skuKeys: [`crowd-${n}`],
+        createdAt: now,
+      })) as never,
+    );
+    expect((await send("POST", `/${child.id}/move`, { parentId: to.id })).status).toBe(200);
+    await t.runner.runDue();
+    expect(await t.deps.products.countOf({ status: "active", category: to.id, attrs: [] }, 1000)).toBe(701);
+    expect(await t.deps.products.countOf({ status: "active", category: from.id, attrs: [] }, 1000)).toBe(0);
+    // One whose writer had read the tree before the move and wrote after it.
+    await t.deps.mongo.connection
+      .collection("products")
+      .updateOne({ slugKey: "crowd-1" }, { $set: { categoryTree: [from.id, child.id] } });
+    t.clock.advance(30 * SECOND);
+    await t.runner.runDue();
+    expect(await t.deps.products.countOf({ status: "active", category: from.id, attrs: [] }, 1000)).toBe(0);
+    manager = await t.signIn({ roles: ["manager"] });
+  }, 60_000);
+
+  test("random moves, renames and merges leave a tree", async () => {
+    const roots: string[] = [];
+    for (let n = 0; n < 8; n++) roots.push((await made(unique("R"))).id);
+    const pick = fc.constantFrom(...roots);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(pick, fc.option(pick)), { minLength: 2, maxLength: 6 }),
+        async (moves) => {
+          await Promise.all(moves.map(([id, parentId]) => send("POST", `/${id}/move`, { parentId })));
+          await checkTree();
+        },
+      ),
+      { numRuns: 8 },
+    );
+  }, 60_000);
+});
+
+describe("changing, merging and deleting", () => {
+  test("another slug changes the paths below; a name does not", async () => {
+    const a = await made(unique("Name"));
+    const child = await made("Child", a.id);
+    const renamed = await dataOf(await send("PATCH", `/${a.id}`, { name: "Other" }, { "if-match": '"v1"' }));
+    expect(renamed).toMatchObject({ name: "Other", path: a.path, version: 2 });
+    const slug = unique("new-slug").replace(" ", "-");
+    expect((await send("PATCH", `/${a.id}`, { slug })).status).toBe(200);
+    expect((await read(child.id)).path).toBe(`${slug}/child`);
+    expect((await send("PATCH", `/${a.id}`, { name: "x" }, { "if-match": '"v1"' })).status).toBe(412);
+    await checkTree();
+  });
+
+  test("a merge moves products and children; each product is in the target once", async () => {
+    const [from, into] = [await made(unique("From")), await made(unique("Into"))];
+    const child = await made("Child", from.id);
+    const ids = [await product([from.id]), await product([from.id, into.id]), await product([child.id])];
+    expect((await send("POST", `/${from.id}/merge`, { into: into.id })).status).toBe(200);
+    expect((await send("GET", `/${from.id}`)).status).toBe(404);
+    expect(await read(child.id)).toMatchObject({ parentId: into.id, path: `${into.path}/child` });
+    expect(await productsIn(into.id)).toEqual(ids.sort());
+    expect((await send("POST", `/${into.id}/merge`, { into: into.id })).status).toBe(409);
+    expect((await send("POST", `/${into.id}/merge`, { into: child.id })).status).toBe(409);
+    await checkTree();
+  });
+
+  test("only an empty one is deleted, or one with a target", async () => {
+    const [full, target] = [await made(unique("Full")), await made(unique("Target"))];
+    const id = await product([full.id]);
+    const child = await made("Child", full.id);
+    expect((await send("DELETE", `/${full.id}`)).status).toBe(409);
+    expect((await send("DELETE", `/${child.id}`)).status).toBe(204);
+    expect((await send("DELETE", `/${full.id}`)).status).toBe(409);
+    expect((await send("DELETE", `/${full.id}?moveTo=${target.id}`)).status).toBe(204);
+    expect(await productsIn(target.id)).toEqual([id]);
+    expect((await send("DELETE", `/${full.id}`)).status).toBe(404);
+    expect((await send("DELETE", `/${target.id}?moveTo=x`)).status).toBe(422);
+  });
+});
+
+const data = process.env.TEST_DATA;
+test.skipIf(!data || !process.env.AIZY_LONG)(
+  "all 4,584 real categories load and read back as the same tree (long; needs TEST_DATA)",
+  async () => {
+    interface Line {
+      id: string;
+      name: string;
+      path: string[];
+    }
+    const lines = (await readFile(join(data ?? "", "bestbuy-categories.ndjson"), "utf8"))
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Line);
+    expect(lines).toHaveLength(4584);
+    // Some parents on a path are not in the file: the nearest one that is stands for them.
+    const present = new Set(lines.map(({ id }) => id));
+    const above = ({ path }: Line) => path.slice(0, -1).filter((id) => present.has(id));
+    const nameOf = ({ id, name }: Line) => (name ?? id).normalize("NFC").trim();
+    const ids = new Map<string, string>();
+    const none = async () => undefined;
+    const root = (await made(unique("Real"))).id;
+    for (const line of lines.toSorted((a, b) => above(a).length - above(b).length)) {
+      const parentId = ids.get(above(line).at(-1) ?? "") ?? root;
+      // Siblings may share a name: their ids make the slugs differ.
+      const name = nameOf(line);
+      const slug = `${name.slice(0, 80)} ${line.id}`;
+      ids.set(line.id, (await createCategory(t.deps, { name, parentId, slug }, none)).id);
+    }
+    const all = new Map((await t.deps.categories.all()).map((category) => [category._id, category]));
+    for (const line of lines) {
+      const stored = all.get(ids.get(line.id) ?? "");
+      expect(stored?.name).toBe(nameOf(line));
+      expect(stored?.ancestors).toEqual([root, ...above(line).map((id) => ids.get(id) ?? "")]);
+    }
+    await checkTree();
+  },
+  300_000,
+);

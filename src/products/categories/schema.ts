@@ -1,0 +1,85 @@
+import { z } from "zod";
+import { canonicalKey } from "../../canonical";
+import { dataOf } from "../../http/describe";
+import { lineSchema } from "../schema";
+
+const attributeDefinition = z
+  .strictObject({
+    key: z
+      .string("must be a text")
+      .regex(/^[\p{L}\p{N}_-]{1,50}$/u, "must be 1 to 50 letters, digits, _ or -"),
+    type: z.enum(["string", "number", "boolean", "enum"], "must be string, number, boolean or enum"),
+    unit: lineSchema(20).nullish(),
+    values: z.array(lineSchema(100)).max(200, "must be at most 200 values").optional(),
+  })
+  .refine(({ type, values }) => (type === "enum") === (values !== undefined && values.length > 0), {
+    path: ["values"],
+    message: "must be given for an enum, and for nothing else",
+  })
+  .refine(({ type, unit }) => type === "number" || !unit, {
+    path: ["unit"],
+    message: "is only for numbers",
+  });
+
+const attributes = z
+  .array(attributeDefinition)
+  .max(100, "must be at most 100 attributes")
+  .refine(
+    (list) => new Set(list.map(({ key }) => canonicalKey(key))).size === list.length,
+    "names a key twice",
+  );
+
+const position = z.int("must be a whole number").min(0).max(1_000_000);
+const slug = lineSchema(120);
+const id = z.uuid("must be an id");
+
+export const categoryParam = z.object({ id });
+
+export const createCategorySchema = z.strictObject({
+  name: lineSchema(200),
+  slug: slug.optional(),
+  parentId: id.nullish(),
+  position: position.optional(),
+  attributes: attributes.optional(),
+});
+
+export const changeCategorySchema = z
+  .strictObject({
+    name: lineSchema(200).optional(),
+    slug: slug.optional(),
+    position: position.optional(),
+    attributes: attributes.optional(),
+  })
+  .refine((change) => Object.keys(change).length > 0, "names nothing to change");
+
+export const moveCategorySchema = z.strictObject({ parentId: id.nullable(), position: position.optional() });
+export const mergeCategorySchema = z.strictObject({ into: id });
+export const deleteCategoryQuery = z.strictObject({ moveTo: id.optional() });
+
+export type CreateCategory = z.output<typeof createCategorySchema>;
+export type ChangeCategory = z.output<typeof changeCategorySchema>;
+export type MoveCategory = z.output<typeof moveCategorySchema>;
+
+const categoryResponse = z.object({
+  id: z.string(),
+  name: z.string(),
+  slug: z.string(),
+  path: z.string(),
+  parentId: z.string().nullable(),
+  ancestors: z.array(z.string()),
+  depth: z.number().int(),
+  position: z.number().int(),
+  attributes: z.array(
+    z.object({
+      key: z.string(),
+      type: z.enum(["string", "number", "boolean", "enum"]),
+      unit: z.string().nullable(),
+      values: z.array(z.string()),
+    }),
+  ),
+  version: z.number().int(),
+});
+
+export type CategoryResponse = z.infer<typeof categoryResponse>;
+export const categoryAnswer = dataOf(categoryResponse);
+export const categoryListAnswer = dataOf(z.array(categoryResponse));

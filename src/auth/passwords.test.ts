@@ -1,10 +1,13 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import argon2 from "argon2";
 import fc from "fast-check";
 import { useTestApp } from "../../test/app";
 import { isCommonPassword } from "./common";
 import { createPasswords } from "./passwords";
 import { newPasswordSchema } from "./schema";
+
+/** A hang guard, far above what any test takes, also where others share the machine. */
+setDefaultTimeout(60_000);
 
 const t = useTestApp();
 const post = (path: string, json: unknown) => t.request(`/auth/${path}`, { method: "POST", json });

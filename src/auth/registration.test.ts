@@ -1,6 +1,9 @@
-import { beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { useTestApp } from "../../test/app";
 import { MINUTE } from "../clock";
+
+/** A hang guard, far above what any test takes, also where others share the machine. */
+setDefaultTimeout(60_000);
 
 const t = useTestApp();
 beforeEach(() => {

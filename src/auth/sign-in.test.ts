@@ -1,7 +1,10 @@
-import { beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { DAY, HOUR, MINUTE, SECOND } from "../clock";
 import type { SessionEndReason } from "./store";
+
+/** A hang guard, far above what any test takes, also where others share the machine. */
+setDefaultTimeout(60_000);
 
 const t = useTestApp();
 beforeEach(() => {

@@ -1,9 +1,12 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { useTestApp } from "../../test/app";
 import { HOUR, MINUTE } from "../clock";
 import { createMySqlLimiters } from "../db/limiter";
 import { createThrottle, sourceOf } from "./throttle";
+
+/** A hang guard, far above what any test takes, also where others share the machine. */
+setDefaultTimeout(60_000);
 
 const t = useTestApp(() => ({ trustedProxies: ["127.0.0.1"] }));
 

@@ -2,16 +2,13 @@
  * bin/dev — the backend for development: databases, migrations, seed, then the server, which starts again when
  * a file changes. Ctrl-C stops everything.
  */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { joinDatabases } from "./join";
-import { DATA } from "./paths";
+import { leaveNote, runningDev } from "./note";
 import { boundToParent, portIsFree } from "./processes";
 import { commandEnv, runCommand } from "./run";
 import { createReport } from "./terminal";
 
 const STARTED = performance.now();
-const NOTE = join(DATA, "dev.json");
 const DEFAULT_PORT = 5000;
 /** Longest wait for the server's first answer, in milliseconds. */
 const READY_LIMIT = 60_000;
@@ -22,17 +19,6 @@ function fail(message: string): never {
   terminal.end();
   console.error(message);
   process.exit(1);
-}
-
-/** The `bin/dev` of this checkout that runs already. */
-function running(): { pid: number; address: string } | undefined {
-  try {
-    const note = JSON.parse(readFileSync(NOTE, "utf8")) as { pid: number; address: string };
-    // The number may have been taken by another program since.
-    return readFileSync(`/proc/${note.pid}/cmdline`, "utf8").includes("local/dev.ts") ? note : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The port asked for, or the first free one from 5000 on. */
@@ -59,7 +45,7 @@ async function untilReady(address: string, server: Bun.Subprocess): Promise<bool
   return false;
 }
 
-const already = running();
+const already = runningDev();
 if (already) {
   fail(
     `bin/dev runs already for this checkout: ${already.address} (process ${already.pid}).\n` +
@@ -68,8 +54,7 @@ if (already) {
 }
 const port = await choosePort();
 const address = `http://localhost:${port}`;
-writeFileSync(NOTE, JSON.stringify({ pid: process.pid, address }));
-process.on("exit", () => rmSync(NOTE, { force: true }));
+leaveNote(address);
 
 const joined = await joinDatabases(terminal.report).catch((error: Error) => fail(error.message));
 const env = { ...joined.env, PORT: String(port) };

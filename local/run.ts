@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { joinDatabases } from "./join";
+import { runningDev } from "./note";
 import { CHECKOUT } from "./paths";
 import { boundToParent } from "./processes";
 import { createReport } from "./terminal";
@@ -14,7 +15,9 @@ export function commandEnv(added: Record<string, string>): Record<string, string
   const PATH = process.env.PATH?.split(":").includes(tools)
     ? process.env.PATH
     : `${tools}:${process.env.PATH}`;
-  return { ...process.env, PATH, ...added };
+  // Where `bin/dev` serves, which need not be port 5000: for `bun run demo`.
+  const dev = runningDev();
+  return { ...(dev ? { DEMO_URL: dev.address } : {}), ...process.env, PATH, ...added };
 }
 
 /**

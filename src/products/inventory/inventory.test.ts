@@ -39,6 +39,24 @@ describe("reservations", () => {
     expect(await stock.differences()).toEqual([]);
   });
 
+  test("end without a body, with an empty one, and not with one that says something", async () => {
+    const sku = await stock.sku(3);
+    const end = (id: string, body?: string) =>
+      t.request(`/api/products/inventory/reservations/${id}/commit`, {
+        method: "POST",
+        token: manager.accessToken,
+        ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
+      });
+    const ids: string[] = [];
+    for (let index = 0; index < 3; index++) ids.push((await stock.reserve([{ sku, quantity: 1 }])).data.id);
+    const [first = "", second = "", third = ""] = ids;
+    expect((await end(first)).status).toBe(200);
+    expect((await end(second, "{}")).status).toBe(200);
+    expect((await end(third, '{"quantity":1}')).status).toBe(422);
+    expect((await end(third, "{")).status).toBe(400);
+    expect(await stock.level(sku)).toMatchObject({ onHand: 1, reserved: 1 });
+  });
+
   test("20 commits and releases of one at once: one of them wins", async () => {
     const sku = await stock.sku(10);
     const { id } = (await stock.reserve([{ sku, quantity: 4 }])).data;

@@ -15,7 +15,7 @@ import type { Job, Prisma, Session, User, VerificationCode } from "../../src/gen
 import type { Problem } from "../../src/http/problems";
 import type { LeasedJob } from "../../src/jobs/jobs";
 import { type CategoryDocument, categoryModel } from "../../src/products/categories/model";
-import type { CategoryResponse } from "../../src/products/categories/service";
+import type { CategoryResponse } from "../../src/products/categories/schema";
 import {
   type LevelDocument,
   type LocationDocument,

@@ -1,8 +1,10 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { anEvent, emptyAnalytics, sent } from "../../test/analytics";
 import { type SignedInPerson, useTestApp } from "../../test/app";
+import { eventually } from "../../test/processes";
 import { HOUR, MINUTE } from "../clock";
 import { type LiveMessage, live } from "./live";
+import { analyticsSessionModel, eventModel } from "./model";
 import type { EventResponse, SessionResponse } from "./schema";
 
 const t = useTestApp();
@@ -131,6 +133,38 @@ describe("sessions over HTTP", () => {
     expect((await get(`sessions/${"0".repeat(32)}`)).status).toBe(404);
     expect((await get("sessions/..%2f")).status).toBe(422);
   });
+
+  test("reads a page, however many there are", async () => {
+    const now = t.clock.now().getTime();
+    for (let batch = 0; batch < 2; batch++) {
+      const events = Array.from({ length: 300 }, (_, index) =>
+        anEvent({
+          anonymousId: `many-${batch}-${index}`,
+          timestamp: new Date(now - index * HOUR).toISOString(),
+        }),
+      );
+      await sent(t, { batch: events });
+    }
+    const { nextCursor } = (await page<SessionResponse>("sessions?limit=10")).page;
+    expect(nextCursor).toBeString();
+    const Session = analyticsSessionModel(t.deps.mongo.connection);
+    const Event = eventModel(t.deps.mongo.connection);
+    const start = { $gte: new Date(now - 400 * HOUR), $lt: new Date(now + HOUR) };
+    const plans = {
+      sessions: Session.find({ bot: false, start }).sort({ start: -1, _id: -1 }),
+      "sessions of a visitor": Session.find({ visitor: "d:many-0-1", start }).sort({ start: -1, _id: -1 }),
+      "events of a session": Event.find({ visitor: "d:many-0-1", at: start }).sort({ at: 1, _id: 1 }),
+      live: Event.find({ receivedAt: { $gte: new Date(now - HOUR) } }).sort({ receivedAt: -1, _id: -1 }),
+    };
+    for (const [name, query] of Object.entries(plans)) {
+      // An engine may need statistics of what was just written, which it makes by itself.
+      await eventually(async () => {
+        // biome-ignore lint/suspicious/noExplicitAny: what explain answers has no type.
+        const { executionStats } = (await query.clone().limit(11).explain("executionStats")) as any;
+        return executionStats.totalDocsExamined <= 12;
+      }, `a bounded plan for ${name}`);
+    }
+  }, 90_000);
 
   test("a cursor is good for its own list only", async () => {
     await sent(t, { batch: [anEvent({ anonymousId: "a" }), anEvent({ anonymousId: "b" })] });

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { useTestApp } from "../../test/app";
+import { seedRoles, useTestApp } from "../../test/app";
 import { emptyDatabases } from "../../test/databases";
 import { startProgram } from "../../test/processes";
 import { canonicalKey } from "../canonical";
@@ -75,6 +75,41 @@ describe("import of products", () => {
       version: 2,
     });
     expect(after?.variants[0]?._id).toBe(before?.variants[0]?._id ?? "");
+  });
+
+  test("a line about one variant leaves the others, and all it does not name, as they are", async () => {
+    await seedRoles(t.deps);
+    const manager = await t.signIn({ roles: ["manager"] });
+    const made = await t.request("/api/products", {
+      method: "POST",
+      token: manager.accessToken,
+      json: {
+        name: "Shirt",
+        description: "Soft",
+        brand: "Fjell",
+        attrs: [{ key: "colour", value: "red" }],
+        metadata: { season: "winter" },
+        variants: [
+          { sku: "SHIRT-S", price: 1000, gtin: "4006381333931", options: [{ name: "Size", value: "S" }] },
+          { sku: "SHIRT-M", price: 1200 },
+        ],
+      },
+    });
+    expect(made.status).toBe(201);
+    const before = await t.deps.products.findBySku("shirt-s");
+    expect(await load({ sku: "shirt-s", name: "Shirt", price: 10 })).toMatchObject({ unchanged: 1 });
+    expect(await load({ sku: "shirt-s", name: "Shirt", price: 15 })).toMatchObject({ updated: 1 });
+    const after = await t.deps.products.findBySku("shirt-m");
+    const [small, medium] = before?.variants ?? [];
+    expect(after).toMatchObject({
+      description: "Soft",
+      brand: "Fjell",
+      brandKey: "fjell",
+      attrs: before?.attrs,
+      metadata: { season: "winter" },
+      price: 1200,
+    });
+    expect(after?.variants).toEqual([{ ...small, price: 1500 }, medium] as never);
   });
 
   test("bad lines are named by their number and the others count", async () => {

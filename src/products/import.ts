@@ -159,17 +159,39 @@ function productOf(
   };
 }
 
-/** Writes what a line changed in a product that is there. */
-async function update(deps: Deps, existing: ProductDocument, product: ProductDocument): Promise<Outcome> {
-  if (imported(existing) === imported(product)) return "unchanged";
-  const [variant] = existing.variants;
+/**
+ * Writes what a line changed in a product that is there: what the line does not say stays, and so do the
+ * product's other variants.
+ */
+async function update(
+  deps: Deps,
+  existing: ProductDocument,
+  product: ProductDocument,
+  { line, skuKey }: ReadLine,
+): Promise<Outcome> {
+  const [told] = product.variants;
+  if (!told) throw new Error("an imported product has one variant");
+  const variants = existing.variants.map((variant) =>
+    variant.skuKey === skuKey ? { ...variant, price: told.price, currency: told.currency } : variant,
+  );
+  const cheapest = variants.reduce((least, variant) => (variant.price < least.price ? variant : least));
+  const { brandKey, ...rest } = existing;
   const merged: ProductDocument = {
-    ...existing,
-    ...product,
-    status: existing.status,
-    createdAt: existing.createdAt,
-    variants: product.variants.map((made) => ({ ...made, _id: variant?._id ?? made._id })),
+    ...rest,
+    name: product.name,
+    nameKey: product.nameKey,
+    variants,
+    price: cheapest.price,
+    currency: cheapest.currency,
+    popularity: product.popularity,
+    updatedAt: product.updatedAt,
+    ...(line.description === undefined ? {} : { description: product.description }),
+    ...(line.categories === undefined
+      ? {}
+      : { categoryIds: product.categoryIds, categoryTree: product.categoryTree }),
+    ...(line.brand === undefined ? { brandKey } : { brand: product.brand, brandKey: product.brandKey }),
   };
+  if (imported(existing) === imported(merged)) return "unchanged";
   if (!(await deps.products.replace(merged, existing.version))) {
     return { fault: "somebody else changed the product at the same moment; import it again" };
   }
@@ -207,7 +229,7 @@ async function importBatch(
     try {
       const existing = bySku.get(read.skuKey);
       const product = productOf(deps, read, await categoryOf(read.line.categories), existing);
-      if (existing) outcomes[place] = await update(deps, existing, product);
+      if (existing) outcomes[place] = await update(deps, existing, product, read);
       else added.push({ place, product });
     } catch (error) {
       outcomes[place] = faultOf(error);
@@ -230,7 +252,7 @@ async function importBatch(
       const existing = await deps.products.findBySku(read.skuKey);
       if (existing) {
         const category = await categoryOf(read.line.categories);
-        outcomes[place] = await update(deps, existing, productOf(deps, read, category, existing));
+        outcomes[place] = await update(deps, existing, productOf(deps, read, category, existing), read);
       } else {
         await deps.products.create(product);
         outcomes[place] = "created";

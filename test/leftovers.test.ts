@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import mariadb from "mariadb";
 import { MongoClient } from "mongodb";
@@ -32,7 +33,7 @@ async function databasesOf(pid: number): Promise<string[]> {
 
 /** `bun test` on one small file, as a run of its own beside this one. */
 async function testRun(body: string) {
-  const folder = await mkdtemp(join(import.meta.dir, ".run-"));
+  const folder = await mkdtemp(join(tmpdir(), "aizy-run-"));
   folders.push(folder);
   await writeFile(
     join(folder, "one.test.ts"),

@@ -135,6 +135,26 @@ describe("problems", () => {
   });
 });
 
+describe("methods", () => {
+  test("HEAD answers as GET does, without the body", async () => {
+    const [head, get] = [
+      await t.request("/api/products", { method: "HEAD" }),
+      await t.request("/api/products"),
+    ];
+    expect([head.status, head.headers.get("content-type")]).toEqual([200, get.headers.get("content-type")]);
+    expect(await head.text()).toBe("");
+  });
+
+  test.each(["PUT", "DELETE", "PROPFIND"])(
+    "%s where there is none is a 404 that names it",
+    async (method) => {
+      const answer = await t.request("/auth/login", { method });
+      expect(answer.status).toBe(404);
+      expect((await problemOf(answer)).detail).toContain(`${method} /auth/login`);
+    },
+  );
+});
+
 describe("request ids", () => {
   test("a caller's harmless id is kept, in the header and in the problem", async () => {
     const answer = await t.request("/nowhere", { headers: { "x-request-id": "abc-123_X" } });

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { type AnalyticsStore, createAnalyticsStore } from "./analytics/store";
+import { type ApiKeyStore, createApiKeyStore } from "./auth/api-keys/store";
 import { createOtp, type Otp } from "./auth/otp";
 import { createPasswords, type Passwords } from "./auth/passwords";
 import { type AuthStore, createAuthStore } from "./auth/store";
@@ -44,6 +45,7 @@ export interface Deps {
   mongo: Mongo;
   users: UserStore;
   auth: AuthStore;
+  apiKeys: ApiKeyStore;
   categories: CategoryStore;
   products: ProductStore;
   pictures: PictureStore;
@@ -103,6 +105,7 @@ export function createDeps(
     mongo,
     users: createUserStore(mysql),
     auth: createAuthStore(mysql),
+    apiKeys: createApiKeyStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
     pictures: createPictureStore(mongo),

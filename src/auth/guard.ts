@@ -2,18 +2,24 @@ import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { factory } from "../http/factory";
+import { actorOfKey, looksLikeKey } from "./api-keys/service";
 import type { Permission } from "./permissions";
 import { sessionEnd, TOUCH_EVERY } from "./rules";
 
 /**
- * Lets a signed-in caller through and says who it is. One round trip to MySQL a request, so an ended session,
- * a ban or a changed role counts at once on every process.
+ * Lets a signed-in caller through, a person by an access token or a server by an API key, and says who it is.
+ * One round trip to MySQL a request, so an ended session or key, a ban or a changed role counts at once on
+ * every process.
  */
 export const requireUser = (deps: Deps) =>
   factory.createMiddleware(async (c, next) => {
     const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(c.req.header("authorization") ?? "")?.[1];
     if (token === undefined) {
       throw new AppError("unauthenticated", "Send an access token as Authorization: Bearer TOKEN.");
+    }
+    if (looksLikeKey(token)) {
+      c.set("actor", await actorOfKey(deps, token));
+      return next();
     }
     const { sub, sid } = await deps.tokens.verifyAccess(token);
     const now = deps.clock.now();
@@ -32,6 +38,19 @@ export const requireUser = (deps: Deps) =>
     });
     await next();
   });
+
+/** Lets a person through who signed in: what is theirs alone is not for a server's key. */
+export const requirePerson = (deps: Deps) => {
+  const required = requireUser(deps);
+  return factory.createMiddleware((c, next) =>
+    required(c, async () => {
+      if (c.get("actor").kind !== "user") {
+        throw new AppError("forbidden", "An API key cannot do this. Sign in as a person.");
+      }
+      await next();
+    }),
+  );
+};
 
 /** Says who calls when somebody does; a token that is sent must be good, none is fine. */
 export const knowUser = (deps: Deps) => {

@@ -2,8 +2,9 @@ import type { Deps } from "../deps";
 import { dataOf, describe } from "../http/describe";
 import { factory } from "../http/factory";
 import { input } from "../http/input";
+import { apiKeyRoutes } from "./api-keys/routes";
 import { checkOrigin, clearSignIn, originOf, refreshTokenOf, signedInAnswer } from "./browser";
-import { requireUser } from "./guard";
+import { requirePerson } from "./guard";
 import { changePassword, forgotPassword, resetPassword } from "./recovery";
 import { register, resendRegistrationCode, verifyRegistration } from "./registration";
 import {
@@ -34,6 +35,7 @@ export const authRoutes = (deps: Deps) =>
   factory
     .createApp()
     .use(checkOrigin(deps))
+    .route("/api-keys", apiKeyRoutes(deps))
     .post(
       "/register",
       describe({
@@ -98,7 +100,7 @@ export const authRoutes = (deps: Deps) =>
     .post(
       "/logout",
       describe({ summary: "Sign out", tag, status: 204, secured: true }),
-      requireUser(deps),
+      requirePerson(deps),
       async (c) => {
         await logout(deps, c.get("actor"));
         clearSignIn(deps, c);
@@ -140,7 +142,7 @@ export const authRoutes = (deps: Deps) =>
         errors: ["invalid_credentials", "conflict", "too_many_requests"],
         secured: true,
       }),
-      requireUser(deps),
+      requirePerson(deps),
       input("json", changePasswordSchema),
       async (c) => {
         await changePassword(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
@@ -150,14 +152,14 @@ export const authRoutes = (deps: Deps) =>
     .get(
       "/sessions",
       describe({ summary: "List your sessions", tag, response: sessionsResponse, secured: true }),
-      requireUser(deps),
+      requirePerson(deps),
       input("query", listSessionsSchema),
       async (c) => c.json(await listSessions(deps, c.get("actor"), c.req.valid("query")), 200),
     )
     .delete(
       "/sessions",
       describe({ summary: "End all your other sessions", tag, response: endedResponse, secured: true }),
-      requireUser(deps),
+      requirePerson(deps),
       async (c) => c.json({ data: await endOtherSessions(deps, c.get("actor")) }, 200),
     )
     .delete(
@@ -169,7 +171,7 @@ export const authRoutes = (deps: Deps) =>
         errors: ["not_found"],
         secured: true,
       }),
-      requireUser(deps),
+      requirePerson(deps),
       async (c) => {
         await endOneSession(deps, c.get("actor"), c.req.param("id"));
         return c.body(null, 204);

@@ -1,4 +1,4 @@
-import { requireUser } from "../auth/guard";
+import { requirePerson } from "../auth/guard";
 import { userResponse } from "../auth/schema";
 import type { Deps } from "../deps";
 import { dataOf, describe } from "../http/describe";
@@ -14,6 +14,6 @@ export const userRoutes = (deps: Deps) =>
     .get(
       "/me",
       describe({ summary: "Read your account", tag, response: dataOf(userResponse), secured: true }),
-      requireUser(deps),
+      requirePerson(deps),
       async (c) => c.json({ data: await readMe(deps, c.get("actor")) }, 200),
     );

@@ -1,0 +1,39 @@
+import { z } from "zod";
+import { dataOf } from "../../http/describe";
+import { ALL_PERMISSIONS, type Permission } from "../permissions";
+
+const permissions = z.enum(
+  ALL_PERMISSIONS as [Permission, ...Permission[]],
+  "must be the name of a permission",
+);
+
+export const createApiKeySchema = z.strictObject({
+  name: z
+    .string("must be a text")
+    .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
+    .trim()
+    .min(1, "must not be empty")
+    .max(100, "must be at most 100 characters"),
+  permissions: z
+    .array(permissions)
+    .min(1, "must be at least one permission")
+    .transform((names) => [...new Set(names)]),
+  expiresInDays: z.int("must be a whole number").min(1).max(365, "must be at most 365").default(90),
+});
+
+export type CreateApiKey = z.output<typeof createApiKeySchema>;
+export const apiKeyParam = z.object({ id: z.uuid("must be an id") });
+
+const apiKeyResponse = z.object({
+  id: z.string(),
+  name: z.string(),
+  permissions: z.array(permissions),
+  createdAt: z.string(),
+  expiresAt: z.string(),
+  lastUsedAt: z.string().nullable(),
+});
+
+export type ApiKeyResponse = z.infer<typeof apiKeyResponse>;
+export const apiKeyListAnswer = dataOf(z.array(apiKeyResponse));
+/** The only answer that holds the key itself. */
+export const madeApiKeyAnswer = dataOf(apiKeyResponse.extend({ key: z.string() }));

@@ -1,0 +1,96 @@
+import type { MySql } from "../../db/prisma";
+import { isPermission, type Permission } from "../permissions";
+
+export interface ApiKeyRow {
+  id: string;
+  userId: string;
+  name: string;
+  secretHash: Uint8Array<ArrayBuffer>;
+  permissions: Permission[];
+  createdAt: Date;
+  expiresAt: Date;
+  lastUsedAt: Date | null;
+}
+
+/** A key that was not revoked, with what its owner may now. */
+export interface LiveApiKey
+  extends Pick<ApiKeyRow, "userId" | "secretHash" | "permissions" | "expiresAt" | "lastUsedAt"> {
+  ownerPermissions: Permission[];
+}
+
+const known = (names: unknown): Permission[] =>
+  Array.isArray(names)
+    ? names.filter((name): name is Permission => typeof name === "string" && isPermission(name))
+    : [];
+
+/** API keys in MySQL. */
+export const createApiKeyStore = (mysql: MySql) => ({
+  async create(key: Omit<ApiKeyRow, "lastUsedAt">): Promise<void> {
+    await mysql.on().apiKey.create({ data: key });
+  },
+
+  /** A person's keys that were not revoked, the newest first. */
+  async ofUser(userId: string, most: number): Promise<Omit<ApiKeyRow, "secretHash">[]> {
+    const rows = await mysql.on().apiKey.findMany({
+      where: { userId, revokedAt: null },
+      orderBy: [{ createdAt: "desc" }, { id: "desc" }],
+      take: most,
+    });
+    return rows.map(({ secretHash: _, revokedAt: __, ...row }) => ({
+      ...row,
+      permissions: known(row.permissions),
+    }));
+  },
+
+  countOfUser: (userId: string): Promise<number> =>
+    mysql.on().apiKey.count({ where: { userId, revokedAt: null } }),
+
+  /** Revokes a person's key. @returns false when they have none of this id */
+  async revoke(id: string, userId: string, now: Date): Promise<boolean> {
+    const { count } = await mysql.on().apiKey.updateMany({
+      where: { id, userId, revokedAt: null },
+      data: { revokedAt: now },
+    });
+    return count === 1;
+  },
+
+  /** A key and what its owner may, in one round trip; null when it was revoked, or its owner is banned or deleted. */
+  async findLive(id: string): Promise<LiveApiKey | null> {
+    const rows = await mysql.on().$queryRaw<
+      {
+        userId: string;
+        secretHash: Uint8Array<ArrayBuffer>;
+        permissions: unknown;
+        expiresAt: Date;
+        lastUsedAt: Date | null;
+        permission: string | null;
+      }[]
+    >`
+      SELECT k.user_id AS userId, k.secret_hash AS secretHash, k.permissions AS permissions,
+        k.expires_at AS expiresAt, k.last_used_at AS lastUsedAt, rp.permission_name AS permission
+      FROM api_keys k
+      JOIN users u ON u.id = k.user_id
+      LEFT JOIN user_roles ur ON ur.user_id = u.id
+      LEFT JOIN role_permissions rp ON rp.role_id = ur.role_id
+      WHERE k.id = ${id} AND k.revoked_at IS NULL AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
+    const [first] = rows;
+    if (!first) return null;
+    const { permission: _, permissions, ...key } = first;
+    const named = typeof permissions === "string" ? JSON.parse(permissions) : permissions;
+    return {
+      ...key,
+      permissions: known(named),
+      ownerPermissions: known(rows.map(({ permission }) => permission)),
+    };
+  },
+
+  /** Notes that a key is used, at most once a minute. */
+  async touch(id: string, now: Date, notSince: Date): Promise<void> {
+    await mysql.on().apiKey.updateMany({
+      where: { id, OR: [{ lastUsedAt: null }, { lastUsedAt: { lt: notSince } }] },
+      data: { lastUsedAt: now },
+    });
+  },
+});
+
+export type ApiKeyStore = ReturnType<typeof createApiKeyStore>;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { type AnalyticsStore, createAnalyticsStore } from "./analytics/store";
+import { type AuditStore, createAuditStore } from "./audit/store";
 import { type ApiKeyStore, createApiKeyStore } from "./auth/api-keys/store";
 import { createOtp, type Otp } from "./auth/otp";
 import { createPasswords, type Passwords } from "./auth/passwords";
@@ -46,6 +47,8 @@ export interface Deps {
   users: UserStore;
   auth: AuthStore;
   apiKeys: ApiKeyStore;
+  /** Who did what to whom; recorded in the transaction of the change. */
+  audit: AuditStore;
   categories: CategoryStore;
   products: ProductStore;
   pictures: PictureStore;
@@ -106,6 +109,7 @@ export function createDeps(
     users: createUserStore(mysql),
     auth: createAuthStore(mysql),
     apiKeys: createApiKeyStore(mysql),
+    audit: createAuditStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
     pictures: createPictureStore(mongo),

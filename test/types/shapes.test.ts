@@ -6,12 +6,21 @@ import { describe, expect, test } from "bun:test";
 import type { InferRequestType, InferResponseType } from "hono/client";
 import { type Connection, createConnection, type Model } from "mongoose";
 import type { z } from "zod";
+import type { AuditAction } from "../../src/audit/actions";
+import type { AuditActor, AuditEntry } from "../../src/audit/entry";
 import type { userResponse } from "../../src/auth/schema";
 import type { CodePurpose, SessionEndReason, SignInMethod } from "../../src/auth/store";
 import type { Client } from "../../src/client";
 import type { MongoTx } from "../../src/db/mongo";
 import type { MySqlTx } from "../../src/db/prisma";
-import type { Job, Prisma, Session, User, VerificationCode } from "../../src/generated/prisma/client";
+import type {
+  AuditEntry as AuditRow,
+  Job,
+  Prisma,
+  Session,
+  User,
+  VerificationCode,
+} from "../../src/generated/prisma/client";
 import type { Problem } from "../../src/http/problems";
 import type { LeasedJob } from "../../src/jobs/jobs";
 import { type CategoryDocument, categoryModel } from "../../src/products/categories/model";
@@ -90,6 +99,9 @@ export type Checked = [
   Hold<Extends<CodePurpose, VerificationCode["purpose"]>>,
   Hold<Extends<SessionEndReason, NonNullable<Session["endReason"]>>>,
   Hold<Extends<SignInMethod, Session["method"]>>,
+  Hold<Extends<AuditAction, AuditRow["action"]>>,
+  Hold<Extends<AuditActor["kind"], AuditRow["actorKind"]>>,
+  Hold<Extends<Omit<AuditEntry, "action" | "actor" | "detail">, Partial<AuditRow>>>,
   Hold<Agree<LeasedJob, Job, "payload" | "progress">>,
   // A transaction is opaque and belongs to its database.
   Hold<Equal<Extends<MySqlTx, MongoTx>, { expected: MongoTx; got: MySqlTx }>>,

@@ -1,9 +1,11 @@
+import { ANONYMOUS, newAuditEntry, person } from "../audit/entry";
 import { canonicalKey } from "../canonical";
 import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { Actor } from "./actor";
 import { newNotice } from "./jobs";
+import { recordLock } from "./lockout";
 import { refuseOwnWords } from "./registration";
 import { RESET_TTL } from "./rules";
 import { invalidCredentials, type Origin } from "./service";
@@ -15,19 +17,24 @@ import { invalidCredentials, type Origin } from "./service";
 export async function forgotPassword(
   deps: Deps,
   { email }: { email: string },
-  ip: string,
+  origin: Origin,
 ): Promise<{ expiresIn: number }> {
-  await deps.throttle.request("forgot", ip);
+  await deps.throttle.request("forgot", origin.ip);
   const now = deps.clock.now();
   const [codeId, jobId] = [deps.random.id(), deps.random.id()];
   const user = await deps.users.findByEmail(canonicalKey(email));
+  const entry = newAuditEntry(deps, "password.reset_requested", {
+    actor: ANONYMOUS,
+    subjectUserId: user?.id ?? null,
+    origin,
+  });
   await deps.mysql.transaction(async (tx) => {
     await deps.auth.createCode(
       {
         id: codeId,
         userId: user?.id ?? null,
         purpose: "reset_password",
-        requestedIp: ip,
+        requestedIp: origin.ip,
         requestedAt: now,
         expiresAt: after(now, RESET_TTL),
       },
@@ -37,6 +44,7 @@ export async function forgotPassword(
       { id: jobId, kind: "mail.reset_password", payload: { codeId }, runAt: now },
       tx,
     );
+    await deps.audit.record(entry, tx);
   });
   deps.jobs.wake();
   return { expiresIn: RESET_TTL / 1000 };
@@ -72,6 +80,7 @@ export async function resetPassword(
   }
   refuseOwnWords(password, user.email, user.name);
   const hashedPassword = await deps.passwords.hash(password);
+  const entry = newAuditEntry(deps, "password.reset", { actor: person(user.id), origin });
   await deps.mysql.transaction(async (tx) => {
     if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongLink();
     if (!(await deps.users.setPassword(user.id, { hashedPassword, now }, tx))) throw wrongLink();
@@ -82,6 +91,7 @@ export async function resetPassword(
       tx,
     );
     await deps.jobs.mysql.enqueue(newNotice("password_reset", jobId, user.id, origin, now), tx);
+    await deps.audit.record(entry, tx);
   });
   deps.jobs.wake();
   await deps.throttle.forgive(user.emailCanonical, origin.ip);
@@ -110,10 +120,17 @@ export async function changePassword(
     "password",
     guesser,
     async () => (await deps.passwords.verify(current, currentPassword)) || null,
+    recordLock(deps, "password", user.emailCanonical, origin),
   );
-  if (!right || current === null) throw invalidCredentials();
+  if (!right || current === null) {
+    await deps.audit.record(
+      newAuditEntry(deps, "password.change_failed", { actor: person(user.id), origin }),
+    );
+    throw invalidCredentials();
+  }
   refuseOwnWords(newPassword, user.email, user.name, "newPassword");
   const hashedPassword = await deps.passwords.hash(newPassword);
+  const entry = newAuditEntry(deps, "password.changed", { actor: person(user.id), origin });
   await deps.mysql.transaction(async (tx) => {
     if (!(await deps.users.setPassword(user.id, { hashedPassword, now, from: current }, tx))) {
       throw new AppError("conflict", "The password was changed by another request just now.");
@@ -130,6 +147,7 @@ export async function changePassword(
       tx,
     );
     await deps.jobs.mysql.enqueue(newNotice("password_changed", jobId, user.id, origin, now), tx);
+    await deps.audit.record(entry, tx);
   });
   deps.jobs.wake();
 }

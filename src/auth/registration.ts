@@ -1,10 +1,13 @@
+import { newAuditEntry, person } from "../audit/entry";
 import { canonicalKey } from "../canonical";
 import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError, invalidInput } from "../errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import { isOwnWord } from "./common";
+import { recordLock } from "./lockout";
 import { ATTEMPT_TTL, CODE_TTL, MAX_CODE_FAILURES, RESEND_AFTER } from "./rules";
+import type { Origin } from "./service";
 
 export interface Registration {
   registrationId: string;
@@ -83,11 +86,11 @@ const wrongCode = () =>
 export async function verifyRegistration(
   deps: Deps,
   { registrationId, email, otp }: { registrationId: string; email: string; otp: string },
-  ip: string,
+  origin: Origin,
 ): Promise<UserResponse> {
   const now = deps.clock.now();
   const emailCanonical = canonicalKey(email);
-  const row = await deps.throttle.guess("code", { account: emailCanonical, ip }, async () => {
+  const check = async () => {
     const found = await deps.auth.findCode(registrationId);
     if (
       found?.purpose !== "register" ||
@@ -100,15 +103,23 @@ export async function verifyRegistration(
     // Counted before it is judged, so that tries at once cannot exceed the limit.
     if (!(await deps.auth.countTry(found.id, MAX_CODE_FAILURES))) throw wrongCode();
     return deps.otp.matches(otp, found.id, found.codeHash) ? found : null;
-  });
+  };
+  const row = await deps.throttle.guess(
+    "code",
+    { account: emailCanonical, ip: origin.ip },
+    check,
+    recordLock(deps, "code", emailCanonical, origin),
+  );
   const owner = row?.user;
   const { pendingHashedPassword: hashedPassword, pendingName: name } = row ?? {};
   if (!row || !owner || !hashedPassword || !name) throw wrongCode();
+  const entry = newAuditEntry(deps, "account.verified", { actor: person(owner.id), origin });
   const user = await deps.mysql.transaction(async (tx) => {
     if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongCode();
     if (!(await deps.users.verify(owner.id, { name, email, hashedPassword, now }, tx))) throw wrongCode();
     await deps.auth.killCodes(owner.id, "register", now, tx);
     await deps.users.grantRole(owner.id, "customer", now, tx);
+    await deps.audit.record(entry, tx);
     return deps.users.findById(owner.id, tx);
   });
   if (!user) throw wrongCode();

@@ -56,7 +56,8 @@ export const authRoutes = (deps: Deps) =>
         errors: ["invalid_code", "too_many_requests"],
       }),
       input("json", verifyOtpSchema),
-      async (c) => c.json({ data: await verifyRegistration(deps, c.req.valid("json"), c.get("ip")) }, 200),
+      async (c) =>
+        c.json({ data: await verifyRegistration(deps, c.req.valid("json"), originOf(deps, c)) }, 200),
     )
     .post(
       "/resend-otp",
@@ -102,7 +103,7 @@ export const authRoutes = (deps: Deps) =>
       describe({ summary: "Sign out", tag, status: 204, secured: true }),
       requirePerson(deps),
       async (c) => {
-        await logout(deps, c.get("actor"));
+        await logout(deps, c.get("actor"), originOf(deps, c));
         clearSignIn(deps, c);
         return c.body(null, 204);
       },
@@ -117,7 +118,7 @@ export const authRoutes = (deps: Deps) =>
         errors: ["too_many_requests"],
       }),
       input("json", forgotPasswordSchema),
-      async (c) => c.json({ data: await forgotPassword(deps, c.req.valid("json"), c.get("ip")) }, 202),
+      async (c) => c.json({ data: await forgotPassword(deps, c.req.valid("json"), originOf(deps, c)) }, 202),
     )
     .post(
       "/reset-password",
@@ -160,7 +161,7 @@ export const authRoutes = (deps: Deps) =>
       "/sessions",
       describe({ summary: "End all your other sessions", tag, response: endedResponse, secured: true }),
       requirePerson(deps),
-      async (c) => c.json({ data: await endOtherSessions(deps, c.get("actor")) }, 200),
+      async (c) => c.json({ data: await endOtherSessions(deps, c.get("actor"), originOf(deps, c)) }, 200),
     )
     .delete(
       "/sessions/:id",
@@ -173,7 +174,7 @@ export const authRoutes = (deps: Deps) =>
       }),
       requirePerson(deps),
       async (c) => {
-        await endOneSession(deps, c.get("actor"), c.req.param("id"));
+        await endOneSession(deps, c.get("actor"), c.req.param("id"), originOf(deps, c));
         return c.body(null, 204);
       },
     );

@@ -1,10 +1,13 @@
+import { ANONYMOUS, newAuditEntry, person } from "../audit/entry";
 import { canonicalKey } from "../canonical";
 import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
+import type { UserRow } from "../users/store";
 import type { Actor } from "./actor";
 import { newNotice } from "./jobs";
+import { recordLock } from "./lockout";
 import { CHALLENGE_TTL, KEEP_ENDED, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
 import { confirmedFactors, type SecondFactor } from "./second-factor";
 import type { SignInMethod } from "./store";
@@ -50,6 +53,13 @@ export type LoginOutcome =
 export const invalidCredentials = (): AppError =>
   new AppError("invalid_credentials", "The email or the password is not right.");
 
+/** Why a sign-in by password was refused, for the audit log. */
+function refusalOf(user: UserRow | null): string {
+  if (user === null || user.deletedAt !== null) return "no_account";
+  if (user.bannedAt !== null) return "banned";
+  return user.emailVerifiedAt === null ? "not_verified" : "wrong_password";
+}
+
 /**
  * Checks a password and signs the person in, or gives a challenge when they have a second factor.
  * @throws AppError invalid_credentials for every reason alike
@@ -68,8 +78,21 @@ export async function login(
     "password",
     { account, ip: origin.ip, deviceId },
     async () => (await deps.passwords.verify(usable ? user.hashedPassword : null, password)) || null,
+    recordLock(deps, "password", account, origin),
   );
-  if (!right || !usable || user.hashedPassword === null) throw invalidCredentials();
+  if (!right || !usable || user.hashedPassword === null) {
+    // Written for every address alike. Neither what was typed as the password nor as the address is kept:
+    // people type the one where the other belongs.
+    await deps.audit.record(
+      newAuditEntry(deps, "sign_in.failed", {
+        actor: ANONYMOUS,
+        subjectUserId: user?.id ?? null,
+        origin,
+        detail: { method: "password", reason: refusalOf(user) },
+      }),
+    );
+    throw invalidCredentials();
+  }
   if (deps.passwords.needsRehash(user.hashedPassword)) {
     await deps.users.rehash(user.id, user.hashedPassword, await deps.passwords.hash(password));
   }
@@ -132,13 +155,17 @@ export async function completeSignIn(
   const earlier = knownDevice === null ? await deps.auth.recentSessions(userId, RECENT) : [];
   const alike = ({ userAgent, ip }: Origin) => userAgent === origin.userAgent && ip === origin.ip;
   const unusual = earlier.length > 0 && !earlier.some(alike);
-  const opened = !unusual
-    ? await deps.auth.createSession(session)
-    : await deps.mysql.transaction(async (tx) => {
-        const done = await deps.auth.createSession(session, tx);
-        if (done) await deps.jobs.mysql.enqueue(newNotice("new_device", jobId, userId, origin, now), tx);
-        return done;
-      });
+  const entry = newAuditEntry(deps, "sign_in.succeeded", {
+    actor: person(userId),
+    origin,
+    detail: { method, sessionId, knownDevice: knownDevice !== null },
+  });
+  const opened = await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.auth.createSession(session, tx))) return false;
+    if (unusual) await deps.jobs.mysql.enqueue(newNotice("new_device", jobId, userId, origin, now), tx);
+    await deps.audit.record(entry, tx);
+    return true;
+  });
   if (!opened || !user) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
   if (unusual) deps.jobs.wake();
   if (earlier.length === RECENT) await deps.auth.deleteSessions(userId, after(now, -KEEP_ENDED));
@@ -202,17 +229,43 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
     if (token.counter === session.refreshCounter - 1 && inGrace) {
       return tokensOf(deps, session.user, session.id, session.refreshCounter, session.idleExpiresAt);
     }
-    await deps.auth.endSession(session.id, {
-      reason: "refresh_reuse",
-      detail: `its refresh token was used twice, from ${origin.ip}`,
-      now,
+    const detail = `its refresh token was used twice, from ${origin.ip}`;
+    const entry = newAuditEntry(deps, "session.token_reused", {
+      actor: ANONYMOUS,
+      subjectUserId: session.userId,
+      origin,
+      detail: { sessionId: session.id },
+    });
+    await deps.mysql.transaction(async (tx) => {
+      const ended = await deps.auth.endSession(session.id, { reason: "refresh_reuse", detail, now }, tx);
+      if (ended) await deps.audit.record(entry, tx);
     });
     throw refuse();
   }
 }
 
 /** Ends the caller's session; its tokens are refused from then on, on every process. */
-export async function logout(deps: Deps, actor: Actor): Promise<void> {
+export async function logout(deps: Deps, actor: Actor, origin: Origin): Promise<void> {
   if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to sign out of.");
-  await deps.auth.endSession(actor.sessionId, { reason: "signed_out", now: deps.clock.now() });
+  await endOwnSession(deps, actor, actor.sessionId, origin);
+}
+
+/** Ends one of the caller's sessions, this one or another. */
+export async function endOwnSession(
+  deps: Deps,
+  actor: Actor,
+  sessionId: string,
+  origin: Origin,
+): Promise<void> {
+  const now = deps.clock.now();
+  const current = sessionId === actor.sessionId;
+  const entry = newAuditEntry(deps, current ? "session.signed_out" : "session.ended", {
+    actor: person(actor.userId),
+    origin,
+    detail: { sessionId },
+  });
+  await deps.mysql.transaction(async (tx) => {
+    const reason = current ? "signed_out" : "ended_by_user";
+    if (await deps.auth.endSession(sessionId, { reason, now }, tx)) await deps.audit.record(entry, tx);
+  });
 }

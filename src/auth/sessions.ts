@@ -1,3 +1,4 @@
+import { newAuditEntry, person } from "../audit/entry";
 import { isId } from "../canonical";
 import { after } from "../clock";
 import type { Deps } from "../deps";
@@ -5,6 +6,7 @@ import { AppError } from "../errors";
 import type { Actor } from "./actor";
 import { deviceName } from "./device";
 import { KEEP_ENDED, sessionEnd } from "./rules";
+import { endOwnSession, type Origin } from "./service";
 import type { SessionRow } from "./store";
 
 /** A sign-in as its owner sees it. */
@@ -79,20 +81,27 @@ export async function listSessions(
 }
 
 /** Ends one of the caller's sessions. @throws AppError not_found when it is not theirs, or is not there */
-export async function endOneSession(deps: Deps, actor: Actor, sessionId: string): Promise<void> {
+export async function endOneSession(
+  deps: Deps,
+  actor: Actor,
+  sessionId: string,
+  origin: Origin,
+): Promise<void> {
   const session = isId(sessionId) ? await deps.auth.findSession(sessionId) : null;
   if (session?.userId !== actor.userId) throw new AppError("not_found", "You have no such session.");
-  const reason = sessionId === actor.sessionId ? "signed_out" : "ended_by_user";
-  await deps.auth.endSession(sessionId, { reason, now: deps.clock.now() });
+  await endOwnSession(deps, actor, sessionId, origin);
 }
 
 /** Ends every session of the caller but this one. @returns how many there were */
-export async function endOtherSessions(deps: Deps, actor: Actor): Promise<{ ended: number }> {
+export async function endOtherSessions(deps: Deps, actor: Actor, origin: Origin): Promise<{ ended: number }> {
   const now = deps.clock.now();
   if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to keep.");
   const except = actor.sessionId;
-  const ended = await deps.mysql.transaction((tx) =>
-    deps.auth.endSessions(actor.userId, { reason: "ended_by_user", now, except }, tx),
-  );
+  const entry = newAuditEntry(deps, "session.others_ended", { actor: person(actor.userId), origin });
+  const ended = await deps.mysql.transaction(async (tx) => {
+    const count = await deps.auth.endSessions(actor.userId, { reason: "ended_by_user", now, except }, tx);
+    await deps.audit.record({ ...entry, detail: { ended: count } }, tx);
+    return count;
+  });
   return { ended };
 }

@@ -33,15 +33,24 @@ export interface Guesser {
   deviceId?: string | null;
 }
 
+/** What of a guess reached its limit: one source at one account, one account from everywhere, one address. */
+export type LockScope = "source" | "account" | "address";
+
 /** Limits on guessing and on mail, the same on every process. */
 export interface Throttle {
   /**
    * Lets a guess be checked and counts it when it was wrong. A right one counts only while the source may
    * still guess, however many are checked at once.
    * @param check gives null when the guess was wrong
+   * @param onLock is told once when this guess was the one that reached a limit
    * @throws AppError too_many_requests
    */
-  guess<T>(kind: GuessKind, guesser: Guesser, check: () => Promise<T | null>): Promise<T | null>;
+  guess<T>(
+    kind: GuessKind,
+    guesser: Guesser,
+    check: () => Promise<T | null>,
+    onLock?: (scopes: LockScope[]) => Promise<void>,
+  ): Promise<T | null>;
   /** Counts a request of an address. @throws AppError too_many_requests */
   request(kind: RequestKind, ip: string): Promise<void>;
   /** Counts a mail to an account. False when there were too many. */
@@ -104,14 +113,21 @@ export function createThrottle(limiters: Limiters): Throttle {
   }
 
   return {
-    async guess(kind, { account, ip, deviceId }, check) {
+    async guess(kind, { account, ip, deviceId }, check, onLock) {
       const { source, account: ceiling, address } = guesses[kind];
       const sourceKey = keyOf(account, deviceId ?? sourceOf(ip));
       const [accountKey, addressKey] = [keyOf(account), keyOf(sourceOf(ip))];
-      const counters = [
-        { limiter: source, key: sourceKey, limit: SOURCE },
-        ...(deviceId ? [] : [{ limiter: ceiling, key: accountKey, limit: ACCOUNT }]),
-        { limiter: address, key: addressKey, limit: ADDRESS },
+      const counters: {
+        scope: LockScope;
+        limiter: RateLimiterAbstract;
+        key: string;
+        limit: typeof SOURCE;
+      }[] = [
+        { scope: "source", limiter: source, key: sourceKey, limit: SOURCE },
+        ...(deviceId
+          ? []
+          : [{ scope: "account" as const, limiter: ceiling, key: accountKey, limit: ACCOUNT }]),
+        { scope: "address", limiter: address, key: addressKey, limit: ADDRESS },
       ];
       const check429 = async () => {
         const states = await Promise.all(counters.map(({ limiter, key }) => limiter.get(key)));
@@ -131,6 +147,8 @@ export function createThrottle(limiters: Limiters): Throttle {
           // The tenth failure is still answered as one; what others brought beyond it is not.
           if (state && state.consumedPoints > limiter.points + 1) throw refuse(kind, limit, state);
         }
+        const reached = counters.flatMap(({ scope }, index) => (before[index] ? [scope] : []));
+        if (reached.length > 0) await onLock?.(reached);
         return null;
       }
       const [own] = await check429();

@@ -2,6 +2,7 @@ import type { Deps } from "../../deps";
 import { describe } from "../../http/describe";
 import { factory } from "../../http/factory";
 import { input } from "../../http/input";
+import { originOf } from "../browser";
 import { requirePerson } from "../guard";
 import { apiKeyListAnswer, apiKeyParam, createApiKeySchema, madeApiKeyAnswer } from "./schema";
 import { createApiKey, listApiKeys, revokeApiKey } from "./service";
@@ -37,7 +38,7 @@ export const apiKeyRoutes = (deps: Deps) =>
       requirePerson(deps),
       input("json", createApiKeySchema),
       async (c) => {
-        const data = await createApiKey(deps, c.get("actor"), c.req.valid("json"));
+        const data = await createApiKey(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         c.header("Cache-Control", "no-store");
         return c.json({ data }, 201);
       },
@@ -54,7 +55,7 @@ export const apiKeyRoutes = (deps: Deps) =>
       requirePerson(deps),
       input("param", apiKeyParam),
       async (c) => {
-        await revokeApiKey(deps, c.get("actor"), c.req.valid("param").id);
+        await revokeApiKey(deps, c.get("actor"), c.req.valid("param").id, originOf(deps, c));
         return c.body(null, 204);
       },
     );

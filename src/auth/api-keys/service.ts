@@ -1,9 +1,11 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { newAuditEntry, person } from "../../audit/entry";
 import { after, DAY, MINUTE } from "../../clock";
 import { deriveKey } from "../../crypto";
 import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
+import type { Origin } from "../service";
 import type { ApiKeyResponse, CreateApiKey } from "./schema";
 import type { ApiKeyRow } from "./store";
 
@@ -39,6 +41,7 @@ export async function createApiKey(
   deps: Deps,
   actor: Actor,
   input: CreateApiKey,
+  origin: Origin,
 ): Promise<ApiKeyResponse & { key: string }> {
   const missing = input.permissions.find((permission) => !actor.permissions.has(permission));
   if (missing) throw new AppError("forbidden", `You do not hold ${missing} yourself.`);
@@ -56,7 +59,15 @@ export async function createApiKey(
     createdAt: now,
     expiresAt: after(now, input.expiresInDays * DAY),
   };
-  await deps.apiKeys.create(row);
+  const entry = newAuditEntry(deps, "api_key.created", {
+    actor: person(actor.userId),
+    origin,
+    detail: { keyId: row.id, name: row.name, permissions: row.permissions },
+  });
+  await deps.mysql.transaction(async (tx) => {
+    await deps.apiKeys.create(row, tx);
+    await deps.audit.record(entry, tx);
+  });
   const key = `aizy_${row.id.replaceAll("-", "")}_${Buffer.from(secret).toString("base64url")}`;
   return { ...toApiKey({ ...row, lastUsedAt: null }), key };
 }
@@ -66,10 +77,19 @@ export const listApiKeys = async (deps: Deps, actor: Actor): Promise<ApiKeyRespo
   (await deps.apiKeys.ofUser(actor.userId, MAX_KEYS)).map(toApiKey);
 
 /** Ends a key at once. @throws AppError not_found for one that is not the caller's */
-export async function revokeApiKey(deps: Deps, actor: Actor, id: string): Promise<void> {
-  if (!(await deps.apiKeys.revoke(id, actor.userId, deps.clock.now()))) {
-    throw new AppError("not_found", "You have no such key.");
-  }
+export async function revokeApiKey(deps: Deps, actor: Actor, id: string, origin: Origin): Promise<void> {
+  const now = deps.clock.now();
+  const entry = newAuditEntry(deps, "api_key.revoked", {
+    actor: person(actor.userId),
+    origin,
+    detail: { keyId: id },
+  });
+  await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.apiKeys.revoke(id, actor.userId, now, tx))) {
+      throw new AppError("not_found", "You have no such key.");
+    }
+    await deps.audit.record(entry, tx);
+  });
 }
 
 /**

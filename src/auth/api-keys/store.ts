@@ -1,4 +1,4 @@
-import type { MySql } from "../../db/prisma";
+import type { MySql, MySqlTx } from "../../db/prisma";
 import { isPermission, type Permission } from "../permissions";
 
 export interface ApiKeyRow {
@@ -25,8 +25,8 @@ const known = (names: unknown): Permission[] =>
 
 /** API keys in MySQL. */
 export const createApiKeyStore = (mysql: MySql) => ({
-  async create(key: Omit<ApiKeyRow, "lastUsedAt">): Promise<void> {
-    await mysql.on().apiKey.create({ data: key });
+  async create(key: Omit<ApiKeyRow, "lastUsedAt">, tx?: MySqlTx): Promise<void> {
+    await mysql.on(tx).apiKey.create({ data: key });
   },
 
   /** A person's keys that were not revoked, the newest first. */
@@ -46,8 +46,8 @@ export const createApiKeyStore = (mysql: MySql) => ({
     mysql.on().apiKey.count({ where: { userId, revokedAt: null } }),
 
   /** Revokes a person's key. @returns false when they have none of this id */
-  async revoke(id: string, userId: string, now: Date): Promise<boolean> {
-    const { count } = await mysql.on().apiKey.updateMany({
+  async revoke(id: string, userId: string, now: Date, tx?: MySqlTx): Promise<boolean> {
+    const { count } = await mysql.on(tx).apiKey.updateMany({
       where: { id, userId, revokedAt: null },
       data: { revokedAt: now },
     });

@@ -34,6 +34,7 @@ import { createRandom, type Random } from "./random";
 import { createDiskStorage } from "./storage/disk";
 import { createS3Storage } from "./storage/s3";
 import type { Storage } from "./storage/storage";
+import { type AccountStore, createAccountStore } from "./users/me/store";
 import { createUserStore, type UserStore } from "./users/store";
 
 /** Everything a feature needs from outside. Tests build the same with another clock, mail or storage. */
@@ -45,6 +46,7 @@ export interface Deps {
   mysql: MySql;
   mongo: Mongo;
   users: UserStore;
+  accounts: AccountStore;
   auth: AuthStore;
   apiKeys: ApiKeyStore;
   /** Who did what to whom; recorded in the transaction of the change. */
@@ -107,6 +109,7 @@ export function createDeps(
     mysql,
     mongo,
     users: createUserStore(mysql),
+    accounts: createAccountStore(mysql),
     auth: createAuthStore(mysql),
     apiKeys: createApiKeyStore(mysql),
     audit: createAuditStore(mysql),

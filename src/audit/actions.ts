@@ -17,6 +17,18 @@ export const AUDIT_ACTIONS = {
   "password.change_failed": "A change of password was refused: the current one was wrong",
   "api_key.created": "An API key was made",
   "api_key.revoked": "An API key was revoked",
+  "profile.changed": "A person changed their name or picture",
+  "preferences.changed": "A person changed their preferences, consent to marketing among them",
+  "notices.changed": "A person changed which mails they want",
+  "email_change.requested": "A change of address was asked for",
+  "email_change.refused": "A change of address was refused: the password or the second factor was wrong",
+  "email_change.cancelled": "A change of address was taken back before it was confirmed",
+  "email_change.completed": "An address was changed, confirmed by the old and the new one",
+  "export.requested": "A person asked for an export of their data",
+  "export.downloaded": "A person fetched an export of their data",
+  "account.deletion_refused": "A deletion was refused: the password or the second factor was wrong",
+  "account.deleted": "A person deleted their account",
+  "account.erased": "What told of a deleted person was erased",
 } as const;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;

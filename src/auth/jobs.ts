@@ -11,6 +11,7 @@ import {
   resetPasswordMail,
   verificationCodeMail,
 } from "../mail/templates";
+import { wantsNotice } from "../users/me/notices";
 import { deviceName } from "./device";
 import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
 import type { CodePurpose } from "./store";
@@ -96,6 +97,7 @@ const sendNotice =
     if (!Object.hasOwn(NOTICES, notice)) throw new JobRefused(`there is no notice ${notice}`);
     const user = await deps.users.findById(textIn(payload, "userId"));
     if (!user) return;
+    if (notice === "new_device" && !(await wantsNotice(deps, user.id, "newDevice"))) return;
     const { to } = payload as { to?: string };
     const content = await noticeMail(notice as Notice, user.name, {
       at: textIn(payload, "at"),

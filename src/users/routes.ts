@@ -1,19 +1,6 @@
-import { requirePerson } from "../auth/guard";
-import { userResponse } from "../auth/schema";
 import type { Deps } from "../deps";
-import { dataOf, describe } from "../http/describe";
 import { factory } from "../http/factory";
-import { readMe } from "./service";
-
-const tag = "Users";
+import { meRoutes } from "./me/routes";
 
 /** /api/users */
-export const userRoutes = (deps: Deps) =>
-  factory
-    .createApp()
-    .get(
-      "/me",
-      describe({ summary: "Read your account", tag, response: dataOf(userResponse), secured: true }),
-      requirePerson(deps),
-      async (c) => c.json({ data: await readMe(deps, c.get("actor")) }, 200),
-    );
+export const userRoutes = (deps: Deps) => factory.createApp().route("/me", meRoutes(deps));

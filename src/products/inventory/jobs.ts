@@ -1,6 +1,7 @@
 import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { lowStockMail } from "../../mail/templates";
+import { wantsNotice } from "../../users/me/notices";
 
 /** Most people who hear of one low level. */
 const RECIPIENTS = 50;
@@ -18,6 +19,7 @@ const tellLowStock =
     // A repeated try goes on behind the last one who was told.
     const told = typeof job.progress === "string" ? people.findIndex(({ id }) => id === job.progress) + 1 : 0;
     for (const { id, email, name } of people.slice(told)) {
+      if (!(await wantsNotice(deps, id, "lowStock"))) continue;
       const content = await lowStockMail(name, {
         sku: level.sku,
         location: location?.name ?? level.locationId,

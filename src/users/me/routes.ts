@@ -1,0 +1,132 @@
+import { originOf } from "../../auth/browser";
+import { requirePerson } from "../../auth/guard";
+import { userResponse } from "../../auth/schema";
+import type { Deps } from "../../deps";
+import { dataOf, describe } from "../../http/describe";
+import { etagOf, ifMatch } from "../../http/etag";
+import { factory } from "../../http/factory";
+import { input } from "../../http/input";
+import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "./preferences";
+import { changeMeSchema, changeSettingsSchema, settingsAnswer } from "./schema";
+import {
+  changeMe,
+  changePreferences,
+  changeSettings,
+  readMe,
+  readPreferences,
+  readSettings,
+  replacePreferences,
+} from "./service";
+
+const tag = "Users";
+
+/** /api/users/me: what a person sees and changes of their own account. */
+export const meRoutes = (deps: Deps) =>
+  factory
+    .createApp()
+    .get(
+      "/",
+      describe({ summary: "Read your account", tag, response: dataOf(userResponse), secured: true }),
+      requirePerson(deps),
+      async (c) => {
+        const { data, version } = await readMe(deps, c.get("actor"));
+        c.header("ETag", etagOf(version));
+        return c.json({ data }, 200);
+      },
+    )
+    .patch(
+      "/",
+      describe({
+        summary: "Change your name",
+        tag,
+        response: dataOf(userResponse),
+        secured: true,
+        errors: ["forbidden", "precondition_failed"],
+      }),
+      requirePerson(deps),
+      input("json", changeMeSchema),
+      async (c) => {
+        const change = c.req.valid("json");
+        const { data, version } = await changeMe(deps, c.get("actor"), change, ifMatch(c), originOf(deps, c));
+        c.header("ETag", etagOf(version));
+        return c.json({ data }, 200);
+      },
+    )
+    .get(
+      "/preferences",
+      describe({ summary: "Read your preferences", tag, response: preferencesAnswer, secured: true }),
+      requirePerson(deps),
+      async (c) => {
+        const data = await readPreferences(deps, c.get("actor"));
+        c.header("ETag", etagOf(data.version));
+        return c.json({ data }, 200);
+      },
+    )
+    .put(
+      "/preferences",
+      describe({
+        summary: "Replace your preferences; If-Match is needed",
+        description: "What is left out takes its default again.",
+        tag,
+        response: preferencesAnswer,
+        secured: true,
+        errors: ["forbidden", "precondition_failed", "precondition_required"],
+      }),
+      requirePerson(deps),
+      input("json", preferencesSchema),
+      async (c) => {
+        const chosen = c.req.valid("json");
+        const version = ifMatch(c, true);
+        const data = await replacePreferences(deps, c.get("actor"), chosen, version, originOf(deps, c));
+        c.header("ETag", etagOf(data.version));
+        return c.json({ data }, 200);
+      },
+    )
+    .patch(
+      "/preferences",
+      describe({
+        summary: "Change some of your preferences",
+        description: "null takes a choice back to its default.",
+        tag,
+        response: preferencesAnswer,
+        secured: true,
+        errors: ["forbidden", "precondition_failed"],
+      }),
+      requirePerson(deps),
+      input("json", changePreferencesSchema),
+      async (c) => {
+        const chosen = c.req.valid("json");
+        const data = await changePreferences(deps, c.get("actor"), chosen, ifMatch(c), originOf(deps, c));
+        c.header("ETag", etagOf(data.version));
+        return c.json({ data }, 200);
+      },
+    )
+    .get(
+      "/settings",
+      describe({ summary: "Read your settings", tag, response: settingsAnswer, secured: true }),
+      requirePerson(deps),
+      async (c) => {
+        const data = await readSettings(deps, c.get("actor"));
+        c.header("ETag", etagOf(data.version));
+        return c.json({ data }, 200);
+      },
+    )
+    .patch(
+      "/settings",
+      describe({
+        summary: "Choose which mails you want",
+        description: "Mails about a changed password, address or second factor always come.",
+        tag,
+        response: settingsAnswer,
+        secured: true,
+        errors: ["forbidden", "precondition_failed"],
+      }),
+      requirePerson(deps),
+      input("json", changeSettingsSchema),
+      async (c) => {
+        const change = c.req.valid("json");
+        const data = await changeSettings(deps, c.get("actor"), change, ifMatch(c), originOf(deps, c));
+        c.header("ETag", etagOf(data.version));
+        return c.json({ data }, 200);
+      },
+    );

@@ -2,11 +2,13 @@ import { join } from "node:path";
 import { type AnalyticsStore, createAnalyticsStore } from "./analytics/store";
 import { type AuditStore, createAuditStore } from "./audit/store";
 import { type ApiKeyStore, createApiKeyStore } from "./auth/api-keys/store";
+import { createMfaStore, type MfaStore } from "./auth/mfa/store";
 import { createOtp, type Otp } from "./auth/otp";
 import { createPasswords, type Passwords } from "./auth/passwords";
 import { type AuthStore, createAuthStore } from "./auth/store";
 import { createThrottle, type Throttle } from "./auth/throttle";
 import { createTokens, type Tokens } from "./auth/tokens";
+import { createVault, type Vault } from "./auth/vault";
 import { type Clock, systemClock } from "./clock";
 import type { Config } from "./config";
 import { deriveKey } from "./crypto";
@@ -51,6 +53,7 @@ export interface Deps {
   apiKeys: ApiKeyStore;
   /** Who did what to whom; recorded in the transaction of the change. */
   audit: AuditStore;
+  mfa: MfaStore;
   categories: CategoryStore;
   products: ProductStore;
   pictures: PictureStore;
@@ -71,6 +74,7 @@ export interface Deps {
   passwords: Passwords;
   otp: Otp;
   tokens: Tokens;
+  vault: Vault;
   throttle: Throttle;
   cursors: Cursors;
   mail: Mailer;
@@ -113,6 +117,7 @@ export function createDeps(
     auth: createAuthStore(mysql),
     apiKeys: createApiKeyStore(mysql),
     audit: createAuditStore(mysql),
+    mfa: createMfaStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
     pictures: createPictureStore(mongo),
@@ -134,6 +139,7 @@ export function createDeps(
     passwords: createPasswords(),
     otp: createOtp(deriveKey(config.jwtSecret, "verification-code")),
     tokens: createTokens(config.jwtSecret, config.jwtSecretPrevious, clock),
+    vault: createVault(config.dataKeys, random),
     throttle: createThrottle(createMySqlLimiters(mysql, clock)),
     cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
     mail,

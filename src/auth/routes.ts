@@ -5,6 +5,7 @@ import { input } from "../http/input";
 import { apiKeyRoutes } from "./api-keys/routes";
 import { checkOrigin, clearSignIn, originOf, refreshTokenOf, signedInAnswer } from "./browser";
 import { requirePerson } from "./guard";
+import { mfaRoutes } from "./mfa/routes";
 import { changePassword, forgotPassword, resetPassword } from "./recovery";
 import { register, resendRegistrationCode, verifyRegistration } from "./registration";
 import {
@@ -36,6 +37,7 @@ export const authRoutes = (deps: Deps) =>
     .createApp()
     .use(checkOrigin(deps))
     .route("/api-keys", apiKeyRoutes(deps))
+    .route("/mfa", mfaRoutes(deps))
     .post(
       "/register",
       describe({

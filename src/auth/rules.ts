@@ -16,6 +16,12 @@ export const TOUCH_EVERY = MINUTE;
 
 /** How long the second factor may take after the password, in milliseconds. */
 export const CHALLENGE_TTL = 5 * MINUTE;
+/** How long the first code of an authenticator app may take after it was enrolled, in milliseconds. */
+export const ENROLMENT_TTL = 15 * MINUTE;
+/** How long a sign-in with a passkey shows who is asking, in milliseconds. */
+export const PROOF_TTL = 10 * MINUTE;
+/** How long an authenticator may take to sign, in milliseconds. */
+export const PASSKEY_TTL = 5 * MINUTE;
 /** How long a link for a new password is good, in milliseconds. */
 export const RESET_TTL = 30 * MINUTE;
 /** How long a device is known after its last sign-in, in milliseconds. */

@@ -5,9 +5,9 @@ import type { Limiters } from "../db/limiter";
 import { AppError } from "../errors";
 
 /** What is guessed at; each is counted apart. */
-export type GuessKind = "password" | "code" | "totp";
+export type GuessKind = "password" | "code" | "totp" | "backup_code";
 /** What costs us work or somebody a mail, and is counted by address. */
-export type RequestKind = "register" | "resend" | "forgot" | "reset";
+export type RequestKind = "register" | "resend" | "forgot" | "reset" | "passkey";
 
 const MINUTES = 60;
 
@@ -18,6 +18,11 @@ const SOURCE = { points: 10, duration: 15 * MINUTES };
  * about: a known device, a passkey and a reset pass.
  */
 const ACCOUNT = { points: 100, duration: 60 * MINUTES };
+/**
+ * The same for codes of an authenticator app: only who has the password can bring it about, and three of a
+ * million codes are right at any time. A known device, a backup code and a passkey pass.
+ */
+const ACCOUNT_TOTP = { points: 50, duration: 24 * 60 * MINUTES };
 /** Failures (or requests) of one address, whatever the account: many people share one. */
 const ADDRESS = { points: 500, duration: 15 * MINUTES };
 /** Mails that one source, and all together, may have sent to one account in an hour. */
@@ -55,7 +60,10 @@ export interface Throttle {
   request(kind: RequestKind, ip: string): Promise<void>;
   /** Counts a mail to an account. False when there were too many. */
   mail(account: string, ip: string): Promise<boolean>;
-  /** Forgets the failures at an account: its owner has proved that they are the owner. */
+  /**
+   * Forgets wrong passwords and codes from mails at an account, whose owner has read a mail of ours. Wrong
+   * second factors stay counted: a mailbox must not be enough to go on guessing them.
+   */
   forgive(account: string, ip: string): Promise<void>;
 }
 
@@ -83,12 +91,18 @@ export function createThrottle(limiters: Limiters): Throttle {
   // The library blocks at the point after the last that passes: ten failures are nine that pass and one that blocks.
   const failures = (name: string, { points, duration }: typeof SOURCE) =>
     limiters({ name, points: points - 1, duration, blockDuration: duration });
-  const perKind = (kind: GuessKind) => ({
+  const perKind = (kind: GuessKind, ceiling = ACCOUNT) => ({
     source: failures(`${kind}-source`, SOURCE),
-    account: failures(`${kind}-account`, ACCOUNT),
+    account: failures(`${kind}-account`, ceiling),
     address: failures(`${kind}-address`, ADDRESS),
+    ceiling,
   });
-  const guesses = { password: perKind("password"), code: perKind("code"), totp: perKind("totp") };
+  const guesses = {
+    password: perKind("password"),
+    code: perKind("code"),
+    totp: perKind("totp", ACCOUNT_TOTP),
+    backup_code: perKind("backup_code"),
+  };
   const requests = limiters({ name: "requests", ...ADDRESS });
   const mails = {
     source: limiters({ name: "mails-source", ...MAILS_SOURCE }),
@@ -114,7 +128,7 @@ export function createThrottle(limiters: Limiters): Throttle {
 
   return {
     async guess(kind, { account, ip, deviceId }, check, onLock) {
-      const { source, account: ceiling, address } = guesses[kind];
+      const { source, account: all, address, ceiling } = guesses[kind];
       const sourceKey = keyOf(account, deviceId ?? sourceOf(ip));
       const [accountKey, addressKey] = [keyOf(account), keyOf(sourceOf(ip))];
       const counters: {
@@ -124,9 +138,7 @@ export function createThrottle(limiters: Limiters): Throttle {
         limit: typeof SOURCE;
       }[] = [
         { scope: "source", limiter: source, key: sourceKey, limit: SOURCE },
-        ...(deviceId
-          ? []
-          : [{ scope: "account" as const, limiter: ceiling, key: accountKey, limit: ACCOUNT }]),
+        ...(deviceId ? [] : [{ scope: "account" as const, limiter: all, key: accountKey, limit: ceiling }]),
         { scope: "address", limiter: address, key: addressKey, limit: ADDRESS },
       ];
       const check429 = async () => {
@@ -170,8 +182,8 @@ export function createThrottle(limiters: Limiters): Throttle {
     },
 
     async forgive(account, ip) {
-      for (const { source, account: ceiling } of Object.values(guesses)) {
-        await Promise.all([source.delete(keyOf(account, sourceOf(ip))), ceiling.delete(keyOf(account))]);
+      for (const { source, account: all } of [guesses.password, guesses.code]) {
+        await Promise.all([source.delete(keyOf(account, sourceOf(ip))), all.delete(keyOf(account))]);
       }
     },
   };

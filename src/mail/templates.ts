@@ -66,6 +66,10 @@ export const NOTICES = {
     "Your second factor was changed",
     "A second factor or a passkey of your account was added, removed or replaced.",
   ],
+  backup_code_used: [
+    "A backup code was used",
+    "A backup code of your account was used in place of your authenticator app. Each works once: make new ones before they run out.",
+  ],
 } as const;
 export type Notice = keyof typeof NOTICES;
 

@@ -1,0 +1,129 @@
+import { after } from "../../clock";
+import type { MySqlTx } from "../../db/prisma";
+import type { Deps } from "../../deps";
+import { AppError, invalidInput } from "../../errors";
+import type { UserRow } from "../../users/store";
+import type { Actor } from "../actor";
+import { newNotice } from "../jobs";
+import { PROOF_TTL } from "../rules";
+import { invalidCredentials, type Origin } from "../service";
+import type { FactorAnswer, Proof } from "./schema";
+import { stepOfCode } from "./totp";
+
+/** Where a secret is kept; what it is sealed for. */
+export const placeOf = (factorId: string): string => `totp_factors:${factorId}`;
+
+/** Takes a code of the authenticator app, once. @returns false for a wrong, old or used one */
+async function takeTotp(deps: Deps, user: UserRow, code: string): Promise<boolean> {
+  const row = await deps.mfa.findTotp(user.id, "confirmed");
+  if (!row) return false;
+  const sealed = { keyVersion: row.keyVersion, bytes: row.secret };
+  const secret = deps.vault.open(sealed, placeOf(row.id));
+  const now = deps.clock.now();
+  const step = stepOfCode(secret, code, now);
+  if (step === null || !(await deps.mfa.useStep(row.id, step, now))) return false;
+  if (!deps.vault.isCurrent(row)) {
+    await deps.mfa.reseal(row.id, row.keyVersion, deps.vault.seal(secret, placeOf(row.id)));
+  }
+  return true;
+}
+
+/** Takes a backup code, once, and tells its owner. @returns false for a wrong or used one */
+async function takeBackupCode(deps: Deps, user: UserRow, code: string, origin: Origin): Promise<boolean> {
+  const row = await deps.mfa.findBackupCode(user.id, code.slice(0, 1));
+  // Without a row the same work is done.
+  if (!(await deps.passwords.verify(row?.codeHash ?? null, code)) || !row) return false;
+  const now = deps.clock.now();
+  const jobId = deps.random.id();
+  const used = await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.mfa.useBackupCode(row.id, now, tx))) return false;
+    await deps.jobs.mysql.enqueue(newNotice("backup_code_used", jobId, user.id, origin, now), tx);
+    return true;
+  });
+  if (used) deps.jobs.wake();
+  return used;
+}
+
+/**
+ * Takes the answer of a second factor, and counts a wrong one apart from wrong passwords.
+ * @param deviceId the known device it comes from
+ * @throws AppError invalid_code when it is wrong or was used, too_many_requests
+ */
+export async function takeFactor(
+  deps: Deps,
+  user: UserRow,
+  { method, code }: FactorAnswer,
+  origin: Origin,
+  deviceId: string | null,
+): Promise<void> {
+  const guesser = { account: user.emailCanonical, ip: origin.ip, deviceId };
+  const taken = await deps.throttle.guess(method, guesser, async () => {
+    const right =
+      method === "totp" ? await takeTotp(deps, user, code) : await takeBackupCode(deps, user, code, origin);
+    return right || null;
+  });
+  if (!taken) throw new AppError("invalid_code", "The code is wrong or was used. Wait for the next one.");
+}
+
+/**
+ * Makes sure once more who is asking, before how they sign in is changed: by the password and, when they have
+ * one, the second factor. Who signed in with a passkey in the last ten minutes has shown both.
+ * @throws AppError invalid_input when something is missing, invalid_credentials, invalid_code
+ */
+export async function proveAgain(
+  deps: Deps,
+  actor: Actor,
+  { password, factor }: Proof,
+  origin: Origin,
+): Promise<UserRow> {
+  const user = await deps.users.findById(actor.userId);
+  const session = actor.sessionId === null ? null : await deps.auth.findSession(actor.sessionId);
+  if (!user || !session) throw invalidCredentials();
+  if (session.method === "passkey" && session.createdAt > after(deps.clock.now(), -PROOF_TTL)) return user;
+  if (password === undefined) {
+    throw invalidInput(
+      "password",
+      "required",
+      "is needed; a sign-in with a passkey just now would do as well",
+    );
+  }
+  const { totp } = await deps.mfa.methodsOf(user.id);
+  if (totp && factor === undefined) {
+    throw invalidInput("factor", "required", "is needed: a code of your second factor, or a backup code");
+  }
+  // Signed in, so a known device: strangers' failures do not count here.
+  const deviceId = `user:${user.id}`;
+  const guesser = { account: user.emailCanonical, ip: origin.ip, deviceId };
+  const right = await deps.throttle.guess(
+    "password",
+    guesser,
+    async () => (await deps.passwords.verify(user.hashedPassword, password)) || null,
+  );
+  if (!right) throw invalidCredentials();
+  if (totp && factor !== undefined) await takeFactor(deps, user, factor, origin, deviceId);
+  return user;
+}
+
+/**
+ * Changes how a person signs in: one change at a time, and they are told of it by mail.
+ * @param work makes the change; it may run again
+ * @throws AppError unauthenticated when they were banned or deleted meanwhile
+ */
+export async function changeSignIn<T>(
+  deps: Deps,
+  userId: string,
+  origin: Origin,
+  work: (tx: MySqlTx, now: Date, person: { hashedPassword: string | null }) => Promise<T>,
+): Promise<T> {
+  const now = deps.clock.now();
+  const jobId = deps.random.id();
+  const result = await deps.mysql.transaction(async (tx) => {
+    const person = await deps.mfa.lockPerson(userId, tx);
+    if (!person) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
+    const done = await work(tx, now, person);
+    await deps.jobs.mysql.enqueue(newNotice("second_factor_changed", jobId, userId, origin, now), tx);
+    return done;
+  });
+  deps.jobs.wake();
+  return result;
+}

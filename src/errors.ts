@@ -42,6 +42,17 @@ export interface FieldError {
   message: string;
 }
 
+/** What every error is answered with: RFC 9457 problem details, with a stable code and the request's id. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ErrorCode;
+  requestId: string;
+  errors?: FieldError[] | undefined;
+}
+
 /** What an error may carry beside its text. */
 export interface ErrorExtras {
   errors?: FieldError[];

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Context } from "hono";
+import type { Context, TypedResponse } from "hono";
+import type { JSONParsed } from "hono/utils/types";
 import type { IdempotencyStore } from "../db/idempotency";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
@@ -15,6 +16,16 @@ export type RecordAnswer<Tx> = (tx: Tx, data: JsonValue | object) => Promise<voi
 
 const KEY = /^[\x21-\x7e]{1,200}$/;
 
+/** What `c.json({ data }, status)` gives. Its inferred type is too long for the client's declarations. */
+type Answer<Data extends object, Status extends 200 | 201 | 202> = Response &
+  TypedResponse<JSONParsed<{ data: Data }>, Status, "json">;
+
+const answerWith = <Data extends object, Status extends 200 | 201 | 202>(
+  c: Context<AppEnv>,
+  data: Data,
+  status: Status,
+): Answer<Data, Status> => c.json({ data }, status) as unknown as Answer<Data, Status>;
+
 /**
  * Runs a change at most once for an Idempotency-Key of the caller and answers `{ data }` with `status`.
  * Same key and same request: the first answer again, with `Idempotency-Replayed: true`. Another request: 422.
@@ -28,9 +39,9 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
   work: (record: RecordAnswer<Tx>) => Promise<Data>,
   /** What makes two requests the same, where it is not the bytes of the body (a form has random boundaries). */
   content?: Uint8Array,
-) {
+): Promise<Answer<Data, Status>> {
   const key = c.req.header("idempotency-key");
-  if (key === undefined) return c.json({ data: await work(async () => undefined) }, status);
+  if (key === undefined) return answerWith<Data, Status>(c, await work(async () => undefined), status);
   if (!KEY.test(key)) {
     throw new AppError("invalid_input", "Idempotency-Key must be 1 to 200 visible ASCII characters.");
   }
@@ -64,17 +75,25 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
   }
   if (claim.state === "done") {
     const { answer } = claim;
-    // What is replayed has the shape that `work` gave the first time.
-    return c.json(answer.body as unknown as { data: Data }, answer.status as Status, {
-      "Idempotency-Replayed": "true",
-      "Content-Type": answer.status >= 400 ? "application/problem+json" : "application/json",
-    });
+    c.header("Idempotency-Replayed", "true");
+    if (answer.status < 400) {
+      // What is replayed has the shape that `work` gave the first time.
+      return answerWith<Data, Status>(
+        c,
+        (answer.body as unknown as { data: Data }).data,
+        answer.status as Status,
+      );
+    }
+    // A refusal is typed as every thrown one is: not here, but by the client (`ApplyGlobalResponse`).
+    return c.json(answer.body, answer.status as never, {
+      "Content-Type": "application/problem+json",
+    }) as unknown as Answer<Data, Status>;
   }
   try {
     const data = await work((tx, body) =>
       store.complete(request, { status, body: { data: JSON.parse(JSON.stringify(body)) as JsonValue } }, tx),
     );
-    return c.json({ data }, status);
+    return answerWith<Data, Status>(c, data, status);
   } catch (error) {
     if (error instanceof AppError && error.status < 500) {
       const body = problemOf(error.code, error.detail, c.get("requestId"), error);

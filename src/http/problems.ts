@@ -2,10 +2,10 @@ import type { Context, ErrorHandler, NotFoundHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
-import { AppError, ERRORS, type ErrorCode, type ErrorExtras } from "../errors";
+import { AppError, ERRORS, type ErrorCode, type ErrorExtras, type Problem } from "../errors";
 import type { AppEnv } from "./factory";
 
-/** RFC 9457 problem details, with a stable code and the request's id. */
+/** `Problem` for the OpenAPI document. */
 export const problemSchema = z
   .object({
     type: z.string(),
@@ -16,9 +16,7 @@ export const problemSchema = z
     requestId: z.string(),
     errors: z.array(z.object({ path: z.string(), code: z.string(), message: z.string() })).optional(),
   })
-  .meta({ ref: "Problem", description: "RFC 9457 problem details" });
-
-export type Problem = z.infer<typeof problemSchema>;
+  .meta({ ref: "Problem", description: "RFC 9457 problem details" }) satisfies z.ZodType<Problem>;
 
 /** The problem document of an error. */
 export function problemOf(

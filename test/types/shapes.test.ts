@@ -13,6 +13,7 @@ import type { CodePurpose, SessionEndReason, SignInMethod } from "../../src/auth
 import type { Client } from "../../src/client";
 import type { MongoTx } from "../../src/db/mongo";
 import type { MySqlTx } from "../../src/db/prisma";
+import type { Problem } from "../../src/errors";
 import type {
   AuditEntry as AuditRow,
   Job,
@@ -21,7 +22,6 @@ import type {
   User,
   VerificationCode,
 } from "../../src/generated/prisma/client";
-import type { Problem } from "../../src/http/problems";
 import type { LeasedJob } from "../../src/jobs/jobs";
 import { type CategoryDocument, categoryModel } from "../../src/products/categories/model";
 import type { CategoryResponse } from "../../src/products/categories/schema";

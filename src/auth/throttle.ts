@@ -7,7 +7,7 @@ import { AppError } from "../errors";
 /** What is guessed at; each is counted apart. */
 export type GuessKind = "password" | "code" | "totp" | "backup_code";
 /** What costs us work or somebody a mail, and is counted by address. */
-export type RequestKind = "register" | "resend" | "forgot" | "reset" | "passkey";
+export type RequestKind = "register" | "resend" | "forgot" | "reset" | "passkey" | "email_change";
 
 const MINUTES = 60;
 

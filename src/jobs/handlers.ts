@@ -4,11 +4,13 @@ import type { Deps } from "../deps";
 import { categoryJobs } from "../products/categories/jobs";
 import { imageJobs } from "../products/images/jobs";
 import { stockJobs } from "../products/inventory/jobs";
+import { accountJobs } from "../users/me/jobs";
 import { createJobRunner, type JobHandler, type JobRunner } from "./runner";
 
 /** Every kind of job and who does it. */
 export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
   ...authJobs(deps),
+  ...accountJobs(deps),
   ...categoryJobs(deps),
   ...imageJobs(deps),
   ...analyticsJobs(deps),

@@ -53,6 +53,40 @@ export const resetPasswordMail = (name: string, href: string, minutes: number): 
     { link: { href, label: "Set a new password" } },
   );
 
+/** To the present address of an account: the link that agrees to another one. */
+export const leaveAddressMail = (
+  name: string,
+  newEmail: string,
+  href: string,
+  minutes: number,
+): Promise<Content> =>
+  render(
+    "Confirm your new address",
+    [
+      `Hello ${name}, your account is to have the address ${newEmail} instead of this one. Both addresses must confirm it: this link does so for this one. It works once, within ${minutes} minutes.`,
+      "If it was not you, do not follow the link, and set a new password at once: someone knows yours. A new password ends the change.",
+    ],
+    { link: { href, label: "Confirm the change" } },
+  );
+
+/** To the address that an account is to have: the link that proves it. */
+export const proveAddressMail = (name: string, href: string, minutes: number): Promise<Content> =>
+  render(
+    "Confirm your new address",
+    [
+      `Hello ${name}, with this link you confirm that this address is yours and your account may have it. It works once, within ${minutes} minutes. The present address must confirm the change too.`,
+      "If you did not ask for it, you need do nothing: without the link nothing happens.",
+    ],
+    { link: { href, label: "Confirm this address" } },
+  );
+
+/** To someone whose address another account was to have. */
+export const addressWantedMail = (name: string): Promise<Content> =>
+  render("Your address was given for another account", [
+    `Hello ${name}, someone, perhaps you, tried to give another account this address. It already belongs to yours, so nothing was changed.`,
+    "If it was you, sign in with this address instead. If it was not you, you need do nothing.",
+  ]);
+
 /** What a person is told of when it happens to their account. */
 export const NOTICES = {
   password_changed: ["Your password was changed", "The password of your account was changed."],

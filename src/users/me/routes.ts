@@ -6,8 +6,17 @@ import { dataOf, describe } from "../../http/describe";
 import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { input } from "../../http/input";
+import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
 import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "./preferences";
-import { changeMeSchema, changeSettingsSchema, settingsAnswer } from "./schema";
+import {
+  changeMeSchema,
+  changeSettingsSchema,
+  confirmEmailChangeSchema,
+  confirmedEmailChangeAnswer,
+  pendingEmailChangeAnswer,
+  requestEmailChangeSchema,
+  settingsAnswer,
+} from "./schema";
 import {
   changeMe,
   changePreferences,
@@ -127,6 +136,54 @@ export const meRoutes = (deps: Deps) =>
         const change = c.req.valid("json");
         const data = await changeSettings(deps, c.get("actor"), change, ifMatch(c), originOf(deps, c));
         c.header("ETag", etagOf(data.version));
+        return c.json({ data }, 200);
+      },
+    )
+    .post(
+      "/settings/email-change",
+      describe({
+        summary: "Ask for another address",
+        description:
+          "Both addresses get a link, and both must be followed. Takes no Idempotency-Key, because the body holds a password: asking again replaces the change.",
+        tag,
+        response: pendingEmailChangeAnswer,
+        status: 202,
+        secured: true,
+        errors: ["forbidden", "invalid_credentials", "invalid_code", "too_many_requests"],
+      }),
+      requirePerson(deps),
+      input("json", requestEmailChangeSchema),
+      async (c) => {
+        const data = await requestEmailChange(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
+        return c.json({ data }, 202);
+      },
+    )
+    .delete(
+      "/settings/email-change",
+      describe({
+        summary: "Take back the change of your address",
+        tag,
+        status: 204,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      requirePerson(deps),
+      async (c) => {
+        await cancelEmailChange(deps, c.get("actor"), originOf(deps, c));
+        return c.body(null, 204);
+      },
+    )
+    .post(
+      "/settings/email-change/confirm",
+      describe({
+        summary: "Confirm a change of address with a mailed link",
+        tag,
+        response: confirmedEmailChangeAnswer,
+        errors: ["invalid_code", "already_exists", "too_many_requests"],
+      }),
+      input("json", confirmEmailChangeSchema),
+      async (c) => {
+        const data = await confirmEmailChange(deps, c.req.valid("json"), originOf(deps, c));
         return c.json({ data }, 200);
       },
     );

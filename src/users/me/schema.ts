@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { nameSchema } from "../../auth/schema";
+import { proofShape } from "../../auth/mfa/schema";
+import { emailSchema, nameSchema } from "../../auth/schema";
 import { dataOf } from "../../http/describe";
 import { noticesSchema } from "./notices";
 
@@ -18,7 +19,39 @@ export const changeSettingsSchema = z.strictObject({
 
 export type ChangeSettings = z.output<typeof changeSettingsSchema>;
 
+export const requestEmailChangeSchema = z.strictObject({ newEmail: emailSchema, ...proofShape });
+
+export const confirmEmailChangeSchema = z.strictObject({
+  token: z.string("must be a text").max(200, "is not a token of ours"),
+});
+
+const pendingEmailChange = z.object({
+  id: z.string(),
+  newEmail: z.string(),
+  requestedAt: z.string(),
+  expiresAt: z.string(),
+  /** Which of the two addresses have confirmed. */
+  confirmed: z.object({ old: z.boolean(), new: z.boolean() }),
+});
+
+export type PendingEmailChange = z.infer<typeof pendingEmailChange>;
+export const pendingEmailChangeAnswer = dataOf(pendingEmailChange);
+
+const confirmedEmailChange = z.object({
+  status: z.enum(["waiting", "completed"]),
+  /** The address whose link has not been followed yet. */
+  waitingFor: z.enum(["old", "new"]).nullable(),
+});
+
+export type ConfirmedEmailChange = z.infer<typeof confirmedEmailChange>;
+export const confirmedEmailChangeAnswer = dataOf(confirmedEmailChange);
+
 const settingsResponse = z.object({
+  email: z.object({
+    address: z.string(),
+    /** The change that waits for links to be followed. */
+    pending: pendingEmailChange.nullable(),
+  }),
   notices: noticesSchema,
   /** Grows with each change of the notices; 0 while all are defaults. */
   version: z.number().int(),

@@ -6,6 +6,7 @@ import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import { toUserResponse, type UserResponse } from "../mapper";
 import type { UserRow } from "../store";
+import { toPendingChange } from "./email-change";
 import { NOTICE_SETTINGS, toNotices } from "./notices";
 import {
   type ChangePreferences,
@@ -156,8 +157,15 @@ export async function changePreferences(
 
 /** The settings of the caller's account. */
 export async function readSettings(deps: Deps, actor: Actor): Promise<SettingsResponse> {
-  const { data, version } = await readSetting(deps, NOTICE_SETTINGS, actor.userId);
-  return { notices: toNotices(data), version };
+  const user = await deps.users.findById(actor.userId);
+  if (!user) throw accountGone();
+  const { data, version } = await readSetting(deps, NOTICE_SETTINGS, user.id);
+  const pending = await deps.accounts.openEmailChange(user.id, user.authEpoch, deps.clock.now());
+  return {
+    email: { address: user.email, pending: pending && toPendingChange(pending) },
+    notices: toNotices(data),
+    version,
+  };
 }
 
 /** Changes which mails the caller wants. @throws AppError precondition_failed */
@@ -169,7 +177,7 @@ export async function changeSettings(
   origin: Origin,
 ): Promise<SettingsResponse> {
   const now = deps.clock.now();
-  const saved = await change(deps, actor, { kind: "notices", fields: Object.keys(notices), origin }, (tx) =>
+  await change(deps, actor, { kind: "notices", fields: Object.keys(notices), origin }, (tx) =>
     writeSetting(
       deps,
       NOTICE_SETTINGS,
@@ -178,5 +186,5 @@ export async function changeSettings(
       tx,
     ),
   );
-  return { notices: toNotices(saved.data), version: saved.version };
+  return readSettings(deps, actor);
 }

@@ -1,8 +1,17 @@
-import type { MySql, MySqlTx } from "../../db/prisma";
+import { duplicateIndex, type MySql, type MySqlTx } from "../../db/prisma";
+import type { EmailChange } from "../../generated/prisma/client";
 import type { JsonValue } from "../../json";
 
 /** What a person may choose, each kind with a form of its own. */
 export type SettingName = "preferences" | "notices";
+
+export type EmailChangeRow = EmailChange;
+
+/** The two addresses that confirm a change: the present one and the one to come. */
+export type Side = "old" | "new";
+
+/** Why a change of address is no longer open. */
+export type EmailChangeEnd = "completed" | "cancelled" | "replaced" | "taken";
 
 /** What belongs to one person's account, in MySQL. */
 export const createAccountStore = (mysql: MySql) => ({
@@ -37,6 +46,88 @@ export const createAccountStore = (mysql: MySql) => ({
     const row = { shape, data: data ?? {}, version, updatedAt: now };
     const { count } = await mysql.on(tx).userSetting.updateMany({ where: { userId, kind }, data: row });
     if (count === 0) await mysql.on(tx).userSetting.create({ data: { userId, kind, ...row } });
+  },
+
+  async createEmailChange(
+    change: Pick<
+      EmailChange,
+      | "id"
+      | "userId"
+      | "newEmail"
+      | "newEmailCanonical"
+      | "authEpoch"
+      | "requestedAt"
+      | "requestedIp"
+      | "expiresAt"
+    >,
+    tx: MySqlTx,
+  ): Promise<void> {
+    await mysql.on(tx).emailChange.create({ data: change });
+  },
+
+  findEmailChange: (id: string, tx?: MySqlTx) =>
+    mysql.on(tx).emailChange.findUnique({ where: { id }, include: { user: true } }),
+
+  /** The change that a person has open: not ended, not too old, and asked for since their sessions were ended. */
+  openEmailChange: (userId: string, authEpoch: number, now: Date): Promise<EmailChangeRow | null> =>
+    mysql.on().emailChange.findFirst({
+      where: { userId, endedAt: null, expiresAt: { gt: now }, authEpoch },
+      orderBy: { requestedAt: "desc" },
+    }),
+
+  /** Ends whatever change a person has open. @returns how many there were */
+  async endEmailChanges(userId: string, reason: EmailChangeEnd, now: Date, tx: MySqlTx): Promise<number> {
+    const { count } = await mysql.on(tx).emailChange.updateMany({
+      where: { userId, endedAt: null },
+      data: { endedAt: now, endReason: reason },
+    });
+    return count;
+  },
+
+  /** Stores the hash of the link that is about to be mailed to one side. @returns false when it is over */
+  async setEmailChangeHash(id: string, side: Side, hash: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    const { count } = await mysql.on().emailChange.updateMany({
+      where: { id, endedAt: null, ...(side === "old" ? { oldConfirmedAt: null } : { newConfirmedAt: null }) },
+      data: side === "old" ? { oldHash: hash } : { newHash: hash },
+    });
+    return count === 1;
+  },
+
+  /** Notes that one side confirmed, and makes its link useless. @returns false when someone was faster */
+  async confirmEmailChange(id: string, side: Side, now: Date, tx: MySqlTx): Promise<boolean> {
+    const { count } = await mysql.on(tx).emailChange.updateMany({
+      where: { id, endedAt: null, ...(side === "old" ? { oldConfirmedAt: null } : { newConfirmedAt: null }) },
+      data: side === "old" ? { oldConfirmedAt: now, oldHash: null } : { newConfirmedAt: now, newHash: null },
+    });
+    return count === 1;
+  },
+
+  /**
+   * Gives an account another address, which its owner has proved. An account that never proved the address
+   * makes way for it, with its attempts.
+   * @returns false when another account has the address
+   */
+  async takeAddress(
+    userId: string,
+    { email, emailCanonical, now }: { email: string; emailCanonical: string; now: Date },
+    tx: MySqlTx,
+  ): Promise<boolean> {
+    // Locked, so that a registration of it, or its proof, is either seen here or waits.
+    await mysql.on(tx).$queryRaw`SELECT id FROM users WHERE email_canonical = ${emailCanonical} FOR UPDATE`;
+    await mysql.on(tx).user.deleteMany({
+      where: { emailCanonical, emailVerifiedAt: null, deletedAt: null, id: { not: userId } },
+    });
+    try {
+      await mysql.on(tx).user.updateMany({
+        where: { id: userId },
+        data: { email, emailCanonical, emailVerifiedAt: now, updatedAt: now, version: { increment: 1 } },
+      });
+      return true;
+    } catch (error) {
+      // MySQL undoes only the refused statement, so the transaction around it goes on.
+      if (duplicateIndex(error) !== "users_email_canonical_key") throw error;
+      return false;
+    }
   },
 });
 

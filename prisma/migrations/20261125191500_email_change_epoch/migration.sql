@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE `email_changes` ADD COLUMN `auth_epoch` INTEGER NOT NULL;

@@ -1,0 +1,50 @@
+import { MINUTE } from "../../clock";
+import type { Deps } from "../../deps";
+import { type JobHandler, JobRefused } from "../../jobs/runner";
+import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail/templates";
+import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";
+
+/**
+ * Mails one side of a change of address its link. The queue holds only the id of the change: the link's secret
+ * is made here and kept as a keyed hash. A repeated try makes a new one. If someone else has the new address,
+ * they get a mail that says so, and there is no link: limits and holders are looked at here, so that no
+ * answer shows them.
+ */
+const sendEmailChangeLink =
+  (deps: Deps): JobHandler =>
+  async ({ job }) => {
+    const { changeId, side } = (job.payload ?? {}) as { changeId?: unknown; side?: unknown };
+    if (typeof changeId !== "string" || (side !== "old" && side !== "new")) {
+      throw new JobRefused("the payload has no changeId or side");
+    }
+    const change = await deps.accounts.findEmailChange(changeId);
+    const user = change?.user;
+    if (!user || change.endedAt !== null || change.expiresAt <= deps.clock.now() || user.deletedAt !== null) {
+      return;
+    }
+    const account = side === "old" ? user.emailCanonical : change.newEmailCanonical;
+    if (!(await deps.throttle.mail(account, change.requestedIp))) return;
+    const holder = side === "old" ? null : await deps.users.findByEmail(account);
+    if (holder && holder.emailVerifiedAt !== null) {
+      if (holder.deletedAt === null) {
+        await deps.mail.send({ to: holder.email, ...(await addressWantedMail(holder.name)) });
+      }
+      return;
+    }
+    const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
+    const hash = deps.otp.hash(secret, sideOf(change.id, side));
+    if (!(await deps.accounts.setEmailChangeHash(change.id, side, hash))) return;
+    // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
+    const link = `${deps.config.appUrl}/confirm-email#token=${change.id}.${side}.${secret}`;
+    const minutes = EMAIL_CHANGE_TTL / MINUTE;
+    const mail =
+      side === "old"
+        ? { to: user.email, ...(await leaveAddressMail(user.name, change.newEmail, link, minutes)) }
+        : { to: change.newEmail, ...(await proveAddressMail(user.name, link, minutes)) };
+    await deps.mail.send(mail);
+  };
+
+/** What /api/users/me leaves for later. */
+export const accountJobs = (deps: Deps): Record<string, JobHandler> => ({
+  "mail.email_change": sendEmailChangeLink(deps),
+});

@@ -308,6 +308,28 @@ describe("retryable writes", () => {
     );
   }
 
+  test(
+    "the answer to an insert of a taken key is lost and the driver sends it again: still a duplicate key",
+    async () => {
+      const c = await fresh("retry_taken", [{ _id: 1 }]);
+      const proxy = await startProxy(uri);
+      const through = await MongoClient.connect(proxy.url(uri));
+      try {
+        const lost = proxy.loseNextAnswer((bytes) => bytes.includes("insert\0"));
+        const error = await serverError(
+          through.db(db.databaseName).collection<Item>(c.collectionName).insertOne({ _id: 1 }),
+        );
+        await lost;
+        expect(error.code).toBe(11000);
+        expect(error.message).toContain("_id_");
+      } finally {
+        await through.close();
+        await proxy.close();
+      }
+    },
+    PATIENCE,
+  );
+
   test("a number that was used replays its result, an older one is refused", async () => {
     const c = await fresh("retry_old");
     await raw.withSession(async (session) => {

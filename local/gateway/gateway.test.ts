@@ -243,6 +243,80 @@ describe.skipIf(!given)("a gateway of one's own (needs the local engine: AIZY_LO
     );
 
     test(
+      "a connection that goes while its transaction commits leaves no connection to the engine with two users",
+      async () => {
+        const own = await start();
+        const visitor = await connectTo(own);
+        const c = items(visitor, "shared");
+        await c.insertOne({ _id: -1 });
+        const count = 20;
+        for (let _id = 0; _id < count; _id++) {
+          const { socket, send, answer, closed } = await dial(own.port);
+          const transaction = {
+            lsid: { id: new UUID() },
+            txnNumber: Long.fromNumber(1),
+            autocommit: false,
+          };
+          send(
+            message({
+              insert: "shared",
+              documents: [{ _id }],
+              ...transaction,
+              startTransaction: true,
+              $db: database,
+            }),
+          );
+          expect((await answer()).document.ok).toBe(1);
+          socket.end(message({ commitTransaction: 1, ...transaction, $db: "admin" }));
+          await closed;
+        }
+        // A write by itself must not be part of a transaction that is open beside it, and undone with it.
+        const sessions = Array.from({ length: count }, () => visitor.startSession());
+        for (const [n, session] of sessions.entries()) {
+          session.startTransaction();
+          await c.insertOne({ _id: 1000 + n }, { session });
+          await c.insertOne({ _id: 2000 + n });
+        }
+        for (const session of sessions) {
+          await session.abortTransaction();
+          await session.endSession();
+        }
+        expect(await c.countDocuments({ _id: { $gte: 1000, $lt: 2000 } })).toBe(0);
+        expect(await c.countDocuments({ _id: { $gte: 2000 } })).toBe(count);
+        expect((await visitor.db("admin").command({ serverStatus: 1 })).transactions.currentOpen).toBe(0);
+      },
+      PATIENCE,
+    );
+
+    test(
+      "a connection that goes before its transaction is open leaves none behind",
+      async () => {
+        const own = await start();
+        const visitor = await connectTo(own);
+        const c = items(visitor, "unopened");
+        await c.insertOne({ _id: 1, n: 0 });
+        for (let n = 0; n < 20; n++) {
+          const { socket, closed } = await dial(own.port);
+          socket.end(
+            message({
+              update: "unopened",
+              updates: [{ q: { _id: 1 }, u: { $inc: { n: 1 } } }],
+              lsid: { id: new UUID() },
+              txnNumber: Long.fromNumber(1),
+              autocommit: false,
+              startTransaction: true,
+              $db: database,
+            }),
+          );
+          await closed;
+        }
+        await c.updateOne({ _id: 1 }, { $inc: { n: 100 } }, { maxTimeMS: 5000 });
+        expect(await c.findOne({ _id: 1 })).toEqual({ _id: 1, n: 100 });
+      },
+      PATIENCE,
+    );
+
+    test(
       "a cursor that nobody reads expires",
       async () => {
         const hasty = await start({ cursorIdleMs: 50 });

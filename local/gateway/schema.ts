@@ -9,9 +9,10 @@ const SETUP_LOCK = 4_703_262_017n;
 
 /**
  * `write` runs one write command. With a session it is exactly once: the result is recorded in the same
- * transaction as the write itself, and a repetition gets the recorded result. A conflict with another
+ * transaction as the write itself, and a repetition gets the recorded result; one with "writeErrors" (the
+ * first byte string) is a failure the second time too. A conflict with another
  * transaction, which the engine reports inside its result, is raised as an error so that nothing of the
- * command remains and it can be run again. The byte strings are a `code` element of BSON holding the packed
+ * command remains and it can be run again. The other byte strings are a `code` element of BSON holding the packed
  * SQLSTATEs 40001, 40P01 and 55P03 (see unpackSqlState in errors.ts).
  */
 const SCHEMA = `
@@ -37,7 +38,7 @@ begin
     if found then
       if recorded.txn_number = number and not recorded.is_commit then
         result := recorded.result;
-        success := true;
+        success := position('\\x0477726974654572726f727300'::bytea in result::bytea) = 0;
         return;
       end if;
       if recorded.txn_number > number then

@@ -100,7 +100,12 @@ export class Sessions {
     const session = this.session(request.sessionId);
     return this.inTurn(session, async () => {
       const transaction = await this.enter(session, request);
-      transaction.clients.add(client);
+      if (!client.closed) transaction.clients.add(client);
+      // The client went while its transaction was being opened, when there was none yet to take with it.
+      else if (transaction.clients.size === 0) {
+        await this.end(session, "aborted");
+        throw aborted(request.number);
+      }
       transaction.running = true;
       try {
         const result = await work(transaction);
@@ -294,6 +299,9 @@ export class Sessions {
 
   private async commitOpen(session: Session, transaction: Transaction): Promise<void> {
     const { connection } = transaction;
+    // From here on it is nobody else's to end: a client that goes now would give the connection back a second
+    // time, and two transactions would share it.
+    session.transaction = undefined;
     clearTimeout(transaction.timer);
     try {
       const recorded = transaction.wrote
@@ -311,7 +319,6 @@ export class Sessions {
       if (error instanceof PostgresError && error.sqlState === "25P02") throw aborted(session.number);
       throw toMongoError(error, true);
     } finally {
-      session.transaction = undefined;
       this.onEnd(transaction);
       this.pool.release("transaction", connection);
     }

@@ -36,7 +36,9 @@ import { createRandom, type Random } from "./random";
 import { createDiskStorage } from "./storage/disk";
 import { createS3Storage } from "./storage/s3";
 import type { Storage } from "./storage/storage";
+import { createPeopleStore, type PeopleStore } from "./users/admin/store";
 import { type AccountStore, createAccountStore } from "./users/me/store";
+import { createRoleStore, type RoleStore } from "./users/roles/store";
 import { createUserStore, type UserStore } from "./users/store";
 
 /** Everything a feature needs from outside. Tests build the same with another clock, mail or storage. */
@@ -48,6 +50,9 @@ export interface Deps {
   mysql: MySql;
   mongo: Mongo;
   users: UserStore;
+  /** People as administrators see and change them. */
+  people: PeopleStore;
+  roles: RoleStore;
   accounts: AccountStore;
   auth: AuthStore;
   apiKeys: ApiKeyStore;
@@ -113,6 +118,8 @@ export function createDeps(
     mysql,
     mongo,
     users: createUserStore(mysql),
+    people: createPeopleStore(mysql),
+    roles: createRoleStore(mysql),
     accounts: createAccountStore(mysql),
     auth: createAuthStore(mysql),
     apiKeys: createApiKeyStore(mysql),

@@ -29,6 +29,14 @@ export const AUDIT_ACTIONS = {
   "account.deletion_refused": "A deletion was refused: the password or the second factor was wrong",
   "account.deleted": "A person deleted their account",
   "account.erased": "What told of a deleted person was erased",
+  "account.created": "An account was made by a command on the server",
+  "user.banned": "An account was banned and its sessions ended",
+  "user.unbanned": "A ban was lifted",
+  "user.roles_changed": "Roles were granted or taken away",
+  "user.sessions_ended": "An administrator ended every session of an account",
+  "role.created": "A role was made",
+  "role.changed": "A role got another description or other permissions",
+  "role.deleted": "A role was deleted",
 } as const;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;

@@ -1,3 +1,4 @@
+import { AppError } from "../errors";
 import type { Permission } from "./permissions";
 
 /** Who calls: a person by an access token, or a server by an API key. */
@@ -10,4 +11,11 @@ export interface Actor {
   /** The sign-in; null for an API key. */
   sessionId: string | null;
   permissions: ReadonlySet<Permission>;
+}
+
+/** @throws AppError forbidden, naming the permission, when the caller does not hold it */
+export function demand(actor: Actor, permission: Permission): void {
+  if (!actor.permissions.has(permission)) {
+    throw new AppError("forbidden", `This needs the permission ${permission}.`);
+  }
 }

@@ -2,6 +2,7 @@ import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { factory } from "../http/factory";
+import { demand } from "./actor";
 import { actorOfKey, looksLikeKey } from "./api-keys/service";
 import type { Permission } from "./permissions";
 import { sessionEnd, TOUCH_EVERY } from "./rules";
@@ -63,8 +64,15 @@ export const knowUser = (deps: Deps) => {
 /** Lets a caller through who holds the permission; comes after `requireUser`. */
 export const requirePermission = (permission: Permission) =>
   factory.createMiddleware(async (c, next) => {
-    if (!c.get("actor").permissions.has(permission)) {
-      throw new AppError("forbidden", `This needs the permission ${permission}.`);
+    demand(c.get("actor"), permission);
+    await next();
+  });
+
+/** Lets a caller through who holds at least one of these; what of the request needs which, the service says. */
+export const requireSome = (...permissions: Permission[]) =>
+  factory.createMiddleware(async (c, next) => {
+    if (!permissions.some((permission) => c.get("actor").permissions.has(permission))) {
+      throw new AppError("forbidden", `This needs the permission ${permissions.join(" or ")}.`);
     }
     await next();
   });

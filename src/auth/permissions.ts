@@ -36,5 +36,13 @@ export const DEFAULT_ROLES: Record<
   customer: { description: "Buys; no permissions beyond their own account", permissions: [] },
 };
 
+/**
+ * The role that makes its holder an administrator. It holds every permission, and is neither changed nor
+ * deleted, so that there is always a way to give what somebody lost.
+ */
+export const ADMIN_ROLE = "admin";
+/** The role that everyone gets with their account; it is not deleted. */
+export const BASE_ROLE = "customer";
+
 /** True when the text names a permission that this version knows. */
 export const isPermission = (name: string): name is Permission => Object.hasOwn(PERMISSIONS, name);

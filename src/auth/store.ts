@@ -12,6 +12,7 @@ export type CodePurpose = "register" | "reset_password" | "change_email";
 export type SessionEndReason =
   | "signed_out"
   | "ended_by_user"
+  | "ended_by_administrator"
   | "refresh_reuse"
   | "expired"
   | "password_changed"

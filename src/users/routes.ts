@@ -1,6 +1,14 @@
 import type { Deps } from "../deps";
 import { factory } from "../http/factory";
+import { peopleRoutes } from "./admin/routes";
 import { meRoutes } from "./me/routes";
+import { permissionRoutes, roleRoutes } from "./roles/routes";
 
 /** /api/users */
-export const userRoutes = (deps: Deps) => factory.createApp().route("/me", meRoutes(deps));
+export const userRoutes = (deps: Deps) =>
+  factory
+    .createApp()
+    .route("/me", meRoutes(deps))
+    .route("/permissions", permissionRoutes(deps))
+    .route("/roles", roleRoutes(deps))
+    .route("/", peopleRoutes(deps));

@@ -1,12 +1,44 @@
 import type { Permission } from "../auth/permissions";
-import { isPermission } from "../auth/permissions";
+import { ADMIN_ROLE, isPermission } from "../auth/permissions";
 import { duplicateIndex, type MySql, type MySqlTx } from "../db/prisma";
+import { AppError } from "../errors";
 import type { User } from "../generated/prisma/client";
 
 export type UserRow = User;
 
+/**
+ * Locks until the transaction ends who administers, so that changes to it come one after another, on every
+ * process. Taken before any lock on a person's row: in this one order nobody waits for each other.
+ */
+async function lockAdministration(mysql: MySql, tx: MySqlTx): Promise<void> {
+  await mysql.on(tx).$queryRaw`SELECT id FROM roles WHERE name = ${ADMIN_ROLE} FOR UPDATE`;
+}
+
 /** People in MySQL. */
 export const createUserStore = (mysql: MySql) => ({
+  lockAdministration: (tx: MySqlTx): Promise<void> => lockAdministration(mysql, tx),
+
+  /**
+   * For whatever takes a person away (a ban, a deletion, the loss of the role): the last administrator in good
+   * standing stays. Locks as `lockAdministration`, so call it first in the transaction.
+   * @throws AppError conflict when this person is an administrator and there is no other
+   */
+  async assertOtherAdministrator(tx: MySqlTx, userId: string): Promise<void> {
+    await lockAdministration(mysql, tx);
+    const administrators = await mysql.on(tx).$queryRaw<{ own: number }[]>`
+      SELECT DISTINCT u.id = ${userId} AS own
+      FROM roles r JOIN user_roles ur ON ur.role_id = r.id JOIN users u ON u.id = ur.user_id
+      WHERE r.name = ${ADMIN_ROLE} AND u.email_verified_at IS NOT NULL AND u.banned_at IS NULL
+        AND u.deleted_at IS NULL`;
+    // MySQL gives a comparison as a number, which the driver may make a bigint.
+    if (administrators.length === 1 && Number(administrators[0]?.own) === 1) {
+      throw new AppError(
+        "conflict",
+        "This is the last administrator. Make someone else one first, then try again.",
+      );
+    }
+  },
+
   findById: (id: string, tx?: MySqlTx) => mysql.on(tx).user.findUnique({ where: { id } }),
 
   findByEmail: (emailCanonical: string, tx?: MySqlTx) =>

@@ -1,0 +1,57 @@
+import type { JsonValue } from "./json";
+
+/** A row that a walk over an index came to. */
+export interface Seen {
+  id: string;
+  /** The value of the key that the walk is ordered by; the id comes after it. */
+  key: string;
+  /** True when the filters that the index does not serve let it through. */
+  hit: boolean;
+}
+
+/** Rows in the order of one index. Several, one after the other, make a list. */
+export interface Stretch<Row extends Seen> {
+  /** True when rows may come that are no hits. */
+  filtered: boolean;
+  /** The next `limit` rows behind one, or from the start. */
+  walk(after: { key: string; id: string } | undefined, limit: number): Promise<Row[]>;
+}
+
+/** How many rows one page looks at for those that a filter without an index of its own lets through. */
+export const WINDOW = 1000;
+/** How many of them are read at once. */
+const CHUNK = 250;
+
+/**
+ * One page of a list. No page looks at more than `window` rows: with filters that hit few, a page may be
+ * short, even empty, and still have a next one.
+ * @param from where the page before it ended, as `next` gave it
+ * @returns at most `limit` hits, and where the next page begins, or null when there is none
+ */
+export async function nextPage<Row extends Seen>(
+  stretches: Stretch<Row>[],
+  { limit, from, window = WINDOW }: { limit: number; from: JsonValue[] | undefined; window?: number },
+): Promise<{ rows: Row[]; next: JsonValue[] | null }> {
+  const found: { row: Row; index: number }[] = [];
+  let left = window;
+  let after = typeof from?.[1] === "string" ? { key: from[1], id: String(from[2]) } : undefined;
+  const page = (next: JsonValue[] | null) => ({ rows: found.slice(0, limit).map(({ row }) => row), next });
+  for (let index = Number(from?.[0] ?? 0); index < stretches.length; index++) {
+    const stretch = stretches[index] as Stretch<Row>;
+    for (;;) {
+      if (left === 0) return page([index, after?.key ?? null, after?.id ?? null]);
+      const size = Math.min(left, stretch.filtered ? CHUNK : limit + 1 - found.length);
+      const seen = await stretch.walk(after, size);
+      left -= seen.length;
+      for (const row of seen) if (row.hit) found.push({ row, index });
+      const last = found[limit - 1];
+      // One more than fits says that there is a next page.
+      if (last && found.length > limit) return page([last.index, last.row.key, last.row.id]);
+      const end = seen.at(-1);
+      if (!end || seen.length < size) break;
+      after = { key: end.key, id: end.id };
+    }
+    after = undefined;
+  }
+  return page(null);
+}

@@ -1,0 +1,54 @@
+import { z } from "zod";
+import { ALL_PERMISSIONS, type Permission } from "../../auth/permissions";
+import { cleanText } from "../../canonical";
+import { dataOf } from "../../http/describe";
+
+export const permissionsSchema = z
+  .array(z.enum(ALL_PERMISSIONS as [Permission, ...Permission[]], "must be the name of a permission"))
+  .max(ALL_PERMISSIONS.length, "names a permission twice")
+  .transform((names) => [...new Set(names)]);
+
+/** The name by which a role is granted. */
+export const roleNameSchema = z
+  .string("must be a text")
+  .regex(/^[a-z][a-z0-9-]{1,49}$/, "must be 2 to 50 of a to z, 0 to 9 and -, and begin with a letter")
+  .meta({ example: "support" });
+
+const descriptionSchema = z
+  .string("must be a text")
+  .max(1000, "must be at most 255 characters")
+  .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
+  .transform(cleanText)
+  .pipe(z.string().max(255, "must be at most 255 characters"));
+
+export const createRoleSchema = z.strictObject({
+  name: roleNameSchema,
+  description: descriptionSchema.default(""),
+  permissions: permissionsSchema,
+});
+
+/** A role keeps its name: it is what commands and clients know it by. */
+export const changeRoleSchema = z
+  .strictObject({ description: descriptionSchema.optional(), permissions: permissionsSchema.optional() })
+  .refine((change) => Object.keys(change).length > 0, "give a description or permissions");
+
+export type CreateRole = z.output<typeof createRoleSchema>;
+export type ChangeRole = z.output<typeof changeRoleSchema>;
+
+export const roleParam = z.object({ id: z.uuid("must be an id") });
+
+const roleResponse = z.object({
+  id: z.string(),
+  name: z.string(),
+  description: z.string(),
+  permissions: z.array(z.string()),
+  /** True for the roles that are always there: admin, which never changes, and customer. */
+  builtIn: z.boolean(),
+  version: z.number().int(),
+  createdAt: z.string(),
+});
+
+export type RoleResponse = z.infer<typeof roleResponse>;
+export const roleAnswer = dataOf(roleResponse);
+export const rolesAnswer = dataOf(z.array(roleResponse));
+export const permissionsAnswer = dataOf(z.array(z.object({ name: z.string(), description: z.string() })));

@@ -57,7 +57,8 @@ const address = `http://localhost:${port}`;
 leaveNote(address);
 
 const joined = await joinDatabases(terminal.report).catch((error: Error) => fail(error.message));
-const env = { ...joined.env, PORT: String(port) };
+// One process: a reload replaces it in place, and its log is one.
+const env = { ...joined.env, PORT: String(port), WEB_CONCURRENCY: "1" };
 terminal.report("Migrations applying what is missing, and the catalogue of the seed");
 terminal.end();
 for (const step of ["src/db/migrate.ts", "prisma/seed.ts"]) {

@@ -4,6 +4,7 @@ import type { Deps } from "./deps";
 import { docsRoutes } from "./http/docs";
 import { factory } from "./http/factory";
 import { healthRoutes } from "./http/health";
+import { metricsRoutes } from "./http/metrics";
 import { corsFor, limitBody, MAX_BODY, requestContext, requestIds, security } from "./http/middleware";
 import { notFound, onError } from "./http/problems";
 import { mailboxRoutes } from "./mail/routes";
@@ -26,6 +27,7 @@ export function createApp(deps: Deps) {
 
   return app
     .route("/health", healthRoutes(deps))
+    .route("/metrics", metricsRoutes(deps))
     .route("/auth", authRoutes(deps))
     .route("/api/users", userRoutes(deps))
     .route("/api/products", productRoutes(deps))

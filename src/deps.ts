@@ -20,6 +20,7 @@ import { connectMongo, type Mongo, type MongoTx } from "./db/mongo";
 import { connectMySql, type MySql, type MySqlTx } from "./db/prisma";
 import { type Cursors, createCursors } from "./http/cursor";
 import type { Logger } from "./http/log";
+import { createMetrics, type Metrics } from "./http/metrics";
 import type { JobStore } from "./jobs/jobs";
 import { createMongoJobStore } from "./jobs/mongo.store";
 import { createMySqlJobStore } from "./jobs/mysql.store";
@@ -82,6 +83,7 @@ export interface Deps {
   vault: Vault;
   throttle: Throttle;
   cursors: Cursors;
+  metrics: Metrics;
   mail: Mailer;
   /** Mail of development, for /dev/mail; undefined where mail is really sent. */
   mailbox: Mailbox | undefined;
@@ -149,6 +151,7 @@ export function createDeps(
     vault: createVault(config.dataKeys, random),
     throttle: createThrottle(createMySqlLimiters(mysql, clock)),
     cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
+    metrics: createMetrics(),
     mail,
     mailbox,
     stopping: new AbortController(),

@@ -1,8 +1,9 @@
 import { createApp } from "./app";
-import { ConfigError, parseConfig } from "./config";
+import { joinCluster, startCluster } from "./cluster";
+import { type Config, ConfigError, parseConfig } from "./config";
 import { checkMySql, DatabaseUnreachable } from "./db/prisma";
 import { createDeps } from "./deps";
-import { createLogger, type Logger } from "./http/log";
+import { createLogger } from "./http/log";
 import { createRunner } from "./jobs/handlers";
 import { createStockKeeper } from "./products/inventory/keeper";
 
@@ -24,25 +25,48 @@ function readConfig() {
   }
 }
 
-async function start(): Promise<void> {
-  const config = readConfig();
-  const log: Logger = await createLogger(config);
+/** The number of this process among `WEB_CONCURRENCY` ones; undefined where it is the only or the first one. */
+const WORKER = process.env.AIZY_WORKER;
+
+function portTaken(port: number): never {
+  fail(`Port ${port} is taken. Stop what listens there, or choose another: PORT=${port + 1}.`);
+}
+
+const isPortTaken = (error: unknown) => (error as { code?: string }).code === "EADDRINUSE";
+
+async function checkDatabase(config: Config): Promise<void> {
   try {
     await checkMySql(config.databaseUrl);
   } catch (error) {
     if (error instanceof DatabaseUnreachable) fail(error.message);
     throw error;
   }
+}
+
+/** Calls `stop` at the first signal that asks this process to end. */
+function onStopSignal(stop: (reason: string) => unknown): void {
+  process.on("SIGTERM", () => stop("SIGTERM"));
+  process.on("SIGINT", () => stop("SIGINT"));
+}
+
+/** Serves with one process. */
+async function serve(config: Config): Promise<void> {
+  const logger = await createLogger(config);
+  const log = WORKER === undefined ? logger : logger.child({ worker: Number(WORKER) });
+  await checkDatabase(config);
   const deps = createDeps(config, log);
   const app = createApp(deps);
   const runner = createRunner(deps);
   const keeper = createStockKeeper(deps);
+  // The first query of a pool costs a connection; without it the first request would pay. A database that is
+  // down does not keep the server from starting: /health/ready says it.
+  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
 
   let server: ReturnType<typeof Bun.serve>;
   try {
     server = Bun.serve({
       port: config.port,
-      reusePort: config.webConcurrency > 1,
+      reusePort: WORKER !== undefined,
       idleTimeout: 60,
       // Behind the routes' own limits, which answer with a problem document.
       maxRequestBodySize: 64 * 1024 * 1024,
@@ -50,25 +74,17 @@ async function start(): Promise<void> {
     });
   } catch (error) {
     await deps.close();
-    if ((error as { code?: string }).code === "EADDRINUSE") {
-      fail(
-        `Port ${config.port} is taken. Stop what listens there, or choose another: PORT=${config.port + 1}.`,
-      );
-    }
+    if (isPortTaken(error)) portTaken(config.port);
     throw error;
   }
-  // The first query of a pool costs a connection; without it the first request would pay. A database that is
-  // down does not keep the server from starting: /health/ready says it.
-  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
   runner.start();
   keeper.start();
-  log.info({ port: server.port }, `listening on http://localhost:${server.port}`);
 
   let stopping = false;
-  const stop = async (signal: string) => {
+  const stop = async (reason: string) => {
     if (stopping) return;
     stopping = true;
-    log.info({ signal }, "stopping: no new requests, finishing those in flight");
+    log.info({ reason }, "stopping: no new requests, finishing those in flight");
     const limit = setTimeout(() => {
       log.warn("requests in flight took too long and were ended");
       process.exit(0);
@@ -81,8 +97,39 @@ async function start(): Promise<void> {
     log.info("stopped");
     process.exit(0);
   };
-  process.on("SIGTERM", () => void stop("SIGTERM"));
-  process.on("SIGINT", () => void stop("SIGINT"));
+  onStopSignal(stop);
+  if (WORKER !== undefined) joinCluster(deps.metrics, () => void stop("the first process is gone"));
+  log.info({ port: server.port }, `listening on http://localhost:${server.port}`);
 }
 
-await start();
+/** Serves with `WEB_CONCURRENCY` processes. */
+async function serveTogether(config: Config): Promise<void> {
+  const log = await createLogger(config);
+  await checkDatabase(config);
+  // Processes that share a port do not notice another server that shares it too: so it is asked for alone first.
+  let port: number | undefined;
+  try {
+    const probe = Bun.serve({ port: config.port, fetch: () => new Response() });
+    port = probe.port;
+    await probe.stop(true);
+  } catch (error) {
+    if (isPortTaken(error)) portTaken(config.port);
+    throw error;
+  }
+  const cluster = startCluster({
+    count: config.webConcurrency,
+    command: [process.execPath, Bun.main],
+    env: (worker) => ({ ...process.env, PORT: String(port), AIZY_WORKER: String(worker) }),
+    log,
+    // A worker ends by itself before that.
+    stopLimit: STOP_LIMIT + 2000,
+  });
+  onStopSignal(() => cluster.stop());
+  void cluster.listening.then(() =>
+    log.info({ port, processes: config.webConcurrency }, `all processes listen on http://localhost:${port}`),
+  );
+  process.exit(await cluster.ended);
+}
+
+const config = readConfig();
+await (config.webConcurrency > 1 && WORKER === undefined ? serveTogether : serve)(config);

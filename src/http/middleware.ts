@@ -1,6 +1,7 @@
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
+import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
 import type { Deps } from "../deps";
 import { createAddressReader } from "./address";
@@ -10,7 +11,7 @@ import { problem } from "./problems";
 /** Largest body of a JSON route, in bytes. Routes that take more say so themselves. */
 export const MAX_BODY = 1024 * 1024;
 
-/** Gives each request an id, a logger and the caller's address, and logs how it ended. */
+/** Gives each request a logger and the caller's address; logs and measures how it ended. */
 export const requestContext = (deps: Deps) => {
   const addressOf = createAddressReader(deps.config.trustedProxies);
   return factory.createMiddleware(async (c, next) => {
@@ -18,8 +19,17 @@ export const requestContext = (deps: Deps) => {
     const log = deps.log.child({ requestId: c.get("requestId") });
     c.set("log", log);
     c.set("ip", addressOf(c.env?.server?.requestIP(c.req.raw)?.address, c.req.header("x-forwarded-for")));
+    const answered = deps.metrics.request();
     await next();
-    const ms = Math.round((performance.now() - started) * 10) / 10;
+    const took = performance.now() - started;
+    // The route's own path (`/api/products/:id`), never the caller's text: each is a series of its own.
+    answered({
+      method: c.req.method,
+      route: routePath(c),
+      status: c.res.status,
+      seconds: took / 1000,
+    });
+    const ms = Math.round(took * 10) / 10;
     // The path only: a query string may hold what people typed.
     const line = { method: c.req.method, path: c.req.path, status: c.res.status, ms };
     if (c.res.status >= 500) log.error(line, "request");

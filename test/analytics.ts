@@ -41,6 +41,14 @@ export async function sent(
 export const eventsOf = (t: TestApp) => t.deps.mongo.connection.collection<EventDocument>("analytics");
 export const sessionsOf = (t: TestApp) => t.deps.mongo.connection.collection<SessionDocument>("sessions");
 
+/** Visitor, first and last time and number of events of each stored session, sorted. */
+export const storedSessions = async (t: TestApp): Promise<string[]> =>
+  (await sessionsOf(t).find({}).toArray())
+    .map(
+      ({ visitor, start, end, counts }) => `${visitor} ${start.getTime()} ${end.getTime()} ${counts.events}`,
+    )
+    .sort();
+
 /** Leaves nothing of analytics, for tests of one file that count. */
 export async function emptyAnalytics(t: TestApp): Promise<void> {
   for (const name of ["analytics", "sessions", "analyticsRollups", "analyticsDirty", "analyticsPopularity"]) {

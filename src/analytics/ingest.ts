@@ -184,6 +184,9 @@ function personOf(event: TrackedEvent, arrival: Arrival): string | null {
   return arrival.userId;
 }
 
+/** Whether a program sent it, by its user agent; who sends none is not called one. */
+export const isBot = (userAgent: string | null): boolean => userAgent !== null && isbot(userAgent);
+
 /** The visitor of an event before the sessioniser has looked around it. */
 export const visitorOf = (event: Pick<EventDocument, "bot" | "device" | "userId">): string => {
   if (event.bot) return `b:${event.device ?? event.userId}`;
@@ -246,7 +249,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival): Omit<ReadEvent, "ind
   }
   // The query string of a page may hold what is nobody's business; `cleanUrl` keeps its campaign.
   if (event.type === "page") delete properties.search;
-  const bot = userAgent != null && isbot(userAgent);
+  const bot = isBot(userAgent ?? null);
   const document: EventDocument = {
     _id: event.messageId,
     type: event.type,

@@ -3,7 +3,7 @@ import type { Deps } from "../deps";
 import type { JobHandler } from "../jobs/runner";
 import { updatePopularity } from "./popularity";
 import { settle } from "./settle";
-import { RETENTION } from "./time";
+import { keptSince } from "./time";
 
 /** Events that are removed in one step. */
 const STEP = 1000;
@@ -48,7 +48,7 @@ const popularity =
 
 /** Removes what is older than it may be kept. Rollups stay: they name nobody. */
 export async function removeExpired(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
-  const limit = after(deps.clock.now(), -RETENTION);
+  const limit = keptSince(deps.clock.now());
   while (!stopped() && (await deps.analytics.removeEventsBefore(limit, STEP)) > 0);
   while (!stopped() && (await deps.analytics.removeSessionsBefore(limit, STEP)) > 0);
   await deps.analytics.removeExpiredState(deps.clock.now());

@@ -42,13 +42,27 @@ const toLiveEvent = (event: EventDocument) => ({
   bot: event.bot,
 });
 
-async function summary(deps: Deps, now: Date) {
+async function summarise(deps: Deps, now: Date) {
   const rows = await deps.analytics.activity({ from: after(now, -PRESENT), to: after(now, 1) });
   const of = (bot: boolean) => {
     const { visitors = 0, events = 0 } = rows.find((row) => row.bot === bot) ?? {};
     return { visitors, events };
   };
   return { at: now.toISOString(), minutes: PRESENT / MINUTE, people: of(false), bots: of(true) };
+}
+
+type Summary = Awaited<ReturnType<typeof summarise>>;
+
+/** The last summary of this process: who watches at the same moment sees the same one. */
+const summaries = new WeakMap<Deps, { asked: number; summary: Promise<Summary> }>();
+
+/** Counting five minutes of events is the dear part of a live view, so one for all is made at a time. */
+function summaryOf(deps: Deps, now: Date, every: number): Promise<Summary> {
+  const last = summaries.get(deps);
+  if (last && performance.now() - last.asked < every) return last.summary;
+  const summary = summarise(deps, now);
+  summaries.set(deps, { asked: performance.now(), summary });
+  return summary;
 }
 
 const sleep = (milliseconds: number, signal: AbortSignal) =>
@@ -90,7 +104,7 @@ export async function* live(
       const id = String(now.getTime());
       if (performance.now() >= nextSummary) {
         nextSummary = performance.now() + pace.summaryEvery;
-        yield { event: "summary", id, data: JSON.stringify(await summary(deps, now)) };
+        yield { event: "summary", id, data: JSON.stringify(await summaryOf(deps, now, pace.every)) };
       }
       const range = { from: new Date(since - LATE), to: after(now, 1) };
       const fresh = (await deps.analytics.received(range, SHOWN)).filter(({ _id }) => !seen.has(_id));

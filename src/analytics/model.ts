@@ -244,6 +244,8 @@ export interface PopularityDocument {
   base: number;
   /** What was last written to the product. */
   written: number;
+  /** What the product had before that: whoever read the product then may still write it back. */
+  before?: number;
 }
 
 const popularitySchema = new Schema<PopularityDocument>(
@@ -251,6 +253,7 @@ const popularitySchema = new Schema<PopularityDocument>(
     _id: { type: String, required: true },
     base: { type: Number, required: true },
     written: { type: Number, required: true },
+    before: Number,
   },
   { collection: "analyticsPopularity", versionKey: false },
 );

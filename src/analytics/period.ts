@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DAY } from "../clock";
+import { invalidInput } from "../errors";
 import { QUARTER } from "./rollups";
 import type { Range } from "./store";
 
@@ -54,9 +55,7 @@ export const periodSchema = z.strictObject({
 });
 
 /** The checks that need more than one of the fields; put at the end of a schema made from `periodSchema`. */
-export const checkPeriod = <
-  Output extends { from?: string; to?: string; timezone: string; interval?: Interval },
->(
+export const checkPeriod = <Output extends { from?: string; to?: string; timezone: string }>(
   schema: z.ZodType<Output>,
 ) =>
   schema.superRefine((query, ctx) => {
@@ -71,10 +70,6 @@ export const checkPeriod = <
     const { from, to } = instants;
     if (from === null || to === null) return;
     if (from >= to) say("to", "must be after from");
-    if (to - from > MAX_PERIOD) say("from", `the period may be at most ${MAX_PERIOD / DAY} days long`);
-    if (query.interval === "hour" && to - from > MAX_HOURLY) {
-      say("interval", `by the hour, the period may be at most ${MAX_HOURLY / DAY} days long`);
-    }
   });
 
 function instantOf(text: string | undefined, timezone: string): number | null {
@@ -88,9 +83,10 @@ function instantOf(text: string | undefined, timezone: string): number | null {
 /**
  * The period of a report in whole buckets: an instant within a quarter of an hour widens it to the quarter's
  * edge, and the answer says what it became.
+ * @throws AppError invalid_input when the period is too long
  */
 export function resolvePeriod(
-  query: { from?: string | undefined; to?: string | undefined; timezone: string },
+  query: { from?: string | undefined; to?: string | undefined; timezone: string; interval?: Interval },
   now: Date,
 ): Range {
   const end =
@@ -98,8 +94,14 @@ export function resolvePeriod(
     Math.max(now.getTime(), (instantOf(query.from, query.timezone) ?? 0) + 1);
   const begin = instantOf(query.from, query.timezone) ?? end - 30 * DAY;
   const from = Math.floor(begin / QUARTER) * QUARTER;
-  // A start long ago without an end is cut like any other period that is too long.
-  const to = Math.min(Math.ceil(end / QUARTER) * QUARTER, from + MAX_PERIOD);
+  const to = Math.ceil(end / QUARTER) * QUARTER;
+  if (to - from > MAX_PERIOD + QUARTER) {
+    throw invalidInput("from", "too_long", `the period may be at most ${MAX_PERIOD / DAY} days long`);
+  }
+  if (query.interval === "hour" && to - from > MAX_HOURLY + QUARTER) {
+    const text = `by the hour, the period may be at most ${MAX_HOURLY / DAY} days long`;
+    throw invalidInput("interval", "too_long", text);
+  }
   return { from: new Date(from), to: new Date(to) };
 }
 

@@ -47,7 +47,8 @@ export async function scoreProducts(deps: Deps): Promise<Map<string, number>> {
 
 /**
  * Adds what behaviour says to the popularity of products. What the catalogue itself set (an import, say) is
- * kept as the base: when a product's number is not the one that was written last, it is a new base.
+ * kept as the base: when a product's number is not the one that was written last, it is a new base. The one
+ * before it is none either: an edit that read the product before the write puts it back.
  */
 export async function updatePopularity(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
   const scores = await scoreProducts(deps);
@@ -58,10 +59,13 @@ export async function updatePopularity(deps: Deps, stopped: () => boolean = () =
       const known = new Map((await deps.analytics.popularities(part, tx)).map((row) => [row._id, row]));
       const changes = (await deps.analytics.productPopularity(part, tx)).flatMap(({ _id, popularity }) => {
         const before = known.get(_id);
-        const base = before !== undefined && before.written === popularity ? before.base : popularity;
+        const ours = before !== undefined && [before.written, before.before].includes(popularity);
+        const base = ours ? before.base : popularity;
         // Three decimals tell products apart and keep a product that nobody looks at from being written each hour.
         const next = Math.round((base + (scores.get(_id) ?? 0)) * 1000) / 1000;
-        return next === popularity && base === before?.base ? [] : [{ id: _id, base, popularity: next }];
+        return next === popularity && base === before?.base
+          ? []
+          : [{ id: _id, base, popularity: next, before: popularity }];
       });
       await deps.analytics.writePopularity(changes, tx);
     });

@@ -22,17 +22,18 @@ import {
   type Bucket,
   COLUMNS,
   emptyBucket,
-  orderedSearches,
+  follow,
   type RowKind,
   type Rows,
 } from "./rollups";
+import { byTime } from "./sessions";
 import { freshen } from "./settle";
 import type { Range } from "./store";
 
 /** What every report begins with: its period, and what came in counted. */
-async function begin(deps: Deps, query: PeriodQuery) {
-  const complete = await freshen(deps);
+async function begin(deps: Deps, query: PeriodQuery & { interval?: SeriesReport["interval"] }) {
   const range = resolvePeriod(query, deps.clock.now());
+  const complete = await freshen(deps);
   const period = { from: range.from.toISOString(), to: range.to.toISOString(), timezone: query.timezone };
   return { range, bot: query.traffic === "bots", head: { period, traffic: query.traffic, complete } };
 }
@@ -236,11 +237,8 @@ export async function searchTrail(deps: Deps, searchId: string): Promise<SearchT
   await freshen(deps);
   const search = await deps.analytics.findSearch(searchId);
   if (!search) throw new AppError("not_found", "No search with this id was recorded.");
-  const followUps = (await deps.analytics.followUps([searchId])).filter(({ at }) => at >= search.at);
-  const clicks = followUps
-    .filter(({ kind }) => kind === "click")
-    .sort((a, b) => a.at.getTime() - b.at.getTime())
-    .slice(0, 100);
+  const followed = await follow(deps, [searchId], { bot: search.bot });
+  const clicks = [...followed.clicks.values()].flat().sort(byTime).slice(0, 100);
   return {
     searchId,
     query: search.query ?? "",
@@ -253,7 +251,7 @@ export async function searchTrail(deps: Deps, searchId: string): Promise<SearchT
       position: click.position,
       secondsAfter: (click.at.getTime() - search.at.getTime()) / 1000,
     })),
-    ordered: (await orderedSearches(deps, followUps)).has(searchId),
+    ordered: followed.ordered.size > 0,
   };
 }
 

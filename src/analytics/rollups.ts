@@ -3,6 +3,7 @@ import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import type { Level, RollupDocument, RollupKind, SessionDocument } from "./model";
 import { pack, unpackInto, visitorNumber } from "./packing";
+import { byTime } from "./sessions";
 import type { FollowUp, Range, RollupEvent } from "./store";
 
 /** Length of a bucket, in milliseconds: zones differ by quarters of an hour. */
@@ -103,10 +104,10 @@ const KIND_COUNTS: Partial<Record<NonNullable<RollupEvent["kind"]>, CountName>> 
   search: "searches",
 };
 
-/** What followed the searches of a bucket, by search id. */
+/** What followed searches, by the ids of their events. */
 export interface Followed {
   clicks: Map<string, FollowUp[]>;
-  /** Ids of searches after whose click an order of the same thing came. */
+  /** Searches after whose click an order of the same thing came. */
   ordered: Set<string>;
 }
 
@@ -136,7 +137,7 @@ export function countEvents(bucket: Bucket, events: RollupEvent[], followed: Fol
     if (event.kind === "search") {
       const withoutResult = event.results === 0 ? 1 : 0;
       counts.searchesWithoutResult += withoutResult;
-      const clicks = (followed.clicks.get(event.searchId ?? "") ?? []).filter(({ at }) => at >= event.at);
+      const clicks = followed.clicks.get(event._id) ?? [];
       const first = Math.min(...clicks.map(({ at }) => at.getTime()));
       addRow(bucket.rows.searches, event.query ?? "", [
         1,
@@ -144,7 +145,7 @@ export function countEvents(bucket: Bucket, events: RollupEvent[], followed: Fol
         clicks.length > 0 ? 1 : 0,
         clicks.length,
         clicks.length > 0 ? first - event.at.getTime() : 0,
-        followed.ordered.has(event.searchId ?? "") ? 1 : 0,
+        followed.ordered.has(event._id) ? 1 : 0,
       ]);
     }
   }
@@ -214,23 +215,40 @@ export function addDocument(bucket: Bucket, document: RollupDocument): void {
 const bytesOf = (value: Buffer | undefined): Uint8Array | undefined =>
   value instanceof Uint8Array ? value : (value as { buffer: Uint8Array } | undefined)?.buffer;
 
-/** What followed the searches among events, wherever it happened. */
-async function follow(deps: Deps, events: RollupEvent[], tx: MongoTx): Promise<Followed> {
-  const searches = events.filter(({ kind }) => kind === "search");
-  const ids = [...new Set(searches.flatMap(({ searchId }) => (searchId === null ? [] : [searchId])))];
-  if (ids.length === 0) return { clicks: new Map(), ordered: new Set() };
-  const followUps = await deps.analytics.followUps(ids, tx);
-  return {
-    clicks: Map.groupBy(
-      followUps.filter(({ kind }) => kind === "click"),
-      ({ searchId }) => searchId ?? "",
-    ),
-    ordered: await orderedSearches(deps, followUps, tx),
-  };
+/**
+ * What followed searches, wherever it happened. A search that was told again (a page that was loaded anew) has
+ * several events: what follows belongs to the last one before it, so that nothing counts twice. A bot on a
+ * person's link, or the other way round, followed nothing.
+ * @param ids search ids
+ * @param bot whose searches; of both when it is not given
+ */
+export async function follow(
+  deps: Deps,
+  ids: string[],
+  { bot, tx }: { bot?: boolean; tx?: MongoTx } = {},
+): Promise<Followed> {
+  const clicks: Followed["clicks"] = new Map();
+  if (ids.length === 0) return { clicks, ordered: new Set() };
+  const line = (event: Pick<FollowUp, "searchId" | "bot">) => `${event.bot} ${event.searchId}`;
+  const searches = Map.groupBy((await deps.analytics.searchesWith(ids, tx)).sort(byTime), line);
+  if (bot !== undefined) for (const searchId of ids) searches.delete(line({ searchId, bot: !bot }));
+  const followUps = (await deps.analytics.followUps(ids, tx)).flatMap((followUp) => {
+    const search = searches.get(line(followUp))?.findLast(({ at }) => at <= followUp.at);
+    return search === undefined ? [] : [{ ...followUp, search: search._id }];
+  });
+  for (const followUp of followUps) {
+    if (followUp.kind !== "click") continue;
+    clicks.set(followUp.search, [...(clicks.get(followUp.search) ?? []), followUp]);
+  }
+  return { clicks, ordered: await orderedSearches(deps, followUps, tx) };
 }
 
 /** Searches whose clicked, viewed or added things their visitor ordered within a day after. */
-export async function orderedSearches(deps: Deps, followUps: FollowUp[], tx?: MongoTx): Promise<Set<string>> {
+async function orderedSearches(
+  deps: Deps,
+  followUps: (FollowUp & { search: string })[],
+  tx?: MongoTx,
+): Promise<Set<string>> {
   const ordered = new Set<string>();
   if (followUps.length === 0) return ordered;
   const times = followUps.map(({ at }) => at.getTime());
@@ -243,13 +261,13 @@ export async function orderedSearches(deps: Deps, followUps: FollowUp[], tx?: Mo
     await deps.analytics.visitorEvents(visitors, ["order"], range, tx),
     ({ visitor }) => visitor,
   );
-  for (const { visitor, at, products, searchId } of followUps) {
+  for (const { visitor, at, products, search } of followUps) {
     const wanted = new Set(products.map(({ id }) => id));
     const bought = orders.get(visitor)?.some((order) => {
       const wait = order.at.getTime() - at.getTime();
       return wait >= 0 && wait <= ORDER_WINDOW && order.products.some(({ id }) => wanted.has(id));
     });
-    if (bought && searchId !== null) ordered.add(searchId);
+    if (bought) ordered.add(search);
   }
   return ordered;
 }
@@ -272,7 +290,10 @@ async function recomputeQuarters(deps: Deps, marks: Mark[]): Promise<void> {
       [...new Set(sessions.map(({ visitor }) => visitor))],
       tx,
     );
-    const followed = await follow(deps, events, tx);
+    const searched = events.flatMap(({ kind, searchId }) =>
+      kind === "search" && searchId ? [searchId] : [],
+    );
+    const followed = await follow(deps, [...new Set(searched)], { tx });
     const eventsBy = Map.groupBy(events, ({ at, bot }) => `${quarterOf(at).getTime()} ${bot}`);
     const sessionsBy = Map.groupBy(sessions, ({ start, bot }) => `${quarterOf(start).getTime()} ${bot}`);
     const made = marks.flatMap(({ at }) =>

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import { requirePermission, requireUser } from "../auth/guard";
+import { knowUser, requirePermission, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
 import { describe } from "../http/describe";
 import { type AppEnv, factory } from "../http/factory";
@@ -36,16 +36,6 @@ const beacon = () =>
     await next();
   });
 
-/** A caller may say who they are, and need not. */
-const optionalUser = (deps: Deps) => {
-  const guard = requireUser(deps);
-  return factory.createMiddleware(async (c, next) =>
-    c.req.header("authorization") === undefined && c.req.header("x-api-key") === undefined
-      ? next()
-      : guard(c, next),
-  );
-};
-
 const callerOf = (c: Context<AppEnv>): Caller => ({
   actor: c.get("actor") ?? null,
   address: c.get("ip"),
@@ -77,7 +67,7 @@ export const analyticsRoutes = (deps: Deps) => {
         errors: ["malformed_json", "payload_too_large", "unsupported_media_type", "forbidden"],
       }),
       beacon(),
-      optionalUser(deps),
+      knowUser(deps),
       input("json", batchSchema),
       async (c) => c.json({ data: await track(deps, callerOf(c), c.req.valid("json")) }, 202),
     )
@@ -141,9 +131,13 @@ export const analyticsRoutes = (deps: Deps) => {
         admitLive(deps);
         c.header("Cache-Control", "no-store");
         c.header("X-Accel-Buffering", "no");
+        // Nobody would read a stream behind it.
+        if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
         return streamSSE(c, async (stream) => {
           const over = new AbortController();
           stream.onAbort(() => over.abort());
+          const signal = AbortSignal.any([over.signal, deps.stopping.signal]);
+          const ended = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
           const pass = async () => undefined;
           const check = setInterval(async () => {
             try {
@@ -154,15 +148,16 @@ export const analyticsRoutes = (deps: Deps) => {
             }
           }, RECHECK);
           try {
-            const signal = AbortSignal.any([over.signal, deps.stopping.signal]);
             for await (const message of live(deps, signal, c.req.header("last-event-id"))) {
-              await stream.writeSSE(message);
+              // A client that reads no more holds a write for ever, but not the end.
+              await Promise.race([stream.writeSSE(message), ended]);
             }
           } catch (error) {
             // Here, because Hono would send the error's text; the client connects again by itself.
             c.get("log").warn({ err: error }, "a live view ended");
           } finally {
             clearInterval(check);
+            stream.abort();
           }
         });
       },

@@ -1,14 +1,62 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { anEvent, emptyAnalytics, eventsOf, seeded, sent, sessionsOf } from "../../test/analytics";
+import fc from "fast-check";
+import {
+  anEvent,
+  BROWSER,
+  emptyAnalytics,
+  eventsOf,
+  seeded,
+  sent,
+  storedSessions as sessionsAsText,
+  sessionsOf,
+} from "../../test/analytics";
+import { createOracle } from "../../test/analytics-oracle";
 import { useTestApp } from "../../test/app";
+import { eventually, startProgram } from "../../test/processes";
 import { MINUTE, SECOND } from "../clock";
-import type { EventDocument, SessionDocument } from "./model";
-import { rebuild, settle } from "./settle";
+import { visitorOf } from "./ingest";
+import type { EventDocument } from "./model";
+import type { Totals } from "./rollups";
+import { attribute, byTime, sessionise } from "./sessions";
+import { freshen, rebuild, settle } from "./settle";
+
+/** The fields of an event that this file's rules do not look at. */
+const blank: EventDocument = {
+  _id: "",
+  type: "track",
+  name: "x",
+  kind: null,
+  at: new Date(0),
+  clientAt: null,
+  sentAt: null,
+  receivedAt: new Date(0),
+  timeFlags: [],
+  device: null,
+  userId: null,
+  visitor: "",
+  bot: false,
+  origin: "browser",
+  address: null,
+  userAgent: null,
+  page: null,
+  source: "direct",
+  properties: {},
+  products: [],
+  categories: [],
+  searchId: null,
+  query: null,
+  results: null,
+  position: null,
+  orderId: null,
+  revenue: 0,
+  currency: null,
+};
 
 const t = useTestApp();
 beforeEach(() => emptyAnalytics(t));
 
 const NOON = Date.parse("2026-11-20T12:00:00Z");
+const NOWHERE = new Date("2026-11-01T00:00:00Z");
 const at = (offset: number) => ({ timestamp: new Date(NOON + offset).toISOString() });
 
 /** The sessions as [visitor, first, last, events], times in seconds from noon. */
@@ -68,14 +116,7 @@ function bruteForce(events: EventDocument[]): string[] {
     .sort();
 }
 
-const asText = (rows: SessionDocument[]): string[] =>
-  rows
-    .map(
-      ({ visitor, start, end, counts }) => `${visitor} ${start.getTime()} ${end.getTime()} ${counts.events}`,
-    )
-    .sort();
-
-const storedSessions = async () => asText(await sessionsOf(t).find({}).toArray());
+const storedSessions = () => sessionsAsText(t);
 
 describe("sessions", () => {
   beforeEach(() => t.clock.set("2026-11-23T12:00:00Z"));
@@ -261,6 +302,54 @@ describe("sessions", () => {
     expect(await storedSessions()).toEqual(bruteForce(await eventsOf(t).find({}).toArray()));
   }, 120_000);
 
+  test("equal to the brute force on any events in any order (pure)", () => {
+    const id = fc.constantFrom(null, "ann", "bob");
+    const event = fc.record({
+      userId: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: id }),
+      device: fc.constantFrom("a", "b", null),
+      bot: fc.oneof(
+        { weight: 9, arbitrary: fc.constant(false) },
+        { weight: 1, arbitrary: fc.constant(true) },
+      ),
+      // Pauses of exactly 30 minutes and a second more or less come often.
+      at: fc.tuple(fc.nat(20), fc.constantFrom(-SECOND, 0, SECOND)).map(([n, off]) => n * 10 * MINUTE + off),
+    });
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 25 }), (rows) => {
+        const events = rows
+          .filter(({ userId, device }) => userId !== null || device !== null)
+          .map((row, index) => ({
+            ...blank,
+            ...row,
+            _id: `e${index}`,
+            at: new Date(NOON + row.at),
+            visitor: visitorOf(row),
+          }));
+        for (const [, own] of Map.groupBy(
+          events.filter(({ bot, device }) => !bot && device !== null),
+          ({ device }) => device,
+        )) {
+          const visitors = attribute(own.sort(byTime));
+          own.forEach((one, index) => {
+            one.visitor = visitors[index] ?? one.visitor;
+          });
+        }
+        const made = [...Map.groupBy(events, ({ visitor }) => visitor)].flatMap(([visitor, own]) =>
+          sessionise(visitor, own.sort(byTime)),
+        );
+        expect(
+          made
+            .map(
+              ({ visitor, start, end, counts }) =>
+                `${visitor} ${start.getTime()} ${end.getTime()} ${counts.events}`,
+            )
+            .sort(),
+        ).toEqual(bruteForce(events));
+      }),
+      { numRuns: process.env.AIZY_LONG ? 20_000 : 1500 },
+    );
+  }, 300_000);
+
   test("a visitor with 100,000 events", async () => {
     // One batch shows the form; the others are put in as it was stored.
     await sent(t, { batch: [anEvent({ anonymousId: "busy", ...at(0) })] });
@@ -277,5 +366,112 @@ describe("sessions", () => {
     expect(await sessions()).toEqual([["d:busy", 0, 9999.9, 100_000]]);
     await sent(t, { batch: [anEvent({ anonymousId: "busy", userId: "ann", ...at(-MINUTE) })] });
     expect(await sessions()).toEqual([["u:ann", -60, 9999.9, 100_001]]);
-  }, 180_000);
+  }, 600_000);
+});
+
+describe("a rebuild", () => {
+  beforeEach(() => t.clock.set("2026-11-23T12:00:00Z"));
+
+  const isRight = async () => {
+    await settle(t.deps);
+    const raw = await eventsOf(t).find({}).toArray();
+    expect(raw.filter(({ todo }) => todo === 1)).toEqual([]);
+    expect(await storedSessions()).toEqual(createOracle(raw).sessions());
+    const everything = { from: new Date(0), to: new Date(8e15) };
+    for (const level of ["quarter", "day"] as const) {
+      const totals = await t.deps.analytics.rollups({ level, kind: "totals", range: everything });
+      const counts = totals.map(({ totals }) => (totals as Totals).counts);
+      expect(counts.reduce((sum, { events }) => sum + events, 0)).toBe(raw.length);
+      expect(counts.reduce((sum, { sessions }) => sum + sessions, 0)).toBe(
+        await sessionsOf(t).countDocuments(),
+      );
+    }
+  };
+  /** Events of many visitors over days, settled. */
+  const fill = async (count: number) => {
+    const random = seeded(7);
+    const events = Array.from({ length: count }, (_, index) =>
+      anEvent({
+        anonymousId: `d${index % 150}`,
+        ...(random() < 0.1 ? { userId: `u${index % 20}` } : {}),
+        ...at(-Math.floor(random() * 4 * 24 * 60) * MINUTE),
+      }),
+    );
+    for (let index = 0; index < count; index += 500) {
+      await sent(t, { batch: events.slice(index, index + 500) });
+    }
+    await settle(t.deps);
+    return events;
+  };
+
+  test("killed in the midst loses nothing: the next settling finishes it", async () => {
+    await fill(3000);
+    for (let round = 0; round < 3; round++) {
+      const program = startProgram(["src/analytics/rebuild.cli.ts"]);
+      await eventually(
+        async () => (await eventsOf(t).countDocuments({ todo: 1 })) > round * 1000,
+        "the rebuild's beginning",
+      );
+      await program.kill();
+      await isRight();
+    }
+  }, 300_000);
+
+  test("while other processes settle and events come in leaves what is right", async () => {
+    await fill(1500);
+    const others = Array.from({ length: 2 }, () => startProgram(["src/analytics/rebuild.cli.ts"]));
+    for (let step = 0; step < 10; step++) {
+      await sent(t, {
+        batch: [
+          anEvent({ anonymousId: `d${step}`, ...at(-step * 40 * MINUTE) }),
+          anEvent(at(-step * MINUTE)),
+        ],
+      });
+      await freshen({ ...t.deps });
+    }
+    for (const program of others) {
+      expect([await program.ended(), program.output()]).toEqual([0, expect.any(String)]);
+    }
+    await isRight();
+  }, 300_000);
+
+  test("replaces what is wrong: sessions and rollups that no event gives, others that are missing", async () => {
+    await fill(300);
+    const good = await sessionsOf(t).find({}).sort({ _id: 1 }).toArray();
+    const [first, second, third] = good;
+    if (!first || !second || !third) throw new Error("no sessions");
+    await sessionsOf(t).deleteOne({ _id: first._id });
+    await sessionsOf(t).updateOne({ _id: second._id }, { $set: { end: NOWHERE, "counts.events": 99 } });
+    await sessionsOf(t).insertOne({ ...third, _id: "f".repeat(32), visitor: "d:nobody", start: NOWHERE });
+    const rollups = t.deps.mongo.connection.collection("analyticsRollups");
+    await rollups.updateOne({ kind: "totals", level: "quarter" }, { $set: { "totals.counts.events": 1000 } });
+    await rebuild(t.deps);
+    expect(await sessionsOf(t).find({}).sort({ _id: 1 }).toArray()).toEqual(good);
+    await isRight();
+  }, 60_000);
+
+  test("judges again who is a bot, as the list of bots grows", async () => {
+    await sent(t, {
+      batch: [
+        anEvent({ anonymousId: "a", ...at(0) }),
+        anEvent({ anonymousId: "a", ...at(MINUTE) }),
+        anEvent({ anonymousId: "a", userId: "ann", ...at(2 * MINUTE) }),
+      ],
+    });
+    expect(await sessions()).toEqual([["u:ann", 0, 120, 3]]);
+    // As if an older list had not known the agent of the one that names the person.
+    await eventsOf(t).updateOne(
+      { userId: "ann" },
+      { $set: { userAgent: "NewCrawler/1.0 (+https://bot.example)" } },
+    );
+    await rebuild(t.deps);
+    expect(await sessions()).toEqual([
+      ["d:a", 0, 60, 2],
+      ["b:a", 120, 120, 1],
+    ]);
+    await eventsOf(t).updateOne({ userId: "ann" }, { $set: { userAgent: BROWSER } });
+    await rebuild(t.deps);
+    expect(await sessions()).toEqual([["u:ann", 0, 120, 3]]);
+    await isRight();
+  }, 60_000);
 });

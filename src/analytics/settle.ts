@@ -1,12 +1,13 @@
-import { DAY, HOUR } from "../clock";
+import { HOUR } from "../clock";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
+import { isBot, visitorOf } from "./ingest";
 import type { EventDocument, SessionDocument } from "./model";
 import { ORDER_WINDOW, quarterOf, settleRollups } from "./rollups";
 import { attribute, byTime, SESSION_GAP, type SessionEvent, sessionise } from "./sessions";
 import type { PendingEvent, Range } from "./store";
-import { RETENTION } from "./time";
+import { keptSince } from "./time";
 
 /** Events that get their session in one transaction, at most. */
 const STEP = 10_000;
@@ -244,11 +245,16 @@ async function searchesBehind(
     const visitors = [...new Set(orders.map(({ visitor }) => visitor))];
     for (const searchId of await deps.analytics.searchesFollowed(visitors, range, tx)) ids.add(searchId);
   }
-  return ids.size === 0 ? [] : deps.analytics.searchTimes([...ids], tx);
+  return ids.size === 0 ? [] : (await deps.analytics.searchesWith([...ids], tx)).map(({ at }) => at);
 }
 
+/** Marks the quarters of times. Those whose events are no longer kept stay as they were counted. */
 async function markQuarters(deps: Deps, times: Date[], token: string, tx: MongoTx): Promise<void> {
-  const quarters = [...new Set(times.map((time) => quarterOf(time).getTime()))].sort((a, b) => a - b);
+  const kept = keptSince(deps.clock.now());
+  const quarters = [
+    ...new Set(times.filter((time) => time >= kept).map((time) => quarterOf(time).getTime())),
+  ];
+  quarters.sort((a, b) => a - b);
   await deps.analytics.markDirty(
     "quarter",
     quarters.map((time) => new Date(time)),
@@ -361,14 +367,96 @@ export async function freshen(deps: Deps): Promise<boolean> {
   }
 }
 
+/** Makes events wait again, with a new judgement of which of them are a bot's. */
+async function reopen(
+  deps: Deps,
+  events: Awaited<ReturnType<Deps["analytics"]["eventsAfter"]>>,
+): Promise<void> {
+  const ids = events.map(({ _id }) => _id);
+  const judged = events.flatMap((event) => {
+    const bot = isBot(event.userAgent);
+    return bot === event.bot ? [] : [{ ...event, bot, visitor: visitorOf({ ...event, bot }) }];
+  });
+  if (judged.length === 0) return deps.analytics.reopen(ids);
+  const changed = new Set(judged.map(({ _id }) => _id));
+  const token = deps.random.id();
+  await deps.mongo.transaction(async (tx) => {
+    await deps.analytics.guard(tx);
+    await deps.analytics.reopen(ids, judged, tx);
+    // What they were part of loses them now; what they become part of is found when they are settled.
+    const affected: Spans = new Map();
+    for (const { _id, visitor, at } of events) if (changed.has(_id)) widen(affected, visitor, at);
+    const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+    await markQuarters(deps, [...judged.map(({ at }) => at), ...touched], token, tx);
+  });
+}
+
+/** Removes sessions whose visitor did nothing when they begin: none that the sessioniser made is like that. */
+async function removeOrphans(deps: Deps, stopped: () => boolean): Promise<void> {
+  for (let afterId = ""; !stopped(); ) {
+    const sessions = await deps.analytics.sessionsAfter(afterId, KEYS);
+    const last = sessions.at(-1);
+    if (!last) return;
+    afterId = last._id;
+    const line = (visitor: string, time: Date) => `${time.getTime()} ${visitor}`;
+    const events = await deps.analytics.eventsAt(
+      sessions.map(({ visitor }) => visitor),
+      sessions.map(({ start }) => start),
+    );
+    const there = new Set(events.map(({ visitor, at }) => line(visitor, at)));
+    const orphans = sessions.filter(({ visitor, start }) => !there.has(line(visitor, start)));
+    if (orphans.length === 0) continue;
+    const token = deps.random.id();
+    const remove = async (tx: MongoTx) => {
+      await deps.analytics.guard(tx);
+      const affected: Spans = new Map();
+      for (const { visitor, start } of orphans) widen(affected, visitor, start);
+      const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+      await markQuarters(deps, touched, token, tx);
+    };
+    await patiently(() => deps.mongo.transaction(remove));
+  }
+}
+
+/** How often a rebuild tries a step that others were quicker with. */
+const TRIES = 30;
+
+/** Does a step again while other processes, which settle at the same time, keep it from being done. */
+async function patiently<T>(step: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await step();
+    } catch (error) {
+      const busy = error instanceof AppError && error.code === "service_unavailable";
+      if (!busy || attempt === TRIES) throw error;
+    }
+  }
+}
+
 /**
- * Makes all sessions and rollups anew from the events, for instance after a change of their rules. Meanwhile
- * reports say that they are not complete. Rollups of a time whose events are no longer kept stay.
+ * Makes all sessions and rollups anew from the events, for instance after a change of their rules or of the
+ * list of bots. They are replaced one by one, so other processes may go on meanwhile, and one that dies in the
+ * midst leaves what the next settling or the next rebuild finishes; reports say that they are not complete.
+ * Rollups of a time whose events are no longer kept stay.
+ * @returns false when it stopped before the end
  */
 export async function rebuild(deps: Deps, stopped: () => boolean = () => false): Promise<boolean> {
-  for (let id: string | null = ""; id !== null && !stopped(); ) id = await deps.analytics.reopen(id, STEP);
-  while (!stopped() && (await deps.analytics.removeSomeSessions(STEP)) > 0);
-  const kept = new Date(Math.ceil((deps.clock.now().getTime() - RETENTION) / DAY) * DAY);
-  while (!stopped() && (await deps.analytics.removeRollupsSince(kept, STEP)) > 0);
-  return settle(deps, { stopped });
+  for (let afterId = ""; !stopped(); ) {
+    const events = await deps.analytics.eventsAfter(afterId, STEP);
+    const last = events.at(-1);
+    if (!last) break;
+    await patiently(() => reopen(deps, events));
+    afterId = last._id;
+  }
+  await removeOrphans(deps, stopped);
+  if (stopped()) return false;
+  for (const level of ["quarter", "day"] as const) {
+    const times = await deps.analytics.rollupTimes(level, keptSince(deps.clock.now()));
+    const token = deps.random.id();
+    for (let index = 0; index < times.length && !stopped(); index += KEYS) {
+      const part = times.slice(index, index + KEYS);
+      await patiently(() => deps.mongo.transaction((tx) => deps.analytics.markDirty(level, part, token, tx)));
+    }
+  }
+  return patiently(() => settle(deps, { stopped }));
 }

@@ -232,13 +232,16 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       }
     },
 
-    /** When searches happened, by their ids. */
-    searchTimes: async (searchIds: string[], tx?: MongoTx): Promise<Date[]> =>
-      (
-        await Event.find({ searchId: { $in: searchIds }, kind: "search" }, { at: 1 }, mongo.in(tx)).lean<
-          { at: Date }[]
-        >()
-      ).map(({ at }) => at),
+    /** The events of searches by their search ids, unsorted. */
+    searchesWith: (
+      searchIds: string[],
+      tx?: MongoTx,
+    ): Promise<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]> =>
+      Event.find(
+        { searchId: { $in: searchIds }, kind: "search" },
+        { at: 1, bot: 1, searchId: 1 },
+        mongo.in(tx),
+      ).lean(),
 
     /** What followed searches: every event with their ids but the searches themselves. */
     followUps: (searchIds: string[], tx?: MongoTx): Promise<FollowUp[]> =>
@@ -365,9 +368,9 @@ export const createAnalyticsStore = (mongo: Mongo) => {
         .batchSize(5000)
         .lean<RollupDocument[]>(),
 
-    /** One search and what is known of it, by its id. */
+    /** The first event of a search, a person's before a bot's that came by its link. */
     findSearch: (searchId: string): Promise<EventDocument | null> =>
-      Event.findOne({ searchId, kind: "search" }).sort({ at: 1 }).lean<EventDocument>(),
+      Event.findOne({ searchId, kind: "search" }).sort({ bot: 1, at: 1 }).lean<EventDocument>(),
 
     /** A page of sessions, the newest first, one more than `limit`: of people or bots, or of one visitor. */
     listSessions(filter: {
@@ -467,19 +470,56 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       for (const part of chunks(ids)) await Event.deleteMany({ _id: { $in: part } }, mongo.in(tx));
     },
 
-    /** Makes the next events after an id wait for the sessioniser again. @returns the last id, null after the end */
-    async reopen(afterId: string, limit: number): Promise<string | null> {
-      const rows = await Event.find({ _id: { $gt: afterId } }, { _id: 1 })
+    /** Events by id from behind one on: what says whether a bot made them. */
+    eventsAfter: (
+      afterId: string,
+      limit: number,
+    ): Promise<Pick<EventDocument, "_id" | "at" | "visitor" | "userAgent" | "bot" | "device" | "userId">[]> =>
+      Event.find({ _id: { $gt: afterId } }, { at: 1, visitor: 1, userAgent: 1, bot: 1, device: 1, userId: 1 })
         .sort({ _id: 1 })
         .limit(limit)
-        .lean<{ _id: string }[]>();
-      const ids = rows.map(({ _id }) => _id);
-      if (ids.length > 0) await Event.updateMany({ _id: { $in: ids } }, { $set: { todo: 1 } });
-      return ids.at(-1) ?? null;
+        .lean(),
+
+    /** Makes events wait for the sessioniser again, `judged` ones with another visitor than before. */
+    async reopen(
+      ids: string[],
+      judged: Pick<EventDocument, "_id" | "bot" | "visitor">[] = [],
+      tx?: MongoTx,
+    ): Promise<void> {
+      await Event.updateMany({ _id: { $in: ids } }, { $set: { todo: 1 } }, mongo.in(tx));
+      for (const part of chunks(judged, 1000)) {
+        await Event.bulkWrite(
+          part.map(({ _id, bot, visitor }) => ({
+            updateOne: { filter: { _id }, update: { $set: { bot, visitor } } },
+          })),
+          { ...mongo.in(tx), ordered: true },
+        );
+      }
     },
 
-    removeSomeSessions: (limit: number) => removeSome(Session, {}, limit),
-    removeRollupsSince: (time: Date, limit: number) => removeSome(Rollup, { at: { $gte: time } }, limit),
+    /** Sessions by id from behind one on. */
+    sessionsAfter: (
+      afterId: string,
+      limit: number,
+    ): Promise<Pick<SessionDocument, "_id" | "visitor" | "start">[]> =>
+      Session.find({ _id: { $gt: afterId } }, { visitor: 1, start: 1 })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean(),
+
+    /** Events of visitors at one of these times. */
+    eventsAt: (visitors: string[], times: Date[]): Promise<Pick<EventDocument, "_id" | "visitor" | "at">[]> =>
+      Event.find({ visitor: { $in: visitors }, at: { $in: times } }, { visitor: 1, at: 1 }).lean(),
+
+    /** Begins of the buckets of a level that have rollups from a time on. */
+    async rollupTimes(level: Level, from: Date): Promise<Date[]> {
+      const rows = await Rollup.aggregate<{ _id: Date }>([
+        { $match: { level, at: { $gte: from } } },
+        { $group: { _id: "$at" } },
+        { $sort: { _id: 1 } },
+      ]);
+      return rows.map(({ _id }) => _id);
+    },
     removeEventsBefore: (time: Date, limit: number) => removeSome(Event, { at: { $lt: time } }, limit),
     /** Sessions that were over before a time; no session is longer than what began before it. */
     removeSessionsBefore: (time: Date, limit: number) =>
@@ -508,7 +548,7 @@ export const createAnalyticsStore = (mongo: Mongo) => {
 
     /** Writes popularity to products (it is no edit: version and time of change stay) and remembers it. */
     async writePopularity(
-      changes: { id: string; base: number; popularity: number }[],
+      changes: { id: string; base: number; popularity: number; before: number }[],
       tx: MongoTx,
     ): Promise<void> {
       if (changes.length === 0) return;
@@ -519,8 +559,12 @@ export const createAnalyticsStore = (mongo: Mongo) => {
         { ...mongo.in(tx), ordered: true },
       );
       await Popularity.bulkWrite(
-        changes.map(({ id, base, popularity }) => ({
-          updateOne: { filter: { _id: id }, update: { $set: { base, written: popularity } }, upsert: true },
+        changes.map(({ id, base, popularity, before }) => ({
+          updateOne: {
+            filter: { _id: id },
+            update: { $set: { base, written: popularity, before } },
+            upsert: true,
+          },
         })),
         { ...mongo.in(tx), ordered: true },
       );

@@ -3,6 +3,8 @@ import type { TimeFlag } from "./model";
 
 /** How long events and sessions are kept, in milliseconds: 13 months, as data protection authorities advise. */
 export const RETENTION = 395 * DAY;
+/** From when on events are kept for sure: whole days, so that no bucket is counted from a part of its events. */
+export const keptSince = (now: Date): Date => new Date(Math.ceil((now.getTime() - RETENTION) / DAY) * DAY);
 /** How far ahead of us a corrected time may be before it is called impossible: clocks tick unevenly. */
 export const AHEAD = MINUTE;
 /** A correction above this is worth a flag, though it is made. */

@@ -1,0 +1,349 @@
+/**
+ * The reports of analytics again, from raw events alone and as plainly as they can be said: no rollup, no
+ * stored session, no visitor that the sessioniser wrote, and zones by `Intl` where the reports use Temporal.
+ * Tests hold the reports against it.
+ */
+import type { EventDocument } from "../src/analytics/model";
+
+const MINUTE = 60_000;
+const QUARTER = 15 * MINUTE;
+const DAY = 24 * 60 * MINUTE;
+
+/** What a report is asked. Times in milliseconds, at whole quarters of an hour. */
+export interface Ask {
+  from: number;
+  to: number;
+  timezone: string;
+  bot: boolean;
+}
+
+interface Visit {
+  visitor: string;
+  events: EventDocument[];
+  start: number;
+  end: number;
+}
+
+const inOrder = (a: EventDocument, b: EventDocument) =>
+  a.at.getTime() - b.at.getTime() || (a._id < b._id ? -1 : 1);
+
+const cutAtPauses = (line: EventDocument[]): EventDocument[][] =>
+  line.toSorted(inOrder).reduce<EventDocument[][]>((visits, event) => {
+    const last = visits.at(-1)?.at(-1);
+    if (last && event.at.getTime() - last.at.getTime() <= 30 * MINUTE) visits.at(-1)?.push(event);
+    else visits.push([event]);
+    return visits;
+  }, []);
+
+/** Whose each event is. */
+function visitorsOf(events: EventDocument[]): Map<EventDocument, string> {
+  const visitors = new Map<EventDocument, string>();
+  for (const event of events) {
+    if (event.bot) visitors.set(event, `b:${event.device ?? event.userId}`);
+    else if (event.userId !== null) visitors.set(event, `u:${event.userId}`);
+  }
+  const devices = Map.groupBy(
+    events.filter(({ bot, device }) => !bot && device !== null),
+    ({ device }) => device,
+  );
+  for (const visit of [...devices.values()].flatMap(cutAtPauses)) {
+    visit.forEach((event, index) => {
+      if (event.userId !== null) return;
+      const before = visit.slice(0, index).findLast(({ userId }) => userId !== null);
+      const person = (before ?? visit.find(({ userId }) => userId !== null))?.userId;
+      visitors.set(event, person ? `u:${person}` : `d:${event.device}`);
+    });
+  }
+  return visitors;
+}
+
+/** The cuts of a period at the hours, days, weeks and months of a zone, by its calendar at each quarter of an hour. */
+export function cuts(
+  { from, to, timezone }: Pick<Ask, "from" | "to" | "timezone">,
+  interval: string,
+): number[] {
+  const format = new Intl.DateTimeFormat("en-US", {
+    timeZone: timezone,
+    hourCycle: "h23",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    weekday: "short",
+  });
+  const local = (time: number) =>
+    Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, value]));
+  const found = [from];
+  let before = local(from);
+  for (let time = from + QUARTER; time < to; time += QUARTER) {
+    const now = local(time);
+    const newDay = now.day !== before.day || now.month !== before.month;
+    const begins = {
+      // At the full hour; where clocks jump over one, an hour after the last.
+      hour:
+        Number(now.minute) === 0 || (now.hour !== before.hour && time - (found.at(-1) ?? 0) >= 4 * QUARTER),
+      day: newDay,
+      week: newDay && now.weekday === "Mon",
+      month: newDay && now.month !== before.month,
+    }[interval];
+    if (begins) found.push(time);
+    before = now;
+  }
+  return [...found, to];
+}
+
+const rate = (part: number, whole: number) =>
+  whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000;
+const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
+
+/** The most of something first, ties by name. */
+const ranked = <Row extends Record<string, unknown>>(rows: Row[], by: string, name: string): Row[] =>
+  rows.toSorted((a, b) => Number(b[by]) - Number(a[by]) || (String(a[name]) < String(b[name]) ? -1 : 1));
+
+/** All that reports say of these events, computed when asked for. */
+export function createOracle(everything: EventDocument[]) {
+  const visitors = visitorsOf(everything);
+  const visits: Visit[] = [...Map.groupBy(everything, (event) => visitors.get(event) ?? "")].flatMap(
+    ([visitor, line]) =>
+      cutAtPauses(line).map((events) => ({
+        visitor,
+        events,
+        start: events[0]?.at.getTime() ?? 0,
+        end: events.at(-1)?.at.getTime() ?? 0,
+      })),
+  );
+  const firstStarts = new Map(
+    [...Map.groupBy(visits, ({ visitor }) => visitor)].map(([visitor, own]) => [
+      visitor,
+      Math.min(...own.map(({ start }) => start)),
+    ]),
+  );
+  const firstStart = (visitor: string) => firstStarts.get(visitor) ?? Number.NaN;
+
+  const has = (visit: Visit, kind: string) => visit.events.some((event) => event.kind === kind);
+  const looks = (visit: Visit, kind: string) => visit.events.filter((event) => event.kind === kind).length;
+  const bounced = (visit: Visit) =>
+    visit.events.every(({ kind }) => kind === "page" || kind === "view") &&
+    looks(visit, "page") <= 1 &&
+    looks(visit, "view") <= 1;
+  const inSteps = (events: EventDocument[], kinds: string[]): boolean =>
+    kinds.length === 0 ||
+    events.some(({ kind }, index) => kind === kinds[0] && inSteps(events.slice(index + 1), kinds.slice(1)));
+  const sourceOf = (visit: Visit) => {
+    const source = visit.events.find(({ page }) => page !== null)?.source ?? "direct";
+    return source === "internal" ? "direct" : source;
+  };
+
+  const part = ({ from, to, bot }: Omit<Ask, "timezone">) => {
+    const begun = visits.filter(
+      ({ start, visitor }) => start >= from && start < to && visitor.startsWith("b:") === bot,
+    );
+    const events = everything.filter(
+      (event) => event.bot === bot && event.at.getTime() >= from && event.at.getTime() < to,
+    );
+    const came = new Set(begun.map(({ visitor }) => visitor));
+    const isNew = (visitor: string) => firstStart(visitor) >= from && firstStart(visitor) < to;
+    return { begun, events, came, fresh: new Set([...came].filter(isNew)) };
+  };
+
+  const figures = (ask: Omit<Ask, "timezone">) => {
+    const { begun, events, came, fresh } = part(ask);
+    const count = (kind: string) => events.filter((event) => event.kind === kind).length;
+    const orders = events.filter(({ kind, revenue }) => kind === "order" && revenue > 0);
+    return {
+      visitors: came.size,
+      newVisitors: fresh.size,
+      sessions: begun.length,
+      bounceRate: rate(begun.filter(bounced).length, begun.length),
+      conversions: begun.filter((visit) => has(visit, "order")).length,
+      conversionRate: rate(begun.filter((visit) => has(visit, "order")).length, begun.length),
+      averageSessionSeconds:
+        begun.length === 0
+          ? null
+          : Math.round(sum(begun.map(({ start, end }) => Math.round((end - start) / 1000))) / begun.length),
+      events: events.length,
+      pageviews: count("page"),
+      productViews: count("view"),
+      productsAdded: count("add"),
+      checkouts: count("checkout"),
+      searches: count("search"),
+      orders: count("order"),
+      revenue: [...Map.groupBy(orders, ({ currency }) => currency ?? "XXX")]
+        .map(([currency, own]) => ({ amount: sum(own.map(({ revenue }) => revenue)), currency }))
+        .sort((a, b) => (a.currency < b.currency ? -1 : 1)),
+    };
+  };
+
+  /** The clicks, views and additions that came from a search, which is the last with their id before them. */
+  const behind = Map.groupBy(
+    everything.filter(
+      ({ kind, searchId }) => searchId !== null && ["click", "view", "add"].includes(kind ?? ""),
+    ),
+    (event) =>
+      everything
+        .filter(
+          ({ kind, searchId, bot, at }) =>
+            kind === "search" && searchId === event.searchId && bot === event.bot && at <= event.at,
+        )
+        .toSorted(inOrder)
+        .at(-1),
+  );
+
+  const searchRow = (searches: EventDocument[]) => {
+    const followed = searches.map((search) => {
+      const after = behind.get(search) ?? [];
+      const clicks = after.filter(({ kind }) => kind === "click");
+      const ordered = after.some((hit) =>
+        everything.some(
+          (order) =>
+            order.kind === "order" &&
+            visitors.get(order) === visitors.get(hit) &&
+            order.at >= hit.at &&
+            order.at.getTime() - hit.at.getTime() <= DAY &&
+            order.products.some(({ id }) => hit.products.some((product) => product.id === id)),
+        ),
+      );
+      const wait = Math.min(...clicks.map(({ at }) => at.getTime())) - search.at.getTime();
+      return { clicks: clicks.length, ordered, wait };
+    });
+    const clicked = followed.filter(({ clicks }) => clicks > 0);
+    const mean = sum(clicked.map(({ wait }) => wait)) / clicked.length;
+    return {
+      searches: searches.length,
+      withoutResult: searches.filter(({ results }) => results === 0).length,
+      clicked: clicked.length,
+      clicks: sum(followed.map(({ clicks }) => clicks)),
+      clickThroughRate: rate(clicked.length, searches.length),
+      averageSecondsToClick: clicked.length === 0 ? null : Math.round(mean) / 1000,
+      ordered: followed.filter(({ ordered }) => ordered).length,
+    };
+  };
+
+  return {
+    /** Visitor, first and last time and number of events of each session, sorted. */
+    sessions: () =>
+      visits.map(({ visitor, start, end, events }) => `${visitor} ${start} ${end} ${events.length}`).sort(),
+
+    overview(ask: Ask) {
+      const bots = figures({ ...ask, bot: true });
+      return {
+        ...figures(ask),
+        bots: { visitors: bots.visitors, sessions: bots.sessions, events: bots.events },
+      };
+    },
+
+    timeseries(ask: Ask, interval: string) {
+      const edges = cuts(ask, interval);
+      return edges.slice(1).map((to, index) => ({
+        start: new Date(edges[index] ?? 0).toISOString(),
+        end: new Date(to).toISOString(),
+        ...figures({ ...ask, from: edges[index] ?? 0, to }),
+      }));
+    },
+
+    products(ask: Ask, sort: string) {
+      const { events } = part(ask);
+      const told = events.filter(({ kind }) => ["view", "click", "add", "order"].includes(kind ?? ""));
+      const ids = new Set(told.flatMap(({ products }) => products.map(({ id }) => id)));
+      const rows = [...ids].map((id) => {
+        const own = told.filter(({ products }) => products.some((product) => product.id === id));
+        const count = (kind: string) => own.filter((event) => event.kind === kind).length;
+        const sold = own
+          .filter(({ kind }) => kind === "order")
+          .flatMap(({ products }) => products.filter((product) => product.id === id));
+        const [views, adds, orders] = [count("view"), count("add"), count("order")];
+        return {
+          id,
+          name: null,
+          views,
+          clicks: count("click"),
+          adds,
+          orders,
+          quantity: sum(sold.map(({ quantity }) => quantity)),
+          addRate: rate(adds, views),
+          orderRate: rate(orders, views),
+        };
+      });
+      return ranked(rows, sort, "id");
+    },
+
+    categories(ask: Ask, sort: string) {
+      const { events } = part(ask);
+      const told = events.filter(({ kind }) => ["view", "list", "add", "order"].includes(kind ?? ""));
+      const names = new Set(told.flatMap(({ categories }) => categories));
+      const rows = [...names].map((category) => {
+        const own = told.filter(({ categories }) => categories.includes(category));
+        const count = (...kinds: string[]) => own.filter(({ kind }) => kinds.includes(kind ?? "")).length;
+        return { category, views: count("view", "list"), adds: count("add"), orders: count("order") };
+      });
+      return ranked(rows, sort, "category");
+    },
+
+    funnel(ask: Ask) {
+      const { begun } = part(ask);
+      const reached = [["view"], ["view", "add"], ["view", "add", "order"]].map(
+        (kinds) => begun.filter(({ events }) => inSteps(events, kinds)).length,
+      );
+      const [viewed = 0, , ordered = 0] = reached;
+      return {
+        sessions: begun.length,
+        steps: ["viewed", "added", "ordered"].map((step, index) => {
+          const before = index === 0 ? begun.length : (reached[index - 1] ?? 0);
+          const sessions = reached[index] ?? 0;
+          return { step, sessions, rate: rate(sessions, before), dropped: before - sessions };
+        }),
+        conversionRate: rate(ordered, viewed),
+      };
+    },
+
+    searches(ask: Ask) {
+      const searches = part(ask).events.filter(({ kind }) => kind === "search");
+      const rows = [...Map.groupBy(searches, ({ query }) => query ?? "")].map(([query, own]) => ({
+        query,
+        ...searchRow(own),
+      }));
+      return {
+        total: searchRow(searches),
+        top: ranked(rows, "searches", "query"),
+        withoutResult: ranked(rows, "withoutResult", "query").filter(
+          ({ withoutResult }) => withoutResult > 0,
+        ),
+      };
+    },
+
+    retention(ask: Ask) {
+      const edges = cuts(ask, "week");
+      const weeks = edges.slice(1).map((to, index) => part({ ...ask, from: edges[index] ?? 0, to }));
+      return weeks.map(({ fresh }, index) => {
+        const returned = weeks
+          .slice(index, index + 13)
+          .map(({ came }, offset) => (offset === 0 ? fresh : fresh.intersection(came)).size);
+        return {
+          week: new Date(edges[index] ?? 0).toISOString(),
+          visitors: fresh.size,
+          returned,
+          rates: returned.map((count) => rate(count, fresh.size)),
+        };
+      });
+    },
+
+    sources(ask: Ask) {
+      const { begun } = part(ask);
+      const rows = [...Map.groupBy(begun, sourceOf)].map(([source, own]) => {
+        const converted = own.filter((visit) => has(visit, "order")).length;
+        return {
+          source,
+          sessions: own.length,
+          newVisitors: own.filter(({ visitor, start }) => firstStart(visitor) === start).length,
+          bounceRate: rate(own.filter(bounced).length, own.length),
+          conversions: converted,
+          conversionRate: rate(converted, own.length),
+        };
+      });
+      return ranked(rows, "sessions", "source");
+    },
+  };
+}
+
+export type Oracle = ReturnType<typeof createOracle>;

@@ -4,6 +4,7 @@ import { type AuditStore, createAuditStore } from "./audit/store";
 import { type ApiKeyStore, createApiKeyStore } from "./auth/api-keys/store";
 import { createMfaStore, type MfaStore } from "./auth/mfa/store";
 import { createOtp, type Otp } from "./auth/otp";
+import { createPasskeyStore, type PasskeyStore } from "./auth/passkeys/store";
 import { createPasswords, type Passwords } from "./auth/passwords";
 import { type AuthStore, createAuthStore } from "./auth/store";
 import { createThrottle, type Throttle } from "./auth/throttle";
@@ -60,6 +61,7 @@ export interface Deps {
   /** Who did what to whom; recorded in the transaction of the change. */
   audit: AuditStore;
   mfa: MfaStore;
+  passkeys: PasskeyStore;
   categories: CategoryStore;
   products: ProductStore;
   pictures: PictureStore;
@@ -127,6 +129,7 @@ export function createDeps(
     apiKeys: createApiKeyStore(mysql),
     audit: createAuditStore(mysql),
     mfa: createMfaStore(mysql),
+    passkeys: createPasskeyStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
     pictures: createPictureStore(mongo),

@@ -6,6 +6,7 @@ import { apiKeyRoutes } from "./api-keys/routes";
 import { checkOrigin, clearSignIn, originOf, refreshTokenOf, signedInAnswer } from "./browser";
 import { requirePerson } from "./guard";
 import { mfaRoutes } from "./mfa/routes";
+import { passkeyRoutes } from "./passkeys/routes";
 import { changePassword, forgotPassword, resetPassword } from "./recovery";
 import { register, resendRegistrationCode, verifyRegistration } from "./registration";
 import {
@@ -38,6 +39,7 @@ export const authRoutes = (deps: Deps) =>
     .use(checkOrigin(deps))
     .route("/api-keys", apiKeyRoutes(deps))
     .route("/mfa", mfaRoutes(deps))
+    .route("/passkeys", passkeyRoutes(deps))
     .post(
       "/register",
       describe({

@@ -100,6 +100,10 @@ export const NOTICES = {
     "Your second factor was changed",
     "A second factor or a passkey of your account was added, removed or replaced.",
   ],
+  second_factor_failed: [
+    "Someone has your password",
+    "Someone entered your password on a new device, and then a wrong code in place of your second factor.",
+  ],
   backup_code_used: [
     "A backup code was used",
     "A backup code of your account was used in place of your authenticator app. Each works once: make new ones before they run out.",

@@ -1,3 +1,5 @@
+import type { AuditAction } from "../../audit/actions";
+import { ANONYMOUS, type AuditEntry, newAuditEntry, person } from "../../audit/entry";
 import { after } from "../../clock";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
@@ -5,6 +7,7 @@ import { AppError, invalidInput } from "../../errors";
 import type { UserRow } from "../../users/store";
 import type { Actor } from "../actor";
 import { newNotice } from "../jobs";
+import { recordLock } from "../lockout";
 import { PROOF_TTL } from "../rules";
 import { invalidCredentials, type Origin } from "../service";
 import type { FactorAnswer, Proof } from "./schema";
@@ -35,8 +38,10 @@ async function takeBackupCode(deps: Deps, user: UserRow, code: string, origin: O
   if (!(await deps.passwords.verify(row?.codeHash ?? null, code)) || !row) return false;
   const now = deps.clock.now();
   const jobId = deps.random.id();
+  const entry = newAuditEntry(deps, "backup_code.used", { actor: person(user.id), origin });
   const used = await deps.mysql.transaction(async (tx) => {
     if (!(await deps.mfa.useBackupCode(row.id, now, tx))) return false;
+    await deps.audit.record(entry, tx);
     await deps.jobs.mysql.enqueue(newNotice("backup_code_used", jobId, user.id, origin, now), tx);
     return true;
   });
@@ -44,9 +49,43 @@ async function takeBackupCode(deps: Deps, user: UserRow, code: string, origin: O
   return used;
 }
 
+/** Records a wrong code; of one that follows a right password on a new device its owner is told, once a day. */
+async function recordFailure(
+  deps: Deps,
+  user: UserRow,
+  method: FactorAnswer["method"],
+  origin: Origin,
+  by: FactorGuesser,
+): Promise<void> {
+  const now = deps.clock.now();
+  const notice = {
+    ...newNotice("second_factor_failed", deps.random.id(), user.id, origin, now),
+    dedupeKey: `second_factor_failed:${user.id}:${now.toISOString().slice(0, 10)}`,
+  };
+  const entry = newAuditEntry(deps, "second_factor.failed", {
+    actor: by.signedIn ? person(user.id) : ANONYMOUS,
+    subjectUserId: user.id,
+    origin,
+    detail: { method },
+  });
+  await deps.mysql.transaction(async (tx) => {
+    await deps.audit.record(entry, tx);
+    if (by.deviceId === null) await deps.jobs.mysql.enqueue(notice, tx);
+  });
+  deps.jobs.wake();
+}
+
+/** Who answers: the known device, and whether they are signed in or about to be. */
+export interface FactorGuesser {
+  deviceId: string | null;
+  signedIn: boolean;
+}
+
+/** Someone signed in, so a known device: strangers' failures do not count for them. */
+export const signedInGuesser = (userId: string) => ({ deviceId: `user:${userId}`, signedIn: true });
+
 /**
  * Takes the answer of a second factor, and counts a wrong one apart from wrong passwords.
- * @param deviceId the known device it comes from
  * @throws AppError invalid_code when it is wrong or was used, too_many_requests
  */
 export async function takeFactor(
@@ -54,15 +93,20 @@ export async function takeFactor(
   user: UserRow,
   { method, code }: FactorAnswer,
   origin: Origin,
-  deviceId: string | null,
+  by: FactorGuesser,
 ): Promise<void> {
-  const guesser = { account: user.emailCanonical, ip: origin.ip, deviceId };
-  const taken = await deps.throttle.guess(method, guesser, async () => {
-    const right =
-      method === "totp" ? await takeTotp(deps, user, code) : await takeBackupCode(deps, user, code, origin);
-    return right || null;
-  });
-  if (!taken) throw new AppError("invalid_code", "The code is wrong or was used. Wait for the next one.");
+  const taken = await deps.throttle.guess(
+    method,
+    { account: user.emailCanonical, ip: origin.ip, deviceId: by.deviceId },
+    async () => {
+      const take = method === "totp" ? takeTotp : takeBackupCode;
+      return (await take(deps, user, code, origin)) || null;
+    },
+    recordLock(deps, method, user.emailCanonical, origin),
+  );
+  if (taken) return;
+  await recordFailure(deps, user, method, origin, by);
+  throw new AppError("invalid_code", "The code is wrong or was used. Wait for the next one.");
 }
 
 /**
@@ -91,21 +135,25 @@ export async function proveAgain(
   if (totp && factor === undefined) {
     throw invalidInput("factor", "required", "is needed: a code of your second factor, or a backup code");
   }
-  // Signed in, so a known device: strangers' failures do not count here.
-  const deviceId = `user:${user.id}`;
-  const guesser = { account: user.emailCanonical, ip: origin.ip, deviceId };
+  const by = signedInGuesser(user.id);
   const right = await deps.throttle.guess(
     "password",
-    guesser,
+    { account: user.emailCanonical, ip: origin.ip, deviceId: by.deviceId },
     async () => (await deps.passwords.verify(user.hashedPassword, password)) || null,
+    recordLock(deps, "password", user.emailCanonical, origin),
   );
-  if (!right) throw invalidCredentials();
-  if (totp && factor !== undefined) await takeFactor(deps, user, factor, origin, deviceId);
+  if (!right) {
+    const actor = person(user.id);
+    await deps.audit.record(newAuditEntry(deps, "second_factor.change_refused", { actor, origin }));
+    throw invalidCredentials();
+  }
+  if (totp && factor !== undefined) await takeFactor(deps, user, factor, origin, by);
   return user;
 }
 
 /**
- * Changes how a person signs in: one change at a time, and they are told of it by mail.
+ * Changes how a person signs in: one change at a time, recorded, and they are told of it by mail.
+ * @param act what the audit log says of it
  * @param work makes the change; it may run again
  * @throws AppError unauthenticated when they were banned or deleted meanwhile
  */
@@ -113,14 +161,18 @@ export async function changeSignIn<T>(
   deps: Deps,
   userId: string,
   origin: Origin,
-  work: (tx: MySqlTx, now: Date, person: { hashedPassword: string | null }) => Promise<T>,
+  act: { action: AuditAction; detail?: AuditEntry["detail"] },
+  work: (tx: MySqlTx, now: Date, owner: { hashedPassword: string | null }) => Promise<T>,
 ): Promise<T> {
   const now = deps.clock.now();
   const jobId = deps.random.id();
+  const { action, detail = {} } = act;
+  const entry = newAuditEntry(deps, action, { actor: person(userId), origin, detail });
   const result = await deps.mysql.transaction(async (tx) => {
-    const person = await deps.mfa.lockPerson(userId, tx);
-    if (!person) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
-    const done = await work(tx, now, person);
+    const owner = await deps.mfa.lockPerson(userId, tx);
+    if (!owner) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
+    const done = await work(tx, now, owner);
+    await deps.audit.record(entry, tx);
     await deps.jobs.mysql.enqueue(newNotice("second_factor_changed", jobId, userId, origin, now), tx);
     return done;
   });

@@ -473,6 +473,64 @@ describe("guesses", () => {
   });
 });
 
+describe("what is recorded", () => {
+  const acts = async (person: SignedInPerson) => {
+    const rows = await t.deps.mysql.on().auditEntry.findMany({
+      where: { subjectUserId: person.id, action: { not: "sign_in.succeeded" } },
+      orderBy: [{ at: "asc" }, { id: "asc" }],
+    });
+    return rows.map(({ action, actorKind, detail }) => [action, actorKind, detail]);
+  };
+
+  test("every change and every wrong code, each with its change, without a code", async () => {
+    const person = await t.signIn();
+    await post("mfa/enrol", { password: "wrong password" }, person.accessToken);
+    const { secret, backupCodes } = await enrolled(t, person);
+    const { challenge } = await begin(person);
+    const wrong = wrongCode(secret, t.clock.now());
+    await answer(challenge, wrong);
+    await Promise.all(Array.from({ length: 5 }, () => answer(challenge, backupCodes[0], "backup_code")));
+    const proof = () => ({
+      password: person.password,
+      factor: { method: "totp", code: codeOf(secret, t.clock.now()) },
+    });
+    await post("mfa/backup-codes", proof(), person.accessToken);
+    t.clock.advance(STEP);
+    await post("mfa/disable", { ...proof(), factor: { method: "totp", code: wrong } }, person.accessToken);
+    await post("mfa/disable", proof(), person.accessToken);
+    const all = await acts(person);
+    expect(all).toEqual([
+      ["second_factor.change_refused", "user", {}],
+      ["second_factor.enrolled", "user", {}],
+      ["second_factor.failed", "anonymous", { method: "totp" }],
+      ["backup_code.used", "user", {}],
+      ...Array(4).fill(["second_factor.failed", "anonymous", { method: "backup_code" }]),
+      ["backup_codes.renewed", "user", {}],
+      ["second_factor.failed", "user", { method: "totp" }],
+      ["second_factor.disabled", "user", {}],
+    ]);
+    const rows = JSON.stringify(await t.deps.mysql.on().auditEntry.findMany());
+    for (const code of [secret, wrong, ...backupCodes]) expect(rows).not.toContain(code);
+  });
+
+  test("of a right password and a wrong code on a new device its owner is told, once a day", async () => {
+    const person = await t.signIn();
+    const { secret } = await enrolled(t, person);
+    const subject = "Someone has your password";
+    const told = async () => (await noticesTo(person)).filter((text) => text === subject).length;
+    const deviceToken = t.deps.tokens.device(person.id, t.deps.random.id());
+    const fail = async (extra = {}) =>
+      (await answer((await begin(person, extra)).challenge, wrongCode(secret, t.clock.now()))).status;
+    expect(await fail({ deviceToken })).toBe(422);
+    expect(await told()).toBe(0);
+    for (let i = 0; i < 3; i++) expect(await fail()).toBe(422);
+    expect(await told()).toBe(1);
+    t.clock.advance(DAY);
+    expect(await fail()).toBe(422);
+    expect(await told()).toBe(2);
+  });
+});
+
 describe("what is kept", () => {
   test("no secret and no code stands readable in the database", async () => {
     const person = await t.signIn();

@@ -6,7 +6,7 @@ import { ENROLMENT_TTL } from "../rules";
 import { confirmedFactors } from "../second-factor";
 import { completeSignIn, type Origin, readChallenge, type SignedIn } from "../service";
 import { canonicalBackupCode, newBackupCodes } from "./backup-codes";
-import { changeSignIn, placeOf, proveAgain, takeFactor } from "./factors";
+import { changeSignIn, placeOf, proveAgain, signedInGuesser, takeFactor } from "./factors";
 import type { ChallengeAnswer, FactorStatus, Proof } from "./schema";
 import { presentSecret, SECRET_BYTES, stepOfCode } from "./totp";
 
@@ -61,7 +61,8 @@ export async function confirm(
   const user = await deps.users.findById(actor.userId);
   if (!user) throw goneMeanwhile();
   const now = deps.clock.now();
-  const guesser = { account: user.emailCanonical, ip: origin.ip, deviceId: `user:${user.id}` };
+  const { deviceId } = signedInGuesser(user.id);
+  const guesser = { account: user.emailCanonical, ip: origin.ip, deviceId };
   const pending = await deps.throttle.guess("totp", guesser, async () => {
     const row = await deps.mfa.findTotp(user.id, "pending");
     if (!row || row.createdAt <= after(now, -ENROLMENT_TTL)) return null;
@@ -73,7 +74,7 @@ export async function confirm(
     new AppError("invalid_code", "The code is wrong, or the enrolment is over. Enrol again.");
   if (!pending) throw wrong();
   const { codes, rows } = await makeBackupCodes(deps);
-  await changeSignIn(deps, user.id, origin, async (tx) => {
+  await changeSignIn(deps, user.id, origin, { action: "second_factor.enrolled" }, async (tx) => {
     if (!(await deps.mfa.confirm(pending.id, user.id, pending.step, now, tx))) throw wrong();
     await deps.mfa.replaceBackupCodes(user.id, rows, now, tx);
   });
@@ -94,7 +95,7 @@ export async function answerChallenge(
   if (!user || user.authEpoch !== claims.epoch || user.bannedAt !== null || user.deletedAt !== null) {
     throw goneMeanwhile();
   }
-  await takeFactor(deps, user, answer, origin, claims.deviceId);
+  await takeFactor(deps, user, answer, origin, { deviceId: claims.deviceId, signedIn: false });
   return completeSignIn(deps, claims, answer.method, origin);
 }
 
@@ -105,7 +106,7 @@ export async function answerChallenge(
 export async function disable(deps: Deps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
   if (!(await hasFactor(deps, actor.userId))) throw noFactor();
   await proveAgain(deps, actor, proof, origin);
-  await changeSignIn(deps, actor.userId, origin, async (tx) => {
+  await changeSignIn(deps, actor.userId, origin, { action: "second_factor.disabled" }, async (tx) => {
     if (!(await deps.mfa.removeAll(actor.userId, tx))) throw noFactor();
   });
 }
@@ -123,7 +124,7 @@ export async function renewBackupCodes(
   if (!(await hasFactor(deps, actor.userId))) throw noFactor();
   await proveAgain(deps, actor, proof, origin);
   const { codes, rows } = await makeBackupCodes(deps);
-  await changeSignIn(deps, actor.userId, origin, async (tx, now) => {
+  await changeSignIn(deps, actor.userId, origin, { action: "backup_codes.renewed" }, async (tx, now) => {
     if (!(await deps.mfa.findTotp(actor.userId, "confirmed", tx))) throw noFactor();
     await deps.mfa.replaceBackupCodes(actor.userId, rows, now, tx);
   });

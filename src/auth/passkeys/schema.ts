@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { dataOf } from "../../http/describe";
+import { proofSchema } from "../mfa/schema";
+import { deviceTokenSchema } from "../schema";
+
+export const registerOptionsSchema = proofSchema;
+
+const nameSchema = z
+  .string("must be a text")
+  .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
+  .trim()
+  .min(1, "must not be empty")
+  .max(100, "must be at most 100 characters")
+  .meta({ example: "Ann's phone" });
+
+const base64url = (max: number) =>
+  z
+    .string("must be a text")
+    .max(max, { error: "is too long", abort: true })
+    .regex(/^[A-Za-z0-9_-]*$/, "must be base64url");
+
+const id = base64url(1364);
+const challengeId = z.uuid("must be an id");
+
+/**
+ * What `PublicKeyCredential.toJSON()` gives in a browser. Browsers add members as they grow, so those that are
+ * not needed are left out here instead of refused.
+ */
+const credential = {
+  id,
+  rawId: id,
+  type: z.literal("public-key"),
+  clientExtensionResults: z.object({}).default({}),
+};
+
+export const registerSchema = z.strictObject({
+  challengeId,
+  name: nameSchema.optional(),
+  response: z.object({
+    ...credential,
+    response: z.object({
+      clientDataJSON: base64url(8000),
+      attestationObject: base64url(20_000),
+      transports: z.array(z.string().max(20)).max(10).optional(),
+    }),
+  }),
+});
+export type RegisterPasskey = z.output<typeof registerSchema>;
+
+export const signInSchema = z.strictObject({
+  challengeId,
+  deviceToken: deviceTokenSchema,
+  response: z.object({
+    ...credential,
+    response: z.object({
+      clientDataJSON: base64url(8000),
+      authenticatorData: base64url(8000),
+      signature: base64url(8000),
+      userHandle: base64url(200).optional(),
+    }),
+  }),
+});
+export type PasskeySignIn = Omit<z.output<typeof signInSchema>, "deviceToken">;
+
+export const renameSchema = z.strictObject({ name: nameSchema });
+export const passkeyParam = z.object({ id: z.uuid("must be an id") });
+
+const passkeyResponse = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** Whether it is kept on more than one device. */
+  synced: z.boolean(),
+  /** The authenticator's model; zeros when it does not say. */
+  aaguid: z.string(),
+  version: z.number().int(),
+  createdAt: z.string(),
+  lastUsedAt: z.string().nullable(),
+});
+export type PasskeyResponse = z.infer<typeof passkeyResponse>;
+export const passkeyAnswer = dataOf(passkeyResponse);
+export const passkeyListAnswer = dataOf(z.array(passkeyResponse));
+
+const options = <Options extends z.ZodType>(schema: Options) =>
+  dataOf(
+    z.object({
+      challengeId: z.string(),
+      /** For `PublicKeyCredential.parse…OptionsFromJSON` or @simplewebauthn/browser. */
+      options: schema,
+      /** Seconds. */
+      expiresIn: z.number().int(),
+    }),
+  );
+const described = z.array(z.looseObject({ id: z.string(), type: z.literal("public-key") }));
+export const registerOptionsAnswer = options(
+  z.looseObject({
+    challenge: z.string(),
+    rp: z.looseObject({ id: z.string().optional(), name: z.string() }),
+    user: z.object({ id: z.string(), name: z.string(), displayName: z.string() }),
+    pubKeyCredParams: z.array(z.looseObject({ alg: z.number(), type: z.literal("public-key") })),
+    excludeCredentials: described.optional(),
+  }),
+);
+export const signInOptionsAnswer = options(
+  z.looseObject({
+    challenge: z.string(),
+    rpId: z.string().optional(),
+    userVerification: z.string().optional(),
+  }),
+);

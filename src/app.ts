@@ -22,7 +22,7 @@ export function createApp(deps: Deps) {
     requestContext(deps),
     security(),
     corsFor(deps.config.corsOrigins),
-    limitBody(MAX_BODY, [UPLOADS]),
+    limitBody(MAX_BODY, UPLOADS),
   );
 
   return app

@@ -130,6 +130,10 @@ export const userResponse = z.object({
   email: z.string(),
   name: z.string(),
   roles: z.array(z.string()),
+  /** Files of the person's picture, the smallest first. */
+  avatar: z
+    .object({ sources: z.array(z.object({ type: z.string(), width: z.number().int(), url: z.string() })) })
+    .nullable(),
   createdAt: z.string(),
 });
 

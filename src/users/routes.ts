@@ -1,7 +1,7 @@
 import type { Deps } from "../deps";
 import { factory } from "../http/factory";
 import { peopleRoutes } from "./admin/routes";
-import { meRoutes } from "./me/routes";
+import { avatarRoutes, meRoutes } from "./me/routes";
 import { permissionRoutes, roleRoutes } from "./roles/routes";
 
 /** /api/users */
@@ -9,6 +9,7 @@ export const userRoutes = (deps: Deps) =>
   factory
     .createApp()
     .route("/me", meRoutes(deps))
+    .route("/avatars", avatarRoutes(deps))
     .route("/permissions", permissionRoutes(deps))
     .route("/roles", roleRoutes(deps))
     .route("/", peopleRoutes(deps));

@@ -74,10 +74,11 @@ export async function inTurn<T>(work: () => Promise<T>): Promise<T> {
 
 /**
  * Checks a picture and encodes it as WebP in up to four widths. Takes up to 200 MB: call it `inTurn`.
+ * @param widths that are kept, ascending; none is larger than the picture or the last of them
  * @throws AppError invalid_input when it is none of JPEG, PNG, WebP and AVIF, is damaged, or hides something
  * @throws AppError payload_too_large when it has too many bytes or pixels
  */
-export async function readPicture(bytes: Uint8Array): Promise<Picture> {
+export async function readPicture(bytes: Uint8Array, widths: readonly number[] = WIDTHS): Promise<Picture> {
   if (bytes.length > MAX_BYTES) {
     throw new AppError("payload_too_large", `A picture must be at most ${MAX_BYTES / 1024 / 1024} MB.`);
   }
@@ -92,7 +93,7 @@ export async function readPicture(bytes: Uint8Array): Promise<Picture> {
     throw /pixel limit/i.test(cause.message) ? tooManyPixels() : damaged(cause);
   });
   if (width * height > MAX_PIXELS) throw tooManyPixels();
-  const largest = WIDTHS.at(-1) ?? width;
+  const largest = widths.at(-1) ?? width;
   // Decoded once and turned upright; the smaller ones are made from what is left.
   const { data, info } = await source
     .rotate()
@@ -105,7 +106,7 @@ export async function readPicture(bytes: Uint8Array): Promise<Picture> {
     });
   const raw = { width: info.width, height: info.height, channels: info.channels };
   const renditions: Rendition[] = [];
-  for (const wanted of widthsOf(info.width)) {
+  for (const wanted of widthsOf(info.width, widths)) {
     renditions.push(
       await encode(sharp(data, { raw }).resize({ width: wanted }).webp({ quality: 80, effort: 2 })),
     );
@@ -123,7 +124,10 @@ async function encode(image: Sharp): Promise<Rendition> {
 }
 
 /** The widths to keep of a picture: those below its own, and its own. */
-const widthsOf = (width: number): number[] => [...WIDTHS.filter((wanted) => wanted < width), width];
+const widthsOf = (width: number, widths: readonly number[]): number[] => [
+  ...widths.filter((wanted) => wanted < width),
+  width,
+];
 
 const tooManyPixels = () =>
   new AppError("payload_too_large", `A picture must have at most ${MAX_PIXELS / 1_000_000} megapixels.`);

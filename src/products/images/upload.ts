@@ -5,21 +5,21 @@ import { altSchema } from "./schema";
 
 /** Around the file: boundaries, names, the text. */
 const ENVELOPE = 16 * 1024;
-/** The route that takes more than others. */
-export const UPLOADS = {
-  method: "POST",
-  path: /^\/api\/products\/[^/]+\/images\/?$/,
-  max: MAX_BYTES + ENVELOPE,
-};
+/** The routes that take more than others. */
+export const UPLOADS = [
+  { method: "POST", path: /^\/api\/products\/[^/]+\/images\/?$/, max: MAX_BYTES + ENVELOPE },
+  { method: "PUT", path: /^\/api\/users\/me\/avatar\/?$/, max: MAX_BYTES + ENVELOPE },
+];
 
 const EXTENSIONS = new Set(["jpg", "jpeg", "png", "webp", "avif"]);
 
 /**
  * The one file of a multipart form, and its text. The name that was sent decides nothing; one that ends as a
  * program's or a page's does is refused, because whoever sends `a.jpg.php` tries something.
+ * @param takesAlt whether the form may hold a text
  * @throws AppError unsupported_media_type, malformed_request, invalid_input
  */
-export async function readUpload(c: Context): Promise<{ bytes: Uint8Array; alt: string }> {
+export async function readUpload(c: Context, takesAlt = true): Promise<{ bytes: Uint8Array; alt: string }> {
   if (!/^multipart\/form-data\s*;/i.test(c.req.header("content-type") ?? "")) {
     throw new AppError(
       "unsupported_media_type",
@@ -34,7 +34,7 @@ export async function readUpload(c: Context): Promise<{ bytes: Uint8Array; alt: 
       cause,
     });
   });
-  const unknown = [...form.keys()].find((name) => name !== "file" && name !== "alt");
+  const unknown = [...form.keys()].find((name) => name !== "file" && !(takesAlt && name === "alt"));
   if (unknown !== undefined)
     throw invalidInput(unknown.slice(0, 100), "unknown_key", "is not a known key here");
   const [file, ...more] = form.getAll("file");

@@ -2,6 +2,7 @@ import { MINUTE } from "../../clock";
 import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail/templates";
+import { avatarFolder } from "./avatar";
 import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";
 
 /**
@@ -44,7 +45,16 @@ const sendEmailChangeLink =
     await deps.mail.send(mail);
   };
 
+/** Removes the files of a picture that nobody shows: it was replaced, or its upload never came to an end. */
+const cleanAvatar =
+  (deps: Deps): JobHandler =>
+  async ({ job }) => {
+    const { id } = job.payload as { id: string };
+    if (!(await deps.accounts.findAvatar(id))) await deps.storage.removeAll(avatarFolder(id));
+  };
+
 /** What /api/users/me leaves for later. */
 export const accountJobs = (deps: Deps): Record<string, JobHandler> => ({
   "mail.email_change": sendEmailChangeLink(deps),
+  "avatars.clean": cleanAvatar(deps),
 });

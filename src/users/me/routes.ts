@@ -6,9 +6,13 @@ import { dataOf, describe } from "../../http/describe";
 import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { input } from "../../http/input";
+import { inTurn } from "../../products/images/picture";
+import { readUpload } from "../../products/images/upload";
+import { readAvatarFile, removeAvatar, setAvatar } from "./avatar";
 import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
 import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "./preferences";
 import {
+  avatarParam,
   changeMeSchema,
   changeSettingsSchema,
   confirmEmailChangeSchema,
@@ -185,5 +189,71 @@ export const meRoutes = (deps: Deps) =>
       async (c) => {
         const data = await confirmEmailChange(deps, c.req.valid("json"), originOf(deps, c));
         return c.json({ data }, 200);
+      },
+    )
+    .put(
+      "/avatar",
+      describe({
+        summary: "Set your picture",
+        description:
+          "multipart/form-data with the field file (JPEG, PNG, WebP or AVIF; 10 MB, 40 megapixels). Its metadata is dropped.",
+        tag,
+        response: dataOf(userResponse),
+        secured: true,
+        errors: [
+          "forbidden",
+          "precondition_failed",
+          "payload_too_large",
+          "unsupported_media_type",
+          "service_unavailable",
+        ],
+      }),
+      requirePerson(deps),
+      (c) =>
+        inTurn(async () => {
+          const { bytes } = await readUpload(c, false);
+          const { data, version } = await setAvatar(
+            deps,
+            c.get("actor"),
+            bytes,
+            ifMatch(c),
+            originOf(deps, c),
+          );
+          c.header("ETag", etagOf(version));
+          return c.json({ data }, 200);
+        }),
+    )
+    .delete(
+      "/avatar",
+      describe({
+        summary: "Remove your picture",
+        tag,
+        status: 204,
+        secured: true,
+        errors: ["forbidden", "precondition_failed"],
+      }),
+      requirePerson(deps),
+      async (c) => {
+        await removeAvatar(deps, c.get("actor"), ifMatch(c), originOf(deps, c));
+        return c.body(null, 204);
+      },
+    );
+
+/** /api/users/avatars: the pictures' files, for whoever was given their address. */
+export const avatarRoutes = (deps: Deps) =>
+  factory
+    .createApp()
+    .get(
+      "/:id/:file",
+      describe({ summary: "Get a person's picture", tag, errors: ["not_found"] }),
+      input("param", avatarParam),
+      async (c) => {
+        const { id, file } = c.req.valid("param");
+        const stored = await readAvatarFile(deps, id, file);
+        // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
+        c.header("Cache-Control", "private, max-age=3600");
+        c.header("Content-Type", "image/webp");
+        c.header("Content-Length", String(stored.size));
+        return c.body(stored.body, 200);
       },
     );

@@ -59,3 +59,8 @@ const settingsResponse = z.object({
 
 export type SettingsResponse = z.infer<typeof settingsResponse>;
 export const settingsAnswer = dataOf(settingsResponse);
+
+export const avatarParam = z.object({
+  id: z.uuid("must be an id"),
+  file: z.string().regex(/^\d{1,5}\.webp$/, "must be a width and webp, such as 320.webp"),
+});

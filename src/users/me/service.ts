@@ -23,7 +23,8 @@ import { changedMeanwhile, readSetting, writeSetting } from "./settings";
 export const accountGone = (): AppError =>
   new AppError("unauthenticated", "The account is gone. Sign in again.");
 
-const answerOf = async (deps: Deps, user: UserRow) => ({
+/** A person as they see themselves, and the version of their row. */
+export const answerOf = async (deps: Deps, user: UserRow) => ({
   data: toUserResponse(user, await deps.users.roleNames(user.id)),
   version: user.version,
 });

@@ -1,5 +1,5 @@
 import { duplicateIndex, type MySql, type MySqlTx } from "../../db/prisma";
-import type { EmailChange } from "../../generated/prisma/client";
+import { type EmailChange, Prisma } from "../../generated/prisma/client";
 import type { JsonValue } from "../../json";
 
 /** What a person may choose, each kind with a form of its own. */
@@ -31,6 +31,33 @@ export const createAccountStore = (mysql: MySql) => ({
       where: { id: userId },
       data: { name, updatedAt: now, version: { increment: 1 } },
     });
+  },
+
+  /** Gives a person another picture, or none. */
+  async setAvatar(
+    userId: string,
+    avatar: { id: string; widths: number[] } | null,
+    now: Date,
+    tx: MySqlTx,
+  ): Promise<void> {
+    await mysql.on(tx).user.updateMany({
+      where: { id: userId },
+      data: {
+        avatarId: avatar?.id ?? null,
+        avatarWidths: avatar?.widths ?? Prisma.DbNull,
+        updatedAt: now,
+        version: { increment: 1 },
+      },
+    });
+  },
+
+  /** Widths of a picture that someone shows now; null when nobody does. */
+  async findAvatar(id: string): Promise<number[] | null> {
+    const row = await mysql.on().user.findUnique({
+      where: { avatarId: id, deletedAt: null },
+      select: { avatarWidths: true },
+    });
+    return row && (row.avatarWidths as number[]);
   },
 
   findSetting: (userId: string, kind: SettingName, tx?: MySqlTx) =>

@@ -1,0 +1,105 @@
+import { newAuditEntry, person } from "../../audit/entry";
+import type { Actor } from "../../auth/actor";
+import type { Origin } from "../../auth/service";
+import { after, MINUTE } from "../../clock";
+import type { MySqlTx } from "../../db/prisma";
+import type { Deps } from "../../deps";
+import { AppError } from "../../errors";
+import type { NewJob } from "../../jobs/jobs";
+import { readPicture } from "../../products/images/picture";
+import type { StoredFile } from "../../storage/storage";
+import type { UserResponse } from "../mapper";
+import { accountGone, answerOf } from "./service";
+import { changedMeanwhile } from "./settings";
+
+/** Widths that are kept; a picture is never made larger than it is. */
+export const AVATAR_WIDTHS = [96, 320, 640] as const;
+/** Long enough for the slowest upload to be recorded; then what is not recorded is removed. */
+const UNRECORDED = 15 * MINUTE;
+
+/** Where the files of a picture lie. */
+export const avatarFolder = (id: string): string => `avatars/${id}`;
+
+const cleaning = (jobId: string, id: string, runAt: Date): NewJob => ({
+  id: jobId,
+  kind: "avatars.clean",
+  payload: { id },
+  runAt,
+});
+
+/** Puts a picture, or none, in the place of the caller's; a job removes the files of the one before. */
+async function replace(
+  deps: Deps,
+  actor: Actor,
+  avatar: { id: string; widths: number[] } | null,
+  version: number | undefined,
+  origin: Origin,
+): Promise<{ data: UserResponse; version: number }> {
+  const now = deps.clock.now();
+  const jobId = deps.random.id();
+  const audit = newAuditEntry(deps, "profile.changed", {
+    actor: person(actor.userId),
+    origin,
+    detail: { fields: ["avatar"] },
+  });
+  const user = await deps.mysql.transaction(async (tx: MySqlTx) => {
+    if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
+    const present = await deps.users.findById(actor.userId, tx);
+    if (!present) throw accountGone();
+    if (version !== undefined && version !== present.version) throw changedMeanwhile(present.version);
+    if (avatar === null && present.avatarId === null) return present;
+    await deps.accounts.setAvatar(actor.userId, avatar, now, tx);
+    if (present.avatarId) await deps.jobs.mysql.enqueue(cleaning(jobId, present.avatarId, now), tx);
+    await deps.audit.record(audit, tx);
+    return {
+      ...present,
+      avatarId: avatar?.id ?? null,
+      avatarWidths: avatar?.widths ?? null,
+      version: present.version + 1,
+    };
+  });
+  deps.jobs.wake();
+  return answerOf(deps, user);
+}
+
+/**
+ * Checks, encodes and keeps the caller's picture. A job that is made before the first file removes the files
+ * again when no record follows, so a crash leaves nothing behind. Takes up to 200 MB: call it `inTurn`.
+ * @param version from If-Match; undefined takes whatever there is
+ * @throws AppError invalid_input, payload_too_large, precondition_failed
+ */
+export async function setAvatar(
+  deps: Deps,
+  actor: Actor,
+  bytes: Uint8Array,
+  version: number | undefined,
+  origin: Origin,
+): Promise<{ data: UserResponse; version: number }> {
+  const { renditions } = await readPicture(bytes, AVATAR_WIDTHS);
+  const id = deps.random.id();
+  const unrecorded = after(deps.clock.now(), UNRECORDED);
+  await deps.jobs.mysql.enqueue(cleaning(deps.random.id(), id, unrecorded));
+  for (const rendition of renditions) {
+    await deps.storage.put(`${avatarFolder(id)}/${rendition.width}.webp`, rendition.bytes, "image/webp");
+  }
+  return replace(deps, actor, { id, widths: renditions.map(({ width }) => width) }, version, origin);
+}
+
+/** Removes the caller's picture; nothing there is no error. @throws AppError precondition_failed */
+export async function removeAvatar(
+  deps: Deps,
+  actor: Actor,
+  version: number | undefined,
+  origin: Origin,
+): Promise<void> {
+  await replace(deps, actor, null, version, origin);
+}
+
+/** A file of a picture that someone shows. @throws AppError not_found */
+export async function readAvatarFile(deps: Deps, id: string, file: string): Promise<StoredFile> {
+  const widths = await deps.accounts.findAvatar(id);
+  const shown = widths?.includes(Number(file.split(".")[0])) ?? false;
+  const stored = shown ? await deps.storage.get(`${avatarFolder(id)}/${file}`) : null;
+  if (!stored) throw new AppError("not_found", "There is no such picture.");
+  return stored;
+}

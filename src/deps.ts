@@ -28,6 +28,7 @@ import { createMySqlJobStore } from "./jobs/mysql.store";
 import type { Mailer } from "./mail/mail";
 import { createMailbox, type Mailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
+import { type BulkStore, createBulkStore } from "./products/bulk/store";
 import { type CategoryStore, createCategoryStore } from "./products/categories/store";
 import { createPictureStore, type PictureStore } from "./products/images/store";
 import { createStockCommitter, type StockCommitter } from "./products/inventory/committer";
@@ -65,6 +66,7 @@ export interface Deps {
   categories: CategoryStore;
   products: ProductStore;
   pictures: PictureStore;
+  bulk: BulkStore;
   storage: Storage;
   inventory: InventoryStore;
   /** Writes every change of stock of this process. */
@@ -133,6 +135,7 @@ export function createDeps(
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
     pictures: createPictureStore(mongo),
+    bulk: createBulkStore(mongo),
     storage: config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),
     inventory,
     stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),

@@ -1,5 +1,6 @@
 import { ANALYTICS_MODELS } from "../analytics/model";
 import { jobModel } from "../jobs/mongo.store";
+import { bulkFaultModel, bulkModel, checkpointModel } from "../products/bulk/model";
 import { categoryModel, guardModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
 import { INVENTORY_MODELS } from "../products/inventory/model";
@@ -11,6 +12,9 @@ import type { Mongo } from "./mongo";
 const MODELS = [
   productModel,
   pictureModel,
+  bulkModel,
+  bulkFaultModel,
+  checkpointModel,
   categoryModel,
   guardModel,
   idempotencyModel,

@@ -78,6 +78,12 @@ const flat = {
   message: "must be a text, a number, true or false",
 };
 
+/** On the map as a whole: Mongoose runs no validators of the values of a map of mixed ones. */
+const flatMap = {
+  validator: (map: Map<string, unknown> | undefined) => [...(map?.values() ?? [])].every(flat.validator),
+  message: "must hold texts, numbers, true or false",
+};
+
 const minorUnits = {
   type: Number,
   min: 0,
@@ -122,7 +128,7 @@ const schema = new Schema<ProductDocument>(
       default: undefined,
     },
     attrKeys: { type: [String], default: undefined },
-    metadata: { type: Map, of: { type: Schema.Types.Mixed, validate: flat }, default: undefined },
+    metadata: { type: Map, of: Schema.Types.Mixed, default: undefined, validate: flatMap },
     status: { type: String, required: true, enum: PRODUCT_STATUSES },
     categoryIds: { type: [String], required: true },
     categoryTree: { type: [String], required: true },

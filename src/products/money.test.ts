@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { isCurrency, minorDigits, parseMinor } from "./money";
+import { formatMinor, isCurrency, minorDigits, parseMinor } from "./money";
 
 describe("money", () => {
   test.each([
@@ -44,10 +44,9 @@ describe("money", () => {
         fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
         fc.constantFrom("USD", "EUR", "JPY", "KWD"),
         (amount, currency) => {
-          const digits = minorDigits(currency);
-          const padded = String(amount).padStart(digits + 1, "0");
-          const decimal = digits === 0 ? padded : `${padded.slice(0, -digits)}.${padded.slice(-digits)}`;
+          const decimal = formatMinor(amount, currency);
           expect(parseMinor(decimal, currency)).toBe(amount);
+          expect(decimal.split(".")[1]?.length ?? 0).toBe(minorDigits(currency));
         },
       ),
     );

@@ -140,6 +140,37 @@ describe("creating", () => {
     expect(await t.deps.products.count()).toBe(before);
   });
 
+  test("what zod would let through, Mongoose refuses", async () => {
+    const product = await t.deps.products.findById((await made({ name: unique("Whole"), price: 1 })).id);
+    if (!product) throw new Error("the product is not there");
+    const [variant] = product.variants;
+    const like = (change: object) => ({
+      ...product,
+      _id: t.deps.random.id(),
+      slugKey: unique("slug"),
+      skuKeys: [unique("sku")],
+      ...change,
+    });
+    for (const change of [
+      { metadata: { a: { b: 1 } } },
+      { metadata: { a: [1] } },
+      { attrs: [{ key: "a", value: { $gt: 1 }, unit: null }] },
+      { variants: [{ ...variant, price: 1.5 }] },
+      { variants: [{ ...variant, currency: "usd" }] },
+      { variants: [{ ...variant, more: 1 }] },
+      { status: "gone" },
+      { more: 1 },
+    ]) {
+      const bad = like(change) as never;
+      await expect(t.deps.products.create(bad)).rejects.toThrow();
+      await expect(t.deps.products.createMany([bad])).rejects.toThrow();
+      await expect(
+        t.deps.mongo.transaction((tx) => t.deps.products.replaceMany([bad], tx)),
+      ).rejects.toThrow();
+    }
+    await t.deps.products.createMany([like({})]);
+  });
+
   test("__proto__ in metadata is 422 or dropped, and reaches no prototype", async () => {
     const answer = await t.request("/api/products", {
       method: "POST",

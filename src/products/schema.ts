@@ -39,6 +39,16 @@ export const gtinSchema = z
     return sum % 10 === 0;
   }, "has a wrong check digit");
 
+/** Grams. */
+export const weightSchema = z
+  .number("must be a number of grams")
+  .min(0, "must not be negative")
+  .max(1e9, "must be at most 1000 tonnes");
+
+export const optionsSchema = z
+  .array(z.strictObject({ name: lineSchema(50), value: lineSchema(100) }))
+  .max(10, "must be at most 10 options");
+
 const variantSchema = z.strictObject({
   sku: skuSchema,
   name: lineSchema(200).nullish(),
@@ -46,11 +56,8 @@ const variantSchema = z.strictObject({
   currency: currencySchema.optional(),
   compareAtPrice: minorUnitsSchema.nullish(),
   gtin: gtinSchema.nullish(),
-  weight: z.number("must be a number of grams").min(0).max(1e9).nullish(),
-  options: z
-    .array(z.strictObject({ name: lineSchema(50), value: lineSchema(100) }))
-    .max(10, "must be at most 10 options")
-    .optional(),
+  weight: weightSchema.nullish(),
+  options: optionsSchema.optional(),
 });
 
 const flatValue = z.union(
@@ -83,7 +90,8 @@ const metadataSchema = z
 /** At most so many variants in one product. */
 export const MAX_VARIANTS = 250;
 
-const productFields = {
+/** The fields of a product as they come in. */
+export const productFields = {
   name: lineSchema(500).meta({ example: "Linen shirt" }),
   description: z
     .string("must be a text")
@@ -134,26 +142,6 @@ export const changeProductSchema = z
 export type ChangeProduct = z.output<typeof changeProductSchema>;
 
 export type CreateProduct = z.output<typeof createProductSchema>;
-
-/**
- * One line of an import: a product by names instead of ids. A decimal price is read as text, because 49.99
- * has no exact binary form.
- */
-export const importLineSchema = z.object({
-  sku: skuSchema.optional(),
-  slug: lineSchema(120).optional(),
-  name: lineSchema(500),
-  description: productFields.description,
-  brand: lineSchema(200).nullish(),
-  categories: z.array(lineSchema(200)).min(1).max(8).optional(),
-  price: z.number("must be a number").min(0, "must not be negative"),
-  currency: currencySchema.optional(),
-  popularity: z.number().min(0).optional(),
-  /** Tells products of one name apart; pictures themselves are uploaded. */
-  image: z.string().max(2000).optional(),
-});
-
-export type ImportLine = z.output<typeof importLineSchema>;
 
 export const limitSchema = z
   .string()

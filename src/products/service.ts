@@ -225,7 +225,7 @@ const stale = (version: number) =>
   });
 
 /** What a product would be made from again: the input of a change is laid over it. */
-const inputOf = (product: ProductDocument): Omit<CreateProduct, "categoryIds" | "price"> => ({
+export const inputOf = (product: ProductDocument): Omit<CreateProduct, "categoryIds" | "price"> => ({
   name: product.name,
   description: product.description,
   brand: product.brand,
@@ -257,6 +257,27 @@ function changedVariants(product: ProductDocument, change: ChangeProduct): Creat
 }
 
 /**
+ * The next version of a product from an input: it keeps its id and popularity, and a variant its id with its SKU.
+ * @throws AppError invalid_input
+ */
+export function rebuildProduct(
+  deps: Deps,
+  present: ProductDocument,
+  input: Omit<CreateProduct, "categoryIds">,
+  categories: CategoryDocument[],
+): ProductDocument {
+  const ids = new Map(present.variants.map((variant) => [variant.skuKey, variant._id]));
+  const built = buildProduct(deps, present._id, input, categories);
+  return {
+    ...built,
+    variants: built.variants.map((variant) => ({ ...variant, _id: ids.get(variant.skuKey) ?? variant._id })),
+    popularity: present.popularity,
+    createdAt: present.createdAt,
+    version: present.version + 1,
+  };
+}
+
+/**
  * Changes a part of a product, or all of it when `whole`. Its slug stays when its name changes; a variant keeps
  * its id with its SKU.
  * @param version from If-Match; undefined takes whatever there is
@@ -278,15 +299,7 @@ export async function changeProduct(
   const input = whole
     ? { ...base, ...fields, price, name: change.name ?? present.name }
     : { ...inputOf(present), ...fields, variants: changedVariants(present, change) };
-  const ids = new Map(present.variants.map((variant) => [variant.skuKey, variant._id]));
-  const built = buildProduct(deps, id, input, categories);
-  const next: ProductDocument = {
-    ...built,
-    variants: built.variants.map((variant) => ({ ...variant, _id: ids.get(variant.skuKey) ?? variant._id })),
-    popularity: present.popularity,
-    createdAt: present.createdAt,
-    version: present.version + 1,
-  };
+  const next = rebuildProduct(deps, present, input, categories);
   const signalId = deps.random.id();
   const changed = await deps.mongo.transaction(async (tx) => {
     if (!(await deps.products.replace(next, present.version, tx))) return false;

@@ -1,7 +1,7 @@
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import { AppError } from "../errors";
 import { type ProductFilter, SORTS, type SortName } from "./filters";
-import { type ProductDocument, productModel } from "./model";
+import { type ProductDocument, type ProductStatus, productModel } from "./model";
 
 /** The fields of a product in a list. */
 export type ProductSummary = Pick<
@@ -43,6 +43,21 @@ function taken(error: unknown): AppError | undefined {
   if (index.includes("slugKey"))
     return new AppError("already_exists", "A product with this slug exists.", { cause: error });
   return undefined;
+}
+
+/** The update that makes a product what is given, one version on. */
+function replacementOf(product: ProductDocument, version: number) {
+  // What belongs to stock and pictures is not ours to put back.
+  const { _id, inStock: _i, stockRevision: _r, pictureSequence: _p, ...fields } = product;
+  return {
+    $set: { ...fields, version: version + 1 },
+    // Absent, not null: the unique indexes leave out what has no key.
+    $unset: {
+      ...(product.slugKey === undefined ? { slugKey: 1 as const } : {}),
+      ...(product.skuKeys === undefined ? { skuKeys: 1 as const } : {}),
+      ...(product.brandKey === undefined ? { brandKey: 1 as const } : {}),
+    },
+  };
 }
 
 /** A filter's conditions; every value in it was checked and none is a query. */
@@ -89,6 +104,9 @@ function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 
 /** Products in MongoDB. */
 export const createProductStore = (mongo: Mongo) => {
   const Product = productModel(mongo.connection);
+  const validateAll = async (products: ProductDocument[]): Promise<void> => {
+    for (const product of products) await new Product(product).validate();
+  };
   return {
     /** @throws AppError already_exists when the slug or a SKU is taken */
     async create(product: ProductDocument, tx?: MongoTx): Promise<void> {
@@ -104,8 +122,13 @@ export const createProductStore = (mongo: Mongo) => {
      * @returns the indexes of those whose slug or SKU is taken; the others were made
      */
     async createMany(products: ProductDocument[]): Promise<number[]> {
+      await validateAll(products);
       try {
-        await Product.insertMany(products, { ordered: false, throwOnValidationError: true });
+        // Checked already, and not hydrated: Mongoose would track every field of what nobody reads again.
+        await Product.insertMany(
+          products.map((product) => ({ inStock: false, stockRevision: 0, ...product })),
+          { ordered: false, lean: true },
+        );
         return [];
       } catch (error) {
         const { writeErrors } = error as { writeErrors?: { code: number; index: number }[] };
@@ -127,6 +150,9 @@ export const createProductStore = (mongo: Mongo) => {
     findBySkus: (skuKeys: string[]): Promise<ProductDocument[]> =>
       Product.find({ skuKeys: { $in: skuKeys } }).lean(),
 
+    findBySlugs: (slugKeys: string[]): Promise<ProductDocument[]> =>
+      Product.find({ slugKey: { $in: slugKeys } }).lean(),
+
     /**
      * Counts one more picture of a living product, without a new version of it.
      * @returns how many there were before, ever; null when there is no such product
@@ -142,23 +168,37 @@ export const createProductStore = (mongo: Mongo) => {
 
     /** Replaces a product if it still has the version. @returns false when it has another */
     async replace(product: ProductDocument, version: number, tx?: MongoTx): Promise<boolean> {
-      // What belongs to stock and pictures is not ours to put back.
-      const { _id, inStock: _i, stockRevision: _r, pictureSequence: _p, ...fields } = product;
       try {
         const { matchedCount } = await Product.updateOne(
-          { _id, version },
-          {
-            $set: { ...fields, version: version + 1 },
-            // Absent, not null: the unique indexes leave out what has no key.
-            $unset: {
-              ...(product.slugKey === undefined ? { slugKey: 1 } : {}),
-              ...(product.skuKeys === undefined ? { skuKeys: 1 } : {}),
-              ...(product.brandKey === undefined ? { brandKey: 1 } : {}),
-            },
-          },
+          { _id: product._id, version },
+          replacementOf(product, version),
           { ...mongo.in(tx), runValidators: true },
         );
         return matchedCount === 1;
+      } catch (error) {
+        throw taken(error) ?? error;
+      }
+    },
+
+    /**
+     * Replaces many, each if it has the version before its own.
+     * @returns false when one had another version: the transaction must not be committed then
+     */
+    async replaceMany(products: ProductDocument[], tx: MongoTx): Promise<boolean> {
+      // Bulk writes run no validators of their own.
+      await validateAll(products);
+      try {
+        // The driver's own: they are checked, and Mongoose would cast every field once more.
+        const { matchedCount } = await Product.collection.bulkWrite(
+          products.map((product) => ({
+            updateOne: {
+              filter: { _id: product._id as never, version: product.version - 1 },
+              update: replacementOf(product, product.version - 1) as object,
+            },
+          })),
+          mongo.in(tx),
+        );
+        return matchedCount === products.length;
       } catch (error) {
         throw taken(error) ?? error;
       }
@@ -287,7 +327,19 @@ export const createProductStore = (mongo: Mongo) => {
         .limit(limit)
         .lean<ProductSummary[]>(),
 
-    count: (): Promise<number> => Product.countDocuments({ deletedAt: null }),
+    count: (status?: ProductStatus): Promise<number> =>
+      Product.countDocuments({ deletedAt: null, ...(status === undefined ? {} : { status }) }),
+
+    /** Living products by id from behind `after` on, whole: for an export. */
+    pageById: (after: string | null, limit: number, status?: ProductStatus): Promise<ProductDocument[]> =>
+      Product.find({
+        deletedAt: null,
+        ...(status === undefined ? {} : { status }),
+        ...(after === null ? {} : { _id: { $gt: after } }),
+      })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean(),
   };
 };
 

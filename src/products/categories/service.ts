@@ -79,9 +79,14 @@ function below(
 /**
  * The category at the end of a path of names, made with all that are missing on the way. Safe when many do it
  * at once, because a path is unique.
+ * @param make what is done about one that is missing; a dry run makes none
  * @throws AppError invalid_input for a path that is empty, deeper than eight, or has a name without letters
  */
-export async function ensureCategoryPath(deps: Deps, names: string[]): Promise<CategoryDocument> {
+export async function ensureCategoryPath(
+  deps: Deps,
+  names: string[],
+  make: (deps: Deps, category: CategoryDocument) => Promise<CategoryDocument> = makeCategory,
+): Promise<CategoryDocument> {
   if (names.length === 0 || names.length > MAX_DEPTH) {
     throw invalidInput("categories", "depth", `must name 1 to ${MAX_DEPTH} categories, one inside the other`);
   }
@@ -89,7 +94,7 @@ export async function ensureCategoryPath(deps: Deps, names: string[]): Promise<C
   for (const name of names) {
     const made: CategoryDocument = below(deps, parent, { name }, "categories");
     const found: CategoryDocument | null = await deps.categories.findByPath(made.path);
-    parent = found ?? (await makeCategory(deps, made));
+    parent = found ?? (await make(deps, made));
   }
   if (parent === null) throw new Error("unreachable: names is not empty");
   return parent;

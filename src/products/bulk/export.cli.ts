@@ -1,0 +1,58 @@
+/**
+ * bun run export FILE [--force] [--format=ndjson|csv] — writes every product to a file that `bun run import`
+ * reads again.
+ */
+import { open, rename, rm } from "node:fs/promises";
+import { createProgress } from "../../progress";
+import { connect, lookAt, readWords } from "./cli";
+import { exportProducts } from "./export";
+
+const USAGE =
+  "Usage: bun run export FILE [--force] [--format=ndjson|csv]   (a name in .csv is CSV; --force replaces a file)";
+
+async function main(given: string[]): Promise<number> {
+  const words = readWords(given, ["--force"]);
+  if ("wrong" in words || words.path === undefined) {
+    console.error("wrong" in words ? `${words.wrong}\n${USAGE}` : USAGE);
+    return 2;
+  }
+  const { path, format, flags } = words;
+  if (!flags.has("--force") && !("wrong" in (await lookAt(path)))) {
+    console.error(`${path} is there already. Name another file, or replace it with --force.`);
+    return 1;
+  }
+  const deps = await connect(process.env);
+  // Beside its place and moved there, so that nobody takes half a file for a whole one.
+  const draft = `${path}.part`;
+  try {
+    const progress = createProgress("Exporting", await deps.products.count());
+    const file = await open(draft, "w");
+    let products = 0;
+    try {
+      const chunks = exportProducts(deps, { format }, (count) => {
+        products = count;
+        progress.update(count, `${count} products`);
+      });
+      for await (const chunk of chunks) await file.writeFile(chunk);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+    progress.end();
+    console.log(`${products} products in ${path}.`);
+    return 0;
+  } finally {
+    await rm(draft, { force: true });
+    await deps.close();
+  }
+}
+
+if (import.meta.main) {
+  process.exit(
+    await main(process.argv.slice(2)).catch((error: Error) => {
+      console.error(`The export stopped: ${error.message}`);
+      return 1;
+    }),
+  );
+}

@@ -1,0 +1,85 @@
+/**
+ * bun run import FILE [--dry-run] [--restart] [--format=ndjson|csv] — imports products from NDJSON or CSV. Ends
+ * with 1 when a row was bad, and names the rows. One that was interrupted goes on where it was.
+ */
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
+import { after, DAY } from "../../clock";
+import { createProgress } from "../../progress";
+import { connect, lookAt, readWords } from "./cli";
+import { importProducts } from "./import";
+
+/** How many bad rows are printed; the rest is counted. */
+const SHOWN_FAULTS = 50;
+/** How long an interrupted import may be gone on with. */
+const KEEP = 7 * DAY;
+
+const USAGE =
+  "Usage: bun run import FILE [--dry-run] [--restart] [--format=ndjson|csv]\n" +
+  "NDJSON has one product a line, CSV one variant a row; see docs/catalogue.md.";
+
+async function main(given: string[]): Promise<number> {
+  const words = readWords(given, ["--dry-run", "--restart"]);
+  if ("wrong" in words || words.path === undefined) {
+    console.error("wrong" in words ? `${words.wrong}\n${USAGE}` : USAGE);
+    return 2;
+  }
+  const { path, format, flags } = words;
+  const file = await lookAt(path);
+  if ("wrong" in file) {
+    console.error(`Cannot read ${path}: ${file.wrong}.`);
+    return 1;
+  }
+  const dryRun = flags.has("--dry-run");
+  const deps = await connect(process.env);
+  try {
+    const key = createHash("sha256")
+      .update(JSON.stringify([resolve(path), file.size, file.changed, format]))
+      .digest("hex");
+    if (flags.has("--restart")) await deps.bulk.removeCheckpoint(key);
+    const resume = dryRun ? undefined : ((await deps.bulk.checkpoint(key)) ?? undefined);
+    if (resume) {
+      console.error(
+        `Going on behind row ${resume.rows}, where an import of this file was interrupted (--restart begins anew).`,
+      );
+    }
+    const progress = createProgress(dryRun ? "Checking" : "Importing", file.size);
+    let shown = 0;
+    const result = await importProducts(
+      deps,
+      Bun.file(path).stream(),
+      { format, dryRun, resume },
+      async (now, faults) => {
+        progress.update(now.bytes, `${now.rows} rows`);
+        for (const { row, message } of faults) {
+          if (shown++ < SHOWN_FAULTS) progress.print(`row ${row}: ${message}`);
+        }
+        if (!dryRun) await deps.bulk.saveCheckpoint(key, now, after(deps.clock.now(), KEEP));
+      },
+    );
+    progress.end();
+    if (!dryRun) await deps.bulk.removeCheckpoint(key);
+    if (shown > SHOWN_FAULTS) console.error(`… and ${shown - SHOWN_FAULTS} more bad rows`);
+    const { rows, created, updated, unchanged, failed } = result;
+    console.log(
+      `${rows} rows${dryRun ? ", a dry run that changed nothing" : ""}: ${created} created, ${updated} updated, ` +
+        `${unchanged} unchanged, ${failed} bad.`,
+    );
+    const nothing = created + updated + unchanged + failed === 0;
+    if (nothing) console.error(`${path} is empty: nothing was imported.`);
+    return failed > 0 || nothing ? 1 : 0;
+  } finally {
+    await deps.close();
+  }
+}
+
+if (import.meta.main) {
+  process.exit(
+    await main(process.argv.slice(2)).catch((error: Error) => {
+      console.error(
+        `The import stopped: ${error.message}\nNothing is lost: run it again, it goes on where it was.`,
+      );
+      return 1;
+    }),
+  );
+}

@@ -1,0 +1,85 @@
+import { type Connection, type Model, Schema } from "mongoose";
+import { PRODUCT_STATUSES, type ProductStatus } from "../model";
+import { FORMATS, type Format } from "./read";
+
+export const BULK_KINDS = ["import", "export"] as const;
+
+/** An import or export that runs as a job of the same id, which holds how far it is. */
+export interface BulkDocument {
+  _id: string;
+  kind: (typeof BULK_KINDS)[number];
+  format: Format;
+  /** Of an import. */
+  dryRun: boolean;
+  /** Of an export: only products of this status. */
+  onlyStatus: ProductStatus | null;
+  /** Bytes of the file; of an export null until it is done. */
+  size: number | null;
+  /** Whoever asked for it. */
+  createdBy: string;
+  createdAt: Date;
+  finishedAt: Date | null;
+  /** From then on it may be removed with its files. */
+  expiresAt: Date;
+}
+
+/** A row of an import that was refused. */
+export interface BulkFaultDocument {
+  /** The import's id, the row, and its place among the faults of the row: written twice it is the same. */
+  _id: string;
+  bulkId: string;
+  row: number;
+  message: string;
+}
+
+/** How far an import from the command line came; removed when it ends. */
+export interface CheckpointDocument {
+  /** A hash of what makes it the same import: path, size, time and format of the file. */
+  _id: string;
+  progress: unknown;
+  expiresAt: Date;
+}
+
+const bulkSchema = new Schema<BulkDocument>(
+  {
+    _id: { type: String, required: true },
+    kind: { type: String, required: true, enum: BULK_KINDS },
+    format: { type: String, required: true, enum: FORMATS },
+    dryRun: { type: Boolean, required: true },
+    onlyStatus: { type: String, enum: [...PRODUCT_STATUSES, null], default: null },
+    size: { type: Number, default: null },
+    createdBy: { type: String, required: true },
+    createdAt: { type: Date, required: true },
+    finishedAt: { type: Date, default: null },
+    expiresAt: { type: Date, required: true },
+  },
+  { collection: "bulkJobs", versionKey: false, strict: "throw" },
+);
+
+const faultSchema = new Schema<BulkFaultDocument>(
+  {
+    _id: { type: String, required: true },
+    bulkId: { type: String, required: true },
+    row: { type: Number, required: true },
+    message: { type: String, required: true },
+  },
+  { collection: "bulkFaults", versionKey: false, strict: "throw" },
+).index({ bulkId: 1, row: 1, _id: 1 });
+
+const checkpointSchema = new Schema<CheckpointDocument>(
+  {
+    _id: { type: String, required: true },
+    progress: { type: Schema.Types.Mixed, required: true },
+    expiresAt: { type: Date, required: true },
+  },
+  { collection: "importCheckpoints", versionKey: false, minimize: false },
+).index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
+
+const modelOf =
+  <Document>(name: string, schema: Schema<Document>) =>
+  (connection: Connection): Model<Document> =>
+    (connection.models[name] as Model<Document> | undefined) ?? connection.model<Document>(name, schema);
+
+export const bulkModel = modelOf<BulkDocument>("Bulk", bulkSchema);
+export const bulkFaultModel = modelOf<BulkFaultDocument>("BulkFault", faultSchema);
+export const checkpointModel = modelOf<CheckpointDocument>("ImportCheckpoint", checkpointSchema);

@@ -19,7 +19,7 @@ export interface Stretch<Row extends Seen> {
 
 /** How many rows one page looks at for those that a filter without an index of its own lets through. */
 export const WINDOW = 1000;
-/** How many of them are read at once. */
+/** How many of them are read at once at most; a page begins with as many as it shows. */
 const CHUNK = 250;
 
 /**
@@ -34,13 +34,15 @@ export async function nextPage<Row extends Seen>(
 ): Promise<{ rows: Row[]; next: JsonValue[] | null }> {
   const found: { row: Row; index: number }[] = [];
   let left = window;
+  let chunk = limit + 1;
   let after = typeof from?.[1] === "string" ? { key: from[1], id: String(from[2]) } : undefined;
   const page = (next: JsonValue[] | null) => ({ rows: found.slice(0, limit).map(({ row }) => row), next });
   for (let index = Number(from?.[0] ?? 0); index < stretches.length; index++) {
     const stretch = stretches[index] as Stretch<Row>;
     for (;;) {
       if (left === 0) return page([index, after?.key ?? null, after?.id ?? null]);
-      const size = Math.min(left, stretch.filtered ? CHUNK : limit + 1 - found.length);
+      const size = Math.min(left, stretch.filtered ? chunk : limit + 1 - found.length);
+      if (stretch.filtered) chunk = Math.min(CHUNK, chunk * 2);
       const seen = await stretch.walk(after, size);
       left -= seen.length;
       for (const row of seen) if (row.hit) found.push({ row, index });

@@ -36,7 +36,10 @@ import {
 import type { LevelResponse, LocationResponse, MovementResponse } from "../../src/products/inventory/schema";
 import { type ProductDocument, productModel } from "../../src/products/model";
 import type { ProductResponse } from "../../src/products/schema";
+import type { ManagedUserResponse } from "../../src/users/admin/schema";
 import type { toUserResponse, UserResponse } from "../../src/users/mapper";
+import type { RoleResponse } from "../../src/users/roles/schema";
+import type { RoleRow } from "../../src/users/roles/store";
 
 type Equal<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : { expected: B; got: A };
@@ -92,10 +95,13 @@ export type Checked = [
   Hold<KeepsInside<LocationResponse>>,
   Hold<KeepsInside<LevelResponse>>,
   Hold<KeepsInside<UserResponse>>,
+  Hold<KeepsInside<ManagedUserResponse>>,
   // The described answer, the mapper's, and Prisma's row.
   Hold<Extends<UserResponse, z.infer<typeof userResponse>>>,
   Hold<Extends<User, Parameters<typeof toUserResponse>[0]>>,
   Hold<Agree<UserResponse, User>>,
+  Hold<Agree<ManagedUserResponse, User, "status">>,
+  Hold<Agree<RoleResponse, RoleRow>>,
   Hold<Extends<CodePurpose, VerificationCode["purpose"]>>,
   Hold<Extends<SessionEndReason, NonNullable<Session["endReason"]>>>,
   Hold<Extends<SignInMethod, Session["method"]>>,

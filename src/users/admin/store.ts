@@ -44,10 +44,10 @@ export const createPeopleStore = (mysql: MySql) => ({
     const beyond = Prisma.raw(descending ? "<" : ">");
     const order = Prisma.raw(descending ? "DESC" : "ASC");
     const conditions = [Prisma.sql`TRUE`];
-    // Names are put into lower case as their generated column is.
+    // In lower case as the generated column is; compared in the column's own collation, or no index serves it.
     const pattern =
       walk.prefix !== undefined && key === "name"
-        ? Prisma.sql`LOWER(CONVERT(${beginning(walk.prefix)} USING utf8mb4) COLLATE utf8mb4_unicode_ci)`
+        ? Prisma.sql`LOWER(CONVERT(${beginning(walk.prefix)} USING utf8mb4) COLLATE utf8mb4_unicode_ci) COLLATE utf8mb4_bin`
         : Prisma.sql`${beginning(walk.prefix ?? "")}`;
     if (walk.prefix !== undefined) conditions.push(Prisma.sql`${column} LIKE ${pattern} ESCAPE '!'`);
     if (after && key === "id") conditions.push(Prisma.sql`${column} ${beyond} ${after.id}`);

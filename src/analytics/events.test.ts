@@ -3,9 +3,10 @@ import crawlers from "crawler-user-agents";
 import { isbot } from "isbot";
 import { anEvent, BROWSER, eventsOf, sendBatch, sent as sentBatch } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
+import { startServer } from "../../test/processes";
 import { DAY, HOUR, MINUTE } from "../clock";
 import { erasePersonAnalytics, exportPersonAnalytics } from "./person";
-import type { EventResponse } from "./schema";
+import type { BatchResult, EventResponse } from "./schema";
 import { settle } from "./settle";
 
 const t = useTestApp();
@@ -55,6 +56,35 @@ describe("batches", () => {
     expect(results.reduce((sum, { accepted }) => sum + accepted, 0)).toBe(500);
     expect(results.reduce((sum, { duplicate }) => sum + duplicate, 0)).toBe(19 * 500);
   }, 60_000);
+
+  test("two processes, each sent the same batch ten times at once, and one killed: each event once", async () => {
+    const servers = await Promise.all([startServer(), startServer()]);
+    try {
+      const batch = Array.from({ length: 300 }, () => event({ anonymousId: "two-processes" }));
+      const sendTo = async (address = "", part: unknown[]) => {
+        const answer = await fetch(`${address}/api/analytics/events`, {
+          method: "POST",
+          headers: { "content-type": "application/json", "user-agent": BROWSER },
+          body: JSON.stringify({ batch: part }),
+        });
+        expect(answer.status).toBe(202);
+        return ((await answer.json()) as { data: BatchResult }).data;
+      };
+      const results = await Promise.all(
+        Array.from({ length: 20 }, (_, caller) => sendTo(servers[caller % 2]?.address, batch)),
+      );
+      expect(results.reduce((sum, { accepted }) => sum + accepted, 0)).toBe(300);
+      expect(results.reduce((sum, { duplicate }) => sum + duplicate, 0)).toBe(19 * 300);
+      const more = Array.from({ length: 500 }, () => event({ anonymousId: "two-processes" }));
+      const cut = sendTo(servers[0]?.address, more).catch(() => undefined);
+      await servers[0]?.kill();
+      await cut;
+      await sendTo(servers[1]?.address, more);
+      expect(await eventsOf(t).countDocuments({ device: "two-processes" })).toBe(800);
+    } finally {
+      await Promise.all(servers.map((server) => server.kill()));
+    }
+  }, 120_000);
 
   test("batches that overlap in part, at once, store each event once", async () => {
     const all = Array.from({ length: 300 }, () => event());

@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { anEvent, emptyAnalytics, eventsOf, sent, sessionsOf } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
+import { around } from "../../test/interleave";
 import { startProgram } from "../../test/processes";
 import type { Actor } from "../auth/actor";
 import type { Permission } from "../auth/permissions";
-import { DAY, HOUR } from "../clock";
+import { DAY, HOUR, SECOND } from "../clock";
 import { buildProduct } from "../products/service";
 import { removeExpired } from "./jobs";
 import { updatePopularity } from "./popularity";
@@ -115,6 +116,70 @@ describe("popularity", () => {
     expect(await popularityOf(chair._id)).toBe(50);
     t.clock.advance(-207 * DAY);
   });
+
+  test("an edit that read the product before the write makes no new base", async () => {
+    const desk = await product("Desk", 10);
+    const view = () => anEvent({ properties: { product_id: desk._id } });
+    await sent(t, { batch: [view(), view()] });
+    await update();
+    await sent(t, { batch: [view(), view(), view()] });
+    // It reads 12, then popularity becomes 15, then it writes 12 back.
+    const undo = around(t.deps.products, "replace", { before: update });
+    const { accessToken } = await t.signIn({ roles: ["manager"] });
+    const answer = await t.request(`/api/products/${desk._id}`, {
+      method: "PATCH",
+      json: { name: "Writing desk" },
+      token: accessToken,
+    });
+    undo();
+    expect(answer.status).toBe(200);
+    await update();
+    expect(await popularityOf(desk._id)).toBe(15);
+    t.clock.advance(100 * DAY);
+    await update();
+    expect(await popularityOf(desk._id)).toBe(10);
+    t.clock.advance(-100 * DAY);
+  }, 30_000);
+
+  test("sorts the catalogue, by jobs alone: what people look at comes up, and sinks again", async () => {
+    let token = "";
+    const signIn = async () => {
+      token = (await t.signIn({ roles: ["manager"] })).accessToken;
+    };
+    await signIn();
+    const make = async (name: string) => {
+      const json = { name, price: 100, brand: "Sorted", status: "active" };
+      const answer = await t.request("/api/products", { method: "POST", json, token });
+      expect(answer.status).toBe(201);
+      return ((await answer.json()) as { data: { id: string } }).data.id;
+    };
+    const [quiet, seen, bought] = [await make("Quiet"), await make("Seen"), await make("Bought")];
+    const order = async () => {
+      const answer = await t.request("/api/products?sort=-popularity&filter[brand]=Sorted");
+      return ((await answer.json()) as { data: { id: string }[] }).data.map(({ id }) => id);
+    };
+    const view = (product_id: string) => anEvent({ properties: { product_id } });
+    await sent(t, {
+      batch: [
+        ...Array.from({ length: 3 }, () => view(seen)),
+        anEvent({ event: "Order Completed", properties: { products: [{ product_id: bought }] } }),
+      ],
+    });
+    const later = async (milliseconds: number) => {
+      t.clock.advance(milliseconds);
+      await t.runner.runDue();
+    };
+    await later(10 * SECOND);
+    await later(HOUR);
+    expect(await order()).toEqual([bought, seen, quiet]);
+    // Two weeks later the order counts for less than what is looked at today.
+    await later(14 * DAY);
+    await sent(t, { batch: [view(quiet), view(quiet), view(quiet), view(quiet)] });
+    await later(10 * SECOND);
+    await later(HOUR);
+    expect(await order()).toEqual([quiet, bought, seen]);
+    t.clock.advance(-14 * DAY - 2 * HOUR - 20 * SECOND);
+  }, 60_000);
 
   test("keeps a base that the catalogue sets anew", async () => {
     const sofa = await product("Sofa", 10);

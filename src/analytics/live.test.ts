@@ -1,7 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { anEvent, emptyAnalytics, sent } from "../../test/analytics";
 import { type SignedInPerson, useTestApp } from "../../test/app";
-import { eventually } from "../../test/processes";
+import { eventually, type ServerProcess, startServer } from "../../test/processes";
 import { HOUR, MINUTE } from "../clock";
 import { type LiveMessage, live } from "./live";
 import { analyticsSessionModel, eventModel } from "./model";
@@ -83,17 +83,104 @@ describe("live", () => {
     expect(await watch((ids) => ids.length >= 1, "not an id")).toEqual([late.messageId]);
   });
 
-  test("is server-sent events over HTTP, and ends with the right to read", async () => {
-    await sent(t, { batch: [anEvent()] });
-    const answer = await get("live");
+  /** A live view over HTTP, read until something is in it or it ends. */
+  async function open(token: string, address?: string) {
+    const init = { headers: { authorization: `Bearer ${token}` } };
+    const answer = await (address
+      ? fetch(`${address}/api/analytics/live`, init)
+      : t.request("/api/analytics/live", init));
     expect(answer.status).toBe(200);
     expect(answer.headers.get("content-type")).toContain("text/event-stream");
     const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
-    while (!text.includes("event: events")) text += (await reader?.read())?.value ?? "";
-    expect(text).toStartWith("event: summary\ndata: {");
-    await reader?.cancel();
-  });
+    return {
+      async until(pattern: RegExp): Promise<string> {
+        while (!pattern.test(text)) {
+          const next = await reader?.read();
+          if (!next || next.done) throw new Error(`the stream ended before ${pattern}: ${text}`);
+          text += next.value;
+        }
+        return text;
+      },
+      async ended(): Promise<string> {
+        for (let next = await reader?.read(); next && !next.done; next = await reader?.read())
+          text += next.value;
+        return text;
+      },
+      close: () => reader?.cancel(),
+    };
+  }
+
+  test("is server-sent events over HTTP, with a summary again and again so that no proxy ends it", async () => {
+    await sent(t, { batch: [anEvent()] });
+    const view = await open(manager.accessToken);
+    expect(await view.until(/event: events/)).toStartWith("event: summary\ndata: {");
+    await view.until(/event: summary[\s\S]*event: summary/);
+    await view.close();
+  }, 60_000);
+
+  test("ends when the session does, when the role goes, and when the key is revoked", async () => {
+    const people = await Promise.all([1, 2, 3].map(() => t.signIn({ roles: ["manager"] })));
+    const [leaves, loses, revokes] = people as [SignedInPerson, SignedInPerson, SignedInPerson];
+    const made = await t.request("/auth/api-keys", {
+      method: "POST",
+      json: { name: "Wall", permissions: ["analytics:read"] },
+      token: revokes.accessToken,
+    });
+    const key = ((await made.json()) as { data: { id: string; key: string } }).data;
+    const views = await Promise.all(
+      [leaves.accessToken, loses.accessToken, key.key, manager.accessToken].map((token) => open(token)),
+    );
+    await Promise.all(views.map((view) => view.until(/event: summary/)));
+    await t.request("/auth/logout", { method: "POST", token: leaves.accessToken });
+    await t.deps.mysql.on().userRole.deleteMany({ where: { userId: loses.id, role: { name: "manager" } } });
+    await t.request(`/auth/api-keys/${key.id}`, { method: "DELETE", token: revokes.accessToken });
+    const [first, second, third, stays] = views;
+    for (const view of [first, second, third]) expect(await view?.ended()).not.toContain("event: error");
+    // Whoever still may goes on: another summary comes.
+    await stays?.until(/event: summary[\s\S]*event: summary/);
+    await stays?.close();
+  }, 60_000);
+
+  test("as many as one process serves, and no more; HEAD and what was closed hold no place", async () => {
+    for (let index = 0; index < 60; index++) {
+      const head = await t.request("/api/analytics/live", { method: "HEAD", token: manager.accessToken });
+      expect([head.status, head.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+    }
+    const views = await Promise.all(Array.from({ length: 50 }, () => open(manager.accessToken)));
+    const refused = await get("live");
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get("retry-after")).toBe("30");
+    await Promise.all(views.map((view) => view.close()));
+    await eventually(async () => {
+      const answer = await get("live");
+      await answer.body?.cancel();
+      return answer.status === 200;
+    }, "a place that is free again");
+  }, 60_000);
+
+  test("shows what another process received, and ends when its own stops", async () => {
+    const servers = await Promise.all([startServer(), startServer()]);
+    try {
+      const [watched, other] = servers as [ServerProcess, ServerProcess];
+      const { accessToken } = await t.signIn({ roles: ["manager"] });
+      const view = await open(accessToken, watched.address);
+      await view.until(/event: summary/);
+      const one = anEvent({ anonymousId: "secret-device" });
+      const answer = await fetch(`${other.address}/api/analytics/events`, {
+        method: "POST",
+        headers: { "content-type": "text/plain;charset=UTF-8" },
+        body: JSON.stringify({ batch: [one] }),
+      });
+      expect(answer.status).toBe(202);
+      await view.until(new RegExp(one.messageId));
+      const ended = view.ended();
+      expect(await watched.kill("SIGTERM")).toBe(0);
+      expect(await ended).not.toContain("secret");
+    } finally {
+      await Promise.all(servers.map((server) => server.kill("SIGTERM")));
+    }
+  }, 120_000);
 });
 
 describe("sessions over HTTP", () => {
@@ -132,7 +219,7 @@ describe("sessions over HTTP", () => {
     expect((await get(`sessions/${session?.id}`)).status).toBe(200);
     expect((await get(`sessions/${"0".repeat(32)}`)).status).toBe(404);
     expect((await get("sessions/..%2f")).status).toBe(422);
-  });
+  }, 60_000);
 
   test("reads a page, however many there are", async () => {
     const now = t.clock.now().getTime();

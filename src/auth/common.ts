@@ -5,11 +5,20 @@ const fold = (text: string): string => canonicalKey(text.normalize("NFKC"));
 
 const COMMON = new Set(list.split(/\r?\n/).filter((line) => line !== ""));
 
+/** Words that everybody connects with this service: its name, its roles, what it is for. */
+export const CONTEXT_WORDS = ["aizy", "admin", "administrator", "manager", "customer", "commerce", "backend"];
+
 /** True for the passwords that guessers try first, in whatever case. */
 export const isCommonPassword = (password: string): boolean => COMMON.has(fold(password));
 
-/** True when the password is what everybody knows of its owner: the address, its first part, the name. */
+/**
+ * True when the password is what everybody knows of its owner (the address, its first part, the name) or of
+ * this service, alone or with digits and signs before or behind it.
+ */
 export const isOwnWord = (password: string, email: string, name: string): boolean => {
   const given = fold(password);
-  return [email, email.split("@")[0] ?? "", name].some((word) => word !== "" && fold(word) === given);
+  const bare = given.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, "");
+  return [email, email.split("@")[0] ?? "", name, ...CONTEXT_WORDS]
+    .map(fold)
+    .some((word) => word !== "" && (word === given || word === bare));
 };

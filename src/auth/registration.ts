@@ -26,7 +26,11 @@ const registration = (registrationId: string): Registration => ({
 /** @throws AppError invalid_input for a password that says only who its owner is */
 export function refuseOwnWords(password: string, email: string, name: string, path = "password"): void {
   if (isOwnWord(password, email, name)) {
-    throw invalidInput(path, "too_easy", "must not be your address or your name");
+    throw invalidInput(
+      path,
+      "too_easy",
+      "must not be your address, your name or a word of this service, with or without digits around it",
+    );
   }
 }
 

@@ -4,6 +4,7 @@
 FROM oven/bun:1.4.5-slim AS build
 WORKDIR /app
 COPY package.json bun.lock bunfig.toml ./
+COPY patches ./patches
 RUN bun install --frozen-lockfile
 COPY tsconfig.json prisma.config.ts ./
 COPY prisma ./prisma
@@ -17,6 +18,7 @@ RUN bun run build
 FROM oven/bun:1.4.5-slim AS packages
 WORKDIR /app
 COPY package.json bun.lock bunfig.toml ./
+COPY patches ./patches
 RUN bun install --frozen-lockfile --production --omit=peer
 
 FROM oven/bun:1.4.5-slim

@@ -75,23 +75,26 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
         }
         if (row.status !== null)
           return { state: "done", answer: { status: row.status, body: row.body as JsonValue } };
+        // Our own: the claim was written, its answer lost, and it was sent again.
+        if (row.leaseToken === request.leaseToken) return { state: "claimed" };
         if (row.leaseUntil > request.now) return { state: "in_flight" };
       }
-      const taken = await Key.updateOne({ _id, leaseToken: row.leaseToken }, { $set: fresh });
+      const taken = await Key.updateOne(
+        { _id, leaseToken: { $in: [row.leaseToken, request.leaseToken] } },
+        { $set: fresh },
+      );
       return { state: taken.matchedCount === 1 ? "claimed" : "in_flight" };
     },
 
     async complete(request, answer, tx) {
-      const write = {
-        updateOne: {
-          filter: { _id: idOf(request), leaseToken: request.leaseToken, status: null },
-          update: { $set: { status: answer.status, body: answer.body } },
-        },
-      };
+      const held = { _id: idOf(request), leaseToken: request.leaseToken };
+      const update = { $set: { status: answer.status, body: answer.body } };
       if (tx === undefined) {
-        requireAll(await Key.bulkWrite([write]), 1);
+        requireAll(await Key.updateOne({ ...held, status: null }, update), 1);
         return;
       }
+      // A transaction that runs again, because nobody heard that its first commit took, finds its own answer here.
+      const write = { updateOne: { filter: held, update } };
       // Answers of one transaction that come at the same moment are one statement: a transaction may carry
       // the changes of many callers, and its statements cannot run side by side.
       const open = together.get(tx);

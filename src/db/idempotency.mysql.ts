@@ -38,10 +38,12 @@ export const createMySqlIdempotencyStore = (mysql: MySql): IdempotencyStore<MySq
         if (Buffer.compare(row.requestHash, request.hash) !== 0) return { state: "other_request" };
         if (row.status !== null)
           return { state: "done", answer: { status: row.status, body: row.body as JsonValue } };
+        // Our own: the claim was written, its answer lost, and it was sent again.
+        if (row.leaseToken === request.leaseToken) return { state: "claimed" };
         if (row.leaseUntil > now) return { state: "in_flight" };
       }
       const { count } = await mysql.on().idempotencyKey.updateMany({
-        where: { callerId, key, leaseToken: row.leaseToken },
+        where: { callerId, key, leaseToken: { in: [row.leaseToken, request.leaseToken] } },
         data: fresh,
       });
       return { state: count === 1 ? "claimed" : "in_flight" };

@@ -59,6 +59,8 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
     minPoolSize: 1,
     serverSelectionTimeoutMS: 3000,
     connectTimeoutMS: 2500,
+    // A server that comes back is found so soon also when nobody asks for it, as while readiness keeps callers off.
+    heartbeatFrequencyMS: 2000,
     waitQueueTimeoutMS: TRANSACTION_LIMIT,
     // The server's own limit answers first; this one is for a server that no longer answers at all.
     socketTimeoutMS: OPERATION_LIMIT + 5000,

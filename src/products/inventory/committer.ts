@@ -3,7 +3,7 @@ import { duplicateKey, type Mongo, type MongoTx } from "../../db/mongo";
 import { AppError } from "../../errors";
 import type { JobStore } from "../../jobs/jobs";
 import type { Random } from "../../random";
-import { type ChangeContext, createStockLedger, type StockLedger } from "./ledger";
+import { type ChangeContext, createStockLedger, type StockChanges, type StockLedger } from "./ledger";
 import type { StockSignalDocument } from "./model";
 import { type InventoryStore, StaleStock } from "./store";
 
@@ -59,6 +59,13 @@ interface Entry {
 
 type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
 
+/** What a transaction decided. Once its commit was asked for, it may have been written whatever was answered. */
+interface Decided {
+  outcomes: Map<Entry, Outcome>;
+  signals: StockSignalDocument[];
+  changes: StockChanges;
+}
+
 /** Other processes may write the same SKU: so often the engine's refusals are met by trying again. */
 const STALE_TRIES = 8;
 
@@ -103,8 +110,11 @@ export function createStockCommitter(
     };
   };
 
-  /** One transaction over some changes. @returns what became of each, and the signals of what crossed zero */
-  async function write(entries: Entry[]): Promise<{ outcomes: Outcome[]; signals: StockSignalDocument[] }> {
+  /**
+   * One transaction over some changes.
+   * @param doubtful what earlier tries decided whose commit may have taken; this one adds its own
+   */
+  async function write(entries: Entry[], doubtful: Decided[]): Promise<Decided> {
     const wanted = {
       skuKeys: [...new Set(entries.flatMap(({ change }) => change.skuKeys))],
       reservationIds: [...new Set(entries.flatMap(({ change }) => change.reservationIds ?? []))],
@@ -112,25 +122,25 @@ export function createStockCommitter(
     };
     const signalIds: string[] = [];
     const jobIds: string[] = [];
-    let decided:
-      | { outcomes: Outcome[]; signals: StockSignalDocument[]; movementId: string | undefined }
-      | undefined;
     stats.transactions++;
     return mongo.transaction(async (tx) => {
       stats.attempts++;
-      // An earlier try reached its commit and its answer was lost: if it took, it must not run again.
-      if (decided?.movementId !== undefined && (await store.isWritten(decided.movementId, tx)))
-        return decided;
-      decided = undefined;
+      // An earlier try reached its commit and its answer was lost: if it took, it must not run again. One that
+      // this snapshot does not show yet makes this try fail, and the next one sees it.
+      for (const earlier of doubtful) {
+        if (await store.isWritten(earlier.changes, tx)) return earlier;
+      }
       const ledger = createStockLedger(await store.read(wanted, tx));
-      const outcomes = entries.map(({ change, context }): Outcome => {
+      const outcomes = new Map<Entry, Outcome>();
+      for (const entry of entries) {
+        const { change, context } = entry;
         context.rewind();
         try {
-          return { ok: true, value: ledger.attempt(context, () => change.decide(ledger)) };
+          outcomes.set(entry, { ok: true, value: ledger.attempt(context, () => change.decide(ledger)) });
         } catch (error) {
-          return { ok: false, error };
+          outcomes.set(entry, { ok: false, error });
         }
-      });
+      }
       const changes = ledger.changes();
       const now = clock.now();
       const signals = changes.crossed.map((skuKey, index) => {
@@ -147,25 +157,27 @@ export function createStockCommitter(
       }
       // Together, so that the store writes all answers with one statement.
       await Promise.all(
-        outcomes.map((outcome, index) =>
-          outcome.ok ? entries[index]?.change.record?.(tx, outcome.value) : undefined,
+        [...outcomes].map(([{ change }, outcome]) =>
+          outcome.ok ? change.record?.(tx, outcome.value) : undefined,
         ),
       );
-      decided = { outcomes, signals, movementId: changes.movements[0]?._id };
+      const decided = { outcomes, signals, changes };
+      doubtful.push(decided);
       return decided;
     });
   }
 
-  async function writeAndAnswer(entries: Entry[]): Promise<void> {
+  async function writeAndAnswer(entries: Entry[], doubtful: Decided[] = []): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const { outcomes, signals } = await write(entries);
+        const { outcomes, signals } = await write(entries, doubtful);
         if (signals.length > 0) await Promise.all(listeners.map((listener) => listener(signals)));
-        for (const [index, outcome] of outcomes.entries()) {
+        for (const entry of entries) {
+          const outcome = outcomes.get(entry) as Outcome;
           if (outcome.ok) {
             stats.changes++;
-            entries[index]?.resolve(outcome.value);
-          } else entries[index]?.reject(outcome.error);
+            entry.resolve(outcome.value);
+          } else entry.reject(outcome.error);
         }
         return;
       } catch (error) {
@@ -176,7 +188,7 @@ export function createStockCommitter(
         }
         // One change spoiled the transaction of all (its answer could not be recorded): each by itself then.
         if (entries.length > 1 && (stale || (error instanceof AppError && error.status < 500))) {
-          for (const entry of entries) await writeAndAnswer([entry]);
+          for (const entry of entries) await writeAndAnswer([entry], [...doubtful]);
           return;
         }
         const failure = stale

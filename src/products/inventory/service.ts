@@ -103,10 +103,15 @@ export async function createLocation(
     throw new AppError("conflict", `There are ${MAX_LOCATIONS} locations; more are not supported.`);
   }
   const response = toLocation(location);
-  await deps.mongo.transaction(async (tx) => {
-    await deps.inventory.createLocation(location, tx);
-    await record(tx, response);
-  });
+  try {
+    await deps.mongo.transaction(async (tx) => {
+      await deps.inventory.createLocation(location, tx);
+      await record(tx, response);
+    });
+  } catch (error) {
+    // The code may be taken by this very location: a first commit took, its answer was lost, and it ran again.
+    if (!(await deps.inventory.findLocation(location._id))) throw error;
+  }
   return response;
 }
 

@@ -143,9 +143,26 @@ export const createInventoryStore = (mongo: Mongo) => {
       if (signals.length > 0) await Signal.insertMany(signals, session);
     },
 
-    /** True when the movement is there: an earlier try of the same transaction was committed. */
-    async isWritten(movementId: string, tx: MongoTx): Promise<boolean> {
-      return (await Movement.exists({ _id: movementId }).session(mongo.in(tx).session ?? null)) !== null;
+    /**
+     * True when these changes are there: an earlier try of the same transaction was committed. False also when
+     * they hold nothing that a repetition would do twice.
+     */
+    async isWritten(
+      { movements, createdLevels, changedLevels }: StockChanges,
+      tx: MongoTx,
+    ): Promise<boolean> {
+      const session = mongo.in(tx).session ?? null;
+      // One document tells of all: a transaction is written as a whole. Ids are made once for each change.
+      const [movement] = movements;
+      if (movement) return (await Movement.exists({ _id: movement._id }).session(session)) !== null;
+      const [created] = createdLevels;
+      if (created) return (await Level.exists({ _id: created._id }).session(session)) !== null;
+      const [changed] = changedLevels;
+      if (!changed) return false;
+      // Settings have no entry of their own: who wrote the same ones in the same version did the same.
+      const { _id, version, safetyThreshold, backorder, backorderLimit } = changed.to;
+      const same = { _id, version, safetyThreshold, backorder, backorderLimit };
+      return (await Level.exists(same).session(session)) !== null;
     },
 
     // Locations

@@ -2,7 +2,6 @@
  * Roles and permissions, an administrator, and a small catalogue. Running it again changes nothing that is
  * there: a role keeps what administrators gave it, a product keeps its price.
  */
-import { ALL_PERMISSIONS, DEFAULT_ROLES, PERMISSIONS } from "../src/auth/permissions";
 import { canonicalKey } from "../src/canonical";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
@@ -12,18 +11,11 @@ import { addPicture } from "../src/products/images/service";
 import { DEFAULT_SETTINGS } from "../src/products/inventory/ledger";
 import { createLocation } from "../src/products/inventory/service";
 import { buildProduct } from "../src/products/service";
+import { ensureRoles } from "../src/users/roles/ensure";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 import { drawPicture } from "./pictures";
 
-/** Rows of permissions and roles; permissions that a newer version adds reach the role `admin`. */
-export async function seedRoles(deps: Deps): Promise<void> {
-  const now = deps.clock.now();
-  await deps.users.savePermissions(ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] })));
-  for (const [name, { description, permissions }] of Object.entries(DEFAULT_ROLES)) {
-    await deps.users.ensureRole({ id: deps.random.id(), name, description, permissions, now });
-  }
-  await deps.users.addPermissions("admin", ALL_PERMISSIONS);
-}
+export { ensureRoles as seedRoles };
 
 /** The first administrator, when there is a password for one and nobody has the address. */
 export async function seedAdministrator(
@@ -155,7 +147,7 @@ export async function seed(
   deps: Deps,
   administrator: { email: string; password: string | undefined },
 ): Promise<string> {
-  await seedRoles(deps);
+  await ensureRoles(deps);
   const admin = await seedAdministrator(deps, administrator.email, administrator.password);
   const { made, present, skus, products } = await seedCatalogue(deps);
   const stocked = await seedStock(deps, skus);

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AppType, createApp } from "../src/app";
-import { ALL_PERMISSIONS, DEFAULT_ROLES, PERMISSIONS } from "../src/auth/permissions";
 import { canonicalKey } from "../src/canonical";
 import { type Client, createClient } from "../src/client";
 import { type Config, parseConfig } from "../src/config";
@@ -13,6 +12,7 @@ import { createRunner } from "../src/jobs/handlers";
 import type { JobRunner } from "../src/jobs/runner";
 import type { Mail } from "../src/mail/mail";
 import { createStockKeeper, type StockKeeper } from "../src/products/inventory/keeper";
+import { ensureRoles } from "../src/users/roles/ensure";
 import { emptyDatabases } from "./databases";
 
 /** A clock that stands where it is put and can be moved. Starts at the real time, so that tokens look alive. */
@@ -61,12 +61,7 @@ export interface SignedInPerson {
 }
 
 /** The roles every test starts with. */
-export async function seedRoles(deps: Deps): Promise<void> {
-  await deps.users.savePermissions(ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] })));
-  for (const [name, role] of Object.entries(DEFAULT_ROLES)) {
-    await deps.users.ensureRole({ id: deps.random.id(), name, ...role, now: deps.clock.now() });
-  }
-}
+export { ensureRoles as seedRoles };
 
 /**
  * Registers hooks that give the file a clean application: databases emptied before the file's tests, closed
@@ -100,7 +95,7 @@ export function useTestApp(change: (config: Config) => Partial<Config> = () => (
       },
     });
     await deps.mongo.connection.asPromise();
-    await seedRoles(deps);
+    await ensureRoles(deps);
     const app = createApp(deps);
     testApp.deps = deps;
     testApp.app = app;

@@ -1,0 +1,151 @@
+/**
+ * bun run admin create|grant|revoke|list — administrators, from the server itself: the first one is made so.
+ * A password comes from standard input, from a hidden prompt, or is made and shown once; never from the
+ * command line, where every user of the machine can read it.
+ */
+import { createInterface } from "node:readline/promises";
+import { Writable } from "node:stream";
+import { parseArgs } from "node:util";
+import { emailSchema, nameSchema, newPasswordSchema } from "../auth/schema";
+import { ConfigError, parseConfig } from "../config";
+import { checkMySql, DatabaseUnreachable } from "../db/prisma";
+import { createDeps, type Deps } from "../deps";
+import { AppError } from "../errors";
+import { createLogger } from "../http/log";
+import { createAccount, holdersOf, setRole } from "./admin/commands";
+import { ensureRoles } from "./roles/ensure";
+
+const USAGE = `Usage:
+  bun run admin create EMAIL [--name NAME] [--role ROLE] [--generate]
+  bun run admin grant EMAIL ROLE
+  bun run admin revoke EMAIL ROLE
+  bun run admin list [ROLE]
+
+ROLE is admin unless you say otherwise. create asks for the password, or reads it from standard input:
+  bun run admin create ann@example.com < password.txt
+--generate makes one and shows it once.`;
+
+/** Bytes of a password that is made. */
+const GENERATED_BYTES = 18;
+
+/** A fault of the command line, in words. */
+class UsageError extends Error {}
+
+/** What the schema makes of a text. @throws UsageError with what is wrong */
+function parsed<T>(
+  schema: {
+    safeParse(
+      text: string,
+    ): { success: true; data: T } | { success: false; error: { issues: { message: string }[] } };
+  },
+  what: string,
+  text: string,
+): T {
+  const result = schema.safeParse(text);
+  if (!result.success) throw new UsageError(`The ${what} ${result.error.issues[0]?.message}.`);
+  return result.data;
+}
+
+/** Asks twice without showing what is typed. */
+async function askPassword(): Promise<string> {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const terminal = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  terminal.on("SIGINT", () => process.exit(130));
+  const ask = async (question: string) => {
+    process.stderr.write(question);
+    const answer = await terminal.question("");
+    process.stderr.write("\n");
+    return answer;
+  };
+  try {
+    const password = await ask("Password: ");
+    if ((await ask("Again: ")) !== password) throw new UsageError("The two passwords are not the same.");
+    return password;
+  } finally {
+    terminal.close();
+  }
+}
+
+/** The first line of standard input. */
+async function readPassword(): Promise<string> {
+  const [line = ""] = (await Bun.stdin.text()).split(/\r?\n/);
+  if (line === "") throw new UsageError("Send the password on standard input, or use --generate.");
+  return line;
+}
+
+async function create(
+  deps: Deps,
+  email: string,
+  options: { name?: string; role?: string; generate?: boolean },
+) {
+  const address = parsed(emailSchema, "address", email);
+  const name = parsed(nameSchema, "name", options.name ?? "Administrator");
+  const role = options.role ?? "admin";
+  const generated = options.generate
+    ? Buffer.from(deps.random.bytes(GENERATED_BYTES)).toString("base64url")
+    : undefined;
+  const given = generated ?? (process.stdin.isTTY ? await askPassword() : await readPassword());
+  await ensureRoles(deps);
+  const password = parsed(newPasswordSchema, "password", given);
+  await createAccount(deps, { email: address, name, password, role });
+  console.log(`${address} can sign in and has the role ${role}.`);
+  if (generated !== undefined) console.log(`Password (shown only now): ${generated}`);
+}
+
+async function run(deps: Deps, words: string[], options: Parameters<typeof create>[2]): Promise<void> {
+  const [command, first, second, ...more] = words;
+  if (more.length > 0) throw new UsageError(USAGE);
+  if (command === "create" && first !== undefined && second === undefined)
+    return create(deps, first, options);
+  if (Object.keys(options).length > 0) throw new UsageError(USAGE);
+  if ((command === "grant" || command === "revoke") && first !== undefined && second !== undefined) {
+    await setRole(deps, first, second, command === "grant");
+    console.log(`${first} ${command === "grant" ? "has" : "no longer has"} the role ${second}.`);
+  } else if (command === "list" && second === undefined) {
+    const people = await holdersOf(deps, first ?? "admin");
+    for (const { email, name, status } of people) console.log(`${email}  ${name}  ${status}`);
+    if (people.length === 0) console.log(`Nobody has the role ${first ?? "admin"}.`);
+  } else throw new UsageError(USAGE);
+}
+
+function parseWords(argv: string[]) {
+  try {
+    return parseArgs({
+      args: argv,
+      allowPositionals: true,
+      options: { name: { type: "string" }, role: { type: "string" }, generate: { type: "boolean" } },
+    });
+  } catch (error) {
+    const secret = argv.some((word) => word.startsWith("--password"));
+    throw new UsageError(
+      secret
+        ? "A password is not given on the command line: others can read it there. Send it on standard input."
+        : `${(error as Error).message}\n${USAGE}`,
+    );
+  }
+}
+
+async function main(argv: string[]): Promise<number> {
+  let deps: Deps | undefined;
+  try {
+    const { values, positionals } = parseWords(argv);
+    if (positionals.length === 0) throw new UsageError(USAGE);
+    const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+    await checkMySql(config.databaseUrl);
+    deps = createDeps(config, await createLogger(config));
+    await run(deps, positionals, values);
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) console.error(error.message);
+    else if (error instanceof AppError) {
+      console.error([error.detail, ...(error.errors ?? []).map(({ message }) => message)].join(" "));
+    } else if (error instanceof DatabaseUnreachable || error instanceof ConfigError)
+      console.error(error.message);
+    else throw error;
+    return error instanceof UsageError ? 2 : 1;
+  } finally {
+    await deps?.close();
+  }
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,90 @@
+import { newAuditEntry, SYSTEM } from "../../audit/entry";
+import { ADMIN_ROLE, BASE_ROLE } from "../../auth/permissions";
+import { refuseOwnWords } from "../../auth/registration";
+import { canonicalKey } from "../../canonical";
+import type { MySqlTx } from "../../db/prisma";
+import type { Deps } from "../../deps";
+import { AppError } from "../../errors";
+
+/** Holders of a role that are shown at most. */
+export const MAX_SHOWN = 1000;
+
+async function roleNamed(deps: Deps, name: string, tx?: MySqlTx) {
+  const [role] = await deps.roles.byNames([name], tx);
+  if (role) return role;
+  const names = (await deps.roles.list(MAX_SHOWN)).map((other) => other.name);
+  throw new AppError("not_found", `There is no role ${name}; there are ${names.join(", ")}.`);
+}
+
+async function personAt(deps: Deps, email: string, tx?: MySqlTx) {
+  const user = await deps.users.findByEmail(canonicalKey(email), tx);
+  if (!user || user.deletedAt !== null) throw new AppError("not_found", `Nobody has the address ${email}.`);
+  return user;
+}
+
+/**
+ * What whoever has the server may do without signing in: the first administrator is made so.
+ *
+ * Makes a verified account with a role, or gives an address that was never proved its first password.
+ * @throws AppError already_exists, not_found for the role, invalid_input for a password of own words
+ */
+export async function createAccount(
+  deps: Deps,
+  { email, name, password, role }: { email: string; name: string; password: string; role: string },
+): Promise<void> {
+  refuseOwnWords(password, email, name);
+  const { id: roleId } = await roleNamed(deps, role);
+  const now = deps.clock.now();
+  const newId = deps.random.id();
+  const hashedPassword = await deps.passwords.hash(password);
+  const entry = newAuditEntry(deps, "account.created", { actor: SYSTEM, origin: null, detail: { role } });
+  await deps.mysql.transaction(async (tx) => {
+    await deps.users.lockAdministration(tx);
+    const emailCanonical = canonicalKey(email);
+    const { id } = await deps.users.findOrCreate({ id: newId, email, emailCanonical, name, now }, tx);
+    if (!(await deps.users.verify(id, { name, email, hashedPassword, now }, tx))) {
+      throw new AppError(
+        "already_exists",
+        `${email} has an account. Give it a role with: grant ${email} ${role}`,
+      );
+    }
+    await deps.users.grantRole(id, BASE_ROLE, now, tx);
+    await deps.roles.grant(id, [roleId], now, tx);
+    await deps.audit.record({ ...entry, subjectUserId: id }, tx);
+  });
+}
+
+/** Gives an account a role, or takes it away. @throws AppError not_found, conflict for the last administrator */
+export async function setRole(deps: Deps, email: string, role: string, held: boolean): Promise<void> {
+  const now = deps.clock.now();
+  const detail = held ? { added: [role], removed: [] } : { added: [], removed: [role] };
+  const entry = newAuditEntry(deps, "user.roles_changed", { actor: SYSTEM, origin: null, detail });
+  await deps.mysql.transaction(async (tx) => {
+    await deps.users.lockAdministration(tx);
+    const { id: roleId } = await roleNamed(deps, role, tx);
+    const { id } = await personAt(deps, email, tx);
+    if (held) await deps.roles.grant(id, [roleId], now, tx);
+    else {
+      if (role === ADMIN_ROLE) await deps.users.assertOtherAdministrator(tx, id);
+      await deps.roles.revoke(id, [roleId], tx);
+    }
+    await deps.people.change(id, { now }, tx);
+    await deps.audit.record({ ...entry, subjectUserId: id }, tx);
+  });
+}
+
+/** Who has a role, the newest account first, `MAX_SHOWN` at most. */
+export async function holdersOf(
+  deps: Deps,
+  role: string,
+): Promise<{ email: string; name: string; status: string }[]> {
+  const { id: roleId } = await roleNamed(deps, role);
+  const walk = { key: "id", descending: true, roleId, byRole: true, limit: MAX_SHOWN } as const;
+  const ids = (await deps.people.walk(walk)).map(({ id }) => id);
+  const people = await deps.people.byIds(ids);
+  return ids.flatMap((id) =>
+    people.flatMap((user) =>
+      user.id === id ? [{ email: user.email, name: user.name, status: user.status ?? "active" }] : [],
+    ),
+  );
+}

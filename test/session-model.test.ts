@@ -1,15 +1,17 @@
 /**
- * Random sequences of register, sign in, refresh, replay, sign out, end, change of password, ban and reads
- * against two processes on one MySQL, held against a model of what must be so. AIZY_LONG=1 runs many more.
+ * Random sequences of register, sign in, second factor, refresh, replay, sign out, end, change of password, ban
+ * and reads against two processes on one MySQL, held against a model of what must be so. AIZY_LONG=1 runs many
+ * more.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { REFRESH_GRACE } from "../src/auth/rules";
+import { CHALLENGE_TTL, REFRESH_GRACE } from "../src/auth/rules";
 import { useTestApp } from "./app";
 import { eventually, type ServerProcess, startServer } from "./processes";
+import { codeOf } from "./second-factor";
 
 const t = useTestApp();
 const LONG = process.env.AIZY_LONG === "1";
@@ -41,10 +43,28 @@ interface Person {
   email: string;
   password: string;
   banned: boolean;
+  /** Grows whenever all sessions are ended at once: challenges of before are over. */
+  epoch: number;
+  factor: Factor | undefined;
+}
+interface Factor {
+  secret: string;
+  /** The time step of the last code that was taken. */
+  lastStep: number;
+  backupCodes: string[];
+  usedCodes: string[];
+}
+/** A right password whose second factor is still owed. */
+interface Challenge {
+  person: Person;
+  token: string;
+  epoch: number;
+  at: number;
 }
 interface Model {
   persons: Person[];
   sessions: Session[];
+  challenges: Challenge[];
 }
 
 let addresses = 0;
@@ -70,6 +90,42 @@ const good = (session: Session) => session.live && !session.person.banned;
 const end = (model: Model, which: (session: Session) => boolean) => {
   for (const session of model.sessions) if (which(session)) session.live = false;
 };
+const open = (model: Model, person: Person, { refreshToken, accessToken }: Record<string, string>) =>
+  model.sessions.push({
+    person,
+    id: refreshToken?.split(".")[0] ?? "",
+    refreshTokens: [refreshToken ?? ""],
+    accessTokens: [accessToken ?? ""],
+    rotatedAt: Date.now(),
+    live: true,
+  });
+const alive = ({ person, epoch, at }: Challenge) =>
+  !person.banned && epoch === person.epoch && Date.now() - at < CHALLENGE_TTL;
+const STEP = 30_000;
+/** The code of a time step, and of a backup code that is none. */
+const codeAt = ({ secret }: Factor, step: number) => codeOf(secret, new Date(step * STEP));
+const NO_CODE = "0000-0000-0000";
+
+/** What may be answered to a challenge: right, wrong, used; and what is right is used up by it. */
+function choose(factor: Factor, kind: number): { method: string; code: string; right: boolean } {
+  const [unused] = factor.backupCodes;
+  const [used] = factor.usedCodes;
+  const step = Math.floor(Date.now() / STEP);
+  const next = Math.max(factor.lastStep + 1, step);
+  // The processes read the clock a little later, so the present code and the next one are always taken.
+  if (kind === 0 && next <= step + 1) {
+    factor.lastStep = next;
+    return { method: "totp", code: codeAt(factor, next), right: true };
+  }
+  if (kind <= 1) return { method: "totp", code: codeAt(factor, factor.lastStep), right: false };
+  if (kind === 2 && unused !== undefined) {
+    factor.backupCodes.shift();
+    factor.usedCodes.push(unused);
+    return { method: "backup_code", code: unused, right: true };
+  }
+  return { method: "backup_code", code: kind === 3 ? (used ?? NO_CODE) : NO_CODE, right: false };
+}
+
 const token = (session: Session) => session.accessTokens.at(-1) ?? "";
 
 type Step = (model: Model, process: number, a: number, b: number) => Promise<void>;
@@ -77,7 +133,7 @@ type Step = (model: Model, process: number, a: number, b: number) => Promise<voi
 const steps: Record<string, Step> = {
   async register(model, process, a) {
     if (model.persons.length >= 3) return;
-    const person = { email: `model-${++emails}@example.com`, password: `password ${a}`, banned: false };
+    const person = { email: `model-${++emails}@example.com`, password: `password ${a}` };
     const json = { email: person.email, password: person.password, name: "Model" };
     const { data } = await call(process, "POST", "/auth/register", json);
     let otp: string | undefined;
@@ -92,7 +148,7 @@ const steps: Record<string, Step> = {
     ).toBe(401);
     const proof = { registrationId: data.registrationId, email: person.email, otp };
     expect((await call(1 - process, "POST", "/auth/verify-otp", proof)).status).toBe(200);
-    model.persons.push(person);
+    model.persons.push({ ...person, banned: false, epoch: 0, factor: undefined });
   },
 
   async signIn(model, process, a, b) {
@@ -101,16 +157,71 @@ const steps: Record<string, Step> = {
     const right = b % 4 !== 0;
     const json = { email: person.email, password: right ? person.password : "wrong password" };
     const { status, data } = await call(process, "POST", "/auth/login", json);
-    expect(status).toBe(right && !person.banned ? 200 : 401);
-    if (status !== 200) return;
-    model.sessions.push({
-      person,
-      id: data.refreshToken.split(".")[0],
-      refreshTokens: [data.refreshToken],
-      accessTokens: [data.accessToken],
-      rotatedAt: Date.now(),
-      live: true,
-    });
+    expect(status).toBe(!right || person.banned ? 401 : person.factor ? 202 : 200);
+    if (status === 200) open(model, person, data);
+    if (status !== 202) return;
+    model.challenges.push({ person, token: data.challenge, epoch: person.epoch, at: Date.now() });
+  },
+
+  /** An app enrolled at one process and confirmed at the other. */
+  async enrol(model, process, a) {
+    const session = pick(model.sessions, a);
+    if (!session || session.person.factor) return;
+    const { password } = session.person;
+    const enrolled = await call(process, "POST", "/auth/mfa/enrol", { password }, token(session));
+    expect(enrolled.status).toBe(good(session) ? 201 : 401);
+    if (enrolled.status !== 201) return;
+    const { secret } = enrolled.data;
+    const lastStep = Math.floor(Date.now() / STEP);
+    const code = codeOf(secret, new Date(lastStep * STEP));
+    const confirmed = await call(1 - process, "POST", "/auth/mfa/confirm", { code }, token(session));
+    expect(confirmed.status).toBe(200);
+    session.person.factor = { secret, lastStep, backupCodes: confirmed.data.backupCodes, usedCodes: [] };
+  },
+
+  async disable(model, process, a) {
+    const session = pick(model.sessions, a);
+    const factor = session?.person.factor;
+    const code = factor?.backupCodes[0];
+    if (!session || !factor || code === undefined) return;
+    const json = { password: session.person.password, factor: { method: "backup_code", code } };
+    const { status } = await call(process, "POST", "/auth/mfa/disable", json, token(session));
+    expect(status).toBe(good(session) ? 204 : 401);
+    if (status === 204) session.person.factor = undefined;
+  },
+
+  /** Any challenge that was ever given, mostly the last ones, with a code of any kind. */
+  async answer(model, process, a, b) {
+    const challenge = model.challenges.at(-1 - (a % Math.min(4, model.challenges.length || 1)));
+    if (!challenge) return;
+    if (Math.abs(Date.now() - challenge.at - CHALLENGE_TTL) < MARGIN) return;
+    const { person } = challenge;
+    const live = alive(challenge);
+    // A challenge that is over uses nothing up.
+    const factor = live ? person.factor : person.factor && structuredClone(person.factor);
+    const { right, ...given } = factor
+      ? choose(factor, [0, 0, 1, 2, 2, 3, 4][b % 7] ?? 0)
+      : { method: "totp", code: "123456", right: false };
+    const json = { challenge: challenge.token, ...given };
+    const { status, data } = await call(process, "POST", "/auth/mfa/challenge", json);
+    expect(status).toBe(!live ? 401 : right ? 200 : 422);
+    if (status === 200) open(model, person, data);
+  },
+
+  /** One code on both processes at once: one session. */
+  async answerAtOnce(model, _process, a, b) {
+    const challenge = model.challenges.at(-1);
+    const factor = challenge?.person.factor;
+    if (!challenge || !factor || !alive(challenge)) return;
+    const { right, ...given } = choose(factor, b % 2 === 0 ? 0 : 2);
+    const json = { challenge: challenge.token, ...given };
+    const answers = await Promise.all(
+      [0, 1, 0, 1, a % 2].map((p) => call(p, "POST", "/auth/mfa/challenge", json)),
+    );
+    const statuses = answers.map(({ status }) => status).sort();
+    expect(statuses).toEqual([right ? 200 : 422, 422, 422, 422, 422]);
+    const won = answers.find(({ status }) => status === 200);
+    if (won) open(model, challenge.person, won.data);
   },
 
   /** Any refresh token that a session ever had, mostly the last ones. */
@@ -190,7 +301,9 @@ const steps: Record<string, Step> = {
     if (!by) return;
     const { status } = await call(process, "DELETE", "/auth/sessions", undefined, token(by));
     expect(status).toBe(good(by) ? 200 : 401);
-    if (status === 200) end(model, (session) => session.person === by.person && session !== by);
+    if (status !== 200) return;
+    by.person.epoch++;
+    end(model, (session) => session.person === by.person && session !== by);
   },
 
   async changePassword(model, process, a, b) {
@@ -201,6 +314,7 @@ const steps: Record<string, Step> = {
     expect(status).toBe(good(by) ? 204 : 401);
     if (status !== 204) return;
     by.person.password = json.newPassword;
+    by.person.epoch++;
     end(model, (session) => session.person === by.person && session !== by);
   },
 
@@ -217,7 +331,9 @@ const steps: Record<string, Step> = {
         .user.update({ where: { id }, data: { bannedAt: person.banned ? now : null } });
       if (person.banned) await t.deps.auth.endSessions(id, { reason: "banned", now }, tx);
     });
-    if (person.banned) end(model, (session) => session.person === person);
+    if (!person.banned) return;
+    person.epoch++;
+    end(model, (session) => session.person === person);
   },
 };
 
@@ -247,18 +363,27 @@ test(
       "refresh",
       "refresh",
       "read",
+      "answer",
+      "answer",
     ];
     const name = fc.constantFrom(...names, ...Object.keys(steps));
     const command = fc.tuple(name, fc.nat(1), fc.nat(63), fc.nat(63)).map((parts) => new Command(...parts));
-    const open = [
+    const beginning = [
       new Command("register", 0, 1, 0),
       new Command("register", 1, 2, 0),
       new Command("signIn", 0, 0, 1),
+      new Command("signIn", 1, 1, 1),
+      new Command("enrol", 1, 1, 0),
+      new Command("signIn", 0, 1, 1),
+      new Command("answerAtOnce", 0, 0, 0),
+      new Command("signIn", 1, 1, 1),
+      new Command("answerAtOnce", 1, 1, 1),
+      new Command("signIn", 0, 1, 1),
     ];
     await fc.assert(
       fc.asyncProperty(fc.commands([command], { maxCommands: 40, size: "max" }), async (commands) => {
-        const model: Model = { persons: [], sessions: [] };
-        await fc.asyncModelRun(() => ({ model, real: null }), open);
+        const model: Model = { persons: [], sessions: [], challenges: [] };
+        await fc.asyncModelRun(() => ({ model, real: null }), beginning);
         await fc.asyncModelRun(() => ({ model, real: null }), commands);
         // At the end every token ever given answers as the model says, on both processes.
         for (const session of model.sessions) {

@@ -8,6 +8,9 @@ import { type Connection, createConnection, type Model } from "mongoose";
 import type { z } from "zod";
 import type { AuditAction } from "../../src/audit/actions";
 import type { AuditActor, AuditEntry } from "../../src/audit/entry";
+import type { TotpState } from "../../src/auth/mfa/store";
+import type { PasskeyResponse } from "../../src/auth/passkeys/schema";
+import type { ChallengePurpose } from "../../src/auth/passkeys/store";
 import type { userResponse } from "../../src/auth/schema";
 import type { CodePurpose, SessionEndReason, SignInMethod } from "../../src/auth/store";
 import type { Client } from "../../src/client";
@@ -17,10 +20,13 @@ import type { Problem } from "../../src/errors";
 import type {
   AuditEntry as AuditRow,
   Job,
+  Passkey,
   Prisma,
   Session,
+  TotpFactor,
   User,
   VerificationCode,
+  WebauthnChallenge,
 } from "../../src/generated/prisma/client";
 import type { LeasedJob } from "../../src/jobs/jobs";
 import { type CategoryDocument, categoryModel } from "../../src/products/categories/model";
@@ -72,7 +78,10 @@ type Internal =
   | "slugKey"
   | "nameKey"
   | "codeKey"
-  | "stockRevision";
+  | "stockRevision"
+  | "credentialId"
+  | "publicKey"
+  | "signCount";
 type KeepsInside<Response> = Equal<Extract<keyof Response, Internal>, never>;
 
 /** Checked by the compiler alone. */
@@ -105,6 +114,10 @@ export type Checked = [
   Hold<Extends<CodePurpose, VerificationCode["purpose"]>>,
   Hold<Extends<SessionEndReason, NonNullable<Session["endReason"]>>>,
   Hold<Extends<SignInMethod, Session["method"]>>,
+  Hold<Extends<TotpState, TotpFactor["state"]>>,
+  Hold<Extends<ChallengePurpose, WebauthnChallenge["purpose"]>>,
+  Hold<Agree<PasskeyResponse, Passkey>>,
+  Hold<KeepsInside<PasskeyResponse>>,
   Hold<Extends<AuditAction, AuditRow["action"]>>,
   Hold<Extends<AuditActor["kind"], AuditRow["actorKind"]>>,
   Hold<Extends<Omit<AuditEntry, "action" | "actor" | "detail">, Partial<AuditRow>>>,

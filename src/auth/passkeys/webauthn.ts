@@ -1,13 +1,8 @@
-import {
-  type AuthenticationResponseJSON,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type RegistrationResponseJSON,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-} from "@simplewebauthn/server";
-import { decodeAttestationObject } from "@simplewebauthn/server/helpers";
+import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import { PASSKEY_TTL } from "../rules";
+
+/** Loaded when it is first used: its parsers of certificates would make every start some 200 ms longer. */
+const library = () => import("@simplewebauthn/server");
 
 const NAME = "Aizy";
 /** EdDSA, ES256 and RS256: between them, every authenticator there is. */
@@ -43,13 +38,13 @@ const handleOf = (userId: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buf
 export const userOfHandle = (handle: string): string => Buffer.from(handle, "base64url").toString();
 
 /** What a browser needs to make a passkey: one that the person is found by and that checks who uses it. */
-export const creationOptions = (
+export const creationOptions = async (
   rp: RelyingParty,
   person: { id: string; email: string; name: string },
   challenge: Uint8Array<ArrayBuffer>,
   existing: { credentialId: Uint8Array; transports: unknown }[],
 ) =>
-  generateRegistrationOptions({
+  (await library()).generateRegistrationOptions({
     rpName: NAME,
     rpID: rp.id,
     userID: handleOf(person.id),
@@ -67,8 +62,8 @@ export const creationOptions = (
   });
 
 /** What a browser needs to sign anybody in: no credential is named, so nothing tells who is known. */
-export const requestOptions = (rp: RelyingParty, challenge: Uint8Array<ArrayBuffer>) =>
-  generateAuthenticationOptions({
+export const requestOptions = async (rp: RelyingParty, challenge: Uint8Array<ArrayBuffer>) =>
+  (await library()).generateAuthenticationOptions({
     rpID: rp.id,
     challenge,
     timeout: PASSKEY_TTL,
@@ -94,6 +89,8 @@ export async function checkCreation(
   response: RegistrationResponseJSON,
   challenge: Uint8Array<ArrayBuffer>,
 ): Promise<NewCredential | null> {
+  const { verifyRegistrationResponse } = await library();
+  const { decodeAttestationObject } = await import("@simplewebauthn/server/helpers");
   try {
     const attestation = decodeAttestationObject(fromText(response.response.attestationObject));
     const format = attestation.get("fmt");
@@ -132,6 +129,7 @@ export async function checkAssertion(
   challenge: Uint8Array<ArrayBuffer>,
   publicKey: Uint8Array<ArrayBuffer>,
 ): Promise<{ signCount: number; synced: boolean } | null> {
+  const { verifyAuthenticationResponse } = await library();
   try {
     const { verified, authenticationInfo } = await verifyAuthenticationResponse({
       response,

@@ -4,6 +4,7 @@
  */
 import { canonicalKey } from "../src/canonical";
 import { parseConfig } from "../src/config";
+import { withDeployLock } from "../src/db/deploy-lock";
 import { createDeps, type Deps } from "../src/deps";
 import { createLogger } from "../src/http/log";
 import { ensureCategoryPath } from "../src/products/categories/service";
@@ -160,12 +161,12 @@ if (import.meta.main) {
   const deps = createDeps(config, await createLogger(config));
   try {
     await deps.mongo.connection.asPromise();
-    console.log(
-      await seed(deps, {
-        email: process.env.SEED_ADMIN_EMAIL ?? "admin@aizy.local",
-        password: process.env.SEED_ADMIN_PASSWORD,
-      }),
-    );
+    const administrator = {
+      email: process.env.SEED_ADMIN_EMAIL ?? "admin@aizy.local",
+      password: process.env.SEED_ADMIN_PASSWORD,
+    };
+    // Each finds what the one before has made: two at once would make the same product and one would fail.
+    console.log(await withDeployLock(config.databaseUrl, () => seed(deps, administrator)));
   } finally {
     await deps.close();
   }

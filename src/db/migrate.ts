@@ -13,6 +13,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import mariadb from "mariadb";
 import { parseConfig } from "../config";
+import { withDeployLock } from "./deploy-lock";
 import { syncIndexes } from "./indexes";
 import { connectMongo } from "./mongo";
 import { checkMySql, mysqlOptions } from "./prisma";
@@ -37,9 +38,6 @@ interface AppliedRow {
   rolled_back_at: Date | null;
   logs: string | null;
 }
-
-/** Longest wait for another process's deploy step, in seconds. */
-const LOCK_SECONDS = 60;
 
 /** Reads the migrations of a folder in the order of their names, which start with a time stamp. */
 export async function readMigrations(folder: string): Promise<Migration[]> {
@@ -169,28 +167,11 @@ async function apply(connection: mariadb.Connection, migration: Migration): Prom
  */
 export async function migrateMySql(databaseUrl: string, folder = "prisma/migrations"): Promise<string[]> {
   const migrations = await readMigrations(folder);
-  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
-  try {
-    // A named lock is of the whole server; the database's name makes it ours alone. 64 characters at most.
-    const lock = `aizy_migrate_${createHash("sha256")
-      .update(mysqlOptions(databaseUrl).database ?? "")
-      .digest("hex")
-      .slice(0, 32)}`;
-    const [row] = await connection.query<{ got: bigint | number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [
-      lock,
-      LOCK_SECONDS,
-    ]);
-    if (Number(row?.got) !== 1) {
-      throw new MigrationError(
-        `Another process has been migrating for ${LOCK_SECONDS} s. Wait for it and start again.`,
-      );
-    }
+  return withDeployLock(databaseUrl, async (connection) => {
     const pending = pendingMigrations(migrations, await readApplied(connection));
     for (const migration of pending) await apply(connection, migration);
     return pending.map((migration) => migration.name);
-  } finally {
-    await connection.end();
-  }
+  });
 }
 
 /** Names of the migrations that are not applied yet. @throws MigrationError as `pendingMigrations` */

@@ -8,6 +8,7 @@ import { metricsRoutes } from "./http/metrics";
 import { corsFor, limitBody, MAX_BODY, requestContext, requestIds, security } from "./http/middleware";
 import { notFound, onError } from "./http/problems";
 import { mailboxRoutes } from "./mail/routes";
+import { IMPORTS } from "./products/bulk/routes";
 import { UPLOADS } from "./products/images/upload";
 import { productRoutes } from "./products/routes";
 import { userRoutes } from "./users/routes";
@@ -22,7 +23,7 @@ export function createApp(deps: Deps) {
     requestContext(deps),
     security(),
     corsFor(deps.config.corsOrigins),
-    limitBody(MAX_BODY, UPLOADS),
+    limitBody(MAX_BODY, [...UPLOADS, IMPORTS]),
   );
 
   return app

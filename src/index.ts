@@ -5,6 +5,7 @@ import { checkMySql, DatabaseUnreachable } from "./db/prisma";
 import { createDeps } from "./deps";
 import { createLogger } from "./http/log";
 import { createRunner } from "./jobs/handlers";
+import { IMPORTS } from "./products/bulk/routes";
 import { createStockKeeper } from "./products/inventory/keeper";
 
 /** How long requests in flight may take to finish after SIGTERM, in milliseconds. */
@@ -69,7 +70,7 @@ async function serve(config: Config): Promise<void> {
       reusePort: WORKER !== undefined,
       idleTimeout: 60,
       // Behind the routes' own limits, which answer with a problem document.
-      maxRequestBodySize: 64 * 1024 * 1024,
+      maxRequestBodySize: IMPORTS.max + 1024,
       fetch: (request, bunServer) => app.fetch(request, { server: bunServer }),
     });
   } catch (error) {

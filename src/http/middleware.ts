@@ -1,3 +1,4 @@
+import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
@@ -90,13 +91,36 @@ const bodyOfAtMost = (max: number) =>
     onError: (c) => problem(c, "payload_too_large", `The body must be at most ${max} bytes.`),
   });
 
+/** By its told length alone: whoever reads it as a stream counts while they read. */
+const toldAtMost =
+  (max: number): MiddlewareHandler =>
+  async (c, next) => {
+    if (Number(c.req.header("content-length") ?? 0) > max) {
+      return problem(c, "payload_too_large", `The body must be at most ${max} bytes.`);
+    }
+    await next();
+  };
+
+/** A route that takes more than others. */
+export interface LargerBody {
+  method: string;
+  path: RegExp;
+  /** Bytes. */
+  max: number;
+  /** The route reads its body as a stream and counts itself; else the body lies in memory whole. */
+  streamed?: boolean;
+}
+
 /**
  * Refuses a body above `max` bytes, by its length when it is told and while it is read when not.
- * @param larger routes that take more, each with its method, the form of its path, and its limit
+ * @param larger routes that take more
  */
-export const limitBody = (max: number, larger: { method: string; path: RegExp; max: number }[] = []) => {
+export const limitBody = (max: number, larger: LargerBody[] = []) => {
   const usual = bodyOfAtMost(max);
-  const exceptions = larger.map((route) => ({ ...route, limit: bodyOfAtMost(route.max) }));
+  const exceptions = larger.map((route) => ({
+    ...route,
+    limit: route.streamed ? toldAtMost(route.max) : bodyOfAtMost(route.max),
+  }));
   return factory.createMiddleware((c, next) => {
     const exception = exceptions.find(({ method, path }) => c.req.method === method && path.test(c.req.path));
     return (exception?.limit ?? usual)(c, next);

@@ -1,6 +1,7 @@
 import { analyticsJobs } from "../analytics/jobs";
 import { authJobs } from "../auth/jobs";
 import type { Deps } from "../deps";
+import { bulkJobs } from "../products/bulk/jobs";
 import { categoryJobs } from "../products/categories/jobs";
 import { imageJobs } from "../products/images/jobs";
 import { stockJobs } from "../products/inventory/jobs";
@@ -12,6 +13,7 @@ export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
   ...authJobs(deps),
   ...accountJobs(deps),
   ...categoryJobs(deps),
+  ...bulkJobs(deps),
   ...imageJobs(deps),
   ...analyticsJobs(deps),
   ...stockJobs(deps),

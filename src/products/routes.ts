@@ -6,6 +6,7 @@ import { etagOf, ifMatch } from "../http/etag";
 import { factory } from "../http/factory";
 import { once } from "../http/idempotency";
 import { input } from "../http/input";
+import { exportRoutes, importRoutes } from "./bulk/routes";
 import { categoryRoutes } from "./categories/routes";
 import { productListSchema } from "./filters";
 import { imageRoutes } from "./images/routes";
@@ -44,6 +45,8 @@ export const productRoutes = (deps: Deps) =>
   factory
     .createApp()
     .route("/categories", categoryRoutes(deps))
+    .route("/import", importRoutes(deps))
+    .route("/export", exportRoutes(deps))
     .route("/inventory", inventoryRoutes(deps))
     .route("/:id/inventory", productInventoryRoutes(deps))
     .route("/:id/images", imageRoutes(deps))

@@ -3,29 +3,47 @@ import { dirname, join, resolve } from "node:path";
 import type { Random } from "../random";
 import { checkKey, type Storage } from "./storage";
 
-/** Files in a folder. Written beside their place and moved there, so nobody reads half a file. */
+/**
+ * Files in a folder. Written beside their place and moved there, so nobody reads half a file; a draft that a dead
+ * process left goes with its folder.
+ */
 export function createDiskStorage(folder: string, random: Random): Storage {
   const root = resolve(folder);
   const place = (key: string) => join(root, checkKey(key));
+  async function putStream(key: string, stream: AsyncIterable<Uint8Array>): Promise<number> {
+    const path = place(key);
+    await mkdir(dirname(path), { recursive: true });
+    // No key begins with a dot.
+    const draft = join(dirname(path), `.draft-${random.id()}`);
+    let size = 0;
+    try {
+      const file = await open(draft, "wx");
+      try {
+        for await (const chunk of stream) {
+          await file.writeFile(chunk);
+          size += chunk.length;
+        }
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(draft, path);
+      return size;
+    } catch (error) {
+      await rm(draft, { force: true });
+      throw error;
+    }
+  }
   return {
     async put(key, bytes) {
-      const path = place(key);
-      await mkdir(dirname(path), { recursive: true });
-      const draft = join(root, `.draft-${random.id()}`);
-      try {
-        const file = await open(draft, "wx");
-        try {
-          await file.writeFile(bytes);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-        await rename(draft, path);
-      } catch (error) {
-        await rm(draft, { force: true });
-        throw error;
-      }
+      await putStream(
+        key,
+        (async function* () {
+          yield bytes;
+        })(),
+      );
     },
+    putStream,
     async get(key) {
       const file = Bun.file(place(key));
       if (!(await file.exists())) return null;

@@ -2,12 +2,36 @@ import { S3Client } from "bun";
 import type { Config } from "../config";
 import { checkKey, type Storage } from "./storage";
 
+/** Bytes of one part of an upload; S3 wants at least 5 MB. */
+const PART = 8 * 1024 * 1024;
+
 /** Files in an S3-compatible store, with Bun's own client. */
 export function createS3Storage(settings: NonNullable<Config["s3"]>): Storage {
   const client = new S3Client(settings);
   return {
     async put(key, bytes, type) {
       await client.write(checkKey(key), bytes, { type });
+    },
+    async putStream(key, stream, type) {
+      const writer = client.file(checkKey(key)).writer({ type, partSize: PART, queueSize: 1 });
+      let size = 0;
+      let sent = 0;
+      try {
+        for await (const chunk of stream) {
+          size += chunk.length;
+          await writer.write(chunk);
+          // Waits until the part is away, so that a fast sender does not fill the memory.
+          if (size - sent >= PART) {
+            await writer.flush();
+            sent = size;
+          }
+        }
+      } catch (error) {
+        await Promise.resolve(writer.end(error as Error)).catch(() => undefined);
+        throw error;
+      }
+      await writer.end();
+      return size;
     },
     async get(key) {
       const file = client.file(checkKey(key));

@@ -14,6 +14,12 @@ export interface StoredFile {
 export interface Storage {
   /** Writes a file; one that is there is replaced. It is there whole or not at all. */
   put(key: string, bytes: Uint8Array, type: string): Promise<void>;
+  /**
+   * Writes a file as it comes, holding a part of it at a time. When the stream breaks off, the error is thrown and
+   * nothing is there.
+   * @returns bytes
+   */
+  putStream(key: string, stream: AsyncIterable<Uint8Array>, type: string): Promise<number>;
   /** The file, or null when there is none. */
   get(key: string): Promise<StoredFile | null>;
   /** Removes every file whose key begins with `prefix` and a slash; nothing there is no error. */

@@ -72,6 +72,9 @@ const unmarked = (text: string): string => text.replace(/\\([\s\S])/g, "$1");
 
 // ---- Writing.
 
+/** One line of CSV. */
+export const csvLine = (cells: string[]): string => `${cells.map(quoted).join(",")}\r\n`;
+
 /** The first line, with a byte order mark, without which Excel does not read UTF-8. */
 export const csvHeader = (): string => `\ufeff${COLUMNS.join(",")}\r\n`;
 
@@ -89,7 +92,7 @@ export function csvRows(product: ExportedProduct): string {
   ];
   return product.variants
     .map((variant, index) =>
-      [
+      csvLine([
         product.slug,
         ...(index === 0 ? own : own.map(() => "")),
         variant.sku,
@@ -102,11 +105,8 @@ export function csvRows(product: ExportedProduct): string {
         variant.options
           .map(({ name, value }) => `${marked(name, /[\\=|]/g)}=${marked(value, /[\\=|]/g)}`)
           .join("|"),
-      ]
-        .map(quoted)
-        .join(","),
+      ]),
     )
-    .map((row) => `${row}\r\n`)
     .join("");
 }
 

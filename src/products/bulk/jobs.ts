@@ -1,0 +1,70 @@
+import type { Deps } from "../../deps";
+import { type JobHandler, JobRefused } from "../../jobs/runner";
+import { exportProducts } from "./export";
+import { type ImportProgress, importProducts } from "./import";
+import { folderOf, KEEP, MAX_FAULTS, resultOf, sourceOf } from "./service";
+
+const idOf = (payload: unknown): string => (payload as { id: string }).id;
+
+const TYPES = { csv: "text/csv; charset=utf-8", ndjson: "application/x-ndjson" };
+
+/**
+ * Imports the stored file. How far it is is recorded after each batch; whoever takes the job over goes on there. A
+ * dry run has nothing to go on from and begins anew.
+ */
+const runImport =
+  (deps: Deps): JobHandler =>
+  async ({ job, saveProgress, signal }) => {
+    const id = idOf(job.payload);
+    const bulk = await deps.bulk.findById(id);
+    const stored = bulk && (await deps.storage.get(sourceOf(id)));
+    if (!bulk || !stored) throw new JobRefused("its file is gone");
+    const { format, dryRun } = bulk;
+    const resume = dryRun ? undefined : ((job.progress as ImportProgress | null) ?? undefined);
+    let kept = resume?.failed ?? 0;
+    await importProducts(deps, stored.body, { format, dryRun, resume, signal }, async (now, faults) => {
+      await deps.bulk.addFaults(id, faults.slice(0, Math.max(0, MAX_FAULTS - kept)));
+      kept += faults.length;
+      await saveProgress({ ...now });
+    });
+    await deps.bulk.finish(id, { finishedAt: deps.clock.now() });
+  };
+
+/** Writes the export into storage, where it is whole or not at all; a later try begins anew. */
+const runExport =
+  (deps: Deps): JobHandler =>
+  async ({ job, saveProgress, signal }) => {
+    const id = idOf(job.payload);
+    const bulk = await deps.bulk.findById(id);
+    if (!bulk) throw new JobRefused("it was removed");
+    const status = bulk.onlyStatus ?? undefined;
+    const total = await deps.products.count(status);
+    await saveProgress({ products: 0, total });
+    const chunks = exportProducts(deps, { format: bulk.format, status, signal }, (products) =>
+      saveProgress({ products, total: Math.max(products, total) }),
+    );
+    const size = await deps.storage.putStream(resultOf(id), chunks, TYPES[bulk.format]);
+    await deps.bulk.finish(id, { finishedAt: deps.clock.now(), size });
+  };
+
+/** Removes what has expired or was never recorded: an upload that did not come to its end. */
+const clean =
+  (deps: Deps): JobHandler =>
+  async ({ job }) => {
+    const id = idOf(job.payload);
+    const now = deps.clock.now();
+    const bulk = await deps.bulk.findById(id);
+    if (bulk && bulk.expiresAt > now) return;
+    await deps.storage.removeAll(folderOf(id));
+    await deps.bulk.remove(id);
+    await deps.jobs.mongo.forget(
+      ["bulk.import", "bulk.export", "bulk.clean"],
+      new Date(now.getTime() - KEEP),
+    );
+  };
+
+export const bulkJobs = (deps: Deps): Record<string, JobHandler> => ({
+  "bulk.import": runImport(deps),
+  "bulk.export": runExport(deps),
+  "bulk.clean": clean(deps),
+});

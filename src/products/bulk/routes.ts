@@ -1,0 +1,253 @@
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import { requirePermission, requireUser } from "../../auth/guard";
+import type { Deps } from "../../deps";
+import { describe } from "../../http/describe";
+import { type AppEnv, factory } from "../../http/factory";
+import { once } from "../../http/idempotency";
+import { input } from "../../http/input";
+import type { LargerBody } from "../../http/middleware";
+import type { BulkDocument } from "./model";
+import { bulkAnswer, bulkParam, exportSchema, importQuery, MAX_IMPORT } from "./schema";
+import {
+  dropReceived,
+  formatOf,
+  readBulk,
+  readExport,
+  readFaults,
+  receiveImport,
+  startExport,
+  startImport,
+  watchBulk,
+} from "./service";
+
+const tag = "Import and export";
+
+/** The route that takes a whole catalogue, as a stream. */
+export const IMPORTS: LargerBody = {
+  method: "POST",
+  path: /^\/api\/products\/import\/?$/,
+  max: MAX_IMPORT,
+  streamed: true,
+};
+
+/** Between two checks that who watches still may, in milliseconds. */
+const RECHECK = 5000;
+
+const guards = (deps: Deps) => ({
+  guard: requireUser(deps),
+  mayImport: requirePermission("products:import"),
+});
+
+const EVENTS =
+  "Server-sent events: `progress` when something changed, `end` when it is done or has failed, each with the job as " +
+  "its data; a comment every 15 seconds when nothing happens. Ends when the right to import does.";
+
+/** Answers with the events of a job. */
+function events(c: Context<AppEnv>, deps: Deps, kind: BulkDocument["kind"], id: string) {
+  const { guard, mayImport } = guards(deps);
+  c.header("Cache-Control", "no-store");
+  c.header("X-Accel-Buffering", "no");
+  return streamSSE(c, async (stream) => {
+    const over = new AbortController();
+    stream.onAbort(() => over.abort());
+    const pass = async () => undefined;
+    const check = setInterval(async () => {
+      try {
+        await guard(c, pass);
+        await mayImport(c, pass);
+      } catch {
+        over.abort();
+      }
+    }, RECHECK);
+    try {
+      const signal = AbortSignal.any([over.signal, deps.stopping.signal]);
+      for await (const message of watchBulk(deps, kind, id, signal)) {
+        if (message === null) await stream.write(": still here\n\n");
+        else await stream.writeSSE(message);
+      }
+    } catch (error) {
+      // Here, because Hono would send the error's text; the client connects again by itself.
+      c.get("log").warn({ err: error }, "the events of a job ended");
+    } finally {
+      clearInterval(check);
+    }
+  });
+}
+
+/** /api/products/import */
+export const importRoutes = (deps: Deps) => {
+  const { guard, mayImport } = guards(deps);
+  return factory
+    .createApp()
+    .post(
+      "/",
+      describe({
+        summary: "Import products from a file",
+        description:
+          "The body is the file itself: text/csv or application/x-ndjson, at most 256 MB. It becomes a job; read it, " +
+          "or follow its events. See docs/catalogue.md for what a line says.",
+        tag,
+        response: bulkAnswer,
+        status: 202,
+        secured: true,
+        errors: [
+          "malformed_request",
+          "forbidden",
+          "payload_too_large",
+          "unsupported_media_type",
+          "idempotency_in_flight",
+        ],
+      }),
+      guard,
+      mayImport,
+      input("query", importQuery),
+      async (c) => {
+        const format = formatOf(c.req.header("content-type"));
+        const { dryRun = false } = c.req.valid("query");
+        const received = await receiveImport(deps, c.req.raw.body, format);
+        try {
+          return await once(
+            c,
+            deps,
+            deps.idempotency.mongo,
+            202,
+            (record) => startImport(deps, c.get("actor"), received, { format, dryRun }, record),
+            received.hash,
+          );
+        } finally {
+          await dropReceived(deps, received);
+        }
+      },
+    )
+    .get(
+      "/:id",
+      describe({
+        summary: "Read an import",
+        tag,
+        response: bulkAnswer,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => c.json({ data: await readBulk(deps, "import", c.req.valid("param").id) }, 200),
+    )
+    .get(
+      "/:id/events",
+      describe({
+        summary: "Follow an import",
+        description: EVENTS,
+        tag,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => {
+        const { id } = c.req.valid("param");
+        await readBulk(deps, "import", id);
+        return events(c, deps, "import", id);
+      },
+    )
+    .get(
+      "/:id/faults",
+      describe({
+        summary: "Get the refused rows of an import as CSV, the first 10,000",
+        tag,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => {
+        const text = await readFaults(deps, c.req.valid("param").id);
+        c.header("Content-Disposition", 'attachment; filename="faults.csv"');
+        c.header("Cache-Control", "no-store");
+        return c.body(text, 200, { "Content-Type": "text/csv; charset=utf-8" });
+      },
+    );
+};
+
+/** /api/products/export */
+export const exportRoutes = (deps: Deps) => {
+  const { guard, mayImport } = guards(deps);
+  return factory
+    .createApp()
+    .post(
+      "/",
+      describe({
+        summary: "Export every product",
+        description: "Becomes a job; its file can be downloaded for seven days, and imported again.",
+        tag,
+        response: bulkAnswer,
+        status: 202,
+        secured: true,
+        errors: ["forbidden", "idempotency_in_flight"],
+      }),
+      guard,
+      mayImport,
+      input("json", exportSchema),
+      (c) => {
+        const request = c.req.valid("json");
+        return once(c, deps, deps.idempotency.mongo, 202, (record) =>
+          startExport(deps, c.get("actor"), request, record),
+        );
+      },
+    )
+    .get(
+      "/:id",
+      describe({
+        summary: "Read an export",
+        tag,
+        response: bulkAnswer,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => c.json({ data: await readBulk(deps, "export", c.req.valid("param").id) }, 200),
+    )
+    .get(
+      "/:id/events",
+      describe({
+        summary: "Follow an export",
+        description: EVENTS,
+        tag,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => {
+        const { id } = c.req.valid("param");
+        await readBulk(deps, "export", id);
+        return events(c, deps, "export", id);
+      },
+    )
+    .get(
+      "/:id/file",
+      describe({
+        summary: "Download an export",
+        tag,
+        secured: true,
+        errors: ["forbidden", "not_found", "conflict"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => {
+        const file = await readExport(deps, c.req.valid("param").id);
+        c.header("Content-Disposition", `attachment; filename="${file.name}"`);
+        c.header("Content-Type", file.type);
+        c.header("Content-Length", String(file.size));
+        c.header("Cache-Control", "no-store");
+        return c.body(file.body, 200);
+      },
+    );
+};

@@ -11,6 +11,8 @@ import { commandEnv } from "./run";
 import { createReport } from "./terminal";
 
 const TOOLS = join(CHECKOUT, "node_modules/.bin");
+/** Hang guard of a test that names none, in milliseconds: Bun's own five seconds end tests of a busy machine. */
+const TEST_LIMIT = 60_000;
 
 /** Passes a stream through and gives its text. */
 async function pass(stream: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
@@ -45,7 +47,7 @@ async function check(name: string, command: string[], env: Record<string, string
 
 /** Runs the tests with their output shown. @returns what Bun's runner counted, and whether it was content */
 async function runTests(options: string[], env: Record<string, string>) {
-  const child = Bun.spawn([join(TOOLS, "bun"), "test", ...options], {
+  const child = Bun.spawn([join(TOOLS, "bun"), "test", `--timeout=${TEST_LIMIT}`, ...options], {
     cwd: CHECKOUT,
     env: commandEnv(env),
     stdin: "ignore",

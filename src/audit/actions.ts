@@ -41,6 +41,7 @@ export const AUDIT_ACTIONS = {
   "user.banned": "An account was banned and its sessions ended",
   "user.unbanned": "A ban was lifted",
   "user.roles_changed": "Roles were granted or taken away",
+  "user.second_factor_removed": "An administrator took a lost second factor away",
   "user.sessions_ended": "An administrator ended every session of an account",
   "role.created": "A role was made",
   "role.changed": "A role got another description or other permissions",

@@ -1,5 +1,5 @@
 /**
- * bun run admin create|grant|revoke|list — administrators, from the server itself: the first one is made so.
+ * bun run admin create|grant|revoke|list|remove-second-factor — administrators, from the server itself: the first one is made so.
  * A password comes from standard input, from a hidden prompt, or is made and shown once; never from the
  * command line, where every user of the machine can read it.
  */
@@ -12,7 +12,7 @@ import { checkMySql, DatabaseUnreachable } from "../db/prisma";
 import { createDeps, type Deps } from "../deps";
 import { AppError } from "../errors";
 import { createLogger } from "../http/log";
-import { createAccount, holdersOf, setRole } from "./admin/commands";
+import { createAccount, holdersOf, removeSecondFactor, setRole } from "./admin/commands";
 import { ensureRoles } from "./roles/ensure";
 
 const USAGE = `Usage:
@@ -20,6 +20,7 @@ const USAGE = `Usage:
   bun run admin grant EMAIL ROLE
   bun run admin revoke EMAIL ROLE
   bun run admin list [ROLE]
+  bun run admin remove-second-factor EMAIL
 
 ROLE is admin unless you say otherwise. create asks for the password, or reads it from standard input:
   bun run admin create ann@example.com < password.txt
@@ -105,6 +106,9 @@ async function run(deps: Deps, words: string[], options: Parameters<typeof creat
     const people = await holdersOf(deps, first ?? "admin");
     for (const { email, name, status } of people) console.log(`${email}  ${name}  ${status}`);
     if (people.length === 0) console.log(`Nobody has the role ${first ?? "admin"}.`);
+  } else if (command === "remove-second-factor" && first !== undefined && second === undefined) {
+    await removeSecondFactor(deps, first);
+    console.log(`${first} signs in with the password alone, and is signed out everywhere.`);
   } else throw new UsageError(USAGE);
 }
 

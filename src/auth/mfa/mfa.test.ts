@@ -421,6 +421,83 @@ describe("disabling", () => {
   });
 });
 
+describe("a lost app", () => {
+  const take = (id: string, by: SignedInPerson) =>
+    t.request(`/api/users/${id}/second-factor`, { method: "DELETE", token: by.accessToken });
+
+  test("is taken away by an administrator: sessions end, its owner is told, the password signs in", async () => {
+    const admin = await t.signIn({ roles: ["admin"] });
+    const person = await t.signIn();
+    expect((await take(person.id, admin)).status).toBe(409);
+    const { secret } = await enrolled(t, person);
+    const { challenge } = await begin(person);
+    expect((await take(person.id, await t.signIn())).status).toBe(403);
+    expect((await take(t.deps.random.id(), admin)).status).toBe(404);
+    expect((await take("nonsense", admin)).status).toBe(422);
+    expect((await take(person.id, admin)).status).toBe(204);
+    expect(await me(person.accessToken)).toBe(401);
+    expect((await answer(challenge, codeOf(secret, t.clock.now()))).status).toBe(401);
+    expect(await noticesTo(person)).toContain("Your second factor was changed");
+    expect(t.mails.findLast(({ to }) => to === person.email)?.text).toContain("by an administrator");
+    expect((await post("login", { email: person.email, password: person.password })).status).toBe(200);
+    const [entry] = await t.deps.mysql.on().auditEntry.findMany({
+      where: { subjectUserId: person.id, action: "user.second_factor_removed" },
+    });
+    expect(entry?.actorId).toBe(admin.id);
+  });
+
+  test("not of somebody who holds more, and not one's own without a proof", async () => {
+    const admin = await t.signIn({ roles: ["admin"] });
+    await enrolled(t, admin);
+    const role = { name: "helpdesk", permissions: ["users:write"] };
+    const made = await t.request("/api/users/roles", {
+      method: "POST",
+      json: role,
+      token: admin.accessToken,
+    });
+    expect(made.status).toBe(201);
+    const helper = await t.signIn({ roles: ["helpdesk"] });
+    expect((await take(admin.id, helper)).status).toBe(403);
+    expect((await take(admin.id, admin)).status).toBe(409);
+    expect((await status(admin)).totp).not.toBeNull();
+  });
+
+  test("of the only administrator, from the server", async () => {
+    const person = await t.signIn({ roles: ["admin"] });
+    await enrolled(t, person);
+    const run = async (email: string) => {
+      const words = ["src/users/admin.cli.ts", "remove-second-factor", email];
+      const child = Bun.spawn([process.execPath, ...words], {
+        env: process.env,
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [out, err] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+      ]);
+      return { out, err, code: await child.exited };
+    };
+    expect((await run(person.email)).code).toBe(0);
+    expect(await me(person.accessToken)).toBe(401);
+    expect((await post("login", { email: person.email, password: person.password })).status).toBe(200);
+    const again = await run(person.email);
+    expect([again.code, again.err]).toEqual([1, "They have no second factor.\n"]);
+    expect((await run("nobody@example.com")).code).toBe(1);
+  });
+
+  test("a server's key sees and changes nobody's second factor", async () => {
+    const person = await t.signIn({ roles: ["manager"] });
+    const json = { name: "Till", permissions: ["products:write"] };
+    const { key } = (await (await post("api-keys", json, person.accessToken)).json()).data;
+    expect((await t.request("/auth/mfa", { token: key })).status).toBe(403);
+    expect((await t.request("/auth/passkeys", { token: key })).status).toBe(403);
+    for (const path of ["mfa/enrol", "mfa/confirm", "mfa/disable", "passkeys/register/options"]) {
+      expect((await post(path, { password: person.password }, key)).status).toBe(403);
+    }
+  });
+});
+
 describe("guesses", () => {
   test("are counted apart from passwords, by source", async () => {
     const person = await t.signIn();

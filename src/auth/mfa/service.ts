@@ -1,7 +1,10 @@
+import type { AuditEntry } from "../../audit/entry";
 import { after } from "../../clock";
+import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
+import { newNotice } from "../jobs";
 import { ENROLMENT_TTL } from "../rules";
 import { confirmedFactors } from "../second-factor";
 import { completeSignIn, type Origin, readChallenge, type SignedIn } from "../service";
@@ -129,6 +132,28 @@ export async function renewBackupCodes(
     await deps.mfa.replaceBackupCodes(actor.userId, rows, now, tx);
   });
   return { backupCodes: codes };
+}
+
+/** What the notice says in place of an administrator's own address and device. */
+const ADMINISTRATOR = { ip: "by an administrator", userAgent: "support" };
+
+/**
+ * Takes the second factor of someone who lost it away, at the word of an administrator. Every session of theirs
+ * ends, and they are told by mail. Passkeys stay.
+ * @param entry says who did it
+ * @throws AppError conflict when there is none
+ */
+export async function removeLostFactor(
+  deps: Deps,
+  userId: string,
+  { entry, jobId, now }: { entry: AuditEntry; jobId: string; now: Date },
+  tx: MySqlTx,
+): Promise<void> {
+  if (!(await deps.mfa.removeAll(userId, tx))) throw new AppError("conflict", "They have no second factor.");
+  await deps.auth.endSessions(userId, { reason: "ended_by_administrator", now }, tx);
+  const notice = newNotice("second_factor_changed", jobId, userId, ADMINISTRATOR, now);
+  await deps.jobs.mysql.enqueue(notice, tx);
+  await deps.audit.record({ ...entry, subjectUserId: userId }, tx);
 }
 
 /** What a person has, without a secret; also for the export of their data. */

@@ -1,4 +1,5 @@
 import { newAuditEntry, SYSTEM } from "../../audit/entry";
+import { removeLostFactor } from "../../auth/mfa/service";
 import { ADMIN_ROLE, BASE_ROLE } from "../../auth/permissions";
 import { refuseOwnWords } from "../../auth/registration";
 import { canonicalKey } from "../../canonical";
@@ -70,6 +71,17 @@ export async function setRole(deps: Deps, email: string, role: string, held: boo
     }
     await deps.people.change(id, { now }, tx);
     await deps.audit.record({ ...entry, subjectUserId: id }, tx);
+  });
+}
+
+/** Takes the second factor of an account away whose owner lost it. @throws AppError not_found, conflict */
+export async function removeSecondFactor(deps: Deps, email: string): Promise<void> {
+  const now = deps.clock.now();
+  const jobId = deps.random.id();
+  const entry = newAuditEntry(deps, "user.second_factor_removed", { actor: SYSTEM, origin: null });
+  await deps.mysql.transaction(async (tx) => {
+    const { id } = await personAt(deps, email, tx);
+    await removeLostFactor(deps, id, { entry, jobId, now }, tx);
   });
 }
 

@@ -13,7 +13,7 @@ import {
   managedUsersAnswer,
   userParam,
 } from "./schema";
-import { changeUser, endSessionsOf, listUsers, readUser } from "./service";
+import { changeUser, endSessionsOf, listUsers, readUser, removeSecondFactorOf } from "./service";
 
 const tag = "Administration";
 
@@ -92,5 +92,23 @@ export const peopleRoutes = (deps: Deps) =>
       async (c) => {
         const { id } = c.req.valid("param");
         return c.json({ data: await endSessionsOf(deps, c.get("actor"), id, originOf(deps, c)) }, 200);
+      },
+    )
+    .delete(
+      "/:id/second-factor",
+      describe({
+        summary: "Take a lost second factor away",
+        description: "For someone who lost the app and the backup codes. Ends every session of theirs.",
+        tag,
+        status: 204,
+        secured: true,
+        errors: ["forbidden", "not_found", "conflict"],
+      }),
+      requireUser(deps),
+      requirePermission("users:write"),
+      input("param", userParam),
+      async (c) => {
+        await removeSecondFactorOf(deps, c.get("actor"), c.req.valid("param").id, originOf(deps, c));
+        return c.body(null, 204);
       },
     );

@@ -1,5 +1,27 @@
 import type { MySql, MySqlTx } from "../db/prisma";
+import { type AuditEntry as AuditRow, Prisma } from "../generated/prisma/client";
+import type { Seen } from "../paging";
 import type { AuditEntry } from "./entry";
+
+export type { AuditRow };
+/** An entry that a walk came to; its key is the time, in ISO 8601. */
+export type SeenEntry = Seen;
+
+/** What of the log is walked over. */
+export interface AuditFilter {
+  action?: string;
+  actorId?: string;
+  subjectUserId?: string;
+  from?: Date;
+  before?: Date;
+}
+
+/** Whichever comes first of these in a filter is served by its index; the others are looked at in each entry. */
+const INDEXES = [
+  ["subjectUserId", "subject_user_id", "audit_entries_subject_user_id_at_id_idx"],
+  ["actorId", "actor_id", "audit_entries_actor_id_at_id_idx"],
+  ["action", "action", "audit_entries_action_at_id_idx"],
+] as const;
 
 /** Rows that one statement of `anonymise` changes at most. */
 const BATCH = 1000;
@@ -19,6 +41,35 @@ export const createAuditStore = (mysql: MySql) => ({
       ],
     });
   },
+
+  /** Looks at entries behind one, the newest first, in the order of an index that it is forced to. */
+  async walk(
+    filter: AuditFilter,
+    after: { key: string; id: string } | undefined,
+    limit: number,
+  ): Promise<SeenEntry[]> {
+    const given = INDEXES.filter(([name]) => filter[name] !== undefined);
+    const [served, ...others] = given.map(
+      ([name, column]) => Prisma.sql`${Prisma.raw(column)} = ${filter[name]}`,
+    );
+    const index = Prisma.raw(given[0]?.[2] ?? "audit_entries_at_id_idx");
+    const conditions = [served ?? Prisma.sql`TRUE`];
+    if (filter.from) conditions.push(Prisma.sql`at >= ${filter.from}`);
+    if (filter.before) conditions.push(Prisma.sql`at < ${filter.before}`);
+    if (after) {
+      const at = new Date(after.key);
+      conditions.push(Prisma.sql`(at < ${at} OR (at = ${at} AND id < ${after.id}))`);
+    }
+    const hit = others.length > 0 ? Prisma.join(others, " AND ") : Prisma.sql`TRUE`;
+    const rows = await mysql.on().$queryRaw<{ id: string; at: Date; hit: number | bigint }[]>`
+      SELECT id, at, (${hit}) AS hit FROM audit_entries FORCE INDEX (${index})
+      WHERE ${Prisma.join(conditions, " AND ")} ORDER BY at DESC, id DESC LIMIT ${limit}`;
+    return rows.map((row) => ({ id: row.id, key: row.at.toISOString(), hit: Number(row.hit) === 1 }));
+  },
+
+  /** These entries, in no order. */
+  byIds: (ids: string[]): Promise<AuditRow[]> =>
+    ids.length === 0 ? Promise.resolve([]) : mysql.on().auditEntry.findMany({ where: { id: { in: ids } } }),
 
   /**
    * Takes out of the log what tells of a person who is deleted: where they acted from, and every detail of

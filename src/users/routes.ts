@@ -1,3 +1,4 @@
+import { auditRoutes, ownAuditRoutes } from "../audit/routes";
 import type { Deps } from "../deps";
 import { factory } from "../http/factory";
 import { peopleRoutes } from "./admin/routes";
@@ -10,6 +11,8 @@ export const userRoutes = (deps: Deps) =>
     .createApp()
     .route("/me", meRoutes(deps))
     .route("/avatars", avatarRoutes(deps))
+    .route("/me/audit", ownAuditRoutes(deps))
+    .route("/audit-log", auditRoutes(deps))
     .route("/permissions", permissionRoutes(deps))
     .route("/roles", roleRoutes(deps))
     .route("/", peopleRoutes(deps));

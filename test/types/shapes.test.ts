@@ -8,6 +8,7 @@ import { type Connection, createConnection, type Model } from "mongoose";
 import type { z } from "zod";
 import type { AuditAction } from "../../src/audit/actions";
 import type { AuditActor, AuditEntry } from "../../src/audit/entry";
+import type { AuditEntryResponse, OwnAuditEntryResponse } from "../../src/audit/schema";
 import type { TotpState } from "../../src/auth/mfa/store";
 import type { PasskeyResponse } from "../../src/auth/passkeys/schema";
 import type { ChallengePurpose } from "../../src/auth/passkeys/store";
@@ -111,6 +112,8 @@ export type Checked = [
   Hold<Agree<UserResponse, User>>,
   Hold<Agree<ManagedUserResponse, User, "status">>,
   Hold<Agree<RoleResponse, RoleRow>>,
+  Hold<Agree<AuditEntryResponse, AuditRow, "detail">>,
+  Hold<Agree<OwnAuditEntryResponse, AuditRow, "detail">>,
   Hold<Extends<CodePurpose, VerificationCode["purpose"]>>,
   Hold<Extends<SessionEndReason, NonNullable<Session["endReason"]>>>,
   Hold<Extends<SignInMethod, Session["method"]>>,

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from "bun:test";
+import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -68,6 +68,8 @@ export { ensureRoles as seedRoles };
  * after them. The fields are there once the tests run.
  */
 export function useTestApp(change: (config: Config) => Partial<Config> = () => ({})): TestApp {
+  // A hang guard for the file's tests: Bun's own five seconds are too few for real databases on a busy machine.
+  setDefaultTimeout(60_000);
   const clock = new TestClock();
   const mails: Mail[] = [];
   const testApp = { clock, mails } as TestApp;

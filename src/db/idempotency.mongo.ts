@@ -3,7 +3,7 @@ import { after } from "../clock";
 import { AppError } from "../errors";
 import type { JsonValue } from "../json";
 import { type IdempotencyStore, type IdempotentRequest, KEEP_MS, LEASE_MS } from "./idempotency";
-import { duplicateKey, type Mongo, type MongoTx } from "./mongo";
+import { duplicateKeys, type Mongo, type MongoTx } from "./mongo";
 
 interface IdempotencyDocument {
   /** Caller and key. */
@@ -37,9 +37,52 @@ export const idempotencyModel = (connection: Connection): Model<IdempotencyDocum
 
 const idOf = ({ callerId, key }: IdempotentRequest) => `${callerId}:${key}`;
 
+/** Statements with new claims that are under way at once. */
+const STATEMENTS = 2;
+/** Most claims of one statement. */
+const MAX_CLAIMS = 100;
+
+/**
+ * Inserts documents that come while others are being inserted together with the next ones: a key is claimed by
+ * every call that changes something, and a statement for each of 64 callers costs more than their changes.
+ * @returns a function that gives false when the document's key is taken
+ */
+function insertTogether<Document>(insert: (documents: Document[]) => Promise<unknown>) {
+  let waiting: { document: Document; resolve: (made: boolean) => void; reject: (error: unknown) => void }[] =
+    [];
+  let running = 0;
+  const start = async (): Promise<void> => {
+    if (running >= STATEMENTS || waiting.length === 0) return;
+    running++;
+    const together = waiting.slice(0, MAX_CLAIMS);
+    waiting = waiting.slice(MAX_CLAIMS);
+    try {
+      await insert(together.map(({ document }) => document));
+      for (const { resolve } of together) resolve(true);
+    } catch (error) {
+      const taken = duplicateKeys(error);
+      for (const [index, { resolve, reject }] of together.entries()) {
+        if (taken) resolve(!taken.has(index));
+        else reject(error);
+      }
+    } finally {
+      running--;
+      void start();
+    }
+  };
+  return (document: Document) =>
+    new Promise<boolean>((resolve, reject) => {
+      waiting.push({ document, resolve, reject });
+      void start();
+    });
+}
+
 /** Idempotency keys of changes in MongoDB. */
 export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<MongoTx> => {
   const Key = idempotencyModel(mongo.connection);
+  const insertKey = insertTogether((keys: IdempotencyDocument[]) =>
+    Key.insertMany(keys, { ordered: false, lean: true }),
+  );
   const together = new WeakMap<MongoTx, { writes: AnyBulkWriteOperation[]; done: Promise<void> }>();
   const requireAll = ({ matchedCount }: { matchedCount: number }, count: number) => {
     if (matchedCount === count) return;
@@ -59,12 +102,7 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
         body: null,
         expiresAt: after(request.now, KEEP_MS),
       };
-      try {
-        await Key.create([{ _id, ...fresh }]);
-        return { state: "claimed" };
-      } catch (error) {
-        if (!duplicateKey(error)) throw error;
-      }
+      if (await insertKey({ _id, ...fresh })) return { state: "claimed" };
       const row = await Key.findById(_id).lean();
       // It was freed or expired in between: the caller may simply try again.
       if (!row) return { state: "in_flight" };

@@ -52,6 +52,19 @@ for (const database of ["mysql", "mongo"] as const)
       await store().complete(winner, { status: 200, body: null });
     });
 
+    test("many at once, ten for each key: each key is claimed by one of them", async () => {
+      const keys = Array.from({ length: 20 }, () => t.deps.random.id());
+      const claims = await Promise.all(
+        Array.from({ length: 200 }, async (_, index) => {
+          const key = keys[index % keys.length] ?? "";
+          return { key, ...(await store().claim(request({ key }))) };
+        }),
+      );
+      const claimed = claims.filter(({ state }) => state === "claimed").map(({ key }) => key);
+      expect(claimed.toSorted()).toEqual(keys.toSorted());
+      expect(claims.filter(({ state }) => state === "in_flight").length).toBe(180);
+    });
+
     test("what is recorded stays: neither freed nor recorded anew", async () => {
       const own = request();
       await store().claim(own);

@@ -51,6 +51,18 @@ export function duplicateKey(error: unknown): string | undefined {
   return /index: (\S+)/.exec((error as Error).message)?.[1] ?? "unknown";
 }
 
+/**
+ * Which documents of an unordered insert were refused because their key is taken, by their place in it.
+ * @returns undefined when `error` is about anything else, or about the insert as a whole
+ */
+export function duplicateKeys(error: unknown): Set<number> | undefined {
+  if (!(error instanceof mongoose.mongo.MongoBulkWriteError)) return undefined;
+  const failed = [error.writeErrors].flat();
+  return failed.length > 0 && failed.every(({ code }) => code === 11000)
+    ? new Set(failed.map(({ index }) => index))
+    : undefined;
+}
+
 /** Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server. */
 export function connectMongo(uri: string, poolSize: number): Mongo {
   const connection = mongoose.createConnection();

@@ -95,11 +95,11 @@ const movementsOf = (filter: { reservationId: string | { $in: string[] }; kind?:
 beforeAll(async () => {
   manager = await t.signIn({ roles: ["manager"] });
   stock = await createStock(t, manager);
-}, 30_000);
+});
 
 afterAll(async () => {
   await Promise.all(opened.map((deps) => deps.close()));
-}, 30_000);
+});
 
 describe("many at once", () => {
   test("lines in opposite order, 100 in parallel over two processes: no deadlock, no 5xx", async () => {

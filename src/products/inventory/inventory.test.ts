@@ -14,7 +14,7 @@ let stock: TestStock;
 beforeAll(async () => {
   manager = await t.signIn({ roles: ["manager"] });
   stock = await createStock(t, manager);
-}, 30_000);
+});
 
 /** Moves the clock on; the access token has its own time. */
 async function wait(milliseconds: number): Promise<void> {

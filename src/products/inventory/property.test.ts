@@ -14,7 +14,7 @@ let stock: TestStock;
 beforeAll(async () => {
   manager = await t.signIn({ roles: ["manager"] });
   stock = await createStock(t, manager);
-}, 30_000);
+});
 
 /** What can be done, on SKUs and locations by number. */
 type Operation =

@@ -14,7 +14,7 @@ let stock: TestStock;
 beforeAll(async () => {
   manager = await t.signIn({ roles: ["manager"] });
   stock = await createStock(t, manager);
-}, 30_000);
+});
 
 const Level = () => levelModel(t.deps.mongo.connection);
 const Movement = () => movementModel(t.deps.mongo.connection);

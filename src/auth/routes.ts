@@ -156,7 +156,13 @@ export const authRoutes = (deps: Deps) =>
     )
     .get(
       "/sessions",
-      describe({ summary: "List your sessions", tag, response: sessionsResponse, secured: true }),
+      describe({
+        summary: "List your sessions",
+        tag,
+        response: sessionsResponse,
+        secured: true,
+        errors: ["invalid_cursor"],
+      }),
       requirePerson(deps),
       input("query", listSessionsSchema),
       async (c) => c.json(await listSessions(deps, c.get("actor"), c.req.valid("query")), 200),

@@ -3,14 +3,35 @@ import type { Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
 // Not the package itself, whose entry loads the whole page's code into the server (30 MB).
 import absolutePath from "swagger-ui-dist/absolute-path.js";
-import { z } from "zod";
 import type { Deps } from "../deps";
+import { ERRORS, type ErrorCode } from "../errors";
 import { type AppEnv, factory } from "./factory";
-import { problem, problemSchema } from "./problems";
+import { problem } from "./problems";
+
+/** The part of an operation of the document that is looked at here. */
+interface Operation {
+  requestBody?: object;
+  parameters?: object[];
+  responses: Record<number, object>;
+}
+
+const METHODS = ["get", "post", "put", "patch", "delete"] as const;
+
+/** What any route that reads a part of the request may answer, whatever else it says of itself. */
+const OF_BODIES: ErrorCode[] = ["malformed_json", "payload_too_large", "unsupported_media_type"];
+
+/** Adds an answer that validation may give, where the route does not describe one with that status. */
+function addProblem(operation: Operation, code: ErrorCode): void {
+  const [status, title] = ERRORS[code];
+  operation.responses[status] ??= {
+    description: `${code}: ${title}`,
+    content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+  };
+}
 
 /** The OpenAPI document of an application. */
-export const openApiDocument = (app: Hono<AppEnv>) =>
-  generateSpecs(app as unknown as Hono, {
+export async function openApiDocument(app: Hono<AppEnv>) {
+  const document = await generateSpecs(app as unknown as Hono, {
     documentation: {
       openapi: "3.1.0",
       info: {
@@ -23,12 +44,19 @@ export const openApiDocument = (app: Hono<AppEnv>) =>
         securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
       },
     },
-    defaultValidationErrorResponse: {
-      status: 422,
-      description: "The input is not valid",
-      content: { "application/problem+json": { schema: z.toJSONSchema(problemSchema) } },
-    } as never,
+    // It would be a 400, which here is a body that is no JSON.
+    defaultValidationErrorResponse: false,
   });
+  for (const path of Object.values(document.paths ?? {})) {
+    for (const method of METHODS) {
+      const operation = path?.[method] as Operation | undefined;
+      if (operation === undefined) continue;
+      if (operation.requestBody) for (const code of OF_BODIES) addProblem(operation, code);
+      if (operation.requestBody || operation.parameters?.length) addProblem(operation, "invalid_input");
+    }
+  }
+  return document;
+}
 
 const ASSETS: Record<string, string> = {
   "swagger-ui.css": "text/css; charset=utf-8",

@@ -66,7 +66,7 @@ export const productRoutes = (deps: Deps) =>
           "include=variants,categories,stock; count=true for a total, capped at 10,000; limit and cursor.",
         tag,
         response: productListAnswer,
-        errors: ["invalid_cursor", "forbidden"],
+        errors: ["invalid_cursor", "forbidden", "invalid_input"],
       }),
       knowUser(deps),
       input("query", productListSchema),

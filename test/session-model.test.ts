@@ -337,6 +337,34 @@ const steps: Record<string, Step> = {
   },
 };
 
+/** Somebody new with a factor, and a challenge of theirs. */
+async function owing(): Promise<Challenge> {
+  const model: Model = { persons: [], sessions: [], challenges: [] };
+  await steps.register?.(model, 0, 1, 0);
+  await steps.signIn?.(model, 0, 0, 1);
+  await steps.enrol?.(model, 1, 0, 0);
+  await steps.signIn?.(model, 0, 0, 1);
+  return model.challenges[0] as Challenge;
+}
+
+test.each([
+  ["of the app", 0],
+  ["on paper", 2],
+])(
+  "a code %s, answered 20 times at once on two processes, opens one session",
+  async (_, kind) => {
+    const { person, token: challenge } = await owing();
+    const { right, ...given } = choose(person.factor as Factor, kind);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        call(i % 2, "POST", "/auth/mfa/challenge", { challenge, ...given }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([right ? 200 : 0, ...Array(19).fill(422)]);
+  },
+  120_000,
+);
+
 class Command implements fc.AsyncCommand<Model, null> {
   constructor(
     readonly name: string,

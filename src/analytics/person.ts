@@ -1,8 +1,11 @@
+import { after } from "../clock";
 import type { Deps } from "../deps";
+import type { JsonValue } from "../json";
 import type { EventDocument } from "./model";
-import type { EventResponse } from "./schema";
+import type { EventResponse, SessionResponse } from "./schema";
 import { toEvent } from "./service";
 import { settleRemoved } from "./settle";
+import { toSession } from "./visits";
 
 /** Events that are read or removed in one step. */
 const STEP = 1000;
@@ -17,18 +20,108 @@ async function* steps(read: (afterId: string) => Promise<EventDocument[]>): Asyn
   }
 }
 
-/**
- * Everything that is known of what a person did, in steps, for the export of an account: events that name
- * them, and events without a name of visits in which they signed in, or on devices that nobody else used.
- */
-export async function* exportPersonAnalytics(deps: Deps, userId: string): AsyncGenerator<EventResponse[]> {
+/** Before and after everything. */
+const ALWAYS = { from: new Date(0), to: new Date(8.64e15) };
+
+/** A list of what a person did, read step by step; what `next` gives leads on, null ends. */
+export type PersonReader<Item> = (
+  cursor: JsonValue,
+  limit: number,
+) => Promise<{ items: Item[]; next: JsonValue }>;
+
+/** Whose events without a name a person's export has: their own and of devices that nobody else used. */
+async function visitorsOf(deps: Deps, userId: string) {
   const { own, shared } = await deps.analytics.devicesOfPerson(userId);
-  const visitors = [`u:${userId}`, ...own.flatMap((device) => [`d:${device}`, `b:${device}`])];
-  const unnamed = (afterId: string) =>
-    deps.analytics.unnamedEvents([...own, ...shared], visitors, afterId, STEP);
-  for await (const events of steps(unnamed)) yield events.map(toEvent);
-  const naming = (afterId: string) => deps.analytics.eventsNaming(userId, afterId, STEP);
-  for await (const events of steps(naming)) yield events.map(toEvent);
+  return {
+    visitors: [`u:${userId}`, ...own.flatMap((device) => [`d:${device}`, `b:${device}`])].sort(),
+    devices: new Set([...own, ...shared]),
+  };
+}
+
+/**
+ * Everything that is known of what a person did, for the export of an account: events that name them, and
+ * events without a name of visits in which they signed in, or on devices that nobody else used. A step reads
+ * `limit` events by an index, however many there are.
+ */
+export async function personEvents(deps: Deps, userId: string): Promise<PersonReader<EventResponse>> {
+  const { visitors, devices } = await visitorsOf(deps, userId);
+  return async (cursor, limit) => {
+    const [list, visitor, at, id] = Array.isArray(cursor) ? cursor.map(String) : ["unnamed"];
+    if (list === "named") {
+      const events = await deps.analytics.eventsNaming(userId, visitor ?? "", limit);
+      const last = events.at(-1);
+      return {
+        items: events.map(toEvent),
+        next: last && events.length === limit ? ["named", last._id] : null,
+      };
+    }
+    // A visitor who is no longer among them was merged into another one, which was or will be read.
+    const index = visitor === undefined ? 0 : visitors.findIndex((other) => other >= visitor);
+    const present = index < 0 ? undefined : visitors[index];
+    if (present === undefined) return { items: [], next: ["named", ""] };
+    const behind =
+      present === visitor && at !== undefined && id !== undefined ? { at: new Date(at), id } : null;
+    const events = await deps.analytics.listEvents({
+      visitor: present,
+      range: behind ? { ...ALWAYS, from: behind.at } : ALWAYS,
+      after: behind,
+      limit: limit - 1,
+    });
+    const last = events.at(-1);
+    const following = visitors[index + 1];
+    return {
+      items: events
+        .filter(({ userId, device }) => userId === null && device !== null && devices.has(device))
+        .map(toEvent),
+      next:
+        last && events.length === limit
+          ? ["unnamed", present, last.at.toISOString(), last._id]
+          : following === undefined
+            ? ["named", ""]
+            : ["unnamed", following],
+    };
+  };
+}
+
+/** The visits of a person, the newest first of each visitor that is theirs alone. */
+export async function personVisits(deps: Deps, userId: string): Promise<PersonReader<SessionResponse>> {
+  const { visitors } = await visitorsOf(deps, userId);
+  return async (cursor, limit) => {
+    const [visitor = visitors[0], start, id] = Array.isArray(cursor) ? cursor.map(String) : [];
+    const index = visitors.findIndex((other) => visitor !== undefined && other >= visitor);
+    const present = index < 0 ? undefined : visitors[index];
+    if (present === undefined) return { items: [], next: null };
+    const behind =
+      present === visitor && start !== undefined && id !== undefined ? { start: new Date(start), id } : null;
+    const visits = await deps.analytics.listSessions({
+      range: behind ? { ...ALWAYS, to: after(behind.start, 1) } : ALWAYS,
+      of: { visitor: present },
+      after: behind,
+      limit: limit - 1,
+    });
+    const last = visits.at(-1);
+    const following = visitors[index + 1];
+    return {
+      items: visits.map(toSession),
+      next:
+        last && visits.length === limit
+          ? [present, last.start.toISOString(), last._id]
+          : following === undefined
+            ? null
+            : [following],
+    };
+  };
+}
+
+/** The events of `personEvents`, in steps. */
+export async function* exportPersonAnalytics(deps: Deps, userId: string): AsyncGenerator<EventResponse[]> {
+  const read = await personEvents(deps, userId);
+  let cursor: JsonValue = null;
+  do {
+    const { items, next } = await read(cursor, STEP);
+    if (items.length > 0) yield items;
+    cursor = next;
+  } while (cursor !== null);
 }
 
 /**

@@ -9,7 +9,7 @@ import { freshen } from "./settle";
 
 const FUNNEL = ["none", "viewed", "added", "ordered"] as const;
 
-const toSession = (session: SessionDocument): SessionResponse => ({
+export const toSession = (session: SessionDocument): SessionResponse => ({
   id: session._id,
   visitor: session.visitor,
   userId: session.userId,

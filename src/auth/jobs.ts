@@ -99,6 +99,7 @@ const sendNotice =
     if (!user) return;
     if (notice === "new_device" && !(await wantsNotice(deps, user.id, "newDevice"))) return;
     const { to } = payload as { to?: string };
+    if (user.deletedAt !== null && to === undefined) return;
     const content = await noticeMail(notice as Notice, user.name, {
       at: textIn(payload, "at"),
       ip: textIn(payload, "ip"),

@@ -152,5 +152,10 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
     async release(request) {
       await Key.deleteOne({ _id: idOf(request), leaseToken: request.leaseToken, status: null });
     },
+
+    async forget(callerId) {
+      // Every id that begins with the caller's and a colon: a semicolon comes right after it.
+      await Key.deleteMany({ _id: { $gte: `${callerId}:`, $lt: `${callerId};` } });
+    },
   };
 };

@@ -65,5 +65,9 @@ export const createMySqlIdempotencyStore = (mysql: MySql): IdempotencyStore<MySq
     async release(request) {
       await mysql.on().idempotencyKey.deleteMany({ where: held(request) });
     },
+
+    async forget(callerId) {
+      await mysql.on().idempotencyKey.deleteMany({ where: { callerId } });
+    },
   };
 };

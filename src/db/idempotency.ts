@@ -37,6 +37,8 @@ export interface IdempotencyStore<Tx> {
   complete(request: IdempotentRequest, answer: RecordedAnswer, tx?: Tx): Promise<void>;
   /** Frees the key after a failure that may be tried again. */
   release(request: IdempotentRequest): Promise<void>;
+  /** Forgets every key of a caller who is gone, with the answers. */
+  forget(callerId: string): Promise<void>;
 }
 
 /** How long one attempt holds its key, in milliseconds; longer than any request may take. */

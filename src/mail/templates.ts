@@ -87,6 +87,24 @@ export const addressWantedMail = (name: string): Promise<Content> =>
     "If it was you, sign in with this address instead. If it was not you, you need do nothing.",
   ]);
 
+/** An export of someone's data can be fetched. */
+export const exportReadyMail = (name: string, href: string, days: number): Promise<Content> =>
+  render(
+    "Your data is ready",
+    [
+      `Hello ${name}, the archive of your data that you asked for can be fetched for ${days} days. You have to sign in for it.`,
+      "If you did not ask for it, set a new password at once and end the sessions you do not know.",
+    ],
+    { link: { href, label: "Fetch it" } },
+  );
+
+/** The last mail to an address whose account its owner deleted. */
+export const accountDeletedMail = (name: string): Promise<Content> =>
+  render("Your account was deleted", [
+    `Hello ${name}, your account was deleted, as you asked. What we know of you is being erased. The address is free for a new account soon.`,
+    "If it was not you, answer this mail at once: nobody can sign in to the account any more.",
+  ]);
+
 /** What a person is told of when it happens to their account. */
 export const NOTICES = {
   password_changed: ["Your password was changed", "The password of your account was changed."],

@@ -73,7 +73,7 @@ export async function createApiKey(
 }
 
 /** A person's own keys. */
-export const listApiKeys = async (deps: Deps, actor: Actor): Promise<ApiKeyResponse[]> =>
+export const listApiKeys = async (deps: Deps, actor: Pick<Actor, "userId">): Promise<ApiKeyResponse[]> =>
   (await deps.apiKeys.ofUser(actor.userId, MAX_KEYS)).map(toApiKey);
 
 /** Ends a key at once. @throws AppError not_found for one that is not the caller's */

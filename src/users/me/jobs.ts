@@ -4,6 +4,8 @@ import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail/templates";
 import { avatarFolder } from "./avatar";
 import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";
+import { eraseAccount, eraseLateEvents } from "./erasure";
+import { expireExport, makeExport, sendExportReady } from "./export";
 
 /**
  * Mails one side of a change of address its link. The queue holds only the id of the change: the link's secret
@@ -57,4 +59,9 @@ const cleanAvatar =
 export const accountJobs = (deps: Deps): Record<string, JobHandler> => ({
   "mail.email_change": sendEmailChangeLink(deps),
   "avatars.clean": cleanAvatar(deps),
+  "users.export": makeExport(deps),
+  "users.export_expire": expireExport(deps),
+  "mail.export_ready": sendExportReady(deps),
+  "users.erase": eraseAccount(deps),
+  "users.erase_late": eraseLateEvents(deps),
 });

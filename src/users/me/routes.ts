@@ -1,15 +1,18 @@
-import { originOf } from "../../auth/browser";
+import { clearSignIn, originOf } from "../../auth/browser";
 import { requirePerson } from "../../auth/guard";
 import { userResponse } from "../../auth/schema";
 import type { Deps } from "../../deps";
 import { dataOf, describe } from "../../http/describe";
 import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
+import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
 import { inTurn } from "../../products/images/picture";
 import { readUpload } from "../../products/images/upload";
 import { readAvatarFile, removeAvatar, setAvatar } from "./avatar";
 import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
+import { deleteMe } from "./erasure";
+import { listExports, openExport, readExport, requestExport } from "./export";
 import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "./preferences";
 import {
   avatarParam,
@@ -17,6 +20,10 @@ import {
   changeSettingsSchema,
   confirmEmailChangeSchema,
   confirmedEmailChangeAnswer,
+  deleteMeSchema,
+  exportAnswer,
+  exportListAnswer,
+  exportParam,
   pendingEmailChangeAnswer,
   requestEmailChangeSchema,
   settingsAnswer,
@@ -63,6 +70,25 @@ export const meRoutes = (deps: Deps) =>
         const { data, version } = await changeMe(deps, c.get("actor"), change, ifMatch(c), originOf(deps, c));
         c.header("ETag", etagOf(version));
         return c.json({ data }, 200);
+      },
+    )
+    .delete(
+      "/",
+      describe({
+        summary: "Delete your account",
+        description:
+          "Every token is refused at once. A job erases what is known of you in both databases and frees the address.",
+        tag,
+        status: 204,
+        secured: true,
+        errors: ["forbidden", "invalid_credentials", "invalid_code", "conflict", "too_many_requests"],
+      }),
+      requirePerson(deps),
+      input("json", deleteMeSchema),
+      async (c) => {
+        await deleteMe(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
+        clearSignIn(deps, c);
+        return c.body(null, 204);
       },
     )
     .get(
@@ -236,6 +262,69 @@ export const meRoutes = (deps: Deps) =>
       async (c) => {
         await removeAvatar(deps, c.get("actor"), ifMatch(c), originOf(deps, c));
         return c.body(null, 204);
+      },
+    )
+    .post(
+      "/export",
+      describe({
+        summary: "Ask for an archive of your data",
+        description: "A job makes it; ask for its state, or wait for the mail.",
+        tag,
+        response: exportAnswer,
+        status: 202,
+        secured: true,
+        errors: ["forbidden", "conflict", "too_many_requests", "idempotency_key_reused"],
+      }),
+      requirePerson(deps),
+      (c) =>
+        once(c, deps, deps.idempotency.mysql, 202, (record) =>
+          requestExport(deps, c.get("actor"), originOf(deps, c), record),
+        ),
+    )
+    .get(
+      "/export",
+      describe({
+        summary: "List the archives of your data, the newest first",
+        tag,
+        response: exportListAnswer,
+        secured: true,
+        errors: ["forbidden"],
+      }),
+      requirePerson(deps),
+      async (c) => c.json({ data: await listExports(deps, c.get("actor")) }, 200),
+    )
+    .get(
+      "/export/:id",
+      describe({
+        summary: "Read the state of an archive",
+        tag,
+        response: exportAnswer,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      requirePerson(deps),
+      input("param", exportParam),
+      async (c) => c.json({ data: await readExport(deps, c.get("actor"), c.req.valid("param").id) }, 200),
+    )
+    .get(
+      "/export/:id/download",
+      describe({
+        summary: "Fetch an archive",
+        description: "A zip file of JSON and NDJSON.",
+        tag,
+        secured: true,
+        errors: ["forbidden", "not_found", "conflict", "gone"],
+      }),
+      requirePerson(deps),
+      input("param", exportParam),
+      async (c) => {
+        const { id } = c.req.valid("param");
+        const { file, name } = await openExport(deps, c.get("actor"), id, originOf(deps, c));
+        c.header("Cache-Control", "no-store");
+        c.header("Content-Type", "application/zip");
+        c.header("Content-Disposition", `attachment; filename="${name}"`);
+        c.header("Content-Length", String(file.size));
+        return c.body(file.body, 200);
       },
     );
 

@@ -21,6 +21,9 @@ export type ChangeSettings = z.output<typeof changeSettingsSchema>;
 
 export const requestEmailChangeSchema = z.strictObject({ newEmail: emailSchema, ...proofShape });
 
+/** What a person gives once more to delete their account. */
+export const deleteMeSchema = z.strictObject(proofShape);
+
 export const confirmEmailChangeSchema = z.strictObject({
   token: z.string("must be a text").max(200, "is not a token of ours"),
 });
@@ -64,3 +67,21 @@ export const avatarParam = z.object({
   id: z.uuid("must be an id"),
   file: z.string().regex(/^\d{1,5}\.webp$/, "must be a width and webp, such as 320.webp"),
 });
+
+const exportResponse = z.object({
+  id: z.string(),
+  status: z.enum(["waiting", "ready", "failed", "expired"]),
+  /** How many of its files are written; null when it is not being made. */
+  progress: z.object({ done: z.number().int(), of: z.number().int() }).nullable(),
+  /** Bytes of the archive. */
+  size: z.number().int().nullable(),
+  createdAt: z.string(),
+  readyAt: z.string().nullable(),
+  /** Until when it can be fetched. */
+  expiresAt: z.string().nullable(),
+});
+
+export type ExportResponse = z.infer<typeof exportResponse>;
+export const exportAnswer = dataOf(exportResponse);
+export const exportListAnswer = dataOf(z.array(exportResponse));
+export const exportParam = z.object({ id: z.uuid("must be an id") });

@@ -1,0 +1,244 @@
+import { newAuditEntry, person } from "../../audit/entry";
+import type { Actor } from "../../auth/actor";
+import type { Origin } from "../../auth/service";
+import { after, DAY } from "../../clock";
+import type { MySqlTx } from "../../db/prisma";
+import type { Deps } from "../../deps";
+import { AppError } from "../../errors";
+import type { RecordAnswer } from "../../http/idempotency";
+import { type JobHandler, JobRefused } from "../../jobs/runner";
+import type { JsonValue } from "../../json";
+import { exportReadyMail } from "../../mail/templates";
+import type { StoredFile } from "../../storage/storage";
+import { sectionsOf, zipOf } from "./archive";
+import { wantsNotice } from "./notices";
+import type { ExportResponse } from "./schema";
+import { accountGone } from "./service";
+import type { ExportRow } from "./store";
+
+/** How long an archive can be fetched, in days. */
+const KEPT_DAYS = 7;
+/** Most archives that one person may ask for in a day. */
+const MOST_A_DAY = 5;
+/** How many a list shows. */
+const LISTED = 20;
+
+/** Where an archive, and its pieces while it is made, lie. */
+export const exportFolder = (id: string): string => `exports/${id}`;
+const archiveOf = (id: string): string => `${exportFolder(id)}/archive.zip`;
+const piecesOf = (id: string): string => `${exportFolder(id)}/pieces`;
+const pieceOf = (id: string, section: number, piece: number): string => `${piecesOf(id)}/${section}-${piece}`;
+
+/** How far the making of an archive is: which file, from where, and how many pieces each file has so far. */
+interface Progress {
+  section: number;
+  cursor: JsonValue;
+  pieces: number[];
+}
+
+const progressOf = (progress: JsonValue): Progress =>
+  (progress as unknown as Progress | null) ?? { section: 0, cursor: null, pieces: [] };
+
+async function toExport(deps: Deps, row: ExportRow): Promise<ExportResponse> {
+  // The job has the export's id; one that was given up leaves an export that never comes.
+  const job = row.status === "waiting" ? await deps.jobs.mysql.find(row.id) : null;
+  const inWork = row.status === "waiting" && job?.status === "waiting";
+  return {
+    id: row.id,
+    status: row.status === "waiting" && !inWork ? "failed" : (row.status as ExportResponse["status"]),
+    progress: inWork
+      ? {
+          done: progressOf(job.progress).section,
+          of: sectionsOf(deps, row.userId, row.createdAt).length,
+        }
+      : null,
+    size: row.size === null ? null : Number(row.size),
+    createdAt: row.createdAt.toISOString(),
+    readyAt: row.readyAt?.toISOString() ?? null,
+    expiresAt: row.expiresAt?.toISOString() ?? null,
+  };
+}
+
+/**
+ * Asks for an archive of everything that is known of the caller; a job makes it.
+ * @throws AppError conflict while one is being made, too_many_requests after five in a day
+ */
+export async function requestExport(
+  deps: Deps,
+  actor: Actor,
+  origin: Origin,
+  record: RecordAnswer<MySqlTx>,
+): Promise<ExportResponse> {
+  const now = deps.clock.now();
+  const row = { id: deps.random.id(), userId: actor.userId, createdAt: now };
+  const audit = newAuditEntry(deps, "export.requested", {
+    actor: person(actor.userId),
+    origin,
+    detail: { exportId: row.id },
+  });
+  const response: ExportResponse = {
+    id: row.id,
+    status: "waiting",
+    progress: { done: 0, of: sectionsOf(deps, row.userId, now).length },
+    size: null,
+    createdAt: now.toISOString(),
+    readyAt: null,
+    expiresAt: null,
+  };
+  await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
+    const inWork = await deps.accounts.exportInWork(actor.userId, tx);
+    if (inWork !== null) {
+      throw new AppError("conflict", "An archive of your data is being made. Wait for it.", {
+        members: { exportId: inWork },
+      });
+    }
+    if ((await deps.accounts.countExports(actor.userId, after(now, -DAY), tx)) >= MOST_A_DAY) {
+      throw new AppError("too_many_requests", "You have asked for many archives today. Wait a day.", {
+        retryAfter: DAY / 1000,
+      });
+    }
+    await deps.accounts.createExport(row, tx);
+    const payload = { exportId: row.id, userId: row.userId };
+    await deps.jobs.mysql.enqueue({ id: row.id, kind: "users.export", payload, runAt: now }, tx);
+    await deps.audit.record(audit, tx);
+    await record(tx, response);
+  });
+  deps.jobs.wake();
+  return response;
+}
+
+/** The newest archives of the caller. */
+export const listExports = async (deps: Deps, actor: Actor): Promise<ExportResponse[]> =>
+  Promise.all((await deps.accounts.listExports(actor.userId, LISTED)).map((row) => toExport(deps, row)));
+
+async function ownExport(deps: Deps, actor: Actor, id: string): Promise<ExportRow> {
+  const row = await deps.accounts.findExport(id);
+  if (row?.userId !== actor.userId) throw new AppError("not_found", "You have no such archive.");
+  return row;
+}
+
+/** The state of an archive. @throws AppError not_found for one that is not the caller's */
+export const readExport = async (deps: Deps, actor: Actor, id: string): Promise<ExportResponse> =>
+  toExport(deps, await ownExport(deps, actor, id));
+
+/**
+ * Opens an archive for its owner, and notes that they fetched it.
+ * @throws AppError not_found for one that is not the caller's, conflict before it is ready, gone after its time
+ */
+export async function openExport(
+  deps: Deps,
+  actor: Actor,
+  id: string,
+  origin: Origin,
+): Promise<{ file: StoredFile; name: string }> {
+  const row = await ownExport(deps, actor, id);
+  if (row.status === "waiting") throw new AppError("conflict", "The archive is not ready yet.");
+  const open = row.status === "ready" && row.expiresAt !== null && row.expiresAt > deps.clock.now();
+  const file = open ? await deps.storage.get(archiveOf(id)) : null;
+  if (!file) throw new AppError("gone", "The archive is no longer there. Ask for a new one.");
+  await deps.audit.record(
+    newAuditEntry(deps, "export.downloaded", {
+      actor: person(actor.userId),
+      origin,
+      detail: { exportId: id },
+    }),
+  );
+  return { file, name: `aizy-${row.createdAt.toISOString().slice(0, 10)}.zip` };
+}
+
+async function* pieces(deps: Deps, id: string, section: number, count: number): AsyncGenerator<Uint8Array> {
+  for (let piece = 0; piece < count; piece++) {
+    const stored = await deps.storage.get(pieceOf(id, section, piece));
+    if (!stored) throw new Error(`piece ${section}-${piece} of the export ${id} is not there`);
+    yield* stored.body as unknown as AsyncIterable<Uint8Array>;
+  }
+}
+
+const exportIdOf = (payload: unknown): string => {
+  const { exportId } = (payload ?? {}) as { exportId?: unknown };
+  if (typeof exportId !== "string") throw new JobRefused("the payload has no exportId");
+  return exportId;
+};
+
+/**
+ * Makes an archive. Each piece of some hundred rows is written to storage and recorded, so a process that dies
+ * loses one piece, and memory holds one piece however much there is; in the end the pieces are packed.
+ */
+export const makeExport =
+  (deps: Deps): JobHandler =>
+  async ({ job, saveProgress, signal }) => {
+    const id = exportIdOf(job.payload);
+    const row = await deps.accounts.findExport(id);
+    const owner = row && (await deps.users.findById(row.userId));
+    /** The account was deleted: its erasure may have looked for files before these were written. */
+    const forget = async () => {
+      await deps.storage.removeAll(exportFolder(id));
+      await saveProgress(null);
+    };
+    if (!row || !owner || owner.deletedAt !== null) return forget();
+    if (row.status !== "waiting") return deps.storage.removeAll(piecesOf(id));
+    const sections = sectionsOf(deps, row.userId, row.createdAt);
+    const progress = progressOf(job.progress);
+    for (;;) {
+      signal.throwIfAborted();
+      const { section } = progress;
+      const present = sections[section];
+      if (!present) break;
+      const { content, next } = await present.read(progress.cursor);
+      const count = progress.pieces[section] ?? 0;
+      if (content.length > 0) {
+        const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+        await deps.storage.put(pieceOf(id, section, count), bytes, "application/octet-stream");
+      }
+      progress.pieces[section] = content.length > 0 ? count + 1 : count;
+      progress.cursor = next;
+      if (next === null) progress.section++;
+      await saveProgress(progress as unknown as JsonValue);
+      if ((await deps.users.findById(row.userId))?.deletedAt !== null) return forget();
+    }
+    const files = sections.map(({ file }, section) => ({
+      name: file,
+      read: () => pieces(deps, id, section, progress.pieces[section] ?? 0),
+    }));
+    const size = await deps.storage.putStream(archiveOf(id), zipOf(files, row.createdAt), "application/zip");
+    const readyAt = deps.clock.now();
+    const expiresAt = after(readyAt, KEPT_DAYS * DAY);
+    const payload = { exportId: id, userId: row.userId };
+    const jobs = [
+      { id: deps.random.id(), kind: "users.export_expire", payload, runAt: expiresAt },
+      { id: deps.random.id(), kind: "mail.export_ready", payload, runAt: readyAt },
+    ];
+    const kept = await deps.mysql.transaction(async (tx) => {
+      if (!(await deps.accounts.lock(row.userId, tx))) return false;
+      if (await deps.accounts.finishExport(id, { size, readyAt, expiresAt }, tx)) {
+        for (const following of jobs) await deps.jobs.mysql.enqueue(following, tx);
+      }
+      return true;
+    });
+    if (!kept && (await deps.users.findById(row.userId))?.deletedAt !== null) return forget();
+    if (!kept) throw new Error("the account is banned");
+    await deps.storage.removeAll(piecesOf(id));
+    deps.jobs.wake();
+  };
+
+/** Removes an archive whose time is over. */
+export const expireExport =
+  (deps: Deps): JobHandler =>
+  async ({ job }) => {
+    const id = exportIdOf(job.payload);
+    await deps.accounts.expireExport(id);
+    await deps.storage.removeAll(exportFolder(id));
+  };
+
+/** Tells a person that their archive can be fetched, if they want to hear of it. */
+export const sendExportReady =
+  (deps: Deps): JobHandler =>
+  async ({ job }) => {
+    const row = await deps.accounts.findExport(exportIdOf(job.payload));
+    const user = row && (await deps.users.findById(row.userId));
+    if (row?.status !== "ready" || !user || user.deletedAt !== null) return;
+    if (!(await wantsNotice(deps, user.id, "exportReady"))) return;
+    const link = `${deps.config.appUrl}/account/export`;
+    await deps.mail.send({ to: user.email, ...(await exportReadyMail(user.name, link, KEPT_DAYS)) });
+  };

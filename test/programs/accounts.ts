@@ -1,0 +1,46 @@
+/**
+ * A process that makes exports and erases accounts, for tests that kill it: `bun test/programs/accounts.ts
+ * [STORE.METHOD [N]]`. With a method it ends itself by SIGKILL just before the N-th call of it (the first one
+ * by default), and so at a known step.
+ */
+import { parseConfig } from "../../src/config";
+import { createDeps, type Deps } from "../../src/deps";
+import { silentLogger } from "../../src/http/log";
+import { createJobRunner } from "../../src/jobs/runner";
+import { accountJobs } from "../../src/users/me/jobs";
+
+const [where, nth = "1"] = process.argv.slice(2);
+const mail = { send: async () => undefined, close: () => undefined };
+const deps = createDeps(parseConfig(process.env), silentLogger(), { mail });
+await deps.mongo.connection.asPromise();
+
+if (where !== undefined) {
+  const [name = "", method = ""] = where.split(".");
+  const store = deps[name as keyof Deps] as unknown as Record<string, (...words: unknown[]) => unknown>;
+  const original = store[method];
+  if (!original) throw new Error(`there is no ${where}`);
+  let calls = 0;
+  store[method] = (...words) => {
+    if (++calls === Number(nth)) {
+      console.log("killed");
+      process.kill(process.pid, "SIGKILL");
+    }
+    return original.apply(store, words);
+  };
+}
+
+const runner = createJobRunner({
+  stores: [deps.jobs.mysql],
+  clock: deps.clock,
+  log: deps.log,
+  leaseMs: 2000,
+  pollMs: 50,
+  handlers: accountJobs(deps),
+});
+runner.start();
+console.log("ready");
+process.on("SIGTERM", async () => {
+  await runner.stop();
+  await deps.close();
+  process.exit(0);
+});

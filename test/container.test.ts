@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { join } from "node:path";
 import mariadb from "mariadb";
 import { MongoClient } from "mongodb";
-import { CHECKOUT } from "../local/paths";
+import { CHECKOUT, DATA } from "../local/paths";
 import { freePort, lines } from "../local/processes";
 import { mysqlOptions } from "../src/db/prisma";
-import { buildImage, type Image, readDockerfile } from "./dockerfile";
+import { buildImage, canCarryOut, type Image, readDockerfile } from "./dockerfile";
 import { eventually } from "./processes";
 
 const stages = readDockerfile(join(CHECKOUT, "Dockerfile"));
@@ -31,12 +31,9 @@ describe("Dockerfile", () => {
   });
 });
 
-/** Mount namespaces with overlays need root on Linux. */
-const canBuild = process.platform === "linux" && process.getuid?.() === 0;
-
-describe.skipIf(!canBuild)("what the Dockerfile makes (needs root on Linux)", () => {
+describe.skipIf(!canCarryOut(DATA))("what the Dockerfile makes (needs root on Linux, and overlays)", () => {
   // Not in the temporary folder, which may be an overlay itself.
-  const folder = mkdtempSync(join(CHECKOUT, ".data/container-"));
+  const folder = mkdtempSync(join(DATA, "container-"));
   const mysql = new URL(process.env.DATABASE_URL ?? "");
   mysql.pathname = `${mysql.pathname}_container`;
   const mongo = new URL(process.env.MONGODB_URI ?? "");

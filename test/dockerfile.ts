@@ -3,7 +3,17 @@
  * with the stage's changes over it (overlayfs in a mount namespace, gone with the process). Enough for this
  * project's Dockerfile: FROM, WORKDIR, ENV, COPY, RUN, USER, CMD. Needs Linux and root.
  */
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 interface Instruction {
@@ -89,6 +99,17 @@ const inStage = (folder: string, prelude: string, script: string): string[] => [
   folder,
   script,
 ];
+
+/** Whether a stage can be made in `folder` here: Linux, root, and a file system that can lie over another. */
+export function canCarryOut(folder: string): boolean {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
+  const trial = mkdtempSync(join(folder, "overlay-"));
+  try {
+    return Bun.spawnSync(inStage(trial, "", "true")).success;
+  } finally {
+    rmSync(trial, { recursive: true, force: true });
+  }
+}
 
 /** What became of a Dockerfile. */
 export interface Image extends Built {

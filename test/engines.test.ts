@@ -452,6 +452,25 @@ describe("limits and options", () => {
     expect(await c.findOne({ _id: 1 })).toEqual({ _id: 1, n: 11 });
   });
 
+  test(
+    "writes outside transactions that meet in opposite order all get through",
+    async () => {
+      const c = await fresh("crossing", [
+        { _id: 1, n: 0 },
+        { _id: 2, n: 0 },
+      ]);
+      const up = (_id: number) => ({ updateOne: { filter: { _id }, update: { $inc: { n: 1 } } } });
+      await Promise.all(
+        Array.from({ length: 60 }, (_, index) => c.bulkWrite(index % 2 ? [up(1), up(2)] : [up(2), up(1)])),
+      );
+      expect(await c.find().sort({ _id: 1 }).toArray()).toEqual([
+        { _id: 1, n: 60 },
+        { _id: 2, n: 60 },
+      ]);
+    },
+    PATIENCE,
+  );
+
   test("write and read concerns are accepted", async () => {
     const c = await fresh("concern");
     for (const writeConcern of [

@@ -1,7 +1,7 @@
 /**
  * A small PostgreSQL client: prepared statements with binary parameters and binary results, several in one
  * flush. The usual libraries were tried first: `pg` and `postgres` read results as text only, which doubles
- * every page of BSON (as hexadecimal) and makes a string of it on the way (docs/decisions/gateway.md).
+ * every page of BSON (as hexadecimal) and makes a string of it on the way.
  * Protocol: https://www.postgresql.org/docs/18/protocol.html
  */
 import type { Socket } from "bun";

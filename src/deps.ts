@@ -22,6 +22,7 @@ import { connectMySql, type MySql, type MySqlTx } from "./db/prisma";
 import { type Cursors, createCursors } from "./http/cursor";
 import type { Logger } from "./http/log";
 import { createMetrics, type Metrics } from "./http/metrics";
+import type { Tracing } from "./http/tracing";
 import type { JobStore } from "./jobs/jobs";
 import { createMongoJobStore } from "./jobs/mongo.store";
 import { createMySqlJobStore } from "./jobs/mysql.store";
@@ -88,6 +89,8 @@ export interface Deps {
   throttle: Throttle;
   cursors: Cursors;
   metrics: Metrics;
+  /** Only where a collector is configured. */
+  tracing: Tracing | undefined;
   mail: Mailer;
   /** Mail of development, for /dev/mail; undefined where mail is really sent. */
   mailbox: Mailbox | undefined;
@@ -100,7 +103,7 @@ export interface Deps {
 export function createDeps(
   config: Config,
   log: Logger,
-  given: Partial<Pick<Deps, "clock" | "random" | "mail" | "mysql" | "mongo">> = {},
+  given: Partial<Pick<Deps, "clock" | "random" | "mail" | "mysql" | "mongo" | "tracing">> = {},
 ): Deps {
   const clock = given.clock ?? systemClock;
   const random = given.random ?? createRandom(clock);
@@ -158,12 +161,13 @@ export function createDeps(
     throttle: createThrottle(createMySqlLimiters(mysql, clock)),
     cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
     metrics: createMetrics(),
+    tracing: given.tracing,
     mail,
     mailbox,
     stopping: new AbortController(),
     async close() {
       mail.close();
-      await Promise.all([mysql.close(), mongo.close()]);
+      await Promise.all([mysql.close(), mongo.close(), given.tracing?.close()]);
     },
   };
   watchCrossings(deps);

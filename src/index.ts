@@ -55,7 +55,11 @@ async function serve(config: Config): Promise<void> {
   const logger = await createLogger(config);
   const log = WORKER === undefined ? logger : logger.child({ worker: Number(WORKER) });
   await checkDatabase(config);
-  const deps = createDeps(config, log);
+  // Loaded where it is asked for only: it is a tenth of the server's memory.
+  const tracing = config.otelEndpoint
+    ? (await import("./http/tracing")).createTracing(config.otelEndpoint)
+    : undefined;
+  const deps = createDeps(config, log, { tracing });
   const app = createApp(deps);
   const runner = createRunner(deps);
   const keeper = createStockKeeper(deps);

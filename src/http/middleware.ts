@@ -20,16 +20,14 @@ export const requestContext = (deps: Deps) => {
     const log = deps.log.child({ requestId: c.get("requestId") });
     c.set("log", log);
     c.set("ip", addressOf(c.env?.server?.requestIP(c.req.raw)?.address, c.req.header("x-forwarded-for")));
-    const answered = deps.metrics.request();
+    const measured = deps.metrics.request();
+    const traced = deps.tracing?.request((name) => c.req.header(name));
     await next();
     const took = performance.now() - started;
     // The route's own path (`/api/products/:id`), never the caller's text: each is a series of its own.
-    answered({
-      method: c.req.method,
-      route: routePath(c),
-      status: c.res.status,
-      seconds: took / 1000,
-    });
+    const answered = { method: c.req.method, route: routePath(c), status: c.res.status };
+    measured({ ...answered, seconds: took / 1000 });
+    traced?.({ ...answered, requestId: c.get("requestId") });
     const ms = Math.round(took * 10) / 10;
     // The path only: a query string may hold what people typed.
     const line = { method: c.req.method, path: c.req.path, status: c.res.status, ms };

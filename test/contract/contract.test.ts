@@ -413,7 +413,7 @@ describe("headers", () => {
   const picture = new FormData();
   picture.set("file", new File(["no picture"], "sample.png", { type: "image/png" }));
   /** Bodies for routes whose rules a schema does not tell. */
-  const BODIES: Record<string, object | FormData> = {
+  const BODIES: Record<string, object | FormData | Blob> = {
     "POST /api/products": { name: "Sample", price: 100 },
     "POST /api/products/inventory/transfers": {
       fromLocationId: "018f3b1e-0000-7000-8000-000000000001",
@@ -421,6 +421,7 @@ describe("headers", () => {
       lines: [{ sku: "SKU-1", quantity: 1 }],
     },
     "POST /api/products/{id}/images": picture,
+    "POST /api/products/import": new Blob(['{"name":"Sample"}\n'], { type: "application/x-ndjson" }),
   };
 
   test(
@@ -439,7 +440,7 @@ describe("headers", () => {
         const body = BODIES[nameOf(operation)] ?? sampleOf(operation.body ?? {});
         const init = operation.body
           ? json(JSON.stringify(body), headers)
-          : { headers, ...(body instanceof FormData ? { body } : {}) };
+          : { headers, ...(body instanceof FormData || body instanceof Blob ? { body } : {}) };
         const answer = await call(operation, pathOf(operation), init);
         const text = await answer.text();
         if (answer.status !== 422 || !text.includes("Idempotency-Key")) {

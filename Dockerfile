@@ -23,9 +23,12 @@ RUN bun install --frozen-lockfile --production --omit=peer
 
 FROM oven/bun:1.4.5-slim
 WORKDIR /app
+# MALLOC_: the picture library's threads would each keep what they once used; 209 MB after 120 pictures, not 394.
 ENV NODE_ENV=production \
     PORT=5000 \
-    STORAGE_DIR=/data/files
+    STORAGE_DIR=/data/files \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_TRIM_THRESHOLD_=131072
 RUN mkdir -p /data/files && chown -R bun:bun /data
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist

@@ -58,7 +58,14 @@ leaveNote(address);
 
 const joined = await joinDatabases(terminal.report).catch((error: Error) => fail(error.message));
 // One process: a reload replaces it in place, and its log is one.
-const env = { ...joined.env, PORT: String(port), WEB_CONCURRENCY: "1" };
+const env = {
+  ...joined.env,
+  PORT: String(port),
+  WEB_CONCURRENCY: "1",
+  // As in the Dockerfile: the catalogue's first pictures would otherwise cost 250 MB for good.
+  MALLOC_ARENA_MAX: "2",
+  MALLOC_TRIM_THRESHOLD_: "131072",
+};
 terminal.report("Migrations applying what is missing, and the catalogue of the seed");
 terminal.end();
 for (const step of ["src/db/migrate.ts", "prisma/seed.ts"]) {

@@ -31,6 +31,16 @@ describe("Dockerfile", () => {
   });
 });
 
+test("compose.yaml passes on every variable of .env.example", () => {
+  const compose = readFileSync(join(CHECKOUT, "compose.yaml"), "utf8");
+  const example = readFileSync(join(CHECKOUT, ".env.example"), "utf8");
+  // Compose runs the databases itself, and the image says where files are.
+  const own = ["DATABASE_URL", "MONGODB_URI", "STORAGE_DIR"];
+  const names = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map(([, name = ""]) => name);
+  expect(names.length).toBeGreaterThan(20);
+  expect(names.filter((name) => !own.includes(name) && !compose.includes(`\${${name}:`))).toEqual([]);
+});
+
 describe.skipIf(!canCarryOut(DATA))("what the Dockerfile makes (needs root on Linux, and overlays)", () => {
   // Not in the temporary folder, which may be an overlay itself.
   const folder = mkdtempSync(join(DATA, "container-"));

@@ -14,6 +14,11 @@ export interface StockChange<T> {
   skuKeys: readonly string[];
   reservationIds?: readonly string[];
   /**
+   * Runs in the transaction before anything else, at every try, for a change that is decided on more than its
+   * levels; such a change has a transaction of its own.
+   */
+  prepare?: (tx: MongoTx) => Promise<void>;
+  /**
    * Pure but for the ledger; runs again after a conflict. What it throws is the change's own outcome and
    * leaves the other changes of the transaction alone.
    */
@@ -130,6 +135,7 @@ export function createStockCommitter(
       for (const earlier of doubtful) {
         if (await store.isWritten(earlier.changes, tx)) return earlier;
       }
+      for (const { change } of entries) await change.prepare?.(tx);
       const ledger = createStockLedger(await store.read(wanted, tx));
       const outcomes = new Map<Entry, Outcome>();
       for (const entry of entries) {
@@ -212,8 +218,10 @@ export function createStockCommitter(
       // Who waits for a SKU keeps those behind him from passing.
       const passed = new Set<string>();
       for (const entry of waiting) {
+        const alone = (taken[0] ?? entry).change.prepare !== undefined || entry.change.prepare !== undefined;
         const blocked =
-          taken.length >= maxBatch || entry.keys.some((key) => busy.has(key) || passed.has(key));
+          taken.length >= (alone ? 1 : maxBatch) ||
+          entry.keys.some((key) => busy.has(key) || passed.has(key));
         if (blocked) {
           left.push(entry);
           for (const key of entry.keys) passed.add(key);

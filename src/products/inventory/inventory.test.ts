@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { createStock, type TestStock } from "../../../test/stock";
+import { canonicalKey } from "../../canonical";
 import { HOUR, MINUTE, SECOND } from "../../clock";
 import { expireDue } from "./expiry";
 import { MAX_QUANTITY } from "./ledger";
-import { movementModel } from "./model";
+import { levelModel, movementModel } from "./model";
 import { MAX_LINES } from "./schema";
 
 const t = useTestApp();
@@ -404,6 +405,11 @@ describe("Idempotency-Key", () => {
     const to = await stock.location();
     const { id } = (await stock.reserve([{ sku, quantity: 1 }])).data;
     const other = (await stock.reserve([{ sku, quantity: 1 }])).data.id;
+    const damaged = await stock.sku(5);
+    await levelModel(t.deps.mongo.connection).updateOne(
+      { skuKey: canonicalKey(damaged) },
+      { $set: { onHand: 9, available: 9 } },
+    );
     const calls: [string, unknown][] = [
       ["/adjust", { sku, locationId, delta: -3, reason: "x" }],
       ["/set", { sku, locationId, expected: 97, quantity: 90, reason: "x" }],
@@ -412,6 +418,9 @@ describe("Idempotency-Key", () => {
       [`/reservations/${id}/renew`, { ttlSeconds: 60 }],
       [`/reservations/${id}/commit`, {}],
       [`/reservations/${other}/release`, {}],
+      ["/levels", { sku: await stock.sku(), locationId }],
+      ["/locations", { code: "ONCE", name: "Once" }],
+      ["/verify/repair", { sku: damaged }],
     ];
     for (const [index, [path, body]] of calls.entries()) {
       const key = { "idempotency-key": `each-${index}` };
@@ -428,6 +437,7 @@ describe("Idempotency-Key", () => {
       for (const answer of done) expect(answer.body).toEqual(again.body);
     }
     expect(await stock.level(sku)).toMatchObject({ onHand: 87, reserved: 5 });
+    expect(await stock.level(damaged)).toMatchObject({ onHand: 5, sequence: 2 });
     const reused = await stock.post(
       "/adjust",
       { sku, locationId, delta: -4, reason: "x" },

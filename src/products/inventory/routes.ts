@@ -58,7 +58,7 @@ import {
   setQuantity,
   transfer,
 } from "./service";
-import { repair, verifyPage, verifySku } from "./verify";
+import { repairSku, verifyPage, verifySku } from "./verify";
 
 const tag = "Inventory";
 const noBody = z.strictObject({}).optional();
@@ -454,16 +454,15 @@ export const inventoryRoutes = (deps: Deps) => {
         tag,
         response: repairAnswer,
         secured: true,
-        errors: ["forbidden"],
+        errors: ["forbidden", "idempotency_in_flight"],
       }),
       requireUser(deps),
       write,
       input("json", repairSchema),
-      async (c) => {
-        const { differences } = await verifySku(deps, c.req.valid("json").sku);
-        const movements = await repair(deps, c.get("actor").callerId, differences);
-        return c.json({ data: { differences, movements } }, 200);
-      },
+      (c) =>
+        once(c, deps, deps.idempotency.mongo, 200, (record) =>
+          repairSku(deps, c.get("actor").callerId, c.req.valid("json").sku, record),
+        ),
     );
 };
 

@@ -290,6 +290,11 @@ const productInventoryResponse = z.object({
   ),
 });
 
+const repairResponse = z.object({
+  differences: z.array(differenceSchema),
+  movements: z.array(movementResponse),
+});
+
 export const locationAnswer = dataOf(locationResponse);
 export const locationListAnswer = dataOf(z.array(locationResponse));
 export const levelAnswer = dataOf(levelResponse);
@@ -303,9 +308,7 @@ export const verificationAnswer = z.object({
   data: verificationResponse,
   page: z.object({ nextCursor: z.string().nullable(), hasMore: z.boolean() }),
 });
-export const repairAnswer = dataOf(
-  z.object({ differences: z.array(differenceSchema), movements: z.array(movementResponse) }),
-);
+export const repairAnswer = dataOf(repairResponse);
 export const productInventoryAnswer = dataOf(productInventoryResponse);
 
 export type LocationResponse = z.infer<typeof locationResponse>;
@@ -315,5 +318,6 @@ export type ReservationResponse = z.infer<typeof reservationResponse>;
 export type ChangedLevelResponse = z.infer<typeof changedLevelResponse>;
 export type TransferResponse = z.infer<typeof transferResponse>;
 export type Difference = z.infer<typeof differenceSchema>;
+export type RepairResponse = z.infer<typeof repairResponse>;
 export type Verification = z.infer<typeof verificationResponse>;
 export type ProductInventoryResponse = z.infer<typeof productInventoryResponse>;

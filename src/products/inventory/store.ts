@@ -70,6 +70,17 @@ export const createInventoryStore = (mongo: Mongo) => {
     },
 
     /**
+     * Keeps every other transaction from writing the levels of a SKU: whoever decides on much that takes a while
+     * to read does this first, or faster ones would always be before him. A write that changes nothing would not.
+     */
+    async holdLevels(skuKey: string, tx: MongoTx): Promise<void> {
+      await Level.updateMany({ skuKey }, [{ $set: { updatedAt: { $add: ["$updatedAt", 1] } } }], {
+        ...mongo.in(tx),
+        updatePipeline: true,
+      });
+    },
+
+    /**
      * Writes changes: levels first, since they are what others write too, in one order of SKU and location.
      * The only place that writes a level's quantities or a movement.
      * @throws StaleStock, or the engine's own conflict, when another one was faster

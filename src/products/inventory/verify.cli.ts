@@ -5,7 +5,7 @@
 import { parseConfig } from "../../config";
 import { createDeps } from "../../deps";
 import { createLogger } from "../../http/log";
-import { repair, verifyAll, verifySku } from "./verify";
+import { repairSku, verifyAll, verifySku } from "./verify";
 
 const USAGE = "Usage: bun run stock:verify [--sku SKU] [--repair]";
 
@@ -38,8 +38,11 @@ async function main(argv: string[]): Promise<number> {
       `${levels} levels, ${movements} movements, ${differences.length} differences in ${seconds} s.`,
     );
     if (!mayRepair || differences.length === 0) return differences.length === 0 ? 0 : 1;
-    const entries = await repair(deps, "system", differences);
-    console.log(`${entries.length} correcting entries written.`);
+    let entries = 0;
+    for (const wrong of new Set(differences.map((difference) => difference.sku))) {
+      entries += (await repairSku(deps, "system", wrong)).movements.length;
+    }
+    console.log(`${entries} correcting entries written.`);
     return 0;
   } finally {
     await deps.close();

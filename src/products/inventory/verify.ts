@@ -1,10 +1,10 @@
 import { canonicalKey } from "../../canonical";
 import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
-import { createStockLedger } from "./ledger";
+import type { RecordAnswer } from "../../http/idempotency";
 import { toMovement } from "./mapper";
 import type { LevelDocument, MovementDocument } from "./model";
-import type { Difference, MovementResponse, Verification } from "./schema";
+import type { Difference, RepairResponse, Verification } from "./schema";
 import type { MovementSum } from "./store";
 
 /** Levels recomputed with one query. */
@@ -44,23 +44,26 @@ function differenceOf(
   };
 }
 
-/** A level, its movements and what is held of it, all of one moment. */
-async function snapshotOf(deps: Deps, level: LevelDocument, tx: MongoTx) {
+/** The levels of a SKU, each with its movements and what is held of it, all of one moment. */
+async function snapshotOf(deps: Deps, skuKey: string, tx: MongoTx) {
   const { levels } = await deps.inventory.read(
-    { skuKeys: [level.skuKey], reservationIds: [], locations: false },
+    { skuKeys: [skuKey], reservationIds: [], locations: false },
     tx,
   );
-  const now = levels.find(({ _id }) => _id === level._id);
-  if (!now) return undefined;
-  const range = { from: level.skuKey, to: level.skuKey };
-  const sum = (await deps.inventory.sumMovements(range, tx)).get(level._id) ?? NOTHING;
-  const held = (await deps.inventory.heldOf(range, tx)).get(level._id) ?? 0;
-  return { levels, level: now, sum, held, difference: differenceOf(now, sum, held) };
+  const range = { from: skuKey, to: skuKey };
+  const sums = await deps.inventory.sumMovements(range, tx);
+  const held = await deps.inventory.heldOf(range, tx);
+  return levels
+    .toSorted((a, b) => (a.locationId < b.locationId ? -1 : 1))
+    .map((level) => {
+      const [sum, of] = [sums.get(level._id) ?? NOTHING, held.get(level._id) ?? 0];
+      return { level, sum, held: of, difference: differenceOf(level, sum, of) };
+    });
 }
 
 /**
- * Recomputes levels, in the order of their SKUs, from their movements. Sales may go on: a level that changed between two of the reads
- * looks different at first, and is looked at again in one snapshot.
+ * Recomputes levels, in the order of their SKUs, from their movements. Sales may go on: a level that changed
+ * between two of the reads looks different at first, and is looked at again in one snapshot.
  */
 async function verifyLevels(deps: Deps, levels: LevelDocument[]): Promise<Verification> {
   const [first, last] = [levels[0], levels.at(-1)];
@@ -73,8 +76,9 @@ async function verifyLevels(deps: Deps, levels: LevelDocument[]): Promise<Verifi
     const sum = sums.get(level._id);
     verification.movements += sum?.count ?? 0;
     if (differenceOf(level, sum, held.get(level._id)) === undefined) continue;
-    const snapshot = await deps.mongo.transaction((tx) => snapshotOf(deps, level, tx));
-    if (snapshot?.difference) verification.differences.push(snapshot.difference);
+    const snapshot = await deps.mongo.transaction((tx) => snapshotOf(deps, level.skuKey, tx));
+    const difference = snapshot.find((one) => one.level._id === level._id)?.difference;
+    if (difference) verification.differences.push(difference);
   }
   return verification;
 }
@@ -131,47 +135,49 @@ const targetOf = (level: LevelDocument, last: MovementDocument | null, held: num
   reserved: held,
 });
 
-/** Writes a correcting entry for a level that differs. @returns it, or null when the level is right */
-async function repairLevel(
+/**
+ * Writes a correcting entry for each level of a SKU that differs, in one transaction; sales go on before and
+ * after it.
+ * @param record records the answer in it
+ * @throws AppError service_unavailable when sales of other processes kept it from its turn
+ */
+export async function repairSku(
   deps: Deps,
   actorId: string,
-  { _id: levelId, skuKey }: Pick<LevelDocument, "_id" | "skuKey">,
-): Promise<MovementDocument | null> {
-  const now = deps.clock.now();
-  const movementId = deps.random.id();
-  const signal = { _id: deps.random.id(), skuKey, createdAt: now };
-  return deps.mongo.transaction(async (tx) => {
-    const snapshot = await snapshotOf(deps, { _id: levelId, skuKey } as LevelDocument, tx);
-    if (!snapshot?.difference) return null;
-    const { levels, level, sum, held } = snapshot;
-    const target = targetOf(level, await deps.inventory.lastMovement(levelId, tx), held);
-    const sequence = Math.max(level.sequence, sum.lastSequence) + 1;
-    const ledger = createStockLedger({ levels, locations: [], reservations: [] });
-    const movement = ledger.attempt({ actorId, now, newId: () => movementId }, () =>
-      ledger.correct(level, {
-        target,
-        lacking: { onHand: target.onHand - sum.onHand, reserved: target.reserved - sum.reserved },
-        sequence,
-        missing: sequence - 1 - sum.count - sum.missing,
-        reason: `correction after verify: ${snapshot.difference?.problem}`,
+  sku: string,
+  record: RecordAnswer<MongoTx> = async () => undefined,
+): Promise<RepairResponse> {
+  const skuKey = canonicalKey(sku);
+  // For a SKU that is right nobody is held up.
+  const { differences } = await verifySku(deps, sku);
+  let found: (Awaited<ReturnType<typeof snapshotOf>>[number] & { last: MovementDocument | null })[] = [];
+  const prepare = async (tx: MongoTx) => {
+    await deps.inventory.holdLevels(skuKey, tx);
+    found = [];
+    for (const one of await snapshotOf(deps, skuKey, tx)) {
+      if (one.difference) found.push({ ...one, last: await deps.inventory.lastMovement(one.level._id, tx) });
+    }
+  };
+  return deps.stock.submit<RepairResponse>({
+    actorId,
+    skuKeys: [skuKey],
+    ...(differences.length === 0 ? {} : { prepare }),
+    decide: (ledger) => ({
+      differences: found.flatMap(({ difference }) => difference ?? []),
+      movements: found.map(({ level, sum, held, last, difference }) => {
+        const target = targetOf(level, last, held);
+        const sequence = Math.max(level.sequence, sum.lastSequence) + 1;
+        return toMovement(
+          ledger.correct(level, {
+            target,
+            lacking: { onHand: target.onHand - sum.onHand, reserved: target.reserved - sum.reserved },
+            sequence,
+            missing: sequence - 1 - sum.count - sum.missing,
+            reason: `correction after verify: ${difference?.problem}`,
+          }),
+        );
       }),
-    );
-    const changes = ledger.changes();
-    await deps.inventory.apply(changes, changes.crossed.length > 0 ? [signal] : [], tx);
-    return movement;
+    }),
+    record,
   });
-}
-
-/** Repairs the levels of differences. @returns the correcting entries */
-export async function repair(
-  deps: Deps,
-  actorId: string,
-  differences: Difference[],
-): Promise<MovementResponse[]> {
-  const movements: MovementResponse[] = [];
-  for (const { levelId, sku } of differences) {
-    const movement = await repairLevel(deps, actorId, { _id: levelId, skuKey: canonicalKey(sku) });
-    if (movement) movements.push(toMovement(movement));
-  }
-  return movements;
 }

@@ -3,8 +3,8 @@
  * `--long` adds what takes minutes (soak, large data, repeated races). Ends with one line that counts.
  */
 import { join } from "node:path";
-import { provideBrowser } from "./browser";
 import { joinDatabases } from "./join";
+import { provideProgram } from "./packages";
 import { CHECKOUT } from "./paths";
 import { lines } from "./processes";
 import { commandEnv } from "./run";
@@ -83,7 +83,11 @@ const joined = await joinDatabases(terminal.report).catch((error: Error) => {
 });
 terminal.end();
 console.log(`Databases   from ${joined.from}`);
-if (paths.length === 0) console.log(`Browser     ${await provideBrowser()}`);
+if (paths.length === 0) {
+  const { CHROMIUM, REDIS_SERVER } = process.env;
+  console.log(`Browser     ${await provideProgram(["chromium", "google-chrome"], "chromium", CHROMIUM)}`);
+  console.log(`Redis       ${await provideProgram(["redis-server"], "redis-server", REDIS_SERVER)}`);
+}
 
 let failedChecks = 0;
 if (paths.length === 0) {

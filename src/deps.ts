@@ -19,6 +19,7 @@ import { createMySqlIdempotencyStore } from "./db/idempotency.mysql";
 import { createMySqlLimiters } from "./db/limiter";
 import { connectMongo, type Mongo, type MongoTx } from "./db/mongo";
 import { connectMySql, type MySql, type MySqlTx } from "./db/prisma";
+import { connectRedisLimiters } from "./db/redis";
 import { type Cursors, createCursors } from "./http/cursor";
 import type { Logger } from "./http/log";
 import { createMetrics, type Metrics } from "./http/metrics";
@@ -114,6 +115,9 @@ export function createDeps(
       ? createMailbox(join(config.storageDir, "..", "mail"), clock, random)
       : undefined;
   const mail = given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom);
+  const counters = createMySqlLimiters(mysql, clock);
+  const redis =
+    config.redisUrl === undefined ? undefined : connectRedisLimiters(config.redisUrl, counters, log);
   const listeners: (() => void)[] = [];
 
   const inventory = createInventoryStore(mongo);
@@ -158,7 +162,7 @@ export function createDeps(
     otp: createOtp(deriveKey(config.jwtSecret, "verification-code")),
     tokens: createTokens(config.jwtSecret, config.jwtSecretPrevious, clock),
     vault: createVault(config.dataKeys, random),
-    throttle: createThrottle(createMySqlLimiters(mysql, clock)),
+    throttle: createThrottle(redis?.limiters ?? counters),
     cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
     metrics: createMetrics(),
     tracing: given.tracing,
@@ -167,6 +171,7 @@ export function createDeps(
     stopping: new AbortController(),
     async close() {
       mail.close();
+      redis?.close();
       await Promise.all([mysql.close(), mongo.close(), given.tracing?.close()]);
     },
   };

@@ -15,9 +15,13 @@ export interface Program {
 /** A hang guard, far above what any step takes. */
 const PATIENCE = 60_000;
 
-/** Starts `bun FILE …` with this worker's environment and what is added to it. */
-export function startProgram(words: string[], env: Record<string, string | undefined> = {}): Program {
-  const child = Bun.spawn([process.execPath, ...words], {
+/** Starts `bun FILE …`, or another program, with this worker's environment and what is added to it. */
+export function startProgram(
+  words: string[],
+  env: Record<string, string | undefined> = {},
+  program: string = process.execPath,
+): Program {
+  const child = Bun.spawn([program, ...words], {
     env: { ...process.env, ...env },
     stdin: "ignore",
     stdout: "pipe",

@@ -1,0 +1,30 @@
+/**
+ * Programs of Debian's packages that only some tests need. Continuous integration installs them; on a
+ * developer's machine nothing is installed, and those tests say that they were skipped.
+ * @param programs names of the program, the first one found is taken
+ * @returns where it is, or a line that begins with "none" and says why
+ */
+export async function provideProgram(
+  programs: string[],
+  packageName: string,
+  given: string | undefined,
+): Promise<string> {
+  const present = given || programs.map((name) => Bun.which(name)).find((path) => path !== null);
+  if (present) return present;
+  const install = process.env.CI === "true" && process.getuid?.() === 0 && Bun.which("apt-get");
+  if (!install) return `none: its tests are skipped (apt-get install ${packageName})`;
+  for (const words of [
+    ["update", "-q"],
+    ["install", "-q", "-y", "--no-install-recommends", packageName],
+  ]) {
+    const child = Bun.spawn(["apt-get", ...words], {
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    const errors = await new Response(child.stderr).text();
+    if ((await child.exited) !== 0) return `none: apt-get ${words[0]} failed: ${errors.trim().slice(-300)}`;
+  }
+  return "installed from Debian's packages";
+}

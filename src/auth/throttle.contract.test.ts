@@ -1,0 +1,219 @@
+/** The limits hold alike on the counters of MySQL and of Redis, and go on when Redis does not answer. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { Redis } from "ioredis";
+import { useTestApp } from "../../test/app";
+import { eventually } from "../../test/processes";
+import { redisPath, startRedis, startRedisOn } from "../../test/redis";
+import { HOUR, MINUTE, SECOND } from "../clock";
+import { createMySqlLimiters, type Limiters } from "../db/limiter";
+import { connectRedisLimiters, type RedisLimiters } from "../db/redis";
+import { AppError } from "../errors";
+import { silentLogger } from "../http/log";
+import { createThrottle, type GuessKind, type LockScope, type Throttle } from "./throttle";
+
+/** A hang guard, far above what any test takes, also where others share the machine. */
+setDefaultTimeout(60_000);
+
+const t = useTestApp();
+
+interface Counters {
+  limiters: Limiters;
+  /** Lets time pass for the counters. */
+  pass(milliseconds: number): Promise<void>;
+}
+
+/** Redis goes by its own clock: time passes there by taking it off what every key has left. */
+async function passInRedis(client: Redis, milliseconds: number): Promise<void> {
+  for (const key of await client.keys("*")) {
+    const left = await client.pttl(key);
+    await (left <= milliseconds ? client.del(key) : client.pexpire(key, left - milliseconds));
+  }
+}
+
+let accounts = 0;
+const newAccount = () => `contract-${++accounts}@example.com`;
+
+function contract(counters: () => Counters) {
+  const throttle = (): Throttle => createThrottle(counters().limiters);
+  const guesser = (account: string, ip = "192.0.2.1", deviceId: string | null = null) => ({
+    account,
+    ip,
+    deviceId,
+  });
+  /** What a guess is answered: right, wrong, or the error. */
+  const guess = async (
+    right: boolean,
+    account: string,
+    {
+      ip,
+      deviceId,
+      kind = "password" as GuessKind,
+      by = throttle(),
+      onLock = async (_: LockScope[]) => {},
+    } = {} as {
+      ip?: string;
+      deviceId?: string;
+      kind?: GuessKind;
+      by?: Throttle;
+      onLock?: (scopes: LockScope[]) => Promise<void>;
+    },
+  ) => {
+    try {
+      const check = async () => (right ? "in" : null);
+      return (await by.guess(kind, guesser(account, ip, deviceId ?? null), check, onLock)) ?? "wrong";
+    } catch (error) {
+      if (error instanceof AppError) return error;
+      throw error;
+    }
+  };
+  const fail = async (times: number, account: string, more: Parameters<typeof guess>[2] = {}) => {
+    for (let i = 0; i < times; i++) expect(await guess(false, account, more)).toBe("wrong");
+  };
+  const code = (answer: string | AppError) => (answer instanceof AppError ? answer.code : answer);
+
+  test("ten failures of one source lock it for 15 minutes; others, other kinds and other accounts go on", async () => {
+    const [account, other] = [newAccount(), newAccount()];
+    await fail(10, account);
+    const locked = await guess(true, account);
+    expect(locked).toBeInstanceOf(AppError);
+    expect(code(locked)).toBe("too_many_requests");
+    expect((locked as AppError).retryAfter).toBeGreaterThan(14 * 60);
+    expect((locked as AppError).retryAfter).toBeLessThanOrEqual(15 * 60);
+    expect((locked as AppError).rateLimit).toEqual({ policy: "password", quota: 10, window: 900 });
+    expect(await guess(true, account, { ip: "192.0.2.2" })).toBe("in");
+    expect(await guess(true, account, { kind: "code" })).toBe("in");
+    expect(await guess(true, other)).toBe("in");
+    await counters().pass(14 * MINUTE);
+    expect(code(await guess(true, account))).toBe("too_many_requests");
+    await counters().pass(MINUTE);
+    expect(await guess(true, account)).toBe("in");
+  });
+
+  test("failures older than 15 minutes count no more, and a success forgets the source's", async () => {
+    const account = newAccount();
+    await fail(9, account);
+    await counters().pass(15 * MINUTE);
+    await fail(9, account);
+    expect(await guess(true, account)).toBe("in");
+    await fail(9, account);
+    expect(await guess(true, account)).toBe("in");
+  });
+
+  test("thirty at once: ten are answered at most, the lock is told of once, on every process", async () => {
+    const account = newAccount();
+    const [one, two] = [throttle(), throttle()];
+    const locks: LockScope[][] = [];
+    const onLock = async (scopes: LockScope[]) => void locks.push(scopes);
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, i) => guess(false, account, { by: i % 2 === 0 ? one : two, onLock })),
+    );
+    expect(answers.filter((answer) => answer === "wrong").length).toBe(10);
+    expect(locks).toEqual([["source"]]);
+    expect(code(await guess(true, account, { by: one }))).toBe("too_many_requests");
+    expect(code(await guess(true, account, { by: two }))).toBe("too_many_requests");
+  });
+
+  test("a hundred from everywhere reach a ceiling that a known device passes and a proof of ownership lifts", async () => {
+    const account = newAccount();
+    for (let i = 0; i < 100; i++) await fail(1, account, { ip: `198.51.${Math.floor(i / 10)}.${i}` });
+    expect(code(await guess(true, account, { ip: "203.0.113.1" }))).toBe("too_many_requests");
+    expect(await guess(true, account, { ip: "203.0.113.1", deviceId: "known" })).toBe("in");
+    expect(await guess(true, newAccount(), { ip: "203.0.113.1" })).toBe("in");
+    await throttle().forgive(account, "203.0.113.1");
+    expect(await guess(true, account, { ip: "203.0.113.1" })).toBe("in");
+  });
+
+  test("the ceiling ends after an hour", async () => {
+    const account = newAccount();
+    for (let i = 0; i < 100; i++) await fail(1, account, { ip: `198.51.${Math.floor(i / 10) + 100}.${i}` });
+    await counters().pass(HOUR - 60 * SECOND);
+    expect(code(await guess(true, account, { ip: "203.0.113.2" }))).toBe("too_many_requests");
+    await counters().pass(60 * SECOND);
+    expect(await guess(true, account, { ip: "203.0.113.2" })).toBe("in");
+  });
+
+  test("an IPv6 network of 64 bits is one source", async () => {
+    const account = newAccount();
+    for (let i = 0; i < 10; i++) await fail(1, account, { ip: `2001:db8:1:1::${i + 1}` });
+    expect(code(await guess(true, account, { ip: "2001:db8:1:1:ffff::1" }))).toBe("too_many_requests");
+    expect(await guess(true, account, { ip: "2001:db8:1:2::1" })).toBe("in");
+  });
+
+  test("mails to one account are bounded by source and in all", async () => {
+    const account = newAccount();
+    const mails = throttle();
+    const sent = async (ip: string) => {
+      let count = 0;
+      for (let i = 0; i < 25; i++) if (await mails.mail(account, ip)) count++;
+      return count;
+    };
+    expect([await sent("192.0.2.1"), await sent("192.0.2.2"), await sent("192.0.2.3")]).toEqual([20, 20, 10]);
+  });
+}
+
+describe("MySQL", () => {
+  contract(() => ({
+    limiters: createMySqlLimiters(t.deps.mysql, t.clock),
+    pass: async (milliseconds) => t.clock.advance(milliseconds),
+  }));
+});
+
+const present = redisPath() !== undefined;
+if (!present) console.log("redis-server is not installed: the limits are not tested on Redis");
+
+describe.skipIf(!present)("Redis", () => {
+  let server: Awaited<ReturnType<typeof startRedis>>;
+  let redis: RedisLimiters;
+  let client: Redis;
+  beforeAll(async () => {
+    server = await startRedis();
+    client = new Redis(server.url).on("error", () => {
+      // It goes away in the last test.
+    });
+    redis = connectRedisLimiters(server.url, createMySqlLimiters(t.deps.mysql, t.clock), silentLogger());
+    const probe = redis.limiters({ name: "probe", points: 1, duration: 1 });
+    await eventually(async () => {
+      await probe.get("x");
+      await probe.set("x", 1, 10);
+      return (await client.exists("aizy:probe:x")) === 1;
+    }, "the connection to Redis");
+  });
+  afterAll(async () => {
+    redis.close();
+    client.disconnect();
+    await server.stop();
+  });
+
+  contract(() => ({
+    limiters: redis.limiters,
+    pass: (milliseconds) => passInRedis(client, milliseconds),
+  }));
+
+  test("nothing is counted in MySQL while it answers, and no address stands readable in it", async () => {
+    await t.deps.mysql.on().rateLimit.deleteMany();
+    const throttle = createThrottle(redis.limiters);
+    await throttle.guess("password", { account: "secret@example.com", ip: "192.0.2.9" }, async () => null);
+    expect(await t.deps.mysql.on().rateLimit.count()).toBe(0);
+    const keys = await client.keys("*");
+    expect(keys.filter((key) => key.startsWith("aizy:password-")).length).toBeGreaterThanOrEqual(3);
+    expect(keys.join()).not.toContain("secret");
+    for (const key of keys) expect(await client.pttl(key)).toBeGreaterThan(0);
+  });
+
+  test("while it is away limits are counted in MySQL, and it is used again when it is back", async () => {
+    const throttle = createThrottle(redis.limiters);
+    const account = newAccount();
+    const guess = () =>
+      throttle
+        .guess("password", { account, ip: "192.0.2.77" }, async () => null)
+        .catch((error) => error.code);
+    await server.stop();
+    for (let i = 0; i < 10; i++) expect(await guess()).toBeNull();
+    expect(await guess()).toBe("too_many_requests");
+    const again = await startRedisOn(server.port);
+    server = { ...server, stop: again.stop };
+    await client.ping();
+    // In Redis nobody has failed yet.
+    await eventually(async () => (await guess()) === null, "the return to Redis");
+  });
+});

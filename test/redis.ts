@@ -1,0 +1,27 @@
+import { startProgram } from "./processes";
+
+/** Redis as Debian installs it, or as REDIS_SERVER names it; undefined where there is none. */
+export const redisPath = (): string | undefined =>
+  process.env.REDIS_SERVER || (Bun.which("redis-server") ?? undefined);
+
+/** A Redis of its own on a free port, which keeps nothing on disk. */
+export async function startRedis(): Promise<{ url: string; port: number; stop(): Promise<void> }> {
+  // A port that was free a moment ago: Redis does not choose one itself.
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return { ...(await startRedisOn(port)), port };
+}
+
+/** As `startRedis`, on a certain port: after a stop. */
+export async function startRedisOn(port: number): Promise<{ url: string; stop(): Promise<void> }> {
+  const words = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+  const program = startProgram(words, {}, redisPath());
+  await program.line(/Ready to accept connections/);
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async stop() {
+      await program.kill("SIGTERM");
+    },
+  };
+}

@@ -8,8 +8,9 @@ import { networkInterfaces } from "node:os";
 import { deserialize, serialize, UUID } from "bson";
 import fc from "fast-check";
 import { type Document, Long, MongoClient, MongoServerError } from "mongodb";
+import { eventually, startProgram } from "../../test/processes";
 import { type Gateway, startGateway } from "./index.ts";
-import type { PostgresAddress } from "./postgres.ts";
+import { type PostgresAddress, PostgresConnection } from "./postgres.ts";
 import { FrameReader } from "./wire.ts";
 
 const given = process.env.AIZY_LOCAL_POSTGRES;
@@ -343,6 +344,48 @@ describe.skipIf(!given)("a gateway of one's own (needs the local engine: AIZY_LO
       PATIENCE * 2,
     );
   });
+
+  test(
+    "kill -9 of a gateway ends what it had running in the engine; the next one has all connections",
+    async () => {
+      const own = startProgram([
+        "local/gateway/main.ts",
+        ...["--postgres", postgres.host, "--postgres-port", String(postgres.port)],
+        ...["--user", postgres.user, "--database", postgres.database],
+      ]);
+      const [address] = await own.line(/mongodb:\/\/\S+/);
+      const visitor = await MongoClient.connect(address);
+      clients.push(visitor);
+      const slow = visitor.db(database).collection<Item>("endless");
+      await slow.insertMany(Array.from({ length: 2000 }, (_, _id) => ({ _id, n: 1 })));
+      const running = async () => {
+        const engine = await PostgresConnection.open(postgres);
+        try {
+          const { rows } = await engine.execute(
+            {
+              name: "running",
+              sql: "select count(*)::int8 from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() and query like '%aggregate_cursor_first_page%'",
+            },
+            [],
+          );
+          return Number(rows[0]?.[0]?.readBigInt64BE() ?? 0n);
+        } finally {
+          engine.close();
+        }
+      };
+      // Each joins with all: eight thousand million rows, which no machine is done with in this test's time.
+      const join = { $lookup: { from: "endless", localField: "n", foreignField: "n", as: "all" } };
+      const outcome = slow
+        .aggregate([join, { $unwind: "$all" }, join, { $unwind: "$all" }, { $count: "rows" }])
+        .toArray()
+        .catch((error) => error);
+      await eventually(async () => (await running()) > 0, "the start of the slow statement");
+      await own.kill("SIGKILL");
+      await eventually(async () => (await running()) === 0, "the end of the slow statement");
+      expect(await outcome).toBeInstanceOf(Error);
+    },
+    PATIENCE * 2,
+  );
 
   describe("bytes", () => {
     test("answers come in the order of the requests that one connection sent without waiting", async () => {

@@ -16,6 +16,8 @@ import { ConnectionLost, PostgresError } from "./errors.ts";
  * - `fsync = off`: what was committed survives the death of any process (it is in the kernel's cache), but
  *   not a power cut; this is data of one development machine, made again by a seed. `synchronous_commit`
  *   stays on, so a killed server has lost nothing it acknowledged.
+ * - `client_connection_check_interval`: what a killed gateway or test had running ends with it, instead of
+ *   holding its locks and its connection until it is done.
  * - `deadlock_timeout`: statements outside transactions that lock each other out are found and repeated.
  * - `autovacuum_naptime`: the planner uses an index's order only when it has statistics.
  */
@@ -30,6 +32,7 @@ export const POSTGRES_SETTINGS: Record<string, string> = {
   synchronous_commit: "on",
   max_wal_size: "1GB",
   jit: "off",
+  client_connection_check_interval: "1s",
   deadlock_timeout: "100ms",
   autovacuum_naptime: "5s",
   log_min_messages: "fatal",

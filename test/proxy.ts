@@ -16,6 +16,8 @@ export interface Proxy {
   resume(): void;
   /** Delays each chunk that comes back from the server by some milliseconds. */
   slow(milliseconds: number): void;
+  /** Resolves when bytes that match have gone to the server. */
+  sent(matching: (bytesToServer: Buffer) => boolean): Promise<void>;
   /**
    * Cuts the connection when the next answer of the server arrives, and drops that answer: the server has done
    * the work, and the caller does not know.
@@ -32,6 +34,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   const pairs = new Set<[Socket, Socket]>();
   let paused = false;
   let delay = 0;
+  let awaited: { matching: (bytes: Buffer) => boolean; done: () => void } | undefined;
   let losing: { matching: (bytes: Buffer) => boolean; armed?: Socket; done: () => void } | undefined;
 
   const cutPair = (pair: [Socket, Socket]) => {
@@ -48,6 +51,10 @@ export async function startProxy(target: string): Promise<Proxy> {
     client.on("data", (bytes) => {
       if (losing && !losing.armed && losing.matching(bytes)) losing.armed = server;
       server.write(bytes);
+      if (awaited?.matching(bytes)) {
+        awaited.done();
+        awaited = undefined;
+      }
     });
     server.on("data", (bytes) => {
       if (losing?.armed === server) {
@@ -109,6 +116,10 @@ export async function startProxy(target: string): Promise<Proxy> {
     slow(milliseconds) {
       delay = milliseconds;
     },
+    sent: (matching) =>
+      new Promise((done) => {
+        awaited = { matching, done };
+      }),
     loseNextAnswer: (matching = () => true) =>
       new Promise((done) => {
         losing = { matching, done };

@@ -204,7 +204,7 @@ describe.skipIf(!given)("a gateway of one's own (needs the local engine: AIZY_LO
     test(
       "a transaction older than its limit is rolled back, its lock freed, its commit refused",
       async () => {
-        const hasty = await start({ transactionLifetimeMs: 300 });
+        const hasty = await start({ transactionLifetimeMs: 2000 });
         const impatient = await connectTo(hasty);
         const c = items(impatient, "lifetime");
         await c.insertOne({ _id: 1, n: 0 });
@@ -237,7 +237,7 @@ describe.skipIf(!given)("a gateway of one's own (needs the local engine: AIZY_LO
         second.send(message({ find: "gone", ...transaction }));
         expect((await second.answer()).document.ok).toBe(1);
         second.socket.destroy();
-        await c.updateOne({ _id: 1 }, { $inc: { n: 100 } }, { maxTimeMS: 5000 });
+        await c.updateOne({ _id: 1 }, { $inc: { n: 100 } }, { maxTimeMS: 30_000 });
         expect(await c.findOne({ _id: 1 })).toEqual({ _id: 1, n: 100 });
       },
       PATIENCE,
@@ -311,7 +311,7 @@ describe.skipIf(!given)("a gateway of one's own (needs the local engine: AIZY_LO
           );
           await closed;
         }
-        await c.updateOne({ _id: 1 }, { $inc: { n: 100 } }, { maxTimeMS: 5000 });
+        await c.updateOne({ _id: 1 }, { $inc: { n: 100 } }, { maxTimeMS: 30_000 });
         expect(await c.findOne({ _id: 1 })).toEqual({ _id: 1, n: 100 });
       },
       PATIENCE,

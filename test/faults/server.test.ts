@@ -159,8 +159,9 @@ describe("the end of a server", () => {
     const server = await serve(through);
     await eventually(readyAs(server, UP), "the start");
     mongo.slow(700);
+    const asked = mongo.sent((bytes) => bytes.includes("\0products\0"));
     const slow = fetch(`${server.address}/api/products`);
-    await Bun.sleep(200);
+    await asked;
     server.child.kill("SIGTERM");
     await server.line(/stopping/);
     await eventually(

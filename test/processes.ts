@@ -79,9 +79,16 @@ export async function startServer(env: Record<string, string | undefined> = {}):
   return { ...program, address };
 }
 
-/** Asks again until `check` holds; for what becomes true by itself, such as a recovery. */
-export async function eventually(check: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + PATIENCE; !(await check()); await Bun.sleep(50)) {
-    if (Date.now() > deadline) throw new Error(`${what} did not happen within ${PATIENCE / 1000} s`);
+/**
+ * Asks again until `check` holds; for what becomes true by itself, such as a recovery.
+ * @param patience a hang guard, in milliseconds
+ */
+export async function eventually(
+  check: () => Promise<boolean>,
+  what: string,
+  patience = PATIENCE,
+): Promise<void> {
+  for (const deadline = Date.now() + patience; !(await check()); await Bun.sleep(50)) {
+    if (Date.now() > deadline) throw new Error(`${what} did not happen within ${patience / 1000} s`);
   }
 }

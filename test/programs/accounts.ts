@@ -1,7 +1,8 @@
 /**
  * A process that makes exports and erases accounts, for tests that kill it: `bun test/programs/accounts.ts
  * [STORE.METHOD [N]]`. With a method it ends itself by SIGKILL just before the N-th call of it (the first one
- * by default), and so at a known step.
+ * by default), and so at a known step. At SIGTERM it says the most
+ * memory that was held, garbage left out, and the most that the process had, in megabytes.
  */
 import { parseConfig } from "../../src/config";
 import { createDeps, type Deps } from "../../src/deps";
@@ -37,9 +38,18 @@ const runner = createJobRunner({
   pollMs: 50,
   handlers: accountJobs(deps),
 });
+let [held, peak] = [0, 0];
+setInterval(() => {
+  peak = Math.max(peak, process.memoryUsage.rss());
+  Bun.gc(true);
+  const { heapUsed, external } = process.memoryUsage();
+  held = Math.max(held, heapUsed + external);
+}, 250);
+const megabytes = (bytes: number) => Math.round(bytes / 1024 / 1024);
 runner.start();
 console.log("ready");
 process.on("SIGTERM", async () => {
+  console.log(`held ${megabytes(held)} peak ${megabytes(peak)}`);
   await runner.stop();
   await deps.close();
   process.exit(0);

@@ -8,7 +8,7 @@ import { unzip } from "../../../test/archive";
 import { eventually, startProgram } from "../../../test/processes";
 import { enrolled } from "../../../test/second-factor";
 import { settle } from "../../analytics/settle";
-import { DAY, HOUR } from "../../clock";
+import { DAY, HOUR, MINUTE } from "../../clock";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(120_000);
@@ -371,4 +371,36 @@ describe("many events", () => {
       expect((await archive(person, id)).lines("events.ndjson")).toHaveLength(700);
     }
   });
+
+  test.skipIf(process.env.AIZY_LONG !== "1")(
+    "100,000 events of one visitor take no more memory than 5,000, though they are 150 MB",
+    async () => {
+      const most: number[] = [];
+      for (const count of [5_000, 100_000]) {
+        const person = await t.signIn();
+        await insertEvents(person.id, count, { properties: { text: "é ☃ 𝒳 ".repeat(100) } });
+        const { id } = await ask(person);
+        const started = performance.now();
+        const program = startProgram(["test/programs/accounts.ts"], {
+          STORAGE_DIR: t.deps.config.storageDir,
+        });
+        await eventually(
+          async () => (await state(person, id)).status === "ready",
+          "the archive",
+          10 * MINUTE,
+        );
+        await program.kill("SIGTERM");
+        const [, held = "", peak] = /held (\d+) peak (\d+)/.exec(program.output()) ?? [];
+        const { size } = await state(person, id);
+        console.log(
+          `${count} events: ${Math.round(performance.now() - started)} ms, ${held} MB held, ${peak} MB at most, zip ${size} bytes`,
+        );
+        most.push(Number(held));
+      }
+      const [few = 0, many = 0] = most;
+      expect(few).toBeGreaterThan(0);
+      expect(many - few).toBeLessThan(30);
+    },
+    15 * MINUTE,
+  );
 });

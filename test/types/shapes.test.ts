@@ -20,12 +20,15 @@ import type { MySqlTx } from "../../src/db/prisma";
 import type { Problem } from "../../src/errors";
 import type {
   AuditEntry as AuditRow,
+  EmailChange,
   Job,
   Passkey,
   Prisma,
   Session,
   TotpFactor,
   User,
+  UserExport,
+  UserSetting,
   VerificationCode,
   WebauthnChallenge,
 } from "../../src/generated/prisma/client";
@@ -45,6 +48,8 @@ import { type ProductDocument, productModel } from "../../src/products/model";
 import type { ProductResponse } from "../../src/products/schema";
 import type { ManagedUserResponse } from "../../src/users/admin/schema";
 import type { toUserResponse, UserResponse } from "../../src/users/mapper";
+import type { ExportResponse, PendingEmailChange } from "../../src/users/me/schema";
+import type { EmailChangeEnd, SettingName } from "../../src/users/me/store";
 import type { RoleResponse } from "../../src/users/roles/schema";
 import type { RoleRow } from "../../src/users/roles/store";
 
@@ -125,6 +130,11 @@ export type Checked = [
   Hold<Extends<AuditActor["kind"], AuditRow["actorKind"]>>,
   Hold<Extends<Omit<AuditEntry, "action" | "actor" | "detail">, Partial<AuditRow>>>,
   Hold<Agree<LeasedJob, Job, "payload" | "progress">>,
+  Hold<Agree<PendingEmailChange, EmailChange>>,
+  Hold<Agree<ExportResponse, UserExport, "size" | "status">>,
+  Hold<Extends<ExportResponse["status"], UserExport["status"]>>,
+  Hold<Extends<SettingName, UserSetting["kind"]>>,
+  Hold<Extends<EmailChangeEnd, NonNullable<EmailChange["endReason"]>>>,
   // A transaction is opaque and belongs to its database.
   Hold<Equal<Extends<MySqlTx, MongoTx>, { expected: MongoTx; got: MySqlTx }>>,
   Hold<Equal<Extends<MongoTx, MySqlTx>, { expected: MySqlTx; got: MongoTx }>>,

@@ -101,9 +101,45 @@ function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 
   };
 }
 
+/** The order of a list. */
+export interface ProductSort {
+  name: SortName;
+  descending: boolean;
+}
+
+/** The row that a page begins behind. */
+export interface ListPosition {
+  key: string | number | Date;
+  id: string;
+}
+
+/** The ranges of an index that a page is read from, one after the other. */
+function stepsOf({ name, descending }: ProductSort, after: ListPosition | null): Record<string, unknown>[] {
+  if (after === null) return [{}];
+  const field = SORTS[name];
+  const beyond = descending ? "$lt" : "$gt";
+  return [{ [field]: after.key, _id: { [beyond]: after.id } }, { [field]: { [beyond]: after.key } }];
+}
+
+/** Longest time that the server may take for a list, in milliseconds: a mix of filters may have no index. */
+const LIST_LIMIT = 3000;
+
 /** Products in MongoDB. */
 export const createProductStore = (mongo: Mongo) => {
   const Product = productModel(mongo.connection);
+  const pageQuery = (
+    filter: ProductFilter,
+    sort: ProductSort,
+    step: Record<string, unknown>,
+    limit: number,
+  ) => {
+    const direction = sort.descending ? -1 : 1;
+    const conditions = conditionsOf(filter);
+    return Product.find(Object.keys(step).length === 0 ? conditions : { $and: [conditions, step] })
+      .sort({ [SORTS[sort.name]]: direction, _id: direction })
+      .limit(limit)
+      .setOptions({ ...hintOf(filter, sort.name), maxTimeMS: LIST_LIMIT });
+  };
   const validateAll = async (products: ProductDocument[]): Promise<void> => {
     for (const product of products) await new Product(product).validate();
   };
@@ -283,41 +319,42 @@ export const createProductStore = (mongo: Mongo) => {
      */
     async list(
       filter: ProductFilter,
-      sort: { name: SortName; descending: boolean },
-      after: { key: string | number | Date; id: string } | null,
+      sort: ProductSort,
+      after: ListPosition | null,
       limit: number,
       withVariants: boolean,
     ): Promise<(ProductSummary & Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>)[]> {
-      const field = SORTS[sort.name];
-      const direction = sort.descending ? -1 : 1;
-      const beyond = sort.descending ? "$lt" : "$gt";
-      const conditions = conditionsOf(filter);
-      const hint = hintOf(filter, sort.name);
-      const read = (more: Record<string, unknown>[], most: number) =>
-        Product.find(more.length === 0 ? conditions : { $and: [conditions, ...more] })
-          .select({ ...SUMMARY, ...(withVariants ? { variants: 1 } : {}), nameKey: 1, skuKeys: 1 })
-          .sort({ [field]: direction, _id: direction })
-          .limit(most)
-          .setOptions(hint)
-          .lean();
-      if (after === null) return read([], limit + 1);
-      const same = await read([{ [field]: after.key, _id: { [beyond]: after.id } }], limit + 1);
-      if (same.length > limit) return same;
-      return [...same, ...(await read([{ [field]: { [beyond]: after.key } }], limit + 1 - same.length))];
+      const fields = { ...SUMMARY, ...(withVariants ? { variants: 1 } : {}), nameKey: 1, skuKeys: 1 };
+      const rows: (ProductSummary & Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>)[] =
+        [];
+      for (const step of stepsOf(sort, after)) {
+        if (rows.length > limit) break;
+        rows.push(
+          ...(await pageQuery(filter, sort, step, limit + 1 - rows.length)
+            .select(fields)
+            .lean()),
+        );
+      }
+      return rows;
     },
 
     /** How many products a filter finds, counted up to `most`. */
     countOf: (filter: ProductFilter, most: number): Promise<number> =>
-      Product.countDocuments(conditionsOf(filter)).limit(most),
+      Product.countDocuments(conditionsOf(filter)).limit(most).maxTimeMS(LIST_LIMIT),
 
-    /** How a page is read, for the test that holds how many documents it takes. */
-    explainList: (filter: ProductFilter, sort: { name: SortName; descending: boolean }, limit: number) =>
-      Product.find(conditionsOf(filter))
-        .select(SUMMARY)
-        .sort({ [SORTS[sort.name]]: sort.descending ? -1 : 1, _id: sort.descending ? -1 : 1 })
-        .limit(limit)
-        .setOptions(hintOf(filter, sort.name))
-        .explain("executionStats"),
+    /** How each step of a page is read, for the test that holds how many documents it takes. */
+    async explainList(
+      filter: ProductFilter,
+      sort: ProductSort,
+      limit: number,
+      after: ListPosition | null = null,
+    ): Promise<unknown[]> {
+      const plans: unknown[] = [];
+      for (const step of stepsOf(sort, after)) {
+        plans.push(await pageQuery(filter, sort, step, limit).select(SUMMARY).explain("executionStats"));
+      }
+      return plans;
+    },
 
     /** Active products whose text matches, the best first. `query` is text, never an operator. */
     search: (query: string, limit: number): Promise<ProductSummary[]> =>

@@ -1,0 +1,425 @@
+/**
+ * Catalogue: `bun run bench catalogue [--quick] [--check]`, on databases of its own beside those that the
+ * environment names.
+ *
+ * 100,000 products (70 % with one variant, 25 % with 2 to 20, 5 % with 50 to 100; generated, seeded, from the real
+ * ones in $TEST_DATA when it is set, else from the project's own) are imported from the command line, whose memory
+ * the operating system tells. Then list pages over HTTP, each right after the same query straight with the driver;
+ * a page far behind; mixes of filters that no index is made for; pictures of 12 megapixels, with other requests
+ * meanwhile. Quick: 5,000 products.
+ */
+import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { MongoClient } from "mongodb";
+import sharp from "sharp";
+import { CATALOGUE } from "../prisma/catalogue";
+import { seedRoles } from "../prisma/seed";
+import { canonicalKey } from "../src/canonical";
+import { parseConfig } from "../src/config";
+import { createDeps, type Deps } from "../src/deps";
+import { silentLogger } from "../src/http/log";
+import { type ProductFilter, SORTS, type SortName } from "../src/products/filters";
+import { formatMinor } from "../src/products/money";
+import { seeded } from "../test/analytics";
+import { type ServerProcess, startServer } from "../test/processes";
+import { type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+
+const PRODUCTS = options.quick ? 5_000 : 100_000;
+const PAGES = options.quick ? 30 : 100;
+const PICTURES = options.quick ? 5 : 20;
+/** How often another route is asked while pictures are worked on, in milliseconds. */
+const PROBE_EVERY = 10;
+const EMAIL = "bench@example.com";
+const PASSWORD = "a password of benchmarks";
+
+interface Source {
+  name: string;
+  description: string;
+  brand: string | null;
+  categories: string[];
+  /** Minor units. */
+  price: number;
+  popularity: number;
+}
+
+/** What products are made from, and where that comes from in words. */
+async function sources(): Promise<{ from: string; list: Source[] }> {
+  const folder = process.env.TEST_DATA;
+  if (folder === undefined) {
+    const list = CATALOGUE.flatMap(({ path, products }) =>
+      products.map(({ name, description, brand, price }, index) => ({
+        name,
+        description,
+        brand,
+        categories: path,
+        price,
+        popularity: index,
+      })),
+    );
+    return { from: "the project's own products (TEST_DATA is not set)", list };
+  }
+  const text = await readFile(join(folder, "bestbuy-products.ndjson"), "utf8");
+  const list = text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Source)
+    .map((product) => ({ ...product, price: Math.round(product.price * 100) }));
+  return { from: "real products", list };
+}
+
+/** Writes the file to import. @returns how many variants are in it */
+async function generate(path: string, list: Source[]): Promise<number> {
+  const random = seeded(6);
+  const between = (from: number, to: number) => from + Math.floor(random() * (to - from + 1));
+  const file = await open(path, "w");
+  let all = 0;
+  try {
+    for (let n = 0; n < PRODUCTS; n++) {
+      const source = list[n % list.length] as Source;
+      const share = random();
+      const count = share < 0.7 ? 1 : share < 0.95 ? between(2, 20) : between(50, 100);
+      all += count;
+      const line = {
+        slug: `bench-${n}`,
+        name: source.name,
+        description: source.description,
+        brand: source.brand,
+        categories: [source.categories],
+        status: random() < 0.02 ? "draft" : "active",
+        popularity: source.popularity + between(0, 1000),
+        attrs: [{ key: "colour", value: ["red", "blue", "green"][n % 3] }],
+        variants: Array.from({ length: count }, (_, index) => ({
+          sku: `B-${n}-${index}`,
+          price: formatMinor(source.price + between(0, 2000), "USD"),
+          options: [{ name: "Size", value: String(index) }],
+        })),
+      };
+      await file.write(`${JSON.stringify(line)}\n`);
+    }
+  } finally {
+    await file.close();
+  }
+  return all;
+}
+
+async function manager(deps: Deps): Promise<void> {
+  await seedRoles(deps);
+  const now = deps.clock.now();
+  const made = {
+    id: deps.random.id(),
+    email: EMAIL,
+    emailCanonical: canonicalKey(EMAIL),
+    name: "Bench",
+    now,
+  };
+  const { id } = await deps.users.findOrCreate(made);
+  const hashedPassword = await deps.passwords.hash(PASSWORD);
+  await deps.users.verify(id, { name: "Bench", email: EMAIL, hashedPassword, now });
+  await deps.users.grantRole(id, "manager", now);
+}
+
+/** Milliseconds that something takes. */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+const row = (...cells: string[]) =>
+  console.log(
+    `  ${cells.map((cell, column) => (column === 0 ? cell.padEnd(34) : cell.padStart(12))).join("")}`,
+  );
+const ms = (value: number) => `${value.toFixed(2)} ms`;
+
+type Get = (path: string) => Promise<Response>;
+
+async function body<T>(answer: Response, status = 200): Promise<T> {
+  if (answer.status !== status) throw new Error(`${answer.url}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as T;
+}
+
+interface Page {
+  data: { id: string }[];
+  page: { nextCursor: string | null };
+}
+
+/** The query of a list page, as anybody would write it with the driver alone. */
+function straight(client: MongoClient, filter: Partial<ProductFilter>, sort: SortName) {
+  const { category, brand, status = "active" } = filter;
+  return client
+    .db()
+    .collection("products")
+    .find({
+      deletedAt: null,
+      status,
+      ...(category === undefined ? {} : { categoryTree: category }),
+      ...(brand === undefined ? {} : { brandKey: brand }),
+    })
+    .project({
+      name: 1,
+      slug: 1,
+      brand: 1,
+      status: 1,
+      categoryIds: 1,
+      price: 1,
+      currency: 1,
+      popularity: 1,
+      inStock: 1,
+      createdAt: 1,
+      updatedAt: 1,
+    })
+    .sort({ [SORTS[sort]]: -1, _id: -1 })
+    .hint({
+      deletedAt: 1,
+      status: 1,
+      ...(category === undefined ? {} : { categoryTree: 1 }),
+      ...(brand === undefined ? {} : { brandKey: 1 }),
+      [SORTS[sort]]: -1,
+      _id: -1,
+    })
+    .limit(21)
+    .toArray();
+}
+
+/** List pages beside the driver; how many documents a page reads; a page far behind; mixes of filters. */
+async function lists(deps: Deps, client: MongoClient, get: Get): Promise<Goal[]> {
+  const [common] = await client
+    .db()
+    .collection("products")
+    .aggregate<{ _id: string; brand: string }>([
+      { $match: { brandKey: { $exists: true } } },
+      { $group: { _id: "$brandKey", brand: { $first: "$brand" }, count: { $sum: 1 } } },
+      { $sort: { count: -1 } },
+      { $limit: 1 },
+    ])
+    .toArray();
+  const roots = (await deps.categories.all()).filter(({ parentId }) => parentId === null);
+  const sizes = await Promise.all(
+    roots.map(async ({ _id }) =>
+      deps.products.countOf({ status: "active", category: _id, attrs: [] }, 100_000),
+    ),
+  );
+  const category = roots[sizes.indexOf(Math.max(...sizes))]?._id ?? "";
+  const filters: [string, Partial<ProductFilter>, string][] = [
+    ["", {}, ""],
+    ["category", { category }, `&filter[category]=${category}`],
+    ["brand", { brand: common?._id ?? "" }, `&filter[brand]=${encodeURIComponent(common?.brand ?? "")}`],
+    ["status", { status: "draft" }, "&filter[status]=draft"],
+  ];
+  const ratios: number[] = [];
+  let examined = 0;
+  row("list page", "over HTTP", "the driver", "ratio", "read/given");
+  for (const sort of Object.keys(SORTS) as SortName[]) {
+    for (const [name, filter, query] of filters) {
+      const path = `/api/products?limit=20&sort=-${sort}${query}`;
+      const ours: number[] = [];
+      const theirs: number[] = [];
+      for (let n = 0; n < PAGES + 5; n++) {
+        const one = await timed(async () => body(await get(path)));
+        const other = await timed(() => straight(client, filter, sort));
+        // The first are to warm both up.
+        if (n >= 5) {
+          ours.push(one);
+          theirs.push(other);
+        }
+      }
+      const [plan] = (await deps.products.explainList(
+        { status: "active", attrs: [], ...filter },
+        { name: sort, descending: true },
+        20,
+      )) as { executionStats: { nReturned: number; totalDocsExamined: number } }[];
+      const { nReturned = 0, totalDocsExamined = 0 } = plan?.executionStats ?? {};
+      const share = totalDocsExamined / Math.max(1, nReturned);
+      examined = Math.max(examined, share);
+      const ratio = percentile(ours, 0.5) / percentile(theirs, 0.5);
+      ratios.push(ratio);
+      row(
+        `${sort} ${name}`,
+        ms(percentile(ours, 0.5)),
+        ms(percentile(theirs, 0.5)),
+        ratio.toFixed(2),
+        share.toFixed(1),
+      );
+    }
+  }
+
+  let cursor = "";
+  let walked = 0;
+  const target = Math.floor(PRODUCTS * 0.9);
+  while (walked < target) {
+    const page = await body<Page>(await get(`/api/products?limit=100${cursor && `&cursor=${cursor}`}`));
+    walked += page.data.length;
+    if (page.page.nextCursor === null) break;
+    cursor = page.page.nextCursor;
+  }
+  // A cursor belongs to its filter and sort, not to the size of a page.
+  const [first, far]: [number[], number[]] = [[], []];
+  for (let n = 0; n < PAGES; n++) {
+    first.push(await timed(async () => body(await get("/api/products?limit=20"))));
+    far.push(await timed(async () => body(await get(`/api/products?limit=20&cursor=${cursor}`))));
+  }
+  const farRatio = percentile(far, 0.5) / percentile(first, 0.5);
+  row(
+    `page ${Math.floor(walked / 20)} (of 20)`,
+    ms(percentile(far, 0.5)),
+    ms(percentile(first, 0.5)),
+    farRatio.toFixed(2),
+  );
+
+  console.log("\n  mixes that no index is made for (reported, bounded by a time limit)");
+  for (const [name, query] of [
+    ["category and brand", `${filters[1]?.[2]}${filters[2]?.[2]}`],
+    ["attribute", "&filter[attr.colour]=red"],
+    ["category, price, attribute", `${filters[1]?.[2]}&filter[price][gte]=5000&filter[attr.colour]=red,blue`],
+    ["in stock, by price", "&filter[inStock]=true&sort=price"],
+    ["nothing matches", "&filter[attr.colour]=none&filter[price][lte]=1"],
+  ] as const) {
+    const times: number[] = [];
+    let status = 200;
+    for (let n = 0; n < Math.min(PAGES, 20); n++) {
+      times.push(
+        await timed(async () => {
+          const answer = await get(`/api/products?limit=20${query}`);
+          status = Math.max(status, answer.status);
+          await answer.arrayBuffer();
+        }),
+      );
+    }
+    row(name, ms(percentile(times, 0.5)), `max ${ms(Math.max(...times))}`, String(status));
+  }
+  return [
+    {
+      name: "list page over HTTP to the driver alone, p50",
+      measured: percentile(ratios, 0.5),
+      unit: "times",
+      goal: ["<=", 1.5],
+    },
+    { name: "documents read for each given, at worst", measured: examined, unit: "", goal: ["<=", 2] },
+    { name: "a page far behind to the first", measured: farRatio, unit: "times", goal: ["<=", 1.5] },
+  ];
+}
+
+/** A photograph's worth of detail: 4000 by 3000 points. */
+async function photograph(): Promise<Uint8Array> {
+  const noise = await sharp({
+    create: {
+      width: 1000,
+      height: 750,
+      channels: 3,
+      background: "#888",
+      noise: { type: "gaussian", mean: 128, sigma: 40 },
+    },
+  })
+    .png()
+    .toBuffer();
+  return sharp(noise).resize(4000, 3000).jpeg({ quality: 90 }).toBuffer();
+}
+
+async function pictures(server: ServerProcess, get: Get, token: string): Promise<Goal[]> {
+  const bytes = await photograph();
+  const { data } = await body<Page>(await get("/api/products?limit=1"));
+  const upload = async (name: string) => {
+    const form = new FormData();
+    form.set("file", new File([new Uint8Array(bytes)], name));
+    const answer = await fetch(`${server.address}/api/products/${data[0]?.id}/images`, {
+      method: "POST",
+      body: form,
+      headers: { authorization: `Bearer ${token}` },
+    });
+    await body(answer, 201);
+  };
+  await upload("warm.jpg");
+  const others: number[] = [];
+  let probing = true;
+  const probe = (async () => {
+    while (probing) {
+      others.push(await timed(async () => body(await get("/api/products?limit=20"))));
+      await Bun.sleep(PROBE_EVERY);
+    }
+  })();
+  const times: number[] = [];
+  for (let n = 0; n < PICTURES; n++) times.push(await timed(() => upload(`photo-${n}.jpg`)));
+  probing = false;
+  await probe;
+  console.log(
+    `\n  a picture of 12 megapixels (${(bytes.length / 1e6).toFixed(1)} MB): p50 ${ms(percentile(times, 0.5))}, worst ` +
+      `${ms(Math.max(...times))}; list pages meanwhile: p50 ${ms(percentile(others, 0.5))}, p99 ${ms(percentile(others, 0.99))} (${others.length})`,
+  );
+  return [
+    {
+      name: "a picture of 12 megapixels, p50",
+      measured: percentile(times, 0.5),
+      unit: "ms",
+      goal: ["<=", 1000],
+    },
+    {
+      name: "other requests meanwhile, p99",
+      measured: percentile(others, 0.99),
+      unit: "ms",
+      goal: ["<=", 50],
+    },
+  ];
+}
+
+process.env.NODE_ENV = "test";
+process.exitCode = await onThrowAwayDatabases(async () => {
+  const folder = await mkdtemp(join(tmpdir(), "aizy-bench-"));
+  process.env.STORAGE_DIR = join(folder, "files");
+  const deps = createDeps(parseConfig(process.env), silentLogger());
+  const client = await MongoClient.connect(process.env.MONGODB_URI ?? "");
+  try {
+    await deps.mongo.connection.asPromise();
+    await manager(deps);
+    const { from, list } = await sources();
+    const file = join(folder, "products.ndjson");
+    const variants = await generate(file, list);
+    const size = Bun.file(file).size;
+    console.log(
+      `${PRODUCTS} products with ${variants} variants from ${from}, ${(size / 1e6).toFixed(0)} MB; load average ${loadavg()[0]?.toFixed(1)}`,
+    );
+    const started = performance.now();
+    const child = Bun.spawn([process.execPath, "--smol", "src/products/bulk/import.cli.ts", file], {
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const output = await new Response(child.stdout).text();
+    if ((await child.exited) !== 0) throw new Error(`the import failed: ${output}`);
+    const seconds = (performance.now() - started) / 1000;
+    const memory = (child.resourceUsage()?.maxRSS ?? 0) / 1e6;
+    console.log(
+      `  import: ${seconds.toFixed(0)} s, ${(PRODUCTS / seconds).toFixed(0)} products and ${(variants / seconds).toFixed(0)} ` +
+        `variants a second, ${memory.toFixed(0)} MB at most\n`,
+    );
+    const server = await startServer({ LOG_LEVEL: "info" });
+    try {
+      const signedIn = await body<{ data: { accessToken: string } }>(
+        await fetch(`${server.address}/auth/login`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ email: EMAIL, password: PASSWORD }),
+        }),
+      );
+      const token = signedIn.data.accessToken;
+      const get: Get = (path) =>
+        fetch(
+          `${server.address}${path}`,
+          // Who may edit sees drafts; anybody else's lists need no session.
+          path.includes("status") ? { headers: { authorization: `Bearer ${token}` } } : {},
+        );
+      const goals: Goal[] = [
+        { name: "memory of the import", measured: memory, unit: "MB", goal: ["<=", 250] },
+        ...(await lists(deps, client, get)),
+        ...(await pictures(server, get, token)),
+      ];
+      console.log(`\n  load average ${loadavg()[0]?.toFixed(1)}`);
+      return reportGoals(goals);
+    } finally {
+      await server.kill("SIGTERM");
+    }
+  } finally {
+    await client.close();
+    await deps.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+});

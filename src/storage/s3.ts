@@ -27,7 +27,9 @@ export function createS3Storage(settings: NonNullable<Config["s3"]>): Storage {
           }
         }
       } catch (error) {
+        // Bun's client has no way to give an upload up: it is ended, and what came is removed.
         await Promise.resolve(writer.end(error as Error)).catch(() => undefined);
+        await client.delete(key);
         throw error;
       }
       await writer.end();

@@ -1,12 +1,14 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
+import { createConnection } from "node:net";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
-import { around } from "../../../test/interleave";
+import { around, gate } from "../../../test/interleave";
+import { startServer } from "../../../test/processes";
 import { MINUTE } from "../../clock";
-import { createS3Storage } from "../../storage/s3";
+import { encodeAvif, inTurn } from "./picture";
 import type { PictureResponse } from "./schema";
 
 const t = useTestApp();
@@ -252,6 +254,30 @@ describe("what is refused leaves nothing behind", () => {
     expect(read).toBeLessThanOrEqual(2);
   });
 
+  test("without a length it is refused while it is read", async () => {
+    const before = await files();
+    let read = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          read++;
+          controller.enqueue(new Uint8Array(64 * 1024));
+        },
+      },
+      { highWaterMark: 1 },
+    );
+    const answer = await t.request(`/api/products/${productId}/images`, {
+      method: "POST",
+      body,
+      duplex: "half",
+      token: manager.accessToken,
+      headers: { "content-type": "multipart/form-data; boundary=x" },
+    } as never);
+    expect(answer.status).toBe(413);
+    expect(read).toBeLessThanOrEqual(165);
+    expect(await files()).toEqual(before);
+  });
+
   test("who may not write, and products that are not there", async () => {
     const bytes = await drawing(40, 40).png().toBuffer();
     const customer = await t.signIn();
@@ -346,6 +372,73 @@ describe("the pictures of a product", () => {
   }, 60_000);
 });
 
+test("over real connections: lengths that lie, forms that end too early, endless chunks", async () => {
+  const server = await startServer({ STORAGE_DIR: t.deps.config.storageDir });
+  try {
+    const before = await files();
+    const records = (await list()).length;
+    const picture = await drawing(60, 60).png().toBuffer();
+    const head = `--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n`;
+    const whole = Buffer.concat([Buffer.from(head), picture, Buffer.from("\r\n--x--\r\n")]);
+    /** Sends bytes as they are. @returns the status of the answer, or none when the connection ends without one */
+    const raw = async (length: string, chunks: Uint8Array[], end: boolean): Promise<number | undefined> => {
+      const { promise, resolve } = Promise.withResolvers<number | undefined>();
+      const { port } = new URL(server.address);
+      const socket = createConnection({ host: "localhost", port: Number(port) });
+      let text = "";
+      socket.on("data", (bytes) => {
+        text += bytes.toString("latin1");
+        const status = /^HTTP\/1\.1 (\d{3})/.exec(text)?.[1];
+        if (status !== undefined) resolve(Number(status));
+      });
+      socket.on("close", () => resolve(undefined)).on("error", () => resolve(undefined));
+      socket.write(
+        `POST /api/products/${productId}/images HTTP/1.1\r\nHost: localhost:${port}\r\nAuthorization: Bearer ` +
+          `${manager.accessToken}\r\nContent-Type: multipart/form-data; boundary=x\r\n${length}\r\n\r\n`,
+      );
+      for (const chunk of chunks) socket.write(chunk);
+      if (end) socket.end();
+      const status = await promise;
+      socket.destroy();
+      return status;
+    };
+    // More than it says: what is behind its length is another request, and none that can be read.
+    expect([400, 422]).toContain((await raw(`Content-Length: ${head.length + 20}`, [whole], false)) ?? 0);
+    // Less than it says, and then gone.
+    expect(await raw(`Content-Length: ${whole.length + 1000}`, [whole], true)).not.toBe(201);
+    // Too much by its own word.
+    expect(await raw("Content-Length: 99999999", [whole], false)).toBe(413);
+    // The form is not finished.
+    expect(await raw(`Content-Length: ${whole.length - 20}`, [whole.subarray(0, -20)], false)).toBe(422);
+    // Chunks without end.
+    const chunk = Buffer.concat([Buffer.from("100000\r\n"), Buffer.alloc(0x100000), Buffer.from("\r\n")]);
+    expect(await raw("Transfer-Encoding: chunked", Array(11).fill(chunk), false)).toBe(413);
+    expect(await files()).toEqual(before);
+    expect(await list()).toHaveLength(records);
+    // It still serves.
+    expect(await raw(`Content-Length: ${whole.length}`, [whole], false)).toBe(201);
+  } finally {
+    await server.kill("SIGTERM");
+  }
+}, 60_000);
+
+test("uploads go before AVIF encodings that wait", async () => {
+  const gates = [gate(), gate()];
+  const order: string[] = [];
+  const held = gates.map(({ wait }) => inTurn(wait));
+  await Promise.all(gates.map(({ reached }) => reached));
+  const webp = await drawing(16, 16).webp().toBuffer();
+  const encoded = encodeAvif(webp).then(() => order.push("avif"));
+  const second = encodeAvif(webp).then(() => order.push("avif"));
+  const uploads = Array.from({ length: 3 }, () => inTurn(async () => void order.push("upload")));
+  gates[0]?.open();
+  await Promise.all(uploads);
+  expect(order.slice(0, 3)).toEqual(["upload", "upload", "upload"]);
+  gates[1]?.open();
+  await Promise.all([...held, encoded, second]);
+  expect(order).toHaveLength(5);
+}, 60_000);
+
 describe("storage", () => {
   test("keys that the application would not make are refused", async () => {
     for (const key of ["", "/etc/x", "../x", "a/../b", "a//b", "A", "a\u0000", ".draft", "a/.b"]) {
@@ -354,56 +447,5 @@ describe("storage", () => {
       );
       await expect((async () => t.deps.storage.get(key))()).rejects.toThrow("internal_error");
     }
-  });
-
-  test("an S3-compatible store: what is put is given out, listed and removed", async () => {
-    // As much of S3 as Bun's client asks for, in memory, over real HTTP.
-    const objects = new Map<string, Uint8Array>();
-    const server = Bun.serve({
-      port: 0,
-      async fetch(request) {
-        const url = new URL(request.url);
-        const key = decodeURIComponent(url.pathname.replace(/^\/bucket\/?/, ""));
-        expect(request.headers.get("authorization")).toContain("AWS4-HMAC-SHA256");
-        if (request.method === "PUT") {
-          objects.set(key, await request.bytes());
-          return new Response(null);
-        }
-        if (request.method === "DELETE") {
-          objects.delete(key);
-          return new Response(null, { status: 204 });
-        }
-        if (key === "") {
-          const prefix = url.searchParams.get("prefix") ?? "";
-          const found = [...objects.keys()].filter((name) => name.startsWith(prefix));
-          const contents = found.map((name) => `<Contents><Key>${name}</Key></Contents>`).join("");
-          return new Response(
-            `<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated>${contents}</ListBucketResult>`,
-          );
-        }
-        const object = objects.get(key);
-        if (!object) return new Response("<Error><Code>NoSuchKey</Code></Error>", { status: 404 });
-        return new Response(request.method === "HEAD" ? null : new Uint8Array(object), {
-          headers: { "content-length": String(object.length), etag: '"x"' },
-        });
-      },
-    });
-    const storage = createS3Storage({
-      endpoint: `http://localhost:${server.port}`,
-      region: "auto",
-      bucket: "bucket",
-      accessKeyId: "id",
-      secretAccessKey: "secret",
-    });
-    const bytes = crypto.getRandomValues(new Uint8Array(5000));
-    await storage.put("images/a/1.webp", bytes, "image/webp");
-    await storage.put("images/ab/1.webp", bytes, "image/webp");
-    const stored = await storage.get("images/a/1.webp");
-    expect(stored?.size).toBe(5000);
-    expect(await new Response(stored?.body).bytes()).toEqual(bytes);
-    expect(await storage.get("images/none")).toBeNull();
-    await storage.removeAll("images/a");
-    expect([...objects.keys()]).toEqual(["images/ab/1.webp"]);
-    await server.stop(true);
   });
 });

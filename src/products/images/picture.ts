@@ -47,28 +47,48 @@ function formatOf(bytes: Uint8Array): "jpeg" | "png" | "webp" | "avif" | undefin
 const refuse = (code: string, message: string) => invalidInput("file", code, message);
 
 /** sharp is loaded for the first picture: it takes 30 MB, and most processes never see one. */
-const loadSharp = async () => (await import("sharp")).default;
+const loadSharp = async () => {
+  const { default: sharp } = await import("sharp");
+  // A picture takes one core, so that the others are there for other requests.
+  sharp.concurrency(1);
+  return sharp;
+};
 
 let working = 0;
 const queue: (() => void)[] = [];
+/** AVIF encodings that wait; one runs at a time, and uploads go first. */
+const later: (() => void)[] = [];
+let encoding = false;
+
+/** Gives free places to whoever waits. */
+function next(): void {
+  while (working < AT_ONCE) {
+    const upload = queue.shift();
+    const start = upload ?? (encoding ? undefined : later.shift());
+    if (!start) return;
+    working++;
+    if (!upload) encoding = true;
+    start();
+  }
+}
 
 /**
  * Runs `work` when there is room; also the reading of an upload, which lies in memory whole.
  * @throws AppError service_unavailable when too many wait already
  */
 export async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  if (working >= AT_ONCE) {
-    if (queue.length >= WAITING) {
-      throw new AppError("service_unavailable", "Too many pictures at once. Try again.", { retryAfter: 2 });
-    }
-    await new Promise<void>((resolve) => queue.push(resolve));
-  } else working++;
+  if (working >= AT_ONCE && queue.length >= WAITING) {
+    throw new AppError("service_unavailable", "Too many pictures at once. Try again.", { retryAfter: 2 });
+  }
+  await new Promise<void>((resolve) => {
+    queue.push(resolve);
+    next();
+  });
   try {
     return await work();
   } finally {
-    const next = queue.shift();
-    if (next) next();
-    else working--;
+    working--;
+    next();
   }
 }
 
@@ -114,9 +134,20 @@ export async function readPicture(bytes: Uint8Array, widths: readonly number[] =
   return { width: info.width, height: info.height, renditions };
 }
 
-/** Encodes a kept picture as AVIF, which takes seconds: a job's work. */
-export const encodeAvif = (webp: Uint8Array): Promise<Rendition> =>
-  inTurn(async () => encode((await loadSharp())(webp).avif({ quality: 55, effort: 2 })));
+/** Encodes a kept picture as AVIF, which takes seconds: a job's work. One at a time, behind the uploads. */
+export async function encodeAvif(webp: Uint8Array): Promise<Rendition> {
+  await new Promise<void>((resolve) => {
+    later.push(resolve);
+    next();
+  });
+  try {
+    return await encode((await loadSharp())(webp).avif({ quality: 55, effort: 2 }));
+  } finally {
+    encoding = false;
+    working--;
+    next();
+  }
+}
 
 async function encode(image: Sharp): Promise<Rendition> {
   const { data, info } = await image.toBuffer({ resolveWithObject: true });

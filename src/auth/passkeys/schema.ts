@@ -90,20 +90,47 @@ const options = <Options extends z.ZodType>(schema: Options) =>
       expiresIn: z.number().int(),
     }),
   );
-const described = z.array(z.looseObject({ id: z.string(), type: z.literal("public-key") }));
-export const registerOptionsAnswer = options(
-  z.looseObject({
-    challenge: z.string(),
-    rp: z.looseObject({ id: z.string().optional(), name: z.string() }),
-    user: z.object({ id: z.string(), name: z.string(), displayName: z.string() }),
-    pubKeyCredParams: z.array(z.looseObject({ alg: z.number(), type: z.literal("public-key") })),
-    excludeCredentials: described.optional(),
+const described = z.array(
+  z.object({
+    id: z.string(),
+    type: z.string(),
+    transports: z.array(z.string()).optional(),
   }),
 );
+const inEither = {
+  challenge: z.string(),
+  /** Milliseconds. */
+  timeout: z.number().optional(),
+  hints: z.array(z.string()).optional(),
+  extensions: z.unknown().optional(),
+};
+// Every member by name, so that the types of the client are the project's own and need no package.
+export const registerOptionsAnswer = options(
+  z.object({
+    ...inEither,
+    rp: z.object({ id: z.string().optional(), name: z.string() }),
+    user: z.object({ id: z.string(), name: z.string(), displayName: z.string() }),
+    pubKeyCredParams: z.array(z.object({ alg: z.number(), type: z.literal("public-key") })),
+    excludeCredentials: described.optional(),
+    authenticatorSelection: z
+      .object({
+        authenticatorAttachment: z.string().optional(),
+        requireResidentKey: z.boolean().optional(),
+        residentKey: z.string().optional(),
+        userVerification: z.string().optional(),
+      })
+      .optional(),
+    attestation: z.string().optional(),
+    attestationFormats: z.array(z.string()).optional(),
+  }),
+);
+export type PasskeyRegistration = z.infer<typeof registerOptionsAnswer>["data"];
 export const signInOptionsAnswer = options(
-  z.looseObject({
-    challenge: z.string(),
+  z.object({
+    ...inEither,
     rpId: z.string().optional(),
+    allowCredentials: described.optional(),
     userVerification: z.string().optional(),
   }),
 );
+export type PasskeyRequest = z.infer<typeof signInOptionsAnswer>["data"];

@@ -8,7 +8,13 @@ import { changeSignIn, proveAgain } from "../mfa/factors";
 import type { Proof } from "../mfa/schema";
 import { PASSKEY_TTL } from "../rules";
 import { completeSignIn, type Origin, type SignedIn } from "../service";
-import type { PasskeyResponse, PasskeySignIn, RegisterPasskey } from "./schema";
+import type {
+  PasskeyRegistration,
+  PasskeyRequest,
+  PasskeyResponse,
+  PasskeySignIn,
+  RegisterPasskey,
+} from "./schema";
 import type { ChallengePurpose, PasskeyRow } from "./store";
 import {
   checkAssertion,
@@ -49,7 +55,12 @@ async function newChallenge(deps: Deps, purpose: ChallengePurpose, userId: strin
 const tooMany = () => new AppError("conflict", `You have ${MAX_PASSKEYS} passkeys. Remove one first.`);
 
 /** What the caller's browser needs to make a passkey. @throws AppError see `proveAgain`, and conflict */
-export async function passkeyOptions(deps: Deps, actor: Actor, proof: Proof, origin: Origin) {
+export async function passkeyOptions(
+  deps: Deps,
+  actor: Actor,
+  proof: Proof,
+  origin: Origin,
+): Promise<PasskeyRegistration> {
   const user = await proveAgain(deps, actor, proof, origin);
   const existing = await deps.passkeys.ofUser(user.id);
   if (existing.length >= MAX_PASSKEYS) throw tooMany();
@@ -144,7 +155,7 @@ export async function removePasskey(deps: Deps, actor: Actor, id: string, origin
 }
 
 /** What a browser needs to sign in with a passkey: the same for everybody. */
-export async function signInOptions(deps: Deps, ip: string) {
+export async function signInOptions(deps: Deps, ip: string): Promise<PasskeyRequest> {
   await deps.throttle.request("passkey", ip);
   const { id, challenge } = await newChallenge(deps, "sign_in", null);
   const options = await requestOptions(relyingParty(deps.config), challenge);

@@ -7,7 +7,7 @@ import type { Actor } from "../auth/actor";
 import type { Permission } from "../auth/permissions";
 import { DAY, HOUR, SECOND } from "../clock";
 import { buildProduct } from "../products/service";
-import { removeExpired } from "./jobs";
+import { analyticsJobs, removeExpired } from "./jobs";
 import { updatePopularity } from "./popularity";
 import { track } from "./service";
 import { settle } from "./settle";
@@ -230,6 +230,33 @@ describe("API keys", () => {
     const refused = track(t.deps, from(actor("analytics:read")), { batch: [anEvent()] });
     await expect(refused).rejects.toMatchObject({ code: "forbidden" });
   });
+});
+
+describe("a process that stops", () => {
+  const context = (signal: AbortSignal) => ({
+    job: { id: "j", kind: "k", payload: {}, progress: null, attempts: 1, maxAttempts: 8, fence: 1 },
+    saveProgress: async () => undefined,
+    signal,
+  });
+
+  test.each(["analytics.settle", "analytics.popularity", "analytics.daily"])(
+    "%s is not done by it: the next one does it",
+    async (kind) => {
+      await sent(t, { batch: [anEvent()] });
+      const handler = analyticsJobs(t.deps)[kind];
+      await expect(handler?.(context(AbortSignal.abort()))).rejects.toThrow();
+      await handler?.(context(new AbortController().signal));
+    },
+  );
+
+  test("a job that joins the settling of a report goes on after the report's time", async () => {
+    await sent(t, { batch: Array.from({ length: 200 }, (_, index) => anEvent(ago(index * HOUR))) });
+    const short = settle(t.deps, { limit: 0 });
+    await analyticsJobs(t.deps)["analytics.settle"]?.(context(new AbortController().signal));
+    await short;
+    expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(0);
+    expect(await t.deps.mongo.connection.collection("analyticsDirty").countDocuments()).toBe(0);
+  }, 60_000);
 });
 
 describe("two processes", () => {

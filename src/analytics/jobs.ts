@@ -33,18 +33,22 @@ async function planNext(deps: Deps): Promise<void> {
   });
 }
 
-/** Brings sessions and rollups up to what came in. */
+/** Brings sessions and rollups up to what came in. What a process that stops leaves, the next one does. */
 const settleEvents =
   (deps: Deps): JobHandler =>
   async ({ signal }) => {
-    await settle(deps, { stopped: () => signal.aborted });
+    // A report of this process that settles at the same moment stops after its time, and so what joined it.
+    while (!signal.aborted && !(await settle(deps, { stopped: () => signal.aborted })));
+    signal.throwIfAborted();
     await planNext(deps);
   };
 
 const popularity =
   (deps: Deps): JobHandler =>
-  async ({ signal }) =>
-    updatePopularity(deps, () => signal.aborted);
+  async ({ signal }) => {
+    await updatePopularity(deps, () => signal.aborted);
+    signal.throwIfAborted();
+  };
 
 /** Removes what is older than it may be kept. Rollups stay: they name nobody. */
 export async function removeExpired(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
@@ -58,6 +62,7 @@ const daily =
   (deps: Deps): JobHandler =>
   async ({ signal }) => {
     await removeExpired(deps, () => signal.aborted);
+    signal.throwIfAborted();
     // One every few seconds: the database need not remember them all.
     await deps.jobs.mongo.forget(KINDS, after(deps.clock.now(), -2 * DAY));
     // The next day is planned here too, so that retention goes on when nobody visits any more.

@@ -180,6 +180,47 @@ describe.each(NAMES)("jobs in %s", (name) => {
   });
 });
 
+describe("two databases", () => {
+  const started = (list: JobStore<never>[], handler: JobHandler, concurrency = 4) => {
+    const runner = createJobRunner({
+      stores: list,
+      handlers: { "test.work": handler },
+      clock: t.clock,
+      log: silentLogger(),
+      pollMs: 20,
+      concurrency,
+    });
+    runner.start();
+    return runner;
+  };
+
+  test("one that is down does not keep the other's jobs waiting", async () => {
+    const broken = { ...storeOf("MySQL"), lease: () => Promise.reject(new Error("down")) };
+    const id = await enqueue(storeOf("MongoDB"));
+    const runner = started([broken, storeOf("MongoDB")], async () => {});
+    await eventually(
+      async () => (await storeOf("MongoDB").find(id))?.status === "done",
+      "the job of the other database",
+    );
+    await runner.stop();
+  }, 60_000);
+
+  test("a backlog in one lets the other's through", async () => {
+    for (let index = 0; index < 6; index++) await enqueue(storeOf("MySQL"));
+    const id = await enqueue(storeOf("MongoDB"), { late: true });
+    const order: boolean[] = [];
+    const runner = started(
+      [storeOf("MySQL"), storeOf("MongoDB")],
+      async ({ job }) => void order.push((job.payload as { late?: boolean }).late === true),
+      2,
+    );
+    await eventually(async () => (await storeOf("MySQL").countWaiting()) === 0, "the backlog");
+    await runner.stop();
+    expect((await storeOf("MongoDB").find(id))?.status).toBe("done");
+    expect(order.indexOf(true)).toBeLessThan(3);
+  }, 60_000);
+});
+
 describe("the outbox: a job is made with the change or not at all", () => {
   test("in MySQL", async () => {
     const job = () => ({ id: t.deps.random.id(), kind: "test.work", payload: {}, runAt: t.clock.now() });

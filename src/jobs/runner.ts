@@ -123,14 +123,23 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   const leaseFrom = (store: JobStore<unknown>) =>
     store.lease(kinds, clock.now(), after(clock.now(), leaseMs));
 
-  /** Fills the free places with due work; true when some was found. */
-  async function look(): Promise<boolean> {
-    let found = false;
-    for (const store of stores) {
-      while (running.size < concurrency && !stopping.signal.aborted) {
-        const job = await leaseFrom(store);
-        if (!job) break;
-        found = true;
+  /**
+   * Fills the free places with due work, one job of each database in turn: neither a backlog in one nor its being
+   * down keeps the other's jobs waiting.
+   */
+  async function look(): Promise<void> {
+    const open = new Set(stores);
+    while (open.size > 0) {
+      for (const store of open) {
+        if (running.size >= concurrency || stopping.signal.aborted) return;
+        const job = await leaseFrom(store).catch((error) => {
+          log.warn({ err: error }, "looking for jobs failed; trying again");
+          return null;
+        });
+        if (!job) {
+          open.delete(store);
+          continue;
+        }
         const work = run(store, job)
           .catch((error) => log.error({ err: error, job: job.id }, "the end of a job was not recorded"))
           .finally(() => {
@@ -140,7 +149,6 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
         running.add(work);
       }
     }
-    return found;
   }
 
   function schedule(delay: number) {
@@ -159,8 +167,6 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
         lookAgain = false;
         await look();
       } while (lookAgain);
-    } catch (error) {
-      log.warn({ err: error }, "looking for jobs failed; trying again");
     } finally {
       looking = false;
       // Spread over time, so that many processes do not ask at the same moment.

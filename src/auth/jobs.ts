@@ -5,6 +5,7 @@ import type { JobHandler } from "../jobs/runner";
 import { JobRefused } from "../jobs/runner";
 import {
   accountExistsMail,
+  bannedMail,
   NOTICES,
   type Notice,
   noticeMail,
@@ -109,9 +110,19 @@ const sendNotice =
     await deps.mail.send({ to: to ?? user.email, ...content });
   };
 
+/** Tells a banned person why, if they still are when the mail leaves. */
+const sendBanned =
+  (deps: Deps): JobHandler =>
+  async ({ job: { payload } }) => {
+    const user = await deps.users.findById(textIn(payload, "userId"));
+    if (!user || user.deletedAt !== null || user.banReason === null || user.emailVerifiedAt === null) return;
+    await deps.mail.send({ to: user.email, ...(await bannedMail(user.name, user.banReason)) });
+  };
+
 /** What /auth leaves for later. */
 export const authJobs = (deps: Deps): Record<string, JobHandler> => ({
   "mail.verification_code": sendVerificationCode(deps),
   "mail.reset_password": sendResetLink(deps),
+  "mail.banned": sendBanned(deps),
   "mail.notice": sendNotice(deps),
 });

@@ -143,6 +143,13 @@ export const noticeMail = (
   ]);
 };
 
+/** To someone who was banned: why, since they cannot sign in to see it. */
+export const bannedMail = (name: string, reason: string): Promise<Content> =>
+  render("Your account was banned", [
+    `Hello ${name}, an administrator banned your account. The reason given: ${reason}`,
+    "You are signed out everywhere and cannot sign in until the ban is lifted.",
+  ]);
+
 /** A level of stock fell to its safety threshold. */
 export const lowStockMail = (
   name: string,

@@ -96,6 +96,10 @@ describe("a ban", () => {
       banReason: "spam \u2603",
       bannedAt: t.clock.now().toISOString(),
     });
+    await t.runner.runDue();
+    const mails = t.mails.filter(({ subject }) => subject === "Your account was banned");
+    expect(mails).toEqual([expect.objectContaining({ to: person.email })]);
+    expect(mails[0]?.text).toContain("spam \u2603");
     expect(await me(person.accessToken)).toBe(401);
     const refresh = { refreshToken: person.refreshToken };
     expect((await t.request("/auth/refresh", { method: "POST", json: refresh })).status).toBe(401);

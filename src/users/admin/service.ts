@@ -120,6 +120,7 @@ export async function changeUser(
   ];
   for (const permission of needed) demand(actor, permission);
   const now = deps.clock.now();
+  const jobId = deps.random.id();
   const entryOf = (action: AuditAction) =>
     newAuditEntry(deps, action, { actor: auditActor(actor), subjectUserId: id, origin });
   const entries = {
@@ -138,6 +139,8 @@ export async function changeUser(
       await deps.users.assertOtherAdministrator(tx, id);
       const reason = `banned: ${ban.reason}`;
       await deps.auth.endSessions(id, { reason: "banned", detail: reason, now }, tx);
+      const job = { id: jobId, kind: "mail.banned", payload: { userId: id }, runAt: now };
+      await deps.jobs.mysql.enqueue(job, tx);
     }
     if (ban !== undefined) await deps.audit.record({ ...entries.ban, detail: { ...ban } }, tx);
     if (roles !== undefined) {
@@ -155,6 +158,7 @@ export async function changeUser(
     }
     await deps.people.change(id, { now, ...(ban === undefined ? {} : { ban }) }, tx);
   });
+  if (ban) deps.jobs.wake();
   return readUser(deps, id);
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { useTestApp } from "../../test/app";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const t = useTestApp();
 

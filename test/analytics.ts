@@ -1,6 +1,8 @@
 import { expect } from "bun:test";
 import type { EventDocument, SessionDocument } from "../src/analytics/model";
 import type { BatchResult } from "../src/analytics/schema";
+import { settle } from "../src/analytics/settle";
+import { AppError } from "../src/errors";
 import type { TestApp } from "./app";
 
 /** A browser of a person; without one, requests of tests count as bots or as nobody. */
@@ -48,6 +50,21 @@ export const storedSessions = async (t: TestApp): Promise<string[]> =>
       ({ visitor, start, end, counts }) => `${visitor} ${start.getTime()} ${end.getTime()} ${counts.events}`,
     )
     .sort();
+
+/**
+ * Settles as another process would: not shared with the callers of this one, and again when the others were
+ * quicker, as its job is run again. What comes out in the end is for the test to say.
+ */
+export async function settleElsewhere(t: TestApp): Promise<void> {
+  for (;;) {
+    try {
+      await settle({ ...t.deps });
+      return;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== "service_unavailable") throw error;
+    }
+  }
+}
 
 /** Leaves nothing of analytics, for tests of one file that count. */
 export async function emptyAnalytics(t: TestApp): Promise<void> {

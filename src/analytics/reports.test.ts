@@ -7,6 +7,7 @@ import {
   sent,
   storedSessions as sessionsAsText,
   sessionsOf,
+  settleElsewhere,
 } from "../../test/analytics";
 import { type Ask, createOracle, cuts, type Oracle } from "../../test/analytics-oracle";
 import { type SignedInPerson, useTestApp } from "../../test/app";
@@ -543,8 +544,7 @@ describe("rollups", () => {
       Array.from({ length: 6 }, async (_, caller) => {
         for (let step = 0; step < 4; step++) {
           await sent(t, { batch: [anEvent({ anonymousId: `c${caller}-${step}` })] });
-          // A settling of its own for each, as another process would.
-          await settle({ ...t.deps });
+          await settleElsewhere(t);
         }
       }),
     );

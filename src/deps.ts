@@ -15,7 +15,7 @@ import type { Config } from "./config";
 import { deriveKey } from "./crypto";
 import type { IdempotencyStore } from "./db/idempotency";
 import { createMongoIdempotencyStore } from "./db/idempotency.mongo";
-import { createMySqlIdempotencyStore } from "./db/idempotency.mysql";
+import { createMySqlIdempotencyStore, type MySqlIdempotencyStore } from "./db/idempotency.mysql";
 import { createMySqlLimiters } from "./db/limiter";
 import { connectMongo, type Mongo, type MongoTx } from "./db/mongo";
 import { connectMySql, type MySql, type MySqlTx } from "./db/prisma";
@@ -74,7 +74,7 @@ export interface Deps {
   /** Writes every change of stock of this process. */
   stock: StockCommitter;
   analytics: AnalyticsStore;
-  idempotency: { mysql: IdempotencyStore<MySqlTx>; mongo: IdempotencyStore<MongoTx> };
+  idempotency: { mysql: MySqlIdempotencyStore; mongo: IdempotencyStore<MongoTx> };
   jobs: {
     mysql: JobStore<MySqlTx>;
     mongo: JobStore<MongoTx>;

@@ -5,6 +5,7 @@ import { checkMySql, DatabaseUnreachable } from "./db/prisma";
 import { createDeps } from "./deps";
 import { createLogger } from "./http/log";
 import { createRunner } from "./jobs/handlers";
+import { planHousekeeping } from "./jobs/housekeeping";
 import { IMPORTS } from "./products/bulk/routes";
 import { createStockKeeper } from "./products/inventory/keeper";
 
@@ -82,6 +83,7 @@ async function serve(config: Config): Promise<void> {
     if (isPortTaken(error)) portTaken(config.port);
     throw error;
   }
+  planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
   runner.start();
   keeper.start();
 

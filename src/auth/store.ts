@@ -95,6 +95,10 @@ export const createAuthStore = (mysql: MySql) => ({
     await mysql.on().verificationCode.deleteMany({ where: { userId, createdAt: { lt: before } } });
   },
 
+  /** Removes at most `limit` codes, used or not, that were good until before a time. @returns how many */
+  pruneCodes: (before: Date, limit: number): Promise<number> => mysql.on().$executeRaw`
+    DELETE FROM verification_codes WHERE expires_at < ${before} ORDER BY expires_at LIMIT ${limit}`,
+
   /** Ends every open attempt of a person for a purpose. */
   async killCodes(userId: string, purpose: CodePurpose, now: Date, tx?: MySqlTx): Promise<void> {
     await mysql.on(tx).verificationCode.updateMany({
@@ -148,6 +152,10 @@ export const createAuthStore = (mysql: MySql) => ({
   deleteSessions: async (userId: string, before: Date): Promise<void> => {
     await mysql.on().session.deleteMany({ where: { userId, absoluteExpiresAt: { lt: before } } });
   },
+
+  /** Removes at most `limit` sessions that could not go on after a time. @returns how many */
+  pruneSessions: (before: Date, limit: number): Promise<number> => mysql.on().$executeRaw`
+    DELETE FROM sessions WHERE absolute_expires_at < ${before} ORDER BY absolute_expires_at LIMIT ${limit}`,
 
   /** A person's sessions, the newest first; ended ones only when they ended after `since`. */
   listSessions: (

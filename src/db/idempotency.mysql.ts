@@ -5,8 +5,14 @@ import type { JsonValue } from "../json";
 import { type IdempotencyStore, type IdempotentRequest, KEEP_MS, LEASE_MS } from "./idempotency";
 import { duplicateIndex, type MySql, type MySqlTx } from "./prisma";
 
+/** As every store; MongoDB removes expired keys by itself, here somebody has to. */
+export interface MySqlIdempotencyStore extends IdempotencyStore<MySqlTx> {
+  /** Removes at most `limit` keys that have expired. @returns how many */
+  prune(now: Date, limit: number): Promise<number>;
+}
+
 /** Idempotency keys of changes in MySQL. */
-export const createMySqlIdempotencyStore = (mysql: MySql): IdempotencyStore<MySqlTx> => {
+export const createMySqlIdempotencyStore = (mysql: MySql): MySqlIdempotencyStore => {
   const held = ({ callerId, key, leaseToken }: IdempotentRequest) => ({
     callerId,
     key,
@@ -65,6 +71,9 @@ export const createMySqlIdempotencyStore = (mysql: MySql): IdempotencyStore<MySq
     async release(request) {
       await mysql.on().idempotencyKey.deleteMany({ where: held(request) });
     },
+
+    prune: (now, limit) => mysql.on().$executeRaw`
+      DELETE FROM idempotency_keys WHERE expires_at <= ${now} ORDER BY expires_at LIMIT ${limit}`,
 
     async forget(callerId) {
       await mysql.on().idempotencyKey.deleteMany({ where: { callerId } });

@@ -6,6 +6,7 @@ import { categoryJobs } from "../products/categories/jobs";
 import { imageJobs } from "../products/images/jobs";
 import { stockJobs } from "../products/inventory/jobs";
 import { accountJobs } from "../users/me/jobs";
+import { housekeepingJobs } from "./housekeeping";
 import { createJobRunner, type JobHandler, type JobRunner } from "./runner";
 
 /** Every kind of job and who does it. */
@@ -17,6 +18,7 @@ export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
   ...imageJobs(deps),
   ...analyticsJobs(deps),
   ...stockJobs(deps),
+  ...housekeepingJobs(deps),
 });
 
 /** The runner of this process, over both databases. */

@@ -44,6 +44,8 @@ export interface JobStore<Tx> {
   finish(job: LeasedJob, end: JobEnd, now: Date): Promise<boolean>;
   /** Removes jobs of these kinds that were done before a time, with their dedupe keys. Failed ones stay. */
   forget(kinds: string[], before: Date): Promise<void>;
+  /** Removes at most `limit` jobs, of whatever kind, that were done before a time. @returns how many */
+  prune(before: Date, limit: number): Promise<number>;
   /** What is waiting (due or not), for the metrics and the tests. */
   countWaiting(): Promise<number>;
   /** One job as it stands, or null. */

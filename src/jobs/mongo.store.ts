@@ -115,6 +115,13 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
       await Job.deleteMany({ kind: { $in: kinds }, status: "done", finishedAt: { $lt: before } });
     },
 
+    async prune(before, limit) {
+      const done = { status: "done" as const, finishedAt: { $lt: before } };
+      const rows = await Job.find(done, { _id: 1 }).limit(limit).lean();
+      const { deletedCount } = await Job.deleteMany({ _id: { $in: rows.map(({ _id }) => _id) }, ...done });
+      return deletedCount;
+    },
+
     countWaiting: () => Job.countDocuments({ status: "waiting" }),
 
     async find(id) {

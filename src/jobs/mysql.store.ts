@@ -88,6 +88,9 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
       .job.deleteMany({ where: { kind: { in: kinds }, status: "done", finishedAt: { lt: before } } });
   },
 
+  prune: (before, limit) => mysql.on().$executeRaw`
+    DELETE FROM jobs WHERE finished_at < ${before} AND status = 'done' ORDER BY finished_at LIMIT ${limit}`,
+
   countWaiting: () => mysql.on().job.count({ where: { status: "waiting" } }),
 
   async find(id) {

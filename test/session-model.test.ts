@@ -333,7 +333,9 @@ const steps: Record<string, Step> = {
     const json = { ban: person.banned ? { reason: "model" } : null };
     const path = `/api/users/${await idOf(person)}`;
     expect((await call(process, "PATCH", path, json, administrator)).status).toBe(200);
-    if (person.banned) end(model, (session) => session.person === person);
+    if (!person.banned) return;
+    person.epoch++;
+    end(model, (session) => session.person === person);
   },
 
   async administratorEnds(model, process, a) {
@@ -343,9 +345,38 @@ const steps: Record<string, Step> = {
     const path = `/api/users/${await idOf(person)}/sessions`;
     const { status, data } = await call(process, "DELETE", path, undefined, administrator);
     expect([status, data]).toEqual([200, { ended: open.length }]);
+    person.epoch++;
     end(model, (session) => session.person === person);
   },
 };
+
+/** Somebody new with a factor, and a challenge of theirs. */
+async function owing(): Promise<Challenge> {
+  const model: Model = { persons: [], sessions: [], challenges: [] };
+  await steps.register?.(model, 0, 1, 0);
+  await steps.signIn?.(model, 0, 0, 1);
+  await steps.enrol?.(model, 1, 0, 0);
+  await steps.signIn?.(model, 0, 0, 1);
+  return model.challenges[0] as Challenge;
+}
+
+test.each([
+  ["of the app", 0],
+  ["on paper", 2],
+])(
+  "a code %s, answered 20 times at once on two processes, opens one session",
+  async (_, kind) => {
+    const { person, token: challenge } = await owing();
+    const { right, ...given } = choose(person.factor as Factor, kind);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        call(i % 2, "POST", "/auth/mfa/challenge", { challenge, ...given }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([right ? 200 : 0, ...Array(19).fill(422)]);
+  },
+  120_000,
+);
 
 class Command implements fc.AsyncCommand<Model, null> {
   constructor(

@@ -98,11 +98,15 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
         return;
       }
       const message = String(error instanceof Error ? error.message : error).slice(0, 1000);
-      const last = error instanceof JobRefused || job.attempts >= job.maxAttempts;
-      log[last ? "error" : "warn"](
-        { err: error, job: job.id, kind: job.kind, attempt: job.attempts },
-        "job failed",
-      );
+      const leftOff = stopping.signal.aborted && error === stopping.signal.reason;
+      const last = !leftOff && (error instanceof JobRefused || job.attempts >= job.maxAttempts);
+      if (leftOff) log.info({ job: job.id, kind: job.kind }, "job left off: this process stops");
+      else {
+        log[last ? "error" : "warn"](
+          { err: error, job: job.id, kind: job.kind, attempt: job.attempts },
+          "job failed",
+        );
+      }
       const now = clock.now();
       await store.finish(
         job,

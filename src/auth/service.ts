@@ -8,7 +8,7 @@ import type { UserRow } from "../users/store";
 import type { Actor } from "./actor";
 import { newNotice } from "./jobs";
 import { recordLock } from "./lockout";
-import { CHALLENGE_TTL, KEEP_ENDED, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
+import { CHALLENGE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
 import { confirmedFactors, type SecondFactor } from "./second-factor";
 import type { SignInMethod } from "./store";
 import { ACCESS_TTL, type ChallengeClaims } from "./tokens";
@@ -168,7 +168,6 @@ export async function completeSignIn(
   });
   if (!opened || !user) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
   if (unusual) deps.jobs.wake();
-  if (earlier.length === RECENT) await deps.auth.deleteSessions(userId, after(now, -KEEP_ENDED));
   return {
     ...(await tokensOf(deps, user, sessionId, 0, idleExpiresAt)),
     deviceToken: deps.tokens.device(userId, deviceId),

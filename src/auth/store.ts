@@ -148,11 +148,6 @@ export const createAuthStore = (mysql: MySql) => ({
       take: limit,
     }),
 
-  /** Removes sessions that nobody is shown any more. */
-  deleteSessions: async (userId: string, before: Date): Promise<void> => {
-    await mysql.on().session.deleteMany({ where: { userId, absoluteExpiresAt: { lt: before } } });
-  },
-
   /** Removes at most `limit` sessions that could not go on after a time. @returns how many */
   pruneSessions: (before: Date, limit: number): Promise<number> => mysql.on().$executeRaw`
     DELETE FROM sessions WHERE absolute_expires_at < ${before} ORDER BY absolute_expires_at LIMIT ${limit}`,

@@ -65,6 +65,8 @@ const isCanonical = (part: string): boolean =>
 interface SigningKey {
   /** As a JSON Web Key: the form in which hono/jwt puts `kid` into the header. */
   access: { kty: "oct"; k: string; alg: "HS256"; kid: string };
+  /** The same key as the platform holds it, so that it is not imported anew for each request. */
+  verifying: Promise<CryptoKey>;
   refresh: Uint8Array;
   challenge: Uint8Array;
   device: Uint8Array;
@@ -79,6 +81,13 @@ const signingKey = (secret: string): SigningKey => {
       alg: "HS256",
       kid: createHash("sha256").update(access).digest("base64url").slice(0, 8),
     },
+    verifying: crypto.subtle.importKey(
+      "raw",
+      new Uint8Array(access),
+      { name: "HMAC", hash: "SHA-256" },
+      false,
+      ["verify"],
+    ),
     refresh: deriveKey(secret, "refresh-token"),
     challenge: deriveKey(secret, "mfa-challenge"),
     device: deriveKey(secret, "device"),
@@ -142,7 +151,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
       if (!key || alg === undefined) throw refuse();
       let payload: unknown;
       try {
-        payload = await verify(token, key.access, {
+        payload = await verify(token, await key.verifying, {
           alg: "HS256",
           exp: false,
           nbf: false,

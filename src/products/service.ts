@@ -389,7 +389,10 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
           id: String(position[1]),
         };
   const [rows, total] = await Promise.all([
-    deps.products.list(filter, sort, after, limit, include.includes("variants")),
+    deps.products.list(filter, sort, after, limit, {
+      variants: include.includes("variants"),
+      skuKeys: include.includes("stock"),
+    }),
     query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
   ]);
   const page = rows.slice(0, limit);

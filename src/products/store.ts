@@ -1,7 +1,7 @@
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import { AppError } from "../errors";
 import { type ProductFilter, SORTS, type SortName } from "./filters";
-import { type ProductDocument, type ProductStatus, productModel } from "./model";
+import { LIVING, type ProductDocument, type ProductStatus, productModel } from "./model";
 
 /** The fields of a product in a list. */
 export type ProductSummary = Pick<
@@ -20,7 +20,12 @@ export type ProductSummary = Pick<
   | "updatedAt"
 >;
 
-const SUMMARY = {
+/** A product in a list, with what the list was asked for besides. */
+export type ListedProduct = ProductSummary &
+  Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>;
+
+/** What a list reads of a product: its summary. */
+export const SUMMARY = {
   name: 1,
   slug: 1,
   brand: 1,
@@ -62,7 +67,7 @@ function replacementOf(product: ProductDocument, version: number) {
 
 /** A filter's conditions; every value in it was checked and none is a query. */
 const conditionsOf = (filter: ProductFilter) => ({
-  deletedAt: null,
+  ...LIVING,
   status: filter.status,
   ...(filter.category === undefined ? {} : { categoryTree: filter.category }),
   ...(filter.brand === undefined ? {} : { brandKey: filter.brand }),
@@ -91,7 +96,6 @@ function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 
   if (others || (category !== undefined && brand !== undefined)) return {};
   return {
     hint: {
-      deletedAt: 1,
       status: 1,
       ...(category === undefined ? {} : { categoryTree: 1 }),
       ...(brand === undefined ? {} : { brandKey: 1 }),
@@ -113,7 +117,7 @@ export interface ListPosition {
   id: string;
 }
 
-/** The ranges of an index that a page is read from, one after the other. */
+/** The ranges of an index that a page is read from, in their order. */
 function stepsOf({ name, descending }: ProductSort, after: ListPosition | null): Record<string, unknown>[] {
   if (after === null) return [{}];
   const field = SORTS[name];
@@ -127,18 +131,29 @@ const LIST_LIMIT = 3000;
 /** Products in MongoDB. */
 export const createProductStore = (mongo: Mongo) => {
   const Product = productModel(mongo.connection);
+  /**
+   * The driver's own cursor: a list is what is asked for most, every value in it was checked, and what Mongoose
+   * does around a lean query took as long as the query's way to the database and back.
+   */
   const pageQuery = (
     filter: ProductFilter,
     sort: ProductSort,
     step: Record<string, unknown>,
     limit: number,
+    fields: Record<string, number> = SUMMARY,
   ) => {
     const direction = sort.descending ? -1 : 1;
     const conditions = conditionsOf(filter);
-    return Product.find(Object.keys(step).length === 0 ? conditions : { $and: [conditions, step] })
-      .sort({ [SORTS[sort.name]]: direction, _id: direction })
-      .limit(limit)
-      .setOptions({ ...hintOf(filter, sort.name), maxTimeMS: LIST_LIMIT });
+    return Product.collection.find<ListedProduct>(
+      Object.keys(step).length === 0 ? conditions : { $and: [conditions, step] },
+      {
+        projection: fields,
+        sort: { [SORTS[sort.name]]: direction, _id: direction },
+        limit,
+        maxTimeMS: LIST_LIMIT,
+        ...hintOf(filter, sort.name),
+      },
+    );
   };
   const validateAll = async (products: ProductDocument[]): Promise<void> => {
     for (const product of products) await new Product(product).validate();
@@ -314,28 +329,28 @@ export const createProductStore = (mongo: Mongo) => {
 
     /**
      * A page of living products in the order of a sort, `limit` + 1 at most so that the caller sees if more
-     * follow. What comes behind `after` is asked for in two steps, the rows of the same sort key first: each is
-     * one range of an index, so that a page far behind costs what the first does.
+     * follow. What comes behind `after` is asked for in two steps, the rows of the same sort key and the rows
+     * beyond it: each is one range of an index, and both are asked for at once, so that a page far behind takes
+     * as long as the first.
      */
     async list(
       filter: ProductFilter,
       sort: ProductSort,
       after: ListPosition | null,
       limit: number,
-      withVariants: boolean,
-    ): Promise<(ProductSummary & Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>)[]> {
-      const fields = { ...SUMMARY, ...(withVariants ? { variants: 1 } : {}), nameKey: 1, skuKeys: 1 };
-      const rows: (ProductSummary & Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>)[] =
-        [];
-      for (const step of stepsOf(sort, after)) {
-        if (rows.length > limit) break;
-        rows.push(
-          ...(await pageQuery(filter, sort, step, limit + 1 - rows.length)
-            .select(fields)
-            .lean()),
-        );
-      }
-      return rows;
+      also: { variants: boolean; skuKeys: boolean },
+    ): Promise<ListedProduct[]> {
+      // A product may have 250 SKUs: nothing is read that the page does not show or need for its cursor.
+      const fields = {
+        ...SUMMARY,
+        ...(also.variants ? { variants: 1 } : {}),
+        ...(also.skuKeys ? { skuKeys: 1 } : {}),
+        ...(sort.name === "name" ? { nameKey: 1 } : {}),
+      };
+      const pages = await Promise.all(
+        stepsOf(sort, after).map((step) => pageQuery(filter, sort, step, limit + 1, fields).toArray()),
+      );
+      return pages.flat().slice(0, limit + 1);
     },
 
     /** How many products a filter finds, counted up to `most`. */
@@ -351,7 +366,7 @@ export const createProductStore = (mongo: Mongo) => {
     ): Promise<unknown[]> {
       const plans: unknown[] = [];
       for (const step of stepsOf(sort, after)) {
-        plans.push(await pageQuery(filter, sort, step, limit).select(SUMMARY).explain("executionStats"));
+        plans.push(await pageQuery(filter, sort, step, limit).explain("executionStats"));
       }
       return plans;
     },
@@ -365,7 +380,7 @@ export const createProductStore = (mongo: Mongo) => {
         .lean<ProductSummary[]>(),
 
     count: (status?: ProductStatus): Promise<number> =>
-      Product.countDocuments({ deletedAt: null, ...(status === undefined ? {} : { status }) }),
+      Product.countDocuments({ ...LIVING, ...(status === undefined ? {} : { status }) }),
 
     /** Living products by id from behind `after` on, whole: for an export. */
     pageById: (after: string | null, limit: number, status?: ProductStatus): Promise<ProductDocument[]> =>

@@ -11,10 +11,8 @@ import { importProducts } from "./import";
 
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
-/** Memory of the process, in bytes, above which what is not needed any more is given back at once. */
-const TIDY_ABOVE = 180 * 1024 * 1024;
-/** Batches between two such times: it takes some 50 ms. */
-const TIDY_EVERY = 10;
+/** Memory of the process, in bytes, above which what is not needed any more is given back after a batch. */
+const TIDY_ABOVE = 200 * 1024 * 1024;
 /** How long an interrupted import may be gone on with. */
 const KEEP = 7 * DAY;
 
@@ -49,7 +47,6 @@ async function main(given: string[]): Promise<number> {
     }
     const progress = createProgress(dryRun ? "Checking" : "Importing", file.size);
     let shown = 0;
-    let batches = 0;
     const result = await importProducts(
       deps,
       Bun.file(path).stream(),
@@ -59,7 +56,7 @@ async function main(given: string[]): Promise<number> {
         for (const { row, message } of faults) {
           if (shown++ < SHOWN_FAULTS) progress.print(`row ${row}: ${message}`);
         }
-        if (++batches % TIDY_EVERY === 0 && process.memoryUsage.rss() > TIDY_ABOVE) Bun.gc(true);
+        if (process.memoryUsage.rss() > TIDY_ABOVE) Bun.gc(true);
         if (!dryRun) await deps.bulk.saveCheckpoint(key, now, after(deps.clock.now(), KEEP));
       },
     );

@@ -173,14 +173,14 @@ function straight(client: MongoClient, filter: Partial<ProductFilter>, sort: Sor
 }
 
 /**
- * A page nine tenths down a list beside its first one.
- * @param size how many the list has
+ * A page far down a list beside its first one.
+ * @param depth how many rows lie before it
  * @returns how many times as long it takes
  */
-async function farPage(get: Get, name: string, query: string, size: number): Promise<number> {
+async function farPage(get: Get, name: string, query: string, depth: number): Promise<number> {
   let cursor = "";
   let walked = 0;
-  while (walked < Math.floor(size * 0.9)) {
+  while (walked < depth) {
     const page = await body<Page>(
       await get(`/api/products?limit=100${query}${cursor && `&cursor=${cursor}`}`),
     );
@@ -269,10 +269,11 @@ async function lists(deps: Deps, client: MongoClient, get: Get): Promise<Goal[]>
     }
   }
 
-  const farRatio = await farPage(get, "every product", "", PRODUCTS);
-  const brandSize = common?.count ?? 0;
-  await farPage(get, "one brand", filters[2]?.[2] ?? "", brandSize);
-  await farPage(get, "one category", filters[1]?.[2] ?? "", Math.max(...sizes));
+  const farRatio = await farPage(get, "every product", "", PRODUCTS * 0.9);
+  await farPage(get, "one brand", filters[2]?.[2] ?? "", (common?.count ?? 0) * 0.9);
+  // The local engine sorts what follows in a category (docs/engines.md): to walk all of a large one takes minutes.
+  const size = Math.max(...sizes);
+  await farPage(get, `a category of ${size}`, filters[1]?.[2] ?? "", Math.min(2000, size * 0.9));
 
   console.log("\n  mixes that no index is made for (reported, bounded by a time limit)");
   for (const [name, query] of [

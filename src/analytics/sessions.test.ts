@@ -223,6 +223,20 @@ describe("sessions", () => {
     ]);
   });
 
+  test("comes from where its first page came from, also when something else happened before it", async () => {
+    const page = { url: "https://shop.example/lamps", referrer: "https://www.google.com/" };
+    await sent(t, {
+      batch: [
+        anEvent({ type: "identify", event: undefined, userId: "ann", ...at(0) }),
+        anEvent({ type: "page", event: undefined, name: "Lamps", ...at(MINUTE), context: { page } }),
+      ],
+    });
+    await settle(t.deps);
+    expect(await sessionsOf(t).find({}).toArray()).toEqual([
+      expect.objectContaining({ visitor: "u:ann", source: "google / organic", landing: "/lamps" }),
+    ]);
+  });
+
   test("funnel steps count in their order, orders need no device", async () => {
     const step = (event: string, minute: number, more = {}) =>
       anEvent({ event, ...at(minute * MINUTE), ...more });

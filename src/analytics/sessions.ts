@@ -77,7 +77,8 @@ function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
   const last = events.at(-1);
   if (!first || !last) throw new Error("a session without events");
   const count = (kind: EventDocument["kind"]) => events.filter((event) => event.kind === kind).length;
-  const landing = events.find(({ page }) => page !== null);
+  // The projection that events are read with leaves a page out that is null.
+  const landing = events.find(({ page }) => page !== null && page !== undefined);
   const revenue: Record<string, number> = {};
   for (const event of events) {
     if (event.kind !== "order" || event.revenue === 0) continue;

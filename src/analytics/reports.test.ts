@@ -270,13 +270,16 @@ async function randomShop(seed: number, size: number): Promise<void> {
     }
     const more = random() < 0.2 ? { userId: pick(["ann", "bob", "cem"]) } : {};
     const owner = search && properties.search_id === search.id ? search.visitor : visitor;
-    const context = {
-      page: {
-        url: "https://shop.example/x",
-        referrer: pick(["", "https://www.google.com/", "https://news.example/a", "https://shop.example/"]),
-      },
+    const page = {
+      url: "https://shop.example/x",
+      referrer: pick(["", "https://www.google.com/", "https://news.example/a", "https://shop.example/"]),
     };
+    const context = random() < 0.33 ? {} : { page };
     const timestamp = iso(Math.min(time, t.clock.now().getTime()));
+    if (random() < 0.05) {
+      const userId = pick(["ann", "bob", "cem"]);
+      return anEvent({ type: "identify", event: undefined, userId, anonymousId: owner, timestamp, context });
+    }
     return random() < 0.3
       ? anEvent({
           ...more,
@@ -518,6 +521,22 @@ describe("a later sign-in", () => {
     expect(await ordered()).toBe(0);
     await sent(t, { batch: [anEvent({ type: "identify", event: undefined, userId: "ann", ...at(60) })] });
     expect(await ordered()).toBe(1);
+  });
+
+  test("takes an order away from the search of an earlier visit", async () => {
+    const now = t.clock.now().getTime() - 6 * HOUR;
+    const at = (minutes: number) => ({ timestamp: iso(now + minutes * MINUTE) });
+    const ordered = async () => (await report("searches")).total.ordered;
+    await sent(t, {
+      batch: [
+        anEvent({ event: "Products Searched", ...at(0), properties: { search_id: "s4", query: "x" } }),
+        anEvent({ event: "Product Clicked", ...at(1), properties: { search_id: "s4", product_id: "p1" } }),
+        anEvent({ event: "Order Completed", ...at(240), properties: { products: [{ product_id: "p1" }] } }),
+      ],
+    });
+    expect(await ordered()).toBe(1);
+    await sent(t, { batch: [anEvent({ type: "identify", event: undefined, userId: "ann", ...at(250) })] });
+    expect(await ordered()).toBe(0);
   });
 });
 

@@ -118,7 +118,7 @@ interface Attributed {
   affected: Spans;
   /** Of each device that was looked at: all its events of a span with nothing near it outside. */
   devices: Map<string, { span: Span; events: SessionEvent[] }>;
-  /** Events that have another visitor than before. */
+  /** Events that have another visitor than before: each as it is now and as it was. */
   moved: SessionEvent[];
 }
 
@@ -132,6 +132,7 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
     else widen(affected, event.visitor, event.at);
   }
   const moved: SessionEvent[] = [];
+  const before: SessionEvent[] = [];
   for (const [device, events] of await eventsAround(deps, "device", spans, tx)) {
     const visitors = attribute(events);
     events.forEach((event, index) => {
@@ -140,6 +141,7 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
       if (visitor === event.visitor) return;
       // An event that waits may have a session too, when it was reopened.
       widen(affected, event.visitor, event.at);
+      before.push({ ...event });
       event.visitor = visitor;
       moved.push(event);
     });
@@ -153,7 +155,7 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
       tx,
     );
   }
-  return { affected, devices, moved };
+  return { affected, devices, moved: [...moved, ...before] };
 }
 
 /** The events of visitors around their spans. Those of a nameless device were read already as the device's. */

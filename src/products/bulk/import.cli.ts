@@ -12,7 +12,7 @@ import { importProducts } from "./import";
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
 /** Memory of the process, in bytes, above which what is not needed any more is given back after a batch. */
-const TIDY_ABOVE = 200 * 1024 * 1024;
+const TIDY_ABOVE = 195 * 1024 * 1024;
 /** How long an interrupted import may be gone on with. */
 const KEEP = 7 * DAY;
 

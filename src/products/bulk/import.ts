@@ -44,7 +44,7 @@ export interface ImportOptions {
 const NOTHING: ImportProgress = { rows: 0, bytes: 0, created: 0, updated: 0, unchanged: 0, failed: 0 };
 
 /** Products that are looked up and written together. */
-const BATCH = 50;
+const BATCH = 25;
 /** Most characters of what lies in memory together. */
 const BATCH_SIZE = 8 * 1024 * 1024;
 /** How many categories are remembered. */
@@ -454,7 +454,7 @@ class Importer {
 }
 
 /**
- * Imports products from NDJSON or CSV as a stream: fifty at a time in memory. A product is found by a SKU or
+ * Imports products from NDJSON or CSV as a stream: 25 at a time in memory. A product is found by a SKU or
  * its slug, so importing the same file twice changes nothing, and one that was interrupted can go on.
  * @param onBatch called when a batch is written, with the sums so far and the faults of the batch; what it
  * saves is good as `resume`

@@ -105,20 +105,15 @@ export interface LargerBody {
   path: RegExp;
   /** Bytes. */
   max: number;
-  /** The route reads its body as a stream and counts itself; else the body lies in memory whole. */
-  streamed?: boolean;
 }
 
 /**
  * Refuses a body above `max` bytes, by its length when it is told and while it is read when not.
- * @param larger routes that take more
+ * @param larger routes that take more, and count while they read, so that nobody fills the memory unknown
  */
 export const limitBody = (max: number, larger: LargerBody[] = []) => {
   const usual = bodyOfAtMost(max);
-  const exceptions = larger.map((route) => ({
-    ...route,
-    limit: route.streamed ? toldAtMost(route.max) : bodyOfAtMost(route.max),
-  }));
+  const exceptions = larger.map((route) => ({ ...route, limit: toldAtMost(route.max) }));
   return factory.createMiddleware((c, next) => {
     const exception = exceptions.find(({ method, path }) => c.req.method === method && path.test(c.req.path));
     return (exception?.limit ?? usual)(c, next);

@@ -28,7 +28,6 @@ export const IMPORTS: LargerBody = {
   method: "POST",
   path: /^\/api\/products\/import\/?$/,
   max: MAX_IMPORT,
-  streamed: true,
 };
 
 /** Between two checks that who watches still may, in milliseconds. */

@@ -8,8 +8,10 @@ import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around, gate } from "../../../test/interleave";
 import { startServer } from "../../../test/processes";
 import { MINUTE } from "../../clock";
+import type { AppError } from "../../errors";
 import { encodeAvif, inTurn } from "./picture";
 import type { PictureResponse } from "./schema";
+import { readBody } from "./upload";
 
 const t = useTestApp();
 let manager: SignedInPerson;
@@ -278,6 +280,32 @@ describe("what is refused leaves nothing behind", () => {
     expect(await files()).toEqual(before);
   });
 
+  test("whoever may not upload is refused before the body is read", async () => {
+    const customer = await t.signIn();
+    for (const [method, path, token, status] of [
+      ["POST", `/api/products/${productId}/images`, undefined, 401],
+      ["POST", `/api/products/${productId}/images`, customer.accessToken, 403],
+      ["PUT", "/api/users/me/avatar", undefined, 401],
+    ] as const) {
+      let read = 0;
+      const body = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          read++;
+          controller.enqueue(new Uint8Array(64 * 1024));
+        },
+      });
+      const answer = await t.request(path, {
+        method,
+        body,
+        duplex: "half",
+        ...(token === undefined ? {} : { token }),
+        headers: { "content-type": "multipart/form-data; boundary=x" },
+      } as never);
+      expect(answer.status).toBe(status);
+      expect(read).toBeLessThanOrEqual(2);
+    }
+  });
+
   test("who may not write, and products that are not there", async () => {
     const bytes = await drawing(40, 40).png().toBuffer();
     const customer = await t.signIn();
@@ -362,7 +390,8 @@ describe("the pictures of a product", () => {
     const answers = await Promise.all(Array.from({ length: 14 }, () => upload(bytes)));
     const statuses = answers.map(({ status }) => status);
     for (const answer of answers) {
-      if (answer.status === 503) expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
+      if (answer.status === 503 || answer.status === 429)
+        expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
       else expect([201, 409]).toContain(answer.status);
     }
     const made = statuses.filter((status) => status === 201).length;
@@ -370,6 +399,80 @@ describe("the pictures of a product", () => {
     expect(after).toHaveLength(before.length + made);
     expect(new Set(after.map(({ position }) => position)).size).toBe(after.length);
   }, 60_000);
+});
+
+test("slow senders keep nobody else from uploading, and each may have some uploads alone", async () => {
+  const senders: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const person = await t.signIn();
+  const slow = () =>
+    t.request("/api/users/me/avatar", {
+      method: "PUT",
+      body: new ReadableStream<Uint8Array>({
+        start: (controller) => void senders.push(controller),
+      }),
+      duplex: "half",
+      token: person.accessToken,
+      headers: { "content-type": "multipart/form-data; boundary=x", "content-length": "10000000" },
+    } as never);
+  const answers = Array.from({ length: 7 }, slow);
+  const refused = await Promise.race(answers);
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "2"]);
+  const bytes = await drawing(40, 40).png().toBuffer();
+  await added(await upload(bytes));
+  await encodeAvif(bytes);
+  for (const sender of senders) sender.error(new Error("the connection broke"));
+  const statuses = (await Promise.all(answers)).map(({ status }) => status);
+  expect(statuses.sort()).toEqual([...Array(6).fill(400), 429]);
+  const form = new FormData();
+  form.set("file", new File([new Uint8Array(bytes)], "a.png"));
+  const again = await t.request("/api/users/me/avatar", {
+    method: "PUT",
+    body: form,
+    token: person.accessToken,
+  });
+  expect(again.status).toBe(200);
+}, 60_000);
+
+test("a body that trickles in is given up at its deadline, also over a real connection", async () => {
+  let cancelled = false;
+  const trickle = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await Bun.sleep(20);
+      if (!cancelled) controller.enqueue(new Uint8Array(1));
+    },
+    cancel: () => {
+      cancelled = true;
+    },
+  });
+  await expect(readBody(trickle, { deadline: 300 })).rejects.toMatchObject({ code: "request_timeout" });
+  expect(cancelled).toBe(true);
+
+  const server = Bun.serve({
+    port: 0,
+    fetch: (request) =>
+      readBody(request.body, { max: 100_000, deadline: 500 }).then(
+        (bytes) => new Response(String(bytes.reduce((sum, byte) => sum + byte, 0))),
+        (error: AppError) => new Response(null, { status: error.status }),
+      ),
+  });
+  const socket = createConnection({ host: "localhost", port: server.port ?? 0 });
+  try {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    socket.on("data", (bytes) => resolve(bytes.toString("latin1")));
+    socket.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n");
+    const dripping = setInterval(() => socket.write("x"), 50);
+    expect(await promise).toStartWith("HTTP/1.1 408");
+    clearInterval(dripping);
+    // What comes in time comes whole, whatever its pieces.
+    const body = new Uint8Array(100_000).fill(1);
+    const sent = (of: Uint8Array<ArrayBuffer>) =>
+      fetch(server.url, { method: "POST", body: new Blob([of]).stream() });
+    expect(await (await sent(body)).text()).toBe("100000");
+    expect((await sent(new Uint8Array(100_001))).status).toBe(413);
+  } finally {
+    socket.destroy();
+    await server.stop(true);
+  }
 });
 
 test("over real connections: lengths that lie, forms that end too early, endless chunks", async () => {

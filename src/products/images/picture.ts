@@ -73,7 +73,7 @@ function next(): void {
 }
 
 /**
- * Runs `work` when there is room; also the reading of an upload, which lies in memory whole.
+ * Runs `work` when there is room.
  * @throws AppError service_unavailable when too many wait already
  */
 export async function inTurn<T>(work: () => Promise<T>): Promise<T> {

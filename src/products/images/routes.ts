@@ -5,7 +5,6 @@ import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
-import { inTurn } from "./picture";
 import {
   changePictureSchema,
   fileParam,
@@ -15,7 +14,7 @@ import {
   productParam,
 } from "./schema";
 import { addPicture, changePicture, listPictures, readPictureFile, removePicture } from "./service";
-import { readUpload } from "./upload";
+import { takeUpload } from "./upload";
 
 const tag = "Pictures";
 
@@ -44,15 +43,23 @@ export const imageRoutes = (deps: Deps) =>
         response: pictureAnswer,
         status: 201,
         secured: true,
-        errors: ["forbidden", "not_found", "payload_too_large", "unsupported_media_type", "conflict"],
+        errors: [
+          "forbidden",
+          "not_found",
+          "request_timeout",
+          "payload_too_large",
+          "unsupported_media_type",
+          "conflict",
+          "too_many_requests",
+          "service_unavailable",
+        ],
       }),
       requireUser(deps),
       requirePermission("products:write"),
       input("param", productParam),
       (c) =>
-        inTurn(async () => {
+        takeUpload(c, true, (upload) => {
           const { id } = c.req.valid("param");
-          const upload = await readUpload(c);
           return once(
             c,
             deps,

@@ -7,8 +7,7 @@ import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
-import { inTurn } from "../../products/images/picture";
-import { readUpload } from "../../products/images/upload";
+import { takeUpload } from "../../products/images/upload";
 import { readAvatarFile, removeAvatar, setAvatar } from "./avatar";
 import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
 import { deleteMe } from "./erasure";
@@ -228,16 +227,17 @@ export const meRoutes = (deps: Deps) =>
         secured: true,
         errors: [
           "forbidden",
+          "request_timeout",
           "precondition_failed",
           "payload_too_large",
           "unsupported_media_type",
+          "too_many_requests",
           "service_unavailable",
         ],
       }),
       requirePerson(deps),
       (c) =>
-        inTurn(async () => {
-          const { bytes } = await readUpload(c, false);
+        takeUpload(c, false, async ({ bytes }) => {
           const { data, version } = await setAvatar(
             deps,
             c.get("actor"),

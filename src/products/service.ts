@@ -81,14 +81,17 @@ function variantsOf(deps: Deps, id: string, input: CreateProduct): VariantDocume
   });
 }
 
+/** Categories, each once: two ids may stand for one. */
+const distinct = (categories: CategoryDocument[]): CategoryDocument[] => [
+  ...new Map(categories.map((category) => [category._id, category])).values(),
+];
+
 /** The categories of these ids, each once. @throws AppError invalid_input naming the one that is not there */
 async function categoriesOf(deps: Deps, ids: string[]): Promise<CategoryDocument[]> {
-  const categories = new Map(
-    (await deps.categories.findByIds(ids)).map((category) => [category._id, category]),
-  );
+  const categories = await deps.categories.findByIds(ids);
   const missing = ids.findIndex((id) => !categories.has(id));
   if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "unknown", "there is no such category");
-  return [...new Set(ids)].flatMap((id) => categories.get(id) ?? []);
+  return distinct(ids.flatMap((id) => categories.get(id) ?? []));
 }
 
 /**
@@ -405,7 +408,7 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
   const [categories, levels] = await Promise.all([
     include.includes("categories")
       ? deps.categories.findByIds([...new Set(page.flatMap(({ categoryIds }) => categoryIds))])
-      : [],
+      : new Map<string, CategoryDocument>(),
     include.includes("stock") ? deps.inventory.levelsOf(page.flatMap(({ skuKeys }) => skuKeys ?? [])) : [],
   ]);
   const data = page.map(
@@ -414,9 +417,9 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
       ...(row.variants ? { variants: row.variants.map(toVariant) } : {}),
       ...(include.includes("categories")
         ? {
-            categories: categories
-              .filter(({ _id }) => row.categoryIds.includes(_id))
-              .map(({ _id, name, path }) => ({ id: _id, name, path })),
+            categories: distinct(row.categoryIds.flatMap((id) => categories.get(id) ?? [])).map(
+              ({ _id, name, path }) => ({ id: _id, name, path }),
+            ),
           }
         : {}),
       ...(include.includes("stock") ? { stock: availableOf(row.skuKeys ?? [], levels) } : {}),

@@ -24,6 +24,9 @@ export type ProductSummary = Pick<
 export type ListedProduct = ProductSummary &
   Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>;
 
+/** Where a product stands in the tree of categories. */
+export type PlantedProduct = Pick<ProductDocument, "_id" | "version" | "categoryIds" | "categoryTree">;
+
 /** What a list reads of a product: its summary. */
 export const SUMMARY = {
   name: 1,
@@ -281,46 +284,49 @@ export const createProductStore = (mongo: Mongo) => {
       return states.length - matchedCount;
     },
 
-    /** Products below a category, by id from behind `after` on: what says where they stand in the tree. */
+    /** Products below a category, deleted ones too, by id from behind `after` on: what says where they stand in the tree. */
     below: (
       categoryId: string,
       after: string | null,
       limit: number,
       tx?: MongoTx,
-    ): Promise<Pick<ProductDocument, "_id" | "categoryIds" | "categoryTree">[]> =>
+    ): Promise<PlantedProduct[]> =>
       Product.find(
         { categoryTree: categoryId, ...(after === null ? {} : { _id: { $gt: after } }) },
-        { categoryIds: 1, categoryTree: 1 },
+        { categoryIds: 1, categoryTree: 1, version: 1 },
         mongo.in(tx),
       )
         .sort({ _id: 1 })
         .limit(limit)
         .lean(),
 
-    /** Some products that are in a category itself. */
-    inCategory: (
-      categoryId: string,
-      limit: number,
-      tx?: MongoTx,
-    ): Promise<Pick<ProductDocument, "_id" | "categoryIds">[]> =>
-      Product.find({ categoryTree: categoryId, categoryIds: categoryId }, { categoryIds: 1 }, mongo.in(tx))
-        .limit(limit)
-        .lean(),
+    /** Whether a living product is in one of these categories itself. */
+    isInCategories: async (categoryIds: string[], tx: MongoTx): Promise<boolean> =>
+      (await Product.findOne(
+        { categoryTree: { $in: categoryIds }, categoryIds: { $in: categoryIds }, deletedAt: null },
+        { _id: 1 },
+        mongo.in(tx),
+      ).lean()) !== null,
 
-    /** Writes where products stand in the tree: a new version only where their own categories are others. */
+    /**
+     * Writes where products stand in the tree, of those that still have the version that was read. Other
+     * categories of its own make a new version of a product.
+     * @returns how many had another version
+     */
     async setTrees(
-      changes: { id: string; categoryIds: string[]; categoryTree: string[]; edited: boolean }[],
+      changes: { id: string; version: number; categoryIds?: string[]; categoryTree: string[] }[],
       tx?: MongoTx,
-    ): Promise<void> {
-      await Product.bulkWrite(
-        changes.map(({ id, categoryIds, categoryTree, edited }) => ({
+    ): Promise<number> {
+      const { matchedCount } = await Product.bulkWrite(
+        changes.map(({ id, version, ...trees }) => ({
           updateOne: {
-            filter: { _id: id },
-            update: { $set: { categoryIds, categoryTree }, $inc: { version: edited ? 1 : 0 } },
+            filter: { _id: id, version },
+            update: { $set: trees, $inc: { version: trees.categoryIds === undefined ? 0 : 1 } },
           },
         })),
         mongo.in(tx),
       );
+      return changes.length - matchedCount;
     },
 
     /** A product, deleted or not. */

@@ -211,6 +211,7 @@ const category: Required<CategoryDocument> = {
   ancestors: ["r"],
   position: 1,
   attributes: [{ key: "colour", type: "enum", unit: null, values: ["red"] }],
+  mergedInto: "m",
   version: 1,
   createdAt: time,
   updatedAt: time,

@@ -45,7 +45,7 @@ function rememberPaths(deps: Deps) {
     if (known.size + missing.length > KNOWN) known.clear();
     const wanted = known.size === 0 ? [...new Set(ids)] : missing;
     if (wanted.length === 0) return;
-    for (const category of await deps.categories.findByIds(wanted)) known.set(category._id, category);
+    for (const [id, category] of await deps.categories.findByIds(wanted)) known.set(id, category);
   };
   return async (products: ProductDocument[]): Promise<(id: string) => string[][]> => {
     const ids = products.flatMap(({ categoryIds, categoryTree }) => [...categoryIds, ...categoryTree]);

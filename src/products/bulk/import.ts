@@ -330,7 +330,7 @@ class Importer {
     let categories = await this.#categoriesOf(good.line.categories);
     // Attributes are held to the definitions of the categories, also of those that the line leaves alone.
     if (categories === undefined && good.line.attrs !== undefined && present?.categoryIds.length) {
-      categories = await this.deps.categories.findByIds(present.categoryIds);
+      categories = [...(await this.deps.categories.findByIds(present.categoryIds)).values()];
     }
     return plan(this.deps, good, categories, present);
   }

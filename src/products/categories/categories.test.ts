@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
+import { around } from "../../../test/interleave";
 import { SECOND } from "../../clock";
 import type { CategoryResponse } from "./schema";
 import { createCategory, ensureCategoryPath } from "./service";
@@ -42,6 +43,26 @@ async function product(categoryIds: string[], more: object = {}): Promise<string
   });
   if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);
   return ((await answer.json()) as { data: { id: string } }).data.id;
+}
+/** Many more products like one that is in a category. */
+async function crowd(categoryId: string, count: number): Promise<string[]> {
+  const template = await t.deps.products.findById(await product([categoryId]));
+  const copies = Array.from({ length: count }, () => {
+    const _id = t.deps.random.id();
+    const key = `crowd-${_id}`;
+    const variants = template?.variants.map((variant) => ({ ...variant, sku: key, skuKey: key }));
+    return { ...template, _id, slug: key, slugKey: key, skuKeys: [key], variants };
+  });
+  await t.deps.mongo.connection.collection("products").insertMany(copies as never);
+  return copies.map(({ _id }) => _id);
+}
+const countIn = (category: string) =>
+  t.deps.products.countOf({ status: "active", category, attrs: [] }, 10_000);
+const ownCategories = async (id: string) => (await t.deps.products.findAny(id))?.categoryIds;
+/** Lets the jobs run that look again after a change; tokens live no longer than that. */
+async function later(): Promise<void> {
+  t.clock.advance(30 * SECOND);
+  await t.runner.runDue();
 }
 const productsIn = async (id: string) => {
   const answer = await t.request(`/api/products?filter[category]=${id}&limit=100`);
@@ -208,28 +229,17 @@ describe("moving", () => {
   test("many products are brought up by a job; one that was written meanwhile too", async () => {
     const [from, to] = [await made(unique("From")), await made(unique("To"))];
     const child = await made("Crowd", from.id);
-    const now = t.clock.now();
-    const template = await t.deps.products.findById(await product([child.id]));
-    await t.deps.mongo.connection.collection("products").insertMany(
-      Array.from({ length: 700 }, (_, n) => ({
-        ...template,
-        _id: t.deps.random.id(),
-        slugKey: `crowd-${n}`,
-        skuKeys: [`crowd-${n}`],
-        createdAt: now,
-      })) as never,
-    );
+    const [one = ""] = await crowd(child.id, 700);
     expect((await send("POST", `/${child.id}/move`, { parentId: to.id })).status).toBe(200);
     await t.runner.runDue();
-    expect(await t.deps.products.countOf({ status: "active", category: to.id, attrs: [] }, 1000)).toBe(701);
-    expect(await t.deps.products.countOf({ status: "active", category: from.id, attrs: [] }, 1000)).toBe(0);
+    expect(await countIn(to.id)).toBe(701);
+    expect(await countIn(from.id)).toBe(0);
     // One whose writer had read the tree before the move and wrote after it.
     await t.deps.mongo.connection
       .collection("products")
-      .updateOne({ slugKey: "crowd-1" }, { $set: { categoryTree: [from.id, child.id] } });
-    t.clock.advance(30 * SECOND);
-    await t.runner.runDue();
-    expect(await t.deps.products.countOf({ status: "active", category: from.id, attrs: [] }, 1000)).toBe(0);
+      .updateOne({ _id: one } as never, { $set: { categoryTree: [from.id, child.id] } });
+    await later();
+    expect(await countIn(from.id)).toBe(0);
     manager = await t.signIn({ roles: ["manager"] });
   }, 60_000);
 
@@ -274,6 +284,157 @@ describe("changing, merging and deleting", () => {
     expect((await send("POST", `/${into.id}/merge`, { into: into.id })).status).toBe(409);
     expect((await send("POST", `/${into.id}/merge`, { into: child.id })).status).toBe(409);
     await checkTree();
+  });
+
+  test("a merge that is refused changes nothing: a child's path is taken, or too deep", async () => {
+    const [from, into] = [await made(unique("From")), await made(unique("Into"))];
+    await made("x", from.id);
+    await made("x", into.id);
+    const id = await product([from.id]);
+    expect((await send("POST", `/${from.id}/merge`, { into: into.id })).status).toBe(409);
+    expect((await send("DELETE", `/${from.id}?moveTo=${into.id}`)).status).toBe(409);
+    let deep = into.id;
+    for (let depth = 2; depth <= 8; depth++) deep = (await made(unique("Deep"), deep)).id;
+    expect((await send("POST", `/${from.id}/merge`, { into: deep })).status).toBe(422);
+    expect(await ownCategories(id)).toEqual([from.id]);
+    expect(await productsIn(from.id)).toEqual([id]);
+    expect(await read(from.id)).toEqual(from);
+    await checkTree();
+  });
+
+  test("a merge into the parent, with a child of the category's own slug and more below it", async () => {
+    const parent = await made(unique("Parent"));
+    const lamps = await made("Lamps", parent.id);
+    const same = await made("Lamps", lamps.id);
+    const other = await made("Desk", lamps.id);
+    const below = await made("Desk", same.id);
+    const deepest = await made("Lamps", same.id);
+    const ids = [await product([lamps.id]), await product([same.id]), await product([below.id])];
+    expect((await send("POST", `/${lamps.id}/merge`, { into: parent.id })).status).toBe(200);
+    expect(await read(same.id)).toMatchObject({ path: `${parent.path}/lamps`, parentId: parent.id });
+    expect(await read(other.id)).toMatchObject({ path: `${parent.path}/desk`, parentId: parent.id });
+    expect(await read(below.id)).toMatchObject({ path: `${parent.path}/lamps/desk`, parentId: same.id });
+    expect(await read(deepest.id)).toMatchObject({ path: `${parent.path}/lamps/lamps`, parentId: same.id });
+    expect(await productsIn(same.id)).toEqual([ids[1] ?? "", ids[2] ?? ""].sort());
+    expect(await ownCategories(ids[0] ?? "")).toEqual([parent.id]);
+    expect(await productsIn(lamps.id)).toEqual([]);
+    await checkTree();
+  });
+
+  test("two merges that cross, 15 times: one goes, and no product ends in no category", async () => {
+    for (let round = 0; round < 15; round++) {
+      const [a, b] = [await made(unique("X")), await made(unique("Y"))];
+      const ids = [await product([a.id]), await product([b.id])];
+      const answers = await Promise.all([
+        send("POST", `/${a.id}/merge`, { into: b.id }),
+        send("POST", `/${b.id}/merge`, { into: a.id }),
+      ]);
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 404]);
+      const left = answers[0]?.status === 200 ? b : a;
+      expect(await productsIn(left.id)).toEqual(ids.sort());
+      for (const id of ids) expect(await ownCategories(id)).toEqual([left.id]);
+    }
+    await later();
+    await checkTree();
+    manager = await t.signIn({ roles: ["manager"] });
+  });
+
+  test("a merge of very many: a job moves them, through a restart and a merge of the target meanwhile", async () => {
+    const [from, into, last] = [
+      await made(unique("From")),
+      await made(unique("Into")),
+      await made(unique("Last")),
+    ];
+    const ids = await crowd(from.id, 600);
+    expect((await send("POST", `/${from.id}/merge`, { into: into.id })).status).toBe(200);
+    // Nobody sees it any more, nothing can be put into it, its path is free, and the target is not empty.
+    expect((await send("GET", `/${from.id}`)).status).toBe(404);
+    expect((await t.deps.categories.all()).map(({ _id }) => _id)).not.toContain(from.id);
+    expect((await send("POST", "", { name: "x", parentId: from.id })).status).toBe(404);
+    expect((await send("POST", `/${into.id}/merge`, { into: from.id })).status).toBe(404);
+    expect((await send("DELETE", `/${into.id}`)).status).toBe(409);
+    expect(await ownCategories(await product([from.id]))).toEqual([into.id]);
+    expect((await made(from.name)).path).toBe(from.path);
+    // What is still in it can be changed, and goes where it belongs.
+    const patched = await t.request(`/api/products/${ids[0]}`, {
+      method: "PATCH",
+      token: manager.accessToken,
+      json: { brand: "Lux" },
+    });
+    expect(patched.status).toBe(200);
+    expect(await ownCategories(ids[0] ?? "")).toEqual([into.id]);
+
+    // The job ends after its first batch, as in a process that is killed; then the target goes too.
+    const { setTrees } = t.deps.products;
+    let batches = 0;
+    t.deps.products.setTrees = (...words) => {
+      if (++batches > 1) throw new Error("the process ends");
+      return setTrees(...words);
+    };
+    await t.runner.runDue();
+    t.deps.products.setTrees = setTrees;
+    expect(batches).toBe(2);
+    expect((await send("POST", `/${into.id}/merge`, { into: last.id })).status).toBe(200);
+    // A writer that had read the categories before all this, and wrote after it.
+    await t.deps.mongo.connection.collection("products").updateOne({ _id: ids[1] } as never, {
+      $set: { categoryIds: [from.id], categoryTree: [from.id] },
+      $inc: { version: 1 },
+    });
+    await later();
+    expect(await countIn(last.id)).toBe(602);
+    expect(await countIn(from.id)).toBe(0);
+    expect(await countIn(into.id)).toBe(0);
+    for (const id of ids) expect(await ownCategories(id)).toEqual([last.id]);
+    // Nothing is left of the two.
+    expect(
+      await t.deps.mongo.connection.collection("categories").countDocuments({
+        _id: { $in: [from.id, into.id] as never[] },
+      }),
+    ).toBe(0);
+    await checkTree();
+    manager = await t.signIn({ roles: ["manager"] });
+  });
+
+  test("the job after a change loses nothing that somebody writes at the same moment", async () => {
+    const [from, to, other] = [await made(unique("From")), await made(unique("To")), await made(unique("O"))];
+    const child = await made("Child", from.id);
+    const [id = ""] = await crowd(child.id, 600);
+    expect((await send("POST", `/${child.id}/move`, { parentId: to.id })).status).toBe(200);
+    const undo = around(t.deps.products, "setTrees", {
+      before: async () => {
+        const answer = await t.request(`/api/products/${id}`, {
+          method: "PATCH",
+          token: manager.accessToken,
+          json: { categoryIds: [other.id] },
+        });
+        expect(answer.status).toBe(200);
+      },
+    });
+    await t.runner.runDue();
+    undo();
+    expect(await t.deps.products.findAny(id)).toMatchObject({
+      version: 2,
+      categoryIds: [other.id],
+      categoryTree: [other.id],
+    });
+    expect(await countIn(to.id)).toBe(600);
+    expect(await countIn(from.id)).toBe(0);
+    await later();
+    manager = await t.signIn({ roles: ["manager"] });
+  });
+
+  test("a category that only deleted products are in is empty; restored, they are not in it", async () => {
+    const category = await made(unique("Cellar"));
+    const id = await product([category.id]);
+    const remove = await t.request(`/api/products/${id}`, { method: "DELETE", token: manager.accessToken });
+    expect(remove.status).toBe(204);
+    expect((await send("DELETE", `/${category.id}`)).status).toBe(204);
+    const restored = await t.request(`/api/products/${id}/restore`, {
+      method: "POST",
+      token: manager.accessToken,
+    });
+    expect(restored.status).toBe(200);
+    expect(await t.deps.products.findById(id)).toMatchObject({ categoryIds: [], categoryTree: [] });
   });
 
   test("only an empty one is deleted, or one with a target", async () => {

@@ -1,22 +1,29 @@
 import type { Deps } from "../../deps";
 import type { JobHandler } from "../../jobs/runner";
-import { plant } from "./service";
+import { plant, removeMerged } from "./service";
 
 /** Products that are read and written together. */
 const BATCH = 200;
 
-/** Brings the products below a category up to where it lies now. Repeatable: it writes what is true. */
+/**
+ * Brings the products below a category up to where it lies now, or into the one that it was merged into; the late
+ * job of a merge removes the category at the end. Repeatable: it writes what is true.
+ */
 const replant =
   (deps: Deps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
-    const { categoryId } = job.payload as { categoryId: string };
+    const { categoryId, late } = job.payload as { categoryId: string; late?: boolean };
     for (let last = (job.progress as string | null) ?? null; ; ) {
       signal.throwIfAborted();
       const products = await deps.products.below(categoryId, last, BATCH);
-      await plant(deps, products);
-      last = products.at(-1)?._id ?? null;
-      if (products.length < BATCH || last === null) return;
-      await saveProgress(last);
+      if (!(await plant(deps, products))) continue;
+      if (products.length === BATCH) {
+        last = products.at(-1)?._id ?? null;
+        await saveProgress(last);
+      } else {
+        if (late !== true || (await removeMerged(deps, categoryId))) return;
+        last = null;
+      }
     }
   };
 

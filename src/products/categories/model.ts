@@ -25,6 +25,11 @@ export interface CategoryDocument {
   position: number;
   /** What products in it may say of themselves, and how. */
   attributes?: AttributeDefinition[];
+  /**
+   * Where it was merged into, until none of its products names it any more. It has left the tree by then: nobody
+   * sees it, and whoever reads it from a product is given the other.
+   */
+  mergedInto?: string;
   version: number;
   createdAt: Date;
   updatedAt: Date;
@@ -51,6 +56,7 @@ const schema = new Schema<CategoryDocument>(
       ],
       default: undefined,
     },
+    mergedInto: String,
     version: { type: Number, required: true, default: 1 },
     createdAt: { type: Date, required: true },
     updatedAt: { type: Date, required: true },
@@ -59,7 +65,8 @@ const schema = new Schema<CategoryDocument>(
 )
   .index({ path: 1 }, { unique: true })
   .index({ parentId: 1, position: 1, _id: 1 })
-  .index({ ancestors: 1 });
+  .index({ ancestors: 1 })
+  .index({ mergedInto: 1 }, { partialFilterExpression: { mergedInto: { $exists: true } } });
 
 /**
  * The guard of the tree: every change of its shape counts it up, so that two at once conflict even when they

@@ -4,6 +4,7 @@ import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
 import { AppError, invalidInput } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
+import type { PlantedProduct } from "../store";
 import type { CategoryDocument } from "./model";
 import type { CategoryResponse, ChangeCategory, CreateCategory, MoveCategory } from "./schema";
 
@@ -157,30 +158,33 @@ async function replant(deps: Deps, categoryId: string, ids: Followup, tx: MongoT
   const products = await deps.products.below(categoryId, null, AT_ONCE + 1, tx);
   if (products.length <= AT_ONCE) await plant(deps, products, tx);
   else await deps.jobs.mongo.enqueue({ id: ids.jobId, ...job, runAt: now }, tx);
-  await deps.jobs.mongo.enqueue({ id: ids.lateJobId, ...job, runAt: after(now, LOOK_AGAIN) }, tx);
+  const late = { ...job, payload: { categoryId, late: true } };
+  await deps.jobs.mongo.enqueue({ id: ids.lateJobId, ...late, runAt: after(now, LOOK_AGAIN) }, tx);
 }
 
-/** Gives products the categories above their own, as they are now. */
-export async function plant(
-  deps: Deps,
-  products: { _id: string; categoryIds: string[]; categoryTree: string[] }[],
-  tx?: MongoTx,
-): Promise<void> {
-  const ids = [...new Set(products.flatMap(({ categoryIds }) => categoryIds))];
-  const known = new Map(
-    (await deps.categories.findByIds(ids, tx)).map((category) => [category._id, category]),
+/**
+ * Gives products the categories above their own, as they are now; instead of one that was merged, the one that it
+ * was merged into.
+ * @returns false when somebody changed one of them since it was read: read it again
+ */
+export async function plant(deps: Deps, products: PlantedProduct[], tx?: MongoTx): Promise<boolean> {
+  const known = await deps.categories.findByIds(
+    [...new Set(products.flatMap(({ categoryIds }) => categoryIds))],
+    tx,
   );
   const changes = products.flatMap((product) => {
     // A category that was deleted while the product was put into it is left out.
     const own = product.categoryIds.flatMap((id) => known.get(id) ?? []);
+    const ids = [...new Set(own.map(({ _id }) => _id))];
     const tree = [...new Set(own.flatMap(({ _id, ancestors }) => [...ancestors, _id]))];
-    const edited = own.length < product.categoryIds.length;
+    const edited = ids.join() !== product.categoryIds.join();
     const same =
       tree.length === product.categoryTree.length && tree.every((id) => product.categoryTree.includes(id));
     if (same && !edited) return [];
-    return [{ id: product._id, categoryIds: own.map(({ _id }) => _id), categoryTree: tree, edited }];
+    const { _id: id, version } = product;
+    return [{ id, version, ...(edited ? { categoryIds: ids } : {}), categoryTree: tree }];
   });
-  if (changes.length > 0) await deps.products.setTrees(changes, tx);
+  return changes.length === 0 || (await deps.products.setTrees(changes, tx)) === 0;
 }
 
 /** Puts a category and everything below it at another place, in the transaction of `tx`. */
@@ -302,13 +306,12 @@ export async function changeCategory(
   });
 }
 
-/** Products of a merge that are moved before its last step, together. */
-const BATCH = 200;
-
 /**
- * Moves products and children of a category into another one and removes it. Products move in batches first, so
- * that the last step, which removes the category, fits its time limit; after a crash it is simply done again.
- * @throws AppError not_found, conflict, already_exists when both have a child of one name
+ * Moves products and children of a category into another one and removes it, in one transaction. Of very many
+ * products a job moves the rest: the category has left the tree then and stands for the target (see
+ * `CategoryDocument.mergedInto`), until the last job has seen that no product names it.
+ * @throws AppError not_found, conflict, already_exists when both have a child of one name, invalid_input when a
+ * child would lie too deep
  */
 export async function mergeCategory(
   deps: Deps,
@@ -316,56 +319,22 @@ export async function mergeCategory(
   into: string,
   record: RecordAnswer<MongoTx> = async () => undefined,
 ): Promise<CategoryResponse> {
-  const move = async (target: CategoryDocument, tx?: MongoTx): Promise<number> => {
-    const products = await deps.products.inCategory(id, BATCH, tx);
-    const known = new Map(
-      (
-        await deps.categories.findByIds(
-          products.flatMap(({ categoryIds }) => categoryIds),
-          tx,
-        )
-      ).map((category) => [category._id, category]),
-    );
-    known.set(target._id, target);
-    const changes = products.map(({ _id, categoryIds }) => {
-      const next = [...new Set(categoryIds.map((one) => (one === id ? target._id : one)))];
-      const own = next.flatMap((one) => known.get(one) ?? []);
-      return {
-        id: _id,
-        categoryIds: next,
-        categoryTree: [...new Set(own.flatMap((category) => [...category.ancestors, category._id]))],
-        edited: true,
-      };
-    });
-    if (changes.length > 0) await deps.products.setTrees(changes, tx);
-    return products.length;
-  };
-  const check = (target: CategoryDocument) => {
-    if (target._id === id || target.ancestors.includes(id)) {
-      throw new AppError("conflict", "A category cannot be merged into itself or into one of its own.");
-    }
-  };
-  await requireCategory(deps, id);
-  const first = await requireCategory(deps, into);
-  check(first);
-  while ((await move(first)) === BATCH);
-
   const ids = followup(deps);
   const response = await deps.mongo.transaction(async (tx) => {
     await deps.categories.guard(tx);
-    await requireCategory(deps, id, tx);
+    const category = await requireCategory(deps, id, tx);
     const target = await requireCategory(deps, into, tx);
-    check(target);
-    if ((await move(target, tx)) === BATCH) {
-      throw new AppError("conflict", "Products are being added to the category. Try again.");
+    if (target._id === id || target.ancestors.includes(id)) {
+      throw new AppError("conflict", "A category cannot be merged into itself or into one of its own.");
     }
-    for (const child of (await deps.categories.descendants(id, tx)).filter(
-      ({ parentId }) => parentId === id,
-    )) {
+    const children = (await deps.categories.descendants(id, tx)).filter(({ parentId }) => parentId === id);
+    await deps.categories.markMerged(id, into, deps.clock.now(), tx);
+    // A child of the category's own slug may take its place, which the other children have left by then.
+    const last = ({ slug }: CategoryDocument) => Number(slug === category.slug);
+    for (const child of children.toSorted((one, other) => last(one) - last(other))) {
       await transplant(deps, child, target, { slug: child.slug, position: child.position }, tx);
     }
     await replant(deps, id, ids, tx);
-    await deps.categories.remove(id, tx);
     const made = toCategoryResponse(target);
     await record(tx, made);
     return made;
@@ -374,9 +343,17 @@ export async function mergeCategory(
   return response;
 }
 
+/** Removes a category that was merged, once no product names it. @returns false while one does */
+export async function removeMerged(deps: Deps, id: string): Promise<boolean> {
+  if (!(await deps.categories.isMerged(id))) return true;
+  if ((await deps.products.below(id, null, 1)).length > 0) return false;
+  await deps.categories.remove(id);
+  return true;
+}
+
 /**
- * Deletes a category that is empty, or moves what is in it first. @throws AppError not_found, conflict when
- * something is in it and no target is named
+ * Deletes a category that is empty, or moves what is in it first. Deleted products do not count: they are taken
+ * out of it. @throws AppError not_found, conflict when something is in it and no target is named
  */
 export async function deleteCategory(deps: Deps, id: string, moveTo: string | undefined): Promise<void> {
   if (moveTo !== undefined) {
@@ -389,7 +366,7 @@ export async function deleteCategory(deps: Deps, id: string, moveTo: string | un
     await requireCategory(deps, id, tx);
     if (
       (await deps.categories.hasChildren(id, tx)) ||
-      (await deps.products.inCategory(id, 1, tx)).length > 0
+      (await deps.products.isInCategories([id, ...(await deps.categories.mergedInto(id, tx))], tx))
     ) {
       throw new AppError(
         "conflict",
@@ -400,4 +377,5 @@ export async function deleteCategory(deps: Deps, id: string, moveTo: string | un
     // A product that was being put into it at this moment is taken out of it.
     await replant(deps, id, ids, tx);
   });
+  deps.jobs.wake();
 }

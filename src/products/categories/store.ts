@@ -7,14 +7,32 @@ export const createCategoryStore = (mongo: Mongo) => {
   const Category = categoryModel(mongo.connection);
   const Guard = guardModel(mongo.connection);
   return {
+    /** A category that stands in the tree. */
     findById: (id: string, tx?: MongoTx): Promise<CategoryDocument | null> =>
-      Category.findById(id, null, mongo.in(tx)).lean(),
+      Category.findOne({ _id: id, mergedInto: null }, null, mongo.in(tx)).lean(),
 
     findByPath: (path: string, tx?: MongoTx): Promise<CategoryDocument | null> =>
       Category.findOne({ path }, null, mongo.in(tx)).lean(),
 
-    findByIds: (ids: string[], tx?: MongoTx): Promise<CategoryDocument[]> =>
-      Category.find({ _id: { $in: ids } }, null, mongo.in(tx)).lean(),
+    /** What ids of products stand for: a category, or the one that it was merged into; nothing when it is gone. */
+    async findByIds(ids: string[], tx?: MongoTx): Promise<Map<string, CategoryDocument>> {
+      const known = new Map<string, CategoryDocument>();
+      for (let open = ids; open.length > 0; ) {
+        const found = await Category.find({ _id: { $in: open } }, null, mongo.in(tx)).lean();
+        for (const category of found) known.set(category._id, category);
+        open = found.flatMap(({ mergedInto }) => mergedInto ?? []).filter((id) => !known.has(id));
+      }
+      const standing = (id: string): CategoryDocument | undefined => {
+        const category = known.get(id);
+        return category?.mergedInto === undefined ? category : standing(category.mergedInto);
+      };
+      return new Map(
+        ids.flatMap((id) => {
+          const category = standing(id);
+          return category ? [[id, category] as const] : [];
+        }),
+      );
+    },
 
     /** @returns false when a category with this path exists; only outside transactions */
     async create(category: CategoryDocument, tx?: MongoTx): Promise<boolean> {
@@ -28,11 +46,11 @@ export const createCategoryStore = (mongo: Mongo) => {
     },
 
     /** The whole tree, parents before children. */
-    all: (): Promise<CategoryDocument[]> => Category.find().sort({ path: 1 }).lean(),
+    all: (): Promise<CategoryDocument[]> => Category.find({ mergedInto: null }).sort({ path: 1 }).lean(),
 
-    /** Everything below a category. */
+    /** Everything below a category, parents before children. */
     descendants: (id: string, tx?: MongoTx): Promise<CategoryDocument[]> =>
-      Category.find({ ancestors: id }, null, mongo.in(tx)).lean(),
+      Category.find({ ancestors: id }, null, mongo.in(tx)).sort({ path: 1 }).lean(),
 
     hasChildren: async (id: string, tx: MongoTx): Promise<boolean> =>
       (await Category.exists({ parentId: id }).session(mongo.in(tx).session ?? null)) !== null,
@@ -83,7 +101,25 @@ export const createCategoryStore = (mongo: Mongo) => {
         { ...mongo.in(tx), returnDocument: "after", runValidators: true },
       ).lean(),
 
-    remove: async (id: string, tx: MongoTx): Promise<void> => {
+    /** Takes a category out of the tree: it stands for `into` from now on, and so does what was merged into it. */
+    async markMerged(id: string, into: string, now: Date, tx: MongoTx): Promise<void> {
+      await Category.updateMany({ mergedInto: id }, { $set: { mergedInto: into } }, mongo.in(tx));
+      await Category.updateOne(
+        { _id: id },
+        // No slug holds a "/": the path that it had is free.
+        { $set: { mergedInto: into, path: `/${id}`, parentId: null, ancestors: [], updatedAt: now } },
+        mongo.in(tx),
+      );
+    },
+
+    isMerged: async (id: string): Promise<boolean> =>
+      (await Category.exists({ _id: id, mergedInto: { $exists: true } })) !== null,
+
+    /** The ids of what was merged into a category. */
+    mergedInto: async (id: string, tx: MongoTx): Promise<string[]> =>
+      (await Category.find({ mergedInto: id }, { _id: 1 }, mongo.in(tx)).lean()).map(({ _id }) => _id),
+
+    remove: async (id: string, tx?: MongoTx): Promise<void> => {
       await Category.deleteOne({ _id: id }, mongo.in(tx));
     },
   };

@@ -25,3 +25,12 @@ export function ifMatch(c: Context, required = false): number | undefined {
   }
   return Number(version);
 }
+
+/**
+ * Whether If-None-Match names the tag, so that the caller has it already (RFC 9110 §13.1.2: compared weakly). To be
+ * asked only of what is there, because `*` names anything.
+ */
+export function isKnown(c: Context, etag: string): boolean {
+  const header = c.req.header("if-none-match")?.trim() ?? "";
+  return header === "*" || header.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag);
+}

@@ -109,7 +109,7 @@ export interface LargerBody {
 
 /**
  * Refuses a body above `max` bytes, by its length when it is told and while it is read when not.
- * @param larger routes that take more, and count while they read, so that nobody fills the memory unknown
+ * @param larger routes that take more, and count while they read, once they know the caller
  */
 export const limitBody = (max: number, larger: LargerBody[] = []) => {
   const usual = bodyOfAtMost(max);

@@ -384,6 +384,82 @@ describe("the pictures of a product", () => {
     expect((await t.request(`/api/products/${productId}/images/${picture.id}/41.webp`)).status).toBe(404);
   });
 
+  test("those of a draft are listed to whoever may edit it alone", async () => {
+    const made = await t.client.api.products.$post(
+      { json: { name: "Not yet", price: 100, status: "draft" } },
+      manager.auth,
+    );
+    if (made.status !== 201) throw new Error(await made.text());
+    const { id } = (await made.json()).data;
+    const picture = await added(await upload(await drawing(40, 40).png().toBuffer(), "a.png", {}, id));
+    const path = `/api/products/${id}/images`;
+    const customer = await t.signIn();
+    expect((await t.request(path)).status).toBe(404);
+    expect((await t.request(path, { token: customer.accessToken })).status).toBe(404);
+    const listed = await t.request(path, { token: manager.accessToken });
+    expect(((await listed.json()) as { data: PictureResponse[] }).data.map((each) => each.id)).toEqual([
+      picture.id,
+    ]);
+    expect((await t.request(path, { token: "none" })).status).toBe(401);
+  });
+
+  test("an error in place of a file is kept by nobody, and no tag stands for what is not there", async () => {
+    const picture = await added(await upload(await drawing(40, 40).png().toBuffer()));
+    const webp = picture.sources[0]?.url ?? "";
+    const avif = webp.replace(".webp", ".avif");
+    const refused = async (url: string, status: number, headers: Record<string, string> = {}) => {
+      const answer = await t.request(url, { headers });
+      expect([answer.status, answer.headers.get("cache-control"), answer.headers.get("etag")]).toEqual([
+        status,
+        "no-store",
+        null,
+      ]);
+    };
+    // Its job has not run yet.
+    await refused(avif, 404);
+    await refused(avif, 404, { "if-none-match": `"${picture.id}-40.avif"` });
+    await refused(avif, 404, { "if-none-match": "*" });
+    const undo = around(t.deps.storage, "get", {
+      before: () => {
+        throw new Error("storage is down");
+      },
+    });
+    await refused(webp, 500);
+    undo();
+    const etag = `"${picture.id}-40.webp"`;
+    for (const known of [etag, `W/${etag}`, `"x", ${etag}`, "*"]) {
+      const answer = await t.request(webp, { headers: { "if-none-match": known } });
+      expect([answer.status, answer.headers.get("etag"), await answer.text()]).toEqual([304, etag, ""]);
+      expect(answer.headers.get("cache-control")).toContain("immutable");
+    }
+    for (const other of ['"x"', etag.slice(1, -1), `${etag.slice(0, -1)}x"`, ""]) {
+      expect((await t.request(webp, { headers: { "if-none-match": other } })).status).toBe(200);
+    }
+    await t.request(`/api/products/${productId}/images/${picture.id}`, {
+      method: "DELETE",
+      token: manager.accessToken,
+    });
+    await refused(webp, 404, { "if-none-match": etag });
+  });
+
+  test("HEAD of a file says what GET does, without its bytes", async () => {
+    const picture = await added(await upload(await drawing(40, 40).png().toBuffer()));
+    const server = Bun.serve({ port: 0, fetch: (request) => t.app.fetch(request, {}) });
+    try {
+      const url = new URL(picture.sources[0]?.url ?? "", server.url);
+      const [get, head] = [await fetch(url), await fetch(url, { method: "HEAD" })];
+      expect([head.status, (await head.bytes()).length]).toEqual([200, 0]);
+      for (const name of ["content-type", "content-length", "etag", "cache-control"]) {
+        expect([name, head.headers.get(name)]).toEqual([name, get.headers.get(name) ?? "missing"]);
+      }
+      expect((await get.bytes()).length).toBe(Number(head.headers.get("content-length")));
+      const absent = await fetch(`${url}`.replace(".webp", ".avif"), { method: "HEAD" });
+      expect([absent.status, absent.headers.get("cache-control")]).toEqual([404, "no-store"]);
+    } finally {
+      await server.stop(true);
+    }
+  });
+
   test("many uploads at once: some are told to come back, none is lost, no two in one place", async () => {
     const before = await list();
     const bytes = await drawing(300, 300).png().toBuffer();

@@ -1,7 +1,7 @@
-import { requirePermission, requireUser } from "../../auth/guard";
+import { knowUser, requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
 import { describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { etagOf, ifMatch, isKnown } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
@@ -30,8 +30,12 @@ export const imageRoutes = (deps: Deps) =>
         response: pictureListAnswer,
         errors: ["not_found"],
       }),
+      knowUser(deps),
       input("param", productParam),
-      async (c) => c.json({ data: await listPictures(deps, c.req.valid("param").id) }, 200),
+      async (c) => {
+        const data = await listPictures(deps, c.get("actor"), c.req.valid("param").id);
+        return c.json({ data }, 200);
+      },
     )
     .post(
       "/",
@@ -114,12 +118,14 @@ export const imageRoutes = (deps: Deps) =>
       input("param", fileParam),
       async (c) => {
         const { id, imageId, file } = c.req.valid("param");
+        // Until the file is found: an error's answer keeps the header, and nobody should keep the error.
+        c.header("Cache-Control", "no-store");
         // A file never changes under its name, so its name is its tag.
         const etag = `"${imageId}-${file}"`;
+        const stored = await readPictureFile(deps, id, imageId, file, isKnown(c, etag));
         c.header("Cache-Control", "public, max-age=31536000, immutable");
         c.header("ETag", etag);
-        if (c.req.header("if-none-match")?.includes(etag)) return c.body(null, 304);
-        const stored = await readPictureFile(deps, id, imageId, file);
+        if (!stored) return c.body(null, 304);
         c.header("Content-Type", file.endsWith(".avif") ? "image/avif" : "image/webp");
         c.header("Content-Length", String(stored.size));
         return c.body(stored.body, 200);

@@ -1,9 +1,11 @@
+import type { Actor } from "../../auth/actor";
 import { after, MINUTE } from "../../clock";
 import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { StoredFile } from "../../storage/storage";
+import { readProduct } from "../service";
 import type { PictureDocument } from "./model";
 import { readPicture } from "./picture";
 import { type ChangePicture, MAX_PICTURES, type PictureResponse } from "./schema";
@@ -92,9 +94,13 @@ export async function addPicture(
   return response;
 }
 
-/** The pictures of a product in their order. @throws AppError not_found */
-export async function listPictures(deps: Deps, productId: string): Promise<PictureResponse[]> {
-  await requireProduct(deps, productId);
+/** The pictures of a product in their order, for whoever may see the product. @throws AppError not_found */
+export async function listPictures(
+  deps: Deps,
+  actor: Actor | undefined,
+  productId: string,
+): Promise<PictureResponse[]> {
+  await readProduct(deps, actor, productId);
   return (await deps.pictures.ofProduct(productId)).map(toPicture);
 }
 
@@ -160,17 +166,25 @@ export async function removePicture(deps: Deps, productId: string, id: string): 
   deps.jobs.wake();
 }
 
-/** A file of a picture. @throws AppError not_found */
+/**
+ * A file of a picture. Whoever was given its address may have it, also while the product is not for sale.
+ * @param known whether the caller has it already
+ * @returns null when it is there and known
+ * @throws AppError not_found
+ */
 export async function readPictureFile(
   deps: Deps,
   productId: string,
   id: string,
   file: string,
-): Promise<StoredFile> {
+  known: boolean,
+): Promise<StoredFile | null> {
   const [width = "", format] = file.split(".");
   const picture = await requirePicture(deps, productId, id);
   const widths = format === "avif" ? picture.avifWidths : picture.widths;
-  const stored = widths.includes(Number(width)) ? await deps.storage.get(`${folderOf(id)}/${file}`) : null;
+  const shown = widths.includes(Number(width));
+  if (shown && known) return null;
+  const stored = shown ? await deps.storage.get(`${folderOf(id)}/${file}`) : null;
   if (!stored) throw new AppError("not_found", "There is no picture of this width and format.");
   return stored;
 }

@@ -67,6 +67,9 @@ describe("a picture of oneself", () => {
       expect(answer.headers.get("cache-control")).toBe("private, max-age=3600");
       expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
       expect((await sharp(await answer.bytes()).metadata()).width).toBe(width);
+      const etag = answer.headers.get("etag") ?? "";
+      const known = await t.request(url, { headers: { "if-none-match": etag } });
+      expect([known.status, known.headers.get("etag")]).toEqual([304, etag]);
     }
     for (const file of await files()) expect(file).toMatch(/^avatars\/[0-9a-f-]{36}\/\d+\.webp$/);
   });
@@ -91,7 +94,8 @@ describe("a picture of oneself", () => {
     const first = await set(person, await png(100, 100));
     const second = await set(person, await png(200, 200));
     await t.runner.runDue();
-    expect((await t.request(first.avatar?.sources[0]?.url ?? "")).status).toBe(404);
+    const gone = await t.request(first.avatar?.sources[0]?.url ?? "", { headers: { "if-none-match": "*" } });
+    expect([gone.status, gone.headers.get("cache-control")]).toEqual([404, "no-store"]);
     expect((await t.request(second.avatar?.sources[0]?.url ?? "")).status).toBe(200);
     expect(await files()).toHaveLength(before.length + 2);
     const removed = await t.request("/api/users/me/avatar", { method: "DELETE", token: person.accessToken });

@@ -95,10 +95,21 @@ export async function removeAvatar(
   await replace(deps, actor, null, version, origin);
 }
 
-/** A file of a picture that someone shows. @throws AppError not_found */
-export async function readAvatarFile(deps: Deps, id: string, file: string): Promise<StoredFile> {
+/**
+ * A file of a picture that someone shows.
+ * @param known whether the caller has it already
+ * @returns null when it is there and known
+ * @throws AppError not_found
+ */
+export async function readAvatarFile(
+  deps: Deps,
+  id: string,
+  file: string,
+  known: boolean,
+): Promise<StoredFile | null> {
   const widths = await deps.accounts.findAvatar(id);
   const shown = widths?.includes(Number(file.split(".")[0])) ?? false;
+  if (shown && known) return null;
   const stored = shown ? await deps.storage.get(`${avatarFolder(id)}/${file}`) : null;
   if (!stored) throw new AppError("not_found", "There is no such picture.");
   return stored;

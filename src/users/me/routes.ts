@@ -3,7 +3,7 @@ import { requirePerson } from "../../auth/guard";
 import { userResponse } from "../../auth/schema";
 import type { Deps } from "../../deps";
 import { dataOf, describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { etagOf, ifMatch, isKnown } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
@@ -338,9 +338,15 @@ export const avatarRoutes = (deps: Deps) =>
       input("param", avatarParam),
       async (c) => {
         const { id, file } = c.req.valid("param");
-        const stored = await readAvatarFile(deps, id, file);
+        // Until the file is found: an error's answer keeps the header, and nobody should keep the error.
+        c.header("Cache-Control", "no-store");
+        // A file never changes under its name, so its name is its tag.
+        const etag = `"${id}-${file}"`;
+        const stored = await readAvatarFile(deps, id, file, isKnown(c, etag));
         // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
         c.header("Cache-Control", "private, max-age=3600");
+        c.header("ETag", etag);
+        if (!stored) return c.body(null, 304);
         c.header("Content-Type", "image/webp");
         c.header("Content-Length", String(stored.size));
         return c.body(stored.body, 200);

@@ -17,16 +17,28 @@ export const isId = (text: string): boolean =>
 /** Text as people read it: well-formed, NFC and trimmed. Control characters are refused by the schemas. */
 export const cleanText = (text: string): string => text.toWellFormed().normalize("NFC").trim();
 
+/** Most characters of a URL part. */
+const MAX_SLUG = 120;
+
+/** A URL part of at most so many characters, which ends in no hyphen and no half of a surrogate pair. */
+const cutSlug = (slug: string, length: number): string =>
+  slug.slice(0, length).replace(/-*[\ud800-\udbff]?$/, "");
+
 /**
  * A URL part from a name: letters and digits of any script, joined by hyphens; empty when none are left. It is
  * folded again after NFKD, which makes capitals of letters that have no lower case of their own (ᴬ, ϒ).
  */
 export const slugify = (text: string): string =>
-  canonicalKey(canonicalKey(text).normalize("NFKD"))
-    .normalize("NFKD")
-    .replace(/\p{M}+/gu, "")
-    .replace(/[^\p{L}\p{N}]+/gu, "-")
-    .replace(/^-+|-+$/g, "")
-    .normalize("NFC")
-    .slice(0, 120)
-    .replace(/-*[\ud800-\udbff]?$/, "");
+  cutSlug(
+    canonicalKey(canonicalKey(text).normalize("NFKD"))
+      .normalize("NFKD")
+      .replace(/\p{M}+/gu, "")
+      .replace(/[^\p{L}\p{N}]+/gu, "-")
+      .replace(/^-+|-+$/g, "")
+      .normalize("NFC"),
+    MAX_SLUG,
+  );
+
+/** A slug with a suffix behind it, for one that is taken: shortened, so that the whole is no longer than a slug. */
+export const suffixSlug = (slug: string, suffix: string): string =>
+  `${cutSlug(slug, MAX_SLUG - suffix.length - 1)}-${suffix}`;

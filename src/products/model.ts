@@ -72,6 +72,16 @@ export interface ProductDocument {
   deletedAt: Date | null;
 }
 
+/**
+ * Text of at most so many characters, counted as the schemas count them. Mongoose's `maxlength` counts UTF-16 units,
+ * which are two for a character such as 𠀀.
+ */
+export const atMost = (max: number) => ({
+  validator: (text: string | null) => text === null || text.length <= max || [...text].length <= max,
+  message: `must be at most ${max} characters`,
+  type: "maxlength",
+});
+
 /** Refuses what zod should have: an untyped hole would take anything. */
 const flat = {
   validator: (value: unknown) => ["string", "number", "boolean"].includes(typeof value),
@@ -93,7 +103,7 @@ const minorUnits = {
 const variantSchema = new Schema<VariantDocument>(
   {
     _id: { type: String, required: true },
-    sku: { type: String, required: true, maxlength: 100 },
+    sku: { type: String, required: true, validate: atMost(100) },
     skuKey: { type: String, required: true },
     name: { type: String, default: null },
     price: { ...minorUnits, required: true },
@@ -116,20 +126,21 @@ export const LIVING = { slugKey: { $exists: true } } as const;
 const schema = new Schema<ProductDocument>(
   {
     _id: { type: String, required: true },
-    name: { type: String, required: true, maxlength: 500 },
-    nameKey: { type: String, required: true, maxlength: 500 },
+    name: { type: String, required: true, validate: atMost(500) },
+    // A key may be longer than its text (ß, ﬃ), which alone has a limit.
+    nameKey: { type: String, required: true },
     slug: { type: String, required: true },
     slugKey: String,
-    description: { type: String, default: "", maxlength: 50_000 },
-    brand: { type: String, default: null, maxlength: 200 },
-    brandKey: { type: String, maxlength: 200 },
+    description: { type: String, default: "", validate: atMost(50_000) },
+    brand: { type: String, default: null, validate: atMost(200) },
+    brandKey: String,
     attrs: {
       type: [
         {
           _id: false,
-          key: { type: String, required: true, maxlength: 50 },
+          key: { type: String, required: true, validate: atMost(50) },
           value: { type: Schema.Types.Mixed, required: true, validate: flat },
-          unit: { type: String, default: null, maxlength: 20 },
+          unit: { type: String, default: null, validate: atMost(20) },
         },
       ],
       default: undefined,

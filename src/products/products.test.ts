@@ -2,10 +2,17 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { around } from "../../test/interleave";
+import { createStock } from "../../test/stock";
+import { categoryModel } from "./categories/model";
+import { createCategorySchema } from "./categories/schema";
 import { ensureCategoryPath } from "./categories/service";
 import type { ProductFilter } from "./filters";
-import type { ListedProductResponse, ProductResponse } from "./schema";
-
+import { pictureModel } from "./images/model";
+import { altSchema } from "./images/schema";
+import { settleSignals } from "./inventory/in-stock";
+import { productModel } from "./model";
+import { createProductSchema, type ListedProductResponse, type ProductResponse } from "./schema";
+import { buildProduct } from "./service";
 import type { ListPosition } from "./store";
 
 const t = useTestApp();
@@ -175,8 +182,121 @@ describe("creating", () => {
       await expect(
         t.deps.mongo.transaction((tx) => t.deps.products.replaceMany([bad], tx)),
       ).rejects.toThrow();
+      const changed = { ...product, ...change } as never;
+      await expect(t.deps.products.replace(changed, product.version)).rejects.toThrow();
+      expect(await t.deps.products.findById(product._id)).toEqual(product);
     }
     await t.deps.products.createMany([like({})]);
+    expect(await t.deps.products.replace(product, product.version)).toBe(true);
+  });
+
+  test.each([
+    ["a name whose key is longer", { name: "\u00df".repeat(500), brand: "\ufb03".repeat(200) }, 201],
+    ["a description that is longer in NFC", { name: "x", description: "\u0958".repeat(25_000) }, 201],
+    ["one that is too long in NFC", { name: "x", description: "\u0958".repeat(25_001) }, 422],
+    ["a name of 500 letters of two units", { name: "\u{20000}".repeat(500) }, 201],
+    ["a key of 50", { name: "x", attrs: [{ key: "\u{20000}".repeat(50), value: 1 }] }, 201],
+    ["one of 51", { name: "x", attrs: [{ key: "\u{20000}".repeat(51), value: 1 }] }, 422],
+    ["a key that is no key in NFC", { name: "x", attrs: [{ key: "\u0958".repeat(50), value: 1 }] }, 422],
+  ])("%s: its length is that of its normal form", async (_, json, status) => {
+    const answer = await create({ ...json, price: 1 });
+    expect([status, answer.status === 201 ? "" : await codeOf(answer)]).toEqual([
+      answer.status,
+      status === 201 ? "" : "invalid_input",
+    ]);
+  });
+
+  test("no text that zod lets through is refused by the model", async () => {
+    const Product = productModel(t.deps.mongo.connection);
+    // Letters that grow in canonical form, of two units, and of two halves.
+    const text = (most: number) =>
+      fc
+        .tuple(
+          fc.string({
+            unit: fc.constantFrom(..."a\u00df\ufb03\u0958\u{20000}\u0130\u1f82\u0301 \ud800"),
+            minLength: 1,
+            maxLength: 12,
+          }),
+          fc.constantFrom(1, most - 1, most, most + 1, 2 * most, 2 * most + 1),
+        )
+        .map(([unit, length]) => unit.repeat(Math.ceil(length / unit.length)).slice(0, length));
+    const category = { ...(await ensureCategoryPath(t.deps, [unique("Any")])), attributes: [] };
+    const [Category, Picture] = [
+      categoryModel(t.deps.mongo.connection),
+      pictureModel(t.deps.mongo.connection),
+    ];
+    let taken = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        text(500),
+        text(50_000),
+        text(200),
+        text(50),
+        text(20),
+        async (name, description, brand, key, unit) => {
+          for (const json of [
+            { name, price: 1 },
+            { name: "x", price: 1, description },
+            { name: "x", price: 1, brand },
+            { name: "x", price: 1, attrs: [{ key, value: name, unit }] },
+            { name: "x", price: 1, metadata: { [key]: name } },
+            {
+              name: "x",
+              variants: [{ sku: brand, price: 1, name: brand, options: [{ name: key, value: key }] }],
+            },
+          ]) {
+            const parsed = createProductSchema.safeParse(json);
+            if (!parsed.success) continue;
+            taken++;
+            const product = buildProduct(t.deps, t.deps.random.id(), parsed.data, []);
+            expect([json, await new Product(product).validate().catch(String)]).toEqual([json, undefined]);
+          }
+          const node = createCategorySchema.safeParse({
+            name: brand,
+            attributes: [{ key, type: "number", unit }],
+          });
+          if (node.success) {
+            const { name: called, attributes } = node.data;
+            await new Category({ ...category, name: called, attributes }).validate();
+          }
+          const alt = altSchema.safeParse(name);
+          if (alt.success) {
+            const picture = { _id: "x", productId: "x", alt: alt.data, position: 0, width: 1, height: 1 };
+            await new Picture({ ...picture, widths: [1], createdAt: category.createdAt }).validate();
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+    expect(taken).toBeGreaterThan(20);
+  }, 60_000);
+
+  test("what only the model refuses is 422 with its path, without the value", async () => {
+    const product = await t.deps.products.findById((await made({ name: unique("Model"), price: 1 })).id);
+    if (!product) throw new Error("the product is not there");
+    const undo = around(t.deps.products, "create", {
+      before: () => t.deps.products.replace({ ...product, brand: "secret".repeat(50) }, product.version),
+    });
+    const answer = await create({ name: "x", price: 1 }).finally(undo);
+    const body = (await answer.json()) as object;
+    expect([answer.status, body]).toMatchObject([
+      422,
+      { code: "invalid_input", errors: [{ path: "brand", code: "maxlength", message: "is not accepted" }] },
+    ]);
+    expect(JSON.stringify(body)).not.toContain("secret");
+  });
+
+  test("the longest keys of letters that grow most have room in the indexes", async () => {
+    const grown = Array.from({ length: 500 }, (_, n) =>
+      String.fromCodePoint(0x1f80 + Number(Bun.hash(`${n}`) % 48n)),
+    );
+    const [name, brand] = [grown.join(""), grown.slice(0, 200).join("")];
+    const sku = `${Bun.randomUUIDv7().slice(-6)}${grown.slice(0, 94).join("")}`;
+    const attrs = [{ key: "a", value: name }];
+    const product = await made({ name, brand, attrs, variants: [{ sku, price: 1 }] });
+    expect((await list(`filter[brand]=${encodeURIComponent(brand)}`)).data.map(({ id }) => id)).toEqual([
+      product.id,
+    ]);
   });
 
   test("__proto__ in metadata is 422 or dropped, and reaches no prototype", async () => {
@@ -223,6 +343,31 @@ describe("creating", () => {
 });
 
 describe("changing", () => {
+  test.each([120, 117, 114])("the suffixed slug of a name of %i characters stays", async (length) => {
+    const mark = Bun.randomUUIDv7().slice(-12);
+    const name = `${mark}${"x".repeat(length - mark.length)}`;
+    const [one, two] = [await made({ name, price: 1 }), await made({ name, price: 1 })];
+    expect(one.slug).toHaveLength(length);
+    expect(two.slug).toHaveLength(120);
+    const path = `/api/products/${two.id}`;
+    expect((await dataOf(await send("PATCH", path, { price: 2, name: "Other" }))).slug).toBe(two.slug);
+    const put = await send("PUT", path, { name: "New", price: 3 }, { "if-match": '"v2"' });
+    expect((await dataOf(put)).slug).toBe(two.slug);
+    // One that is longer than a slug may be now.
+    const slug = `${one.slug}-0123456789`;
+    await t.deps.mongo.connection
+      .collection<{ _id: string }>("products")
+      .updateOne({ _id: two.id }, { $set: { slug, slugKey: slug } });
+    expect((await dataOf(await send("PATCH", path, { price: 4 }))).slug).toBe(slug);
+  });
+
+  test("a suffix halves no surrogate pair", async () => {
+    const name = `${Bun.randomUUIDv7().slice(-6)}${"\u{20000}".repeat(57)}`;
+    const [, two] = [await made({ name, price: 1 }), await made({ name, price: 1 })];
+    expect(two.slug).toHaveLength(119);
+    expect(two.slug.isWellFormed()).toBe(true);
+  });
+
   test("a part: the slug stays when the name changes, a variant keeps its id with its SKU", async () => {
     const product = await made({ name: unique("Before"), price: 500, brand: "A" });
     const answer = await send(
@@ -303,6 +448,24 @@ describe("changing", () => {
     }
     expect((await send("PATCH", `/api/products/${t.deps.random.id()}`, { brand: "x" })).status).toBe(404);
     expect((await t.request(path, { method: "PATCH", json: { brand: "x" } })).status).toBe(401);
+  });
+});
+
+describe("taking away the SKU that has stock", () => {
+  test.each(["PATCH", "PUT"])("%s: the product is no longer in stock", async (method) => {
+    const stock = await createStock(t, manager);
+    const sku = await stock.sku(5);
+    const product = await t.deps.products.findBySku(sku.toLowerCase());
+    const path = `/api/products/${product?._id}`;
+    expect(product?.inStock).toBe(true);
+    const json = { name: "x", variants: [{ sku: unique("B"), price: 1 }] };
+    expect((await send(method, path, json, { "if-match": '"v1"' })).status).toBe(200);
+    await settleSignals(t.deps);
+    expect((await dataOf(await t.request(path))).inStock).toBe(false);
+    // And back: the level has stayed.
+    await send("PATCH", path, { variants: [{ sku, price: 1 }] });
+    await settleSignals(t.deps);
+    expect((await dataOf(await t.request(path))).inStock).toBe(true);
   });
 });
 

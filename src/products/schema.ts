@@ -65,11 +65,19 @@ const flatValue = z.union(
   "must be a text, a number, true or false",
 );
 
+/** The name of an attribute, in NFC, which may be longer than what came in or hold other characters. */
+export const attributeKeySchema = z
+  .string("must be a text")
+  .transform((key) => key.normalize("NFC"))
+  .pipe(
+    z
+      .string()
+      .regex(/^[\p{L}\p{N}_-]+$/u, "must be letters, digits, _ or -")
+      .max(50, "must be at most 50 characters"),
+  );
+
 const attributeSchema = z.strictObject({
-  key: z
-    .string("must be a text")
-    .regex(/^[\p{L}\p{N}_-]{1,50}$/u, "must be 1 to 50 letters, digits, _ or -")
-    .transform((key) => key.normalize("NFC")),
+  key: attributeKeySchema,
   value: flatValue,
   unit: lineSchema(20).nullish(),
 });
@@ -95,9 +103,9 @@ export const productFields = {
   name: lineSchema(500).meta({ example: "Linen shirt" }),
   description: z
     .string("must be a text")
-    .max(50_000, "must be at most 50000 characters")
     .regex(NO_CONTROLS, "must not hold control characters")
     .transform(cleanText)
+    .pipe(z.string().max(50_000, "must be at most 50000 characters"))
     .optional(),
   brand: lineSchema(200).nullish(),
   slug: lineSchema(120).optional(),

@@ -1,5 +1,5 @@
 import type { Actor } from "../auth/actor";
-import { canonicalKey, slugify } from "../canonical";
+import { canonicalKey, slugify, suffixSlug } from "../canonical";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError, invalidInput } from "../errors";
@@ -187,7 +187,7 @@ export async function createProduct(
   const wanted = product.slug;
   for (let attempt = 1; ; attempt++) {
     if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
-      product.slug = `${wanted}-${Buffer.from(deps.random.bytes(3)).toString("hex")}`;
+      product.slug = suffixSlug(wanted, Buffer.from(deps.random.bytes(3)).toString("hex"));
       product.slugKey = canonicalKey(product.slug);
     }
     try {
@@ -260,7 +260,8 @@ function changedVariants(product: ProductDocument, change: ChangeProduct): Creat
 }
 
 /**
- * The next version of a product from an input: it keeps its id and popularity, and a variant its id with its SKU.
+ * The next version of a product from an input: it keeps its id and popularity, its slug unless the input has
+ * another, and a variant its id with its SKU.
  * @throws AppError invalid_input
  */
 export function rebuildProduct(
@@ -271,8 +272,12 @@ export function rebuildProduct(
 ): ProductDocument {
   const ids = new Map(present.variants.map((variant) => [variant.skuKey, variant._id]));
   const built = buildProduct(deps, present._id, input, categories);
+  // Never made anew from itself: a rule that has changed since would give another.
+  const slug = input.slug === present.slug ? present.slug : built.slug;
   return {
     ...built,
+    slug,
+    slugKey: canonicalKey(slug),
     variants: built.variants.map((variant) => ({ ...variant, _id: ids.get(variant.skuKey) ?? variant._id })),
     popularity: present.popularity,
     createdAt: present.createdAt,
@@ -306,7 +311,9 @@ export async function changeProduct(
   const signalId = deps.random.id();
   const changed = await deps.mongo.transaction(async (tx) => {
     if (!(await deps.products.replace(next, present.version, tx))) return false;
-    await signalProduct(deps, next, signalId, tx);
+    // Also for a SKU that is taken away: its stock is no longer the product's.
+    const skuKeys = [...new Set([...(present.skuKeys ?? []), ...(next.skuKeys ?? [])])];
+    await signalProduct(deps, { _id: id, skuKeys }, signalId, tx);
     return true;
   });
   if (!changed) {

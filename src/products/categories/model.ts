@@ -1,4 +1,5 @@
 import { type Connection, type Model, Schema } from "mongoose";
+import { atMost } from "../model";
 
 /** How an attribute of the products in a category looks. */
 export interface AttributeDefinition {
@@ -38,9 +39,9 @@ export interface CategoryDocument {
 const schema = new Schema<CategoryDocument>(
   {
     _id: { type: String, required: true },
-    name: { type: String, required: true, maxlength: 200 },
-    slug: { type: String, required: true, maxlength: 200 },
-    path: { type: String, required: true, maxlength: 2000 },
+    name: { type: String, required: true, validate: atMost(200) },
+    slug: { type: String, required: true, validate: atMost(200) },
+    path: { type: String, required: true, validate: atMost(2000) },
     parentId: { type: String, default: null },
     ancestors: { type: [String], required: true },
     position: { type: Number, required: true, default: 0 },
@@ -48,9 +49,9 @@ const schema = new Schema<CategoryDocument>(
       type: [
         {
           _id: false,
-          key: { type: String, required: true, maxlength: 50 },
+          key: { type: String, required: true, validate: atMost(50) },
           type: { type: String, required: true, enum: ["string", "number", "boolean", "enum"] },
-          unit: { type: String, default: null, maxlength: 20 },
+          unit: { type: String, default: null, validate: atMost(20) },
           values: { type: [String], default: [] },
         },
       ],

@@ -1,13 +1,11 @@
 import { z } from "zod";
 import { canonicalKey } from "../../canonical";
 import { dataOf } from "../../http/describe";
-import { lineSchema } from "../schema";
+import { attributeKeySchema, lineSchema } from "../schema";
 
 const attributeDefinition = z
   .strictObject({
-    key: z
-      .string("must be a text")
-      .regex(/^[\p{L}\p{N}_-]{1,50}$/u, "must be 1 to 50 letters, digits, _ or -"),
+    key: attributeKeySchema,
     type: z.enum(["string", "number", "boolean", "enum"], "must be string, number, boolean or enum"),
     unit: lineSchema(20).nullish(),
     values: z.array(lineSchema(100)).max(200, "must be at most 200 values").optional(),

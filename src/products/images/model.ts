@@ -1,4 +1,5 @@
 import { type Connection, type Model, Schema } from "mongoose";
+import { atMost } from "../model";
 
 /** A picture of a product: the record; its files lie in storage under its id. */
 export interface PictureDocument {
@@ -21,7 +22,7 @@ const schema = new Schema<PictureDocument>(
   {
     _id: { type: String, required: true },
     productId: { type: String, required: true },
-    alt: { type: String, default: "", maxlength: 500 },
+    alt: { type: String, default: "", validate: atMost(500) },
     position: { type: Number, required: true },
     width: { type: Number, required: true },
     height: { type: Number, required: true },

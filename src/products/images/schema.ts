@@ -7,9 +7,9 @@ export const MAX_PICTURES = 30;
 
 export const altSchema = z
   .string("must be a text")
-  .max(500, "must be at most 500 characters")
   .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
-  .transform(cleanText);
+  .transform(cleanText)
+  .pipe(z.string().max(500, "must be at most 500 characters"));
 
 export const productParam = z.object({ id: z.uuid("must be an id") });
 export const pictureParam = z.object({ id: z.uuid("must be an id"), imageId: z.uuid("must be an id") });

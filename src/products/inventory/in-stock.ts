@@ -38,7 +38,8 @@ export async function refreshProducts(deps: Deps, skuKeys: string[]): Promise<vo
 
 /**
  * For whoever makes a product or changes its SKUs, in the same transaction: `inStock` of the product is looked
- * at again when one of its SKUs has stock levels. (A level needs a product, so a new SKU has none.)
+ * at again when one of these SKUs has stock levels. (A level needs a product, so a new SKU has none.)
+ * @param product with the SKUs that it has and those that it had
  */
 export async function signalProduct(
   deps: Deps,

@@ -1,4 +1,5 @@
 import { type Connection, type Model, Schema } from "mongoose";
+import { atMost } from "../model";
 
 /** Where stock lies: a warehouse, a shop, a shelf of a marketplace. */
 export interface LocationDocument {
@@ -135,9 +136,9 @@ const quantities = {
 const locationSchema = new Schema<LocationDocument>(
   {
     _id: { type: String, required: true },
-    code: { type: String, required: true, maxlength: 50 },
+    code: { type: String, required: true, validate: atMost(50) },
     codeKey: { type: String, required: true },
-    name: { type: String, required: true, maxlength: 200 },
+    name: { type: String, required: true, validate: atMost(200) },
     priority: { ...count, required: true },
     active: { type: Boolean, required: true },
     levelCount: { ...count, required: true },
@@ -151,7 +152,7 @@ const locationSchema = new Schema<LocationDocument>(
 const levelSchema = new Schema<LevelDocument>(
   {
     _id: { type: String, required: true },
-    sku: { type: String, required: true, maxlength: 100 },
+    sku: { type: String, required: true, validate: atMost(100) },
     skuKey: { type: String, required: true },
     locationId: { type: String, required: true },
     onHand: { ...count, required: true },

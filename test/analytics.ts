@@ -58,8 +58,7 @@ export const storedSessions = async (t: TestApp): Promise<string[]> =>
 export async function settleElsewhere(t: TestApp): Promise<void> {
   for (;;) {
     try {
-      await settle({ ...t.deps });
-      return;
+      if (await settle({ ...t.deps })) return;
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== "service_unavailable") throw error;
     }

@@ -158,7 +158,12 @@ function meaningOf(kind: EventKind | null, id: string, properties: Record<string
           : [single],
     categories: [...new Set(categories)],
     searchId,
-    query: query === undefined ? null : canonicalKey(query).replace(/\s+/g, " ").slice(0, 200),
+    query:
+      query === undefined
+        ? null
+        : canonicalKey(query.replace(/\p{Cc}/gu, " "))
+            .replace(/\s+/g, " ")
+            .slice(0, 200),
     results: kind === "search" ? (pick(properties, count, "results", "total", "count") ?? null) : null,
     position: pick(properties, count, "position") ?? null,
     orderId: kind === "order" ? (pick(properties, textOrNumber, "order_id", "orderId") ?? null) : null,

@@ -1,8 +1,9 @@
-import { after, DAY, HOUR } from "../clock";
+import { after, DAY, HOUR, SECOND } from "../clock";
 import type { Deps } from "../deps";
 import type { JobHandler } from "../jobs/runner";
 import { updatePopularity } from "./popularity";
-import { settle } from "./settle";
+import { wakeSessioniser } from "./service";
+import { settleUnlessBusy } from "./settle";
 import { keptSince } from "./time";
 
 /** Events that are removed in one step. */
@@ -33,14 +34,20 @@ async function planNext(deps: Deps): Promise<void> {
   });
 }
 
-/** Brings sessions and rollups up to what came in. What a process that stops leaves, the next one does. */
+/** How long a job settles before it leaves the rest to a later one, in milliseconds. */
+const SETTLE_LIMIT = 10 * SECOND;
+
+/**
+ * Brings sessions and rollups up to what came in. It holds one of this process's few places for jobs, so it neither
+ * waits for others that settle nor goes on for long: what is left, the job of the next slot does.
+ */
 const settleEvents =
   (deps: Deps): JobHandler =>
   async ({ signal }) => {
-    // A report of this process that settles at the same moment stops after its time, and so what joined it.
-    while (!signal.aborted && !(await settle(deps, { stopped: () => signal.aborted })));
-    signal.throwIfAborted();
     await planNext(deps);
+    const settled = await settleUnlessBusy(deps, { limit: SETTLE_LIMIT, stopped: () => signal.aborted });
+    signal.throwIfAborted();
+    if (!settled) await wakeSessioniser(deps);
   };
 
 const popularity =

@@ -55,7 +55,10 @@ export function sourceOf(
   const source = campaign?.source ?? page.url?.searchParams.get("utm_source");
   if (source) {
     const medium = campaign?.medium ?? page.url?.searchParams.get("utm_medium") ?? "campaign";
-    return `${source} / ${medium}`.toLowerCase().slice(0, 200);
+    return `${source} / ${medium}`
+      .replace(/\p{Cc}/gu, " ")
+      .toLowerCase()
+      .slice(0, 200);
   }
   const host = page.referrer?.hostname.replace(/^www\./, "");
   if (host === undefined || host === "") return "direct";

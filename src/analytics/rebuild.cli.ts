@@ -8,7 +8,7 @@ const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
 const deps = createDeps(config, await createLogger(config));
 try {
   await deps.mongo.connection.asPromise();
-  await rebuild(deps);
+  if (!(await rebuild(deps))) throw new Error("Not all rollups could be made; see the log above.");
   console.log("Sessions and rollups are made anew.");
 } finally {
   await deps.close();

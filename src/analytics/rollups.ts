@@ -4,7 +4,7 @@ import type { Deps } from "../deps";
 import type { Level, RollupDocument, RollupKind, SessionDocument } from "./model";
 import { pack, unpackInto, visitorNumber } from "./packing";
 import { byTime } from "./sessions";
-import type { FollowUp, Range, RollupEvent } from "./store";
+import type { FollowUp, Mark, Range, RollupEvent } from "./store";
 
 /** Length of a bucket, in milliseconds: zones differ by quarters of an hour. */
 export const QUARTER = 15 * MINUTE;
@@ -76,8 +76,10 @@ export const addRow = (rows: Rows, key: string, values: readonly number[]): void
     });
 };
 
-/** Rows in one document, far from the 16 MB that one may have. */
-const ROWS_PER_DOCUMENT = 20_000;
+/** Length of the rows in one document: at most 12 MB of UTF-8, where a document may have 16. */
+const ROWS_LENGTH = 4_000_000;
+/** Visitors in one document, eight bytes each in each of its two sets. */
+const VISITORS_PER_DOCUMENT = 250_000;
 
 /** One bucket of people or of bots. */
 export interface Bucket {
@@ -176,8 +178,24 @@ export function countSessions(
   }
 }
 
+/** Rows as JSON texts that each fit into a document. Keys come from outside, so their number says nothing. */
+function rowTexts(rows: Rows): string[] {
+  const parts: string[][] = [];
+  let length = Number.POSITIVE_INFINITY;
+  for (const [key, values] of rows) {
+    const row = JSON.stringify([key, ...values]);
+    length += row.length + 1;
+    if (length > ROWS_LENGTH) {
+      parts.push([]);
+      length = row.length + 1;
+    }
+    parts.at(-1)?.push(row);
+  }
+  return parts.map((part) => `[${part.join(",")}]`);
+}
+
 /** The documents of a bucket; what is empty has none. */
-function toDocuments(level: Level, at: Date, bot: boolean, bucket: Bucket): RollupDocument[] {
+export function toDocuments(level: Level, at: Date, bot: boolean, bucket: Bucket): RollupDocument[] {
   const document = (kind: RollupKind, part: number): RollupDocument => ({
     _id: `${level}:${at.toISOString()}:${bot ? "bots" : "people"}:${kind}:${part}`,
     level,
@@ -187,15 +205,21 @@ function toDocuments(level: Level, at: Date, bot: boolean, bucket: Bucket): Roll
   });
   const { counts } = bucket.totals;
   if (counts.events === 0 && counts.sessions === 0) return [];
+  const [seen, fresh] = [[...bucket.seen], [...bucket.fresh]];
+  const partOf = (numbers: number[], part: number) =>
+    pack(numbers.slice(part * VISITORS_PER_DOCUMENT, (part + 1) * VISITORS_PER_DOCUMENT));
+  // Who is new is seen too, so the parts of `seen` are enough for both.
+  const parts = Math.max(1, Math.ceil(seen.length / VISITORS_PER_DOCUMENT));
   return [
-    { ...document("totals", 0), totals: bucket.totals, seen: pack(bucket.seen), fresh: pack(bucket.fresh) },
-    ...ROW_KINDS.flatMap((kind) => {
-      const rows = [...bucket.rows[kind]].map(([key, values]) => [key, ...values]);
-      return Array.from({ length: Math.ceil(rows.length / ROWS_PER_DOCUMENT) }, (_, part) => ({
-        ...document(kind, part),
-        rows: JSON.stringify(rows.slice(part * ROWS_PER_DOCUMENT, (part + 1) * ROWS_PER_DOCUMENT)),
-      }));
-    }),
+    ...Array.from({ length: parts }, (_, part) => ({
+      ...document("totals", part),
+      ...(part === 0 ? { totals: bucket.totals } : {}),
+      seen: partOf(seen, part),
+      fresh: partOf(fresh, part),
+    })),
+    ...ROW_KINDS.flatMap((kind) =>
+      rowTexts(bucket.rows[kind]).map((rows, part) => ({ ...document(kind, part), rows })),
+    ),
   ];
 }
 
@@ -272,41 +296,14 @@ async function orderedSearches(
   return ordered;
 }
 
-type Mark = { _id: string; at: Date; token: string };
-
-/** Recomputes quarters that follow one another from their events and sessions. */
+/** Recomputes quarters from their events and sessions. */
 async function recomputeQuarters(deps: Deps, marks: Mark[]): Promise<void> {
-  const [first] = marks;
-  const last = marks.at(-1);
-  if (!first || !last) return;
-  const range: Range = { from: first.at, to: after(last.at, QUARTER) };
   const token = deps.random.id();
   await deps.mongo.transaction(async (tx) => {
     // First, because it is what a new mark of the sessioniser conflicts with.
-    await deps.analytics.clearDirty(marks, tx);
-    const events = await deps.analytics.rollupEvents(range, tx);
-    const sessions = await deps.analytics.sessionsStarted(range, tx);
-    const firstStarts = await deps.analytics.firstStarts(
-      [...new Set(sessions.map(({ visitor }) => visitor))],
-      tx,
-    );
-    const searched = events.flatMap(({ kind, searchId }) =>
-      kind === "search" && searchId ? [searchId] : [],
-    );
-    const followed = await follow(deps, [...new Set(searched)], { tx });
-    const eventsBy = Map.groupBy(events, ({ at, bot }) => `${quarterOf(at).getTime()} ${bot}`);
-    const sessionsBy = Map.groupBy(sessions, ({ start, bot }) => `${quarterOf(start).getTime()} ${bot}`);
-    const made = marks.flatMap(({ at }) =>
-      [false, true].flatMap((bot) => {
-        const key = `${at.getTime()} ${bot}`;
-        const bucket = emptyBucket();
-        countEvents(bucket, eventsBy.get(key) ?? [], followed);
-        countSessions(bucket, sessionsBy.get(key) ?? [], firstStarts);
-        return toDocuments("quarter", at, bot, bucket);
-      }),
-    );
-    await deps.analytics.replaceRollups("quarter", range, made, tx);
-    const days = [...new Set(marks.map(({ at }) => Math.floor(at.getTime() / DAY) * DAY))];
+    const cleared = await deps.analytics.clearDirty(marks, tx);
+    for (const run of runsOf(cleared)) await recomputeRun(deps, run, tx);
+    const days = [...new Set(cleared.map(({ at }) => Math.floor(at.getTime() / DAY) * DAY))];
     await deps.analytics.markDirty(
       "day",
       days.map((time) => new Date(time)),
@@ -316,22 +313,58 @@ async function recomputeQuarters(deps: Deps, marks: Mark[]): Promise<void> {
   });
 }
 
-/** Recomputes a day from its quarters. */
-async function recomputeDay(deps: Deps, mark: Mark): Promise<void> {
-  const range: Range = { from: mark.at, to: after(mark.at, DAY) };
+/** Recomputes quarters that follow one another. */
+async function recomputeRun(deps: Deps, marks: Mark[], tx: MongoTx): Promise<void> {
+  const [first] = marks;
+  const last = marks.at(-1);
+  if (!first || !last) return;
+  const range: Range = { from: first.at, to: after(last.at, QUARTER) };
+  const buckets = new Map<string, Bucket>();
+  const bucketOf = (key: string): Bucket => {
+    const bucket = buckets.get(key) ?? emptyBucket();
+    buckets.set(key, bucket);
+    return bucket;
+  };
+  const keyOf = (time: Date, bot: boolean) => `${quarterOf(time).getTime()} ${bot}`;
+  for await (const events of deps.analytics.rollupEvents(range, tx)) {
+    const searched = events.flatMap(({ kind, searchId }) =>
+      kind === "search" && searchId ? [searchId] : [],
+    );
+    const followed = await follow(deps, [...new Set(searched)], { tx });
+    for (const [key, own] of Map.groupBy(events, ({ at, bot }) => keyOf(at, bot))) {
+      countEvents(bucketOf(key), own, followed);
+    }
+  }
+  for await (const sessions of deps.analytics.sessionsStarted(range, tx)) {
+    const visitors = [...new Set(sessions.map(({ visitor }) => visitor))];
+    const firstStarts = await deps.analytics.firstStarts(visitors, tx);
+    for (const [key, own] of Map.groupBy(sessions, ({ start, bot }) => keyOf(start, bot))) {
+      countSessions(bucketOf(key), own, firstStarts);
+    }
+  }
+  const made = marks.flatMap(({ at }) =>
+    [false, true].flatMap((bot) => toDocuments("quarter", at, bot, bucketOf(keyOf(at, bot)))),
+  );
+  await deps.analytics.replaceRollups("quarter", range, made, tx);
+}
+
+/** Recomputes days from their quarters. */
+async function recomputeDays(deps: Deps, marks: Mark[]): Promise<void> {
   await deps.mongo.transaction(async (tx) => {
-    await deps.analytics.clearDirty([mark], tx);
-    const quarters = await deps.analytics.rollups({ level: "quarter", range }, tx);
-    const made = [false, true].flatMap((bot) => {
-      const bucket = emptyBucket();
-      for (const document of quarters) if (document.bot === bot) addDocument(bucket, document);
-      return toDocuments("day", mark.at, bot, bucket);
-    });
-    await deps.analytics.replaceRollups("day", range, made, tx);
+    for (const { at } of await deps.analytics.clearDirty(marks, tx)) {
+      const range: Range = { from: at, to: after(at, DAY) };
+      const quarters = await deps.analytics.rollups({ level: "quarter", range }, tx);
+      const made = [false, true].flatMap((bot) => {
+        const bucket = emptyBucket();
+        for (const document of quarters) if (document.bot === bot) addDocument(bucket, document);
+        return toDocuments("day", at, bot, bucket);
+      });
+      await deps.analytics.replaceRollups("day", range, made, tx);
+    }
   });
 }
 
-/** Quarters that are recomputed in one transaction. */
+/** Quarters that are recomputed in one transaction, at most. */
 const RUN = 24;
 
 /** Marks in runs of quarters that follow one another. */
@@ -346,20 +379,31 @@ export function runsOf(marks: Mark[]): Mark[][] {
   return runs;
 }
 
-/** Recomputes every bucket that is marked. @returns false when it stopped before the end */
+/** Marks that are read at once. */
+const PAGE = 500;
+
+/**
+ * Recomputes every bucket that is marked, the oldest first. One that cannot be made keeps no other from it.
+ * @returns false when it stopped before the end, or something failed
+ */
 export async function settleRollups(deps: Deps, stopped: () => boolean): Promise<boolean> {
-  for (;;) {
-    const quarters = await deps.analytics.dirty("quarter", 500);
-    for (const run of runsOf(quarters)) {
-      if (stopped()) return false;
-      await recomputeQuarters(deps, run);
+  let done = true;
+  for (const level of ["quarter", "day"] as const) {
+    const recompute = level === "quarter" ? recomputeQuarters : recomputeDays;
+    for (let marks: Mark[] = [], last = new Date(0); ; last = marks.at(-1)?.at ?? last) {
+      marks = await deps.analytics.dirty(level, last, PAGE);
+      if (marks.length === 0) break;
+      for (const run of level === "quarter" ? runsOf(marks) : marks.map((mark) => [mark])) {
+        if (stopped()) return false;
+        try {
+          await recompute(deps, run);
+        } catch (error) {
+          done = false;
+          const from = run[0]?.at.toISOString();
+          deps.log.error({ err: error, level, from }, "rollups were not made; the next settling tries again");
+        }
+      }
     }
-    if (quarters.length > 0) continue;
-    const days = await deps.analytics.dirty("day", 100);
-    for (const day of days) {
-      if (stopped()) return false;
-      await recomputeDay(deps, day);
-    }
-    if (days.length === 0) return true;
   }
+  return done;
 }

@@ -120,7 +120,7 @@ const SETTLE_EVERY = 5 * SECOND;
  * slot is over, so that everything of the slot is there. What a lost job leaves is done by the next one, or by the next
  * report: the events themselves say that they wait.
  */
-async function wakeSessioniser(deps: Deps): Promise<void> {
+export async function wakeSessioniser(deps: Deps): Promise<void> {
   const slot = Math.floor(deps.clock.now().getTime() / SETTLE_EVERY);
   if (lastSlot.get(deps) === slot) return;
   await deps.jobs.mongo.enqueue({

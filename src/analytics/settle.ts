@@ -307,49 +307,86 @@ export async function settleRemoved(deps: Deps, events: EventDocument[]): Promis
   });
 }
 
-async function settleNow(deps: Deps, stopped: () => boolean): Promise<boolean> {
+/** How long sessions and rollups each have their turn while more events wait, in milliseconds. */
+const TURN = 2000;
+
+/** Makes sessions until nothing waits, and rollups after it or between, whichever comes first. */
+async function settleNow(deps: Deps, until: number, stopped: () => boolean): Promise<boolean> {
   for (let limit = STEP; ; ) {
-    const { settled, read } = await settleStep(deps, limit);
-    if (settled === 0) break;
-    if (stopped()) return false;
-    limit = read > MAX_READ ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+    const turn = Math.min(until, performance.now() + TURN);
+    let emptied: boolean;
+    do {
+      const { settled, read } = await settleStep(deps, limit);
+      if (stopped()) return false;
+      // Less than it may take is all that waited. Nothing at all is never found while events come in.
+      emptied = settled < limit;
+      limit = read > MAX_READ ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+    } while (!emptied && performance.now() < turn);
+    // Rollups have their turn also when sessions have used up the time, or a backlog would keep them for good.
+    const next = performance.now() + TURN;
+    const end = emptied ? Math.max(until, next) : next;
+    const counted = await settleRollups(deps, () => stopped() || performance.now() > end);
+    if (emptied || stopped() || performance.now() > until) return emptied && counted;
   }
-  return settleRollups(deps, stopped);
 }
 
 /** The settling that runs in this process, so that callers at once share one. */
 const running = new WeakMap<Deps, Promise<boolean>>();
 
+/** What `work` gives, or false when it takes longer than `limit` milliseconds: then it goes on behind. */
+async function inTime(work: Promise<boolean>, limit: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(late.resolve, limit, false);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const always = () => true;
+
 /**
  * Brings sessions and rollups up to the events.
- * @param limit how long it may take, in milliseconds; by default as long as it needs
+ * @param limit how long it should take, in milliseconds, which its last steps may exceed; by default as long as
+ * it needs
  * @returns false when there is more to do
+ * @throws AppError service_unavailable when other processes were quicker with it each time
  */
 export async function settle(
   deps: Deps,
   { limit, stopped = () => false }: { limit?: number; stopped?: () => boolean } = {},
 ): Promise<boolean> {
-  const deadline = limit === undefined ? Number.POSITIVE_INFINITY : performance.now() + limit;
-  const late = () => performance.now() > deadline;
-  const before = running.get(deps);
-  if (before) {
-    // What came in since it began is not in it for sure: one more after it is.
-    const waited = before.then(
-      () => true,
-      () => true,
-    );
-    const inTime =
-      limit === undefined
-        ? await waited
-        : await Promise.race([waited, new Promise<false>((resolve) => setTimeout(resolve, limit, false))]);
-    if (!inTime) return false;
-  }
-  const work = running.get(deps) ?? settleNow(deps, () => stopped() || late());
+  const until = limit === undefined ? Number.POSITIVE_INFINITY : performance.now() + limit;
+  let before = running.get(deps);
+  if (limit === undefined) {
+    // What others of this process share ends before everything is done, so it is not joined.
+    for (; before; before = running.get(deps)) await before.then(always, always);
+  } else if (before && !(await inTime(before.then(always, always), limit))) return false;
+  // What came in since the one before began is not in it for sure: one more after it is.
+  const work = running.get(deps) ?? settleNow(deps, until, stopped).finally(() => running.delete(deps));
   running.set(deps, work);
+  return work;
+}
+
+/** Other processes were quicker each time. */
+const isBusy = (error: unknown): boolean => error instanceof AppError && error.code === "service_unavailable";
+
+/**
+ * Settles unless somebody does so already: for whoever comes again soon, and should not wait.
+ * @param limit how long it should take, in milliseconds
+ * @returns false when there is, or may be, more to do
+ */
+export async function settleUnlessBusy(
+  deps: Deps,
+  options: { limit: number; stopped: () => boolean },
+): Promise<boolean> {
+  if (running.has(deps)) return false;
   try {
-    return await work;
-  } finally {
-    if (running.get(deps) === work) running.delete(deps);
+    return await settle(deps, options);
+  } catch (error) {
+    if (isBusy(error)) return false;
+    throw error;
   }
 }
 
@@ -357,16 +394,17 @@ export async function settle(
 const FRESHEN = 1500;
 
 /**
- * Brings sessions and rollups up to the events as far as a reader can wait for it.
- * @returns false when there is more to do, or other processes were quicker with it each time
+ * Brings sessions and rollups up to the events as far as a reader can wait for it; what takes longer goes on behind.
+ * A failure keeps nobody from reading what was counted before.
+ * @returns false when there is more to do
  */
 export async function freshen(deps: Deps): Promise<boolean> {
-  try {
-    return await settle(deps, { limit: FRESHEN });
-  } catch (error) {
-    if (error instanceof AppError && error.code === "service_unavailable") return false;
-    throw error;
-  }
+  const work = settle(deps, { limit: FRESHEN }).catch((error) => {
+    if (!isBusy(error))
+      deps.log.error({ err: error }, "sessions and rollups were not brought up to the events");
+    return false;
+  });
+  return inTime(work, FRESHEN);
 }
 
 /** Makes events wait again, with a new judgement of which of them are a bot's. */
@@ -429,8 +467,7 @@ async function patiently<T>(step: () => Promise<T>): Promise<T> {
     try {
       return await step();
     } catch (error) {
-      const busy = error instanceof AppError && error.code === "service_unavailable";
-      if (!busy || attempt === TRIES) throw error;
+      if (!isBusy(error) || attempt === TRIES) throw error;
     }
   }
 }
@@ -440,7 +477,7 @@ async function patiently<T>(step: () => Promise<T>): Promise<T> {
  * list of bots. They are replaced one by one, so other processes may go on meanwhile, and one that dies in the
  * midst leaves what the next settling or the next rebuild finishes; reports say that they are not complete.
  * Rollups of a time whose events are no longer kept stay.
- * @returns false when it stopped before the end
+ * @returns false when it stopped before the end, or rollups could not be made
  */
 export async function rebuild(deps: Deps, stopped: () => boolean = () => false): Promise<boolean> {
   for (let afterId = ""; !stopped(); ) {
@@ -460,5 +497,8 @@ export async function rebuild(deps: Deps, stopped: () => boolean = () => false):
       await patiently(() => deps.mongo.transaction((tx) => deps.analytics.markDirty(level, part, token, tx)));
     }
   }
-  return patiently(() => settle(deps, { stopped }));
+  for (let attempt = 1; attempt <= TRIES && !stopped(); attempt++) {
+    if (await patiently(() => settle(deps, { stopped }))) return true;
+  }
+  return false;
 }

@@ -4,6 +4,7 @@ import { productModel } from "../products/model";
 import {
   analyticsSessionModel,
   analyticsStateModel,
+  type DirtyDocument,
   dirtyModel,
   type EventDocument,
   eventModel,
@@ -83,6 +84,9 @@ const FOLLOW_FIELDS = {
   orderId: 1,
 } as const;
 
+/** A bucket to recompute; its token tells whether it was marked again since it was read. */
+export type Mark = Pick<DirtyDocument, "_id" | "at" | "token">;
+
 /** Ids in one `$in`, so that no query grows without bound. */
 const CHUNK = 5000;
 
@@ -91,12 +95,30 @@ const chunks = <T>(items: T[], size = CHUNK): T[][] =>
     items.slice(index * size, (index + 1) * size),
   );
 
+/** What `read` gives for all of `items`, a chunk after the other: a transaction does one thing at a time. */
+async function inChunks<T, R>(items: T[], read: (part: T[]) => PromiseLike<R[]>): Promise<R[]> {
+  const results: R[][] = [];
+  for (const part of chunks(items)) results.push(await read(part));
+  return results.flat();
+}
+
 const dirtyId = (level: Level, at: Date): string => `${level}:${at.toISOString()}`;
 
 /** The driver's own collection: documents of ours go in as they are, without Mongoose copying each of them. */
 const collectionOf = <T extends driver.BSON.Document>(model: Model<T>) =>
   model.collection as unknown as driver.Collection<T>;
 type Insertable<T> = driver.OptionalUnlessRequiredId<T>[];
+
+/** Options of what is read in batches; the time is the server's for all of them together, in milliseconds. */
+const STREAM = { batchSize: CHUNK, maxTimeMS: 60_000 };
+
+async function* batchesOf<T>(cursor: driver.FindCursor<T>): AsyncGenerator<T[]> {
+  try {
+    while (await cursor.hasNext()) yield cursor.readBufferedDocuments();
+  } finally {
+    await cursor.close();
+  }
+}
 
 /** Removes up to `limit` documents, so that one call stays within its time. @returns how many */
 async function removeSome<T>(model: Model<T>, filter: QueryFilter<T>, limit: number): Promise<number> {
@@ -237,19 +259,23 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       searchIds: string[],
       tx?: MongoTx,
     ): Promise<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]> =>
-      Event.find(
-        { searchId: { $in: searchIds }, kind: "search" },
-        { at: 1, bot: 1, searchId: 1 },
-        mongo.in(tx),
-      ).lean(),
+      inChunks(searchIds, (part) =>
+        Event.find(
+          { searchId: { $in: part }, kind: "search" },
+          { at: 1, bot: 1, searchId: 1 },
+          mongo.in(tx),
+        ).lean<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]>(),
+      ),
 
     /** What followed searches: every event with their ids but the searches themselves. */
     followUps: (searchIds: string[], tx?: MongoTx): Promise<FollowUp[]> =>
-      Event.find(
-        { searchId: { $in: searchIds }, kind: { $in: ["click", "view", "add"] } },
-        FOLLOW_FIELDS,
-        mongo.in(tx),
-      ).lean<FollowUp[]>(),
+      inChunks(searchIds, (part) =>
+        Event.find(
+          { searchId: { $in: part }, kind: { $in: ["click", "view", "add"] } },
+          FOLLOW_FIELDS,
+          mongo.in(tx),
+        ).lean<FollowUp[]>(),
+      ),
 
     /** The searches that visitors clicked, viewed or added from in a period. */
     async searchesFollowed(visitors: string[], { from, to }: Range, tx?: MongoTx): Promise<string[]> {
@@ -277,11 +303,13 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       { from, to }: Range,
       tx?: MongoTx,
     ): Promise<FollowUp[]> =>
-      Event.find(
-        { visitor: { $in: visitors }, at: { $gte: from, $lt: to }, kind: { $in: kinds } },
-        FOLLOW_FIELDS,
-        mongo.in(tx),
-      ).lean<FollowUp[]>(),
+      inChunks(visitors, (part) =>
+        Event.find(
+          { visitor: { $in: part }, at: { $gte: from, $lt: to }, kind: { $in: kinds } },
+          FOLLOW_FIELDS,
+          mongo.in(tx),
+        ).lean<FollowUp[]>(),
+      ),
 
     async markDirty(level: Level, times: Date[], token: string, tx?: MongoTx): Promise<void> {
       for (const part of chunks(times, 1000)) {
@@ -298,25 +326,40 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       }
     },
 
-    /** Buckets to recompute, the oldest first. */
-    dirty: (level: Level, limit: number): Promise<{ _id: string; at: Date; token: string }[]> =>
-      Dirty.find({ level }, { at: 1, token: 1 }).sort({ at: 1 }).limit(limit).lean(),
+    /** Buckets to recompute from behind a time on, the oldest first. */
+    dirty: (level: Level, afterTime: Date, limit: number): Promise<Mark[]> =>
+      Dirty.find({ level, at: { $gt: afterTime } }, { at: 1, token: 1 })
+        .sort({ at: 1 })
+        .limit(limit)
+        .lean(),
 
-    /** Takes marks away, unless they were made again since. */
-    async clearDirty(marks: { _id: string; token: string }[], tx: MongoTx): Promise<void> {
-      await Dirty.bulkWrite(
-        marks.map(({ _id, token }) => ({ deleteOne: { filter: { _id, token } } })),
-        { ...mongo.in(tx), ordered: true },
-      );
+    /** Takes marks away that are as they were read. @returns those that it took: the others are somebody else's */
+    async clearDirty(marks: Mark[], tx: MongoTx): Promise<Mark[]> {
+      const ids = marks.map(({ _id }) => _id);
+      const rows = await Dirty.find({ _id: { $in: ids } }, { token: 1 }, mongo.in(tx)).lean();
+      const tokens = new Map(rows.map(({ _id, token }) => [_id, token]));
+      const same = marks.filter(({ _id, token }) => tokens.get(_id) === token);
+      await Dirty.deleteMany({ _id: { $in: same.map(({ _id }) => _id) } }, mongo.in(tx));
+      return same;
     },
 
-    rollupEvents: ({ from, to }: Range, tx?: MongoTx): Promise<RollupEvent[]> =>
-      Event.find({ at: { $gte: from, $lt: to } }, ROLLUP_FIELDS, mongo.in(tx)).lean<RollupEvent[]>(),
+    /** The events of a period in batches, in no order: those of a busy one need not fit into memory. */
+    rollupEvents: ({ from, to }: Range, tx: MongoTx): AsyncGenerator<RollupEvent[]> =>
+      batchesOf(
+        collectionOf(Event).find<RollupEvent>(
+          { at: { $gte: from, $lt: to } },
+          { ...mongo.in(tx), ...STREAM, projection: ROLLUP_FIELDS },
+        ),
+      ),
 
-    sessionsStarted: ({ from, to }: Range, tx?: MongoTx): Promise<SessionDocument[]> =>
-      Session.find({ start: { $gte: from, $lt: to } }, { devices: 0, landing: 0 }, mongo.in(tx)).lean<
-        SessionDocument[]
-      >(),
+    /** Sessions that began in a period, in batches, in no order. */
+    sessionsStarted: ({ from, to }: Range, tx: MongoTx): AsyncGenerator<SessionDocument[]> =>
+      batchesOf(
+        collectionOf(Session).find<SessionDocument>(
+          { start: { $gte: from, $lt: to } },
+          { ...mongo.in(tx), ...STREAM, projection: { devices: 0, landing: 0 } },
+        ),
+      ),
 
     /** When each visitor's first session began. */
     async firstStarts(visitors: string[], tx?: MongoTx): Promise<Map<string, Date>> {

@@ -1,0 +1,224 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { mongo as driver } from "mongoose";
+import { anEvent, emptyAnalytics, eventsOf, sent, settleElsewhere } from "../../test/analytics";
+import { useTestApp } from "../../test/app";
+import { around, gate } from "../../test/interleave";
+import { eventually } from "../../test/processes";
+import { DAY, MINUTE, SECOND } from "../clock";
+import { readBatch } from "./ingest";
+import { analyticsJobs } from "./jobs";
+import { overviewReport, searchesReport } from "./reports";
+import { periodQuery, topQuery } from "./reports.schema";
+import { addDocument, addRow, emptyBucket, quarterOf, toDocuments } from "./rollups";
+import { freshen, settle } from "./settle";
+
+const t = useTestApp();
+beforeEach(() => emptyAnalytics(t));
+
+const ago = (milliseconds: number) => ({
+  timestamp: new Date(t.clock.now().getTime() - milliseconds).toISOString(),
+});
+const overview = () => overviewReport(t.deps, periodQuery.parse({}));
+const marks = () => t.deps.mongo.connection.collection("analyticsDirty").countDocuments();
+const levels = async () =>
+  (await t.deps.mongo.connection.collection("analyticsRollups").distinct("level")).sort();
+const context = (signal = new AbortController().signal) => ({
+  job: { id: "j", kind: "k", payload: {}, progress: null, attempts: 1, maxAttempts: 8, fence: 1 },
+  saveProgress: async () => undefined,
+  signal,
+});
+
+/** Settles as another process that holds the guard until the returned function is called. */
+async function holdGuard(): Promise<() => Promise<void>> {
+  const held = gate();
+  const holding = t.deps.mongo.transaction(async (tx) => {
+    await t.deps.analytics.guard(tx);
+    await held.wait();
+  });
+  await held.reached;
+  return () => {
+    held.open();
+    return holding;
+  };
+}
+
+describe("under steady traffic", () => {
+  test("rollups are made though something new waits each time", async () => {
+    await sent(t, { batch: [anEvent()] });
+    const undo = around(t.deps.analytics, "pending", {
+      before: () => sent(t, { batch: [anEvent()] }),
+      times: Number.POSITIVE_INFINITY,
+    });
+    await settle(t.deps, { limit: 3 * SECOND });
+    undo();
+    expect(await levels()).toEqual(["day", "quarter"]);
+  });
+});
+
+describe("a job", () => {
+  const waiting = () =>
+    t.deps.mongo.connection.collection("jobs").countDocuments({
+      kind: "analytics.settle",
+      status: "waiting",
+      runAt: { $gt: t.clock.now() },
+    });
+
+  test("does not wait for the settling that runs in its process; a later one does what is left", async () => {
+    await sent(t, { batch: [anEvent()] });
+    const held = gate();
+    const undo = around(t.deps.analytics, "guard", { before: held.wait });
+    const running = settle(t.deps);
+    await held.reached;
+    t.clock.advance(6 * SECOND);
+    await t.deps.mongo.connection.collection("jobs").deleteMany({ kind: "analytics.settle" });
+    await analyticsJobs(t.deps)["analytics.settle"]?.(context());
+    expect(await waiting()).toBe(1);
+    held.open();
+    await running;
+    undo();
+    await sent(t, { batch: [anEvent()] });
+    t.clock.advance(6 * SECOND);
+    await t.runner.runDue();
+    expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(0);
+    expect(await marks()).toBe(0);
+  });
+
+  test("leaves to a later one what another process keeps it from", async () => {
+    await sent(t, { batch: [anEvent()] });
+    t.clock.advance(6 * SECOND);
+    const release = await holdGuard();
+    await t.deps.mongo.connection.collection("jobs").deleteMany({ kind: "analytics.settle" });
+    await analyticsJobs(t.deps)["analytics.settle"]?.(context());
+    expect(await waiting()).toBe(1);
+    await release();
+    t.clock.advance(6 * SECOND);
+    await t.runner.runDue();
+    expect(await marks()).toBe(0);
+    expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(0);
+  }, 30_000);
+});
+
+describe("a report", () => {
+  test("waits no longer than 1.5 s, also for work that it began itself; the work goes on behind", async () => {
+    await sent(t, { batch: [anEvent()] });
+    const release = await holdGuard();
+    const before = performance.now();
+    expect(await overview()).toMatchObject({ complete: false, events: 0 });
+    expect(performance.now() - before).toBeLessThan(3 * SECOND);
+    await release();
+    await eventually(async () => (await eventsOf(t).countDocuments({ todo: 1 })) === 0, "the settling");
+    expect(await overview()).toMatchObject({ events: 1 });
+  }, 30_000);
+
+  test("answers what was counted before when settling fails", async () => {
+    await sent(t, { batch: [anEvent()] });
+    await settle(t.deps);
+    const undo = around(t.deps.analytics, "pending", { before: () => Promise.reject(new Error("broken")) });
+    expect(await overview()).toMatchObject({ complete: false, events: 1 });
+    undo();
+    expect(await freshen(t.deps)).toBe(true);
+  });
+});
+
+describe("rollups", () => {
+  test("that another process has made meanwhile are not made again", async () => {
+    await sent(t, { batch: [anEvent()] });
+    let made = 0;
+    const count = around(t.deps.analytics, "replaceRollups", {
+      before: () => void made++,
+      times: Number.POSITIVE_INFINITY,
+    });
+    const undo = around(t.deps.analytics, "clearDirty", { before: () => settleElsewhere(t) });
+    expect(await settle(t.deps)).toBe(true);
+    undo();
+    count();
+    // The quarter and the day.
+    expect(made).toBe(2);
+    expect(await overview()).toMatchObject({ complete: true, events: 1 });
+  });
+
+  test("that cannot be made keep no others from being made, and are made later", async () => {
+    await sent(t, { batch: [anEvent(ago(3 * DAY)), anEvent(ago(0))] });
+    const undo = around(t.deps.analytics, "replaceRollups", {
+      before: () => Promise.reject(new Error("broken")),
+    });
+    expect(await settle(t.deps)).toBe(false);
+    undo();
+    expect(await marks()).toBe(1);
+    const all = { range: { from: new Date(0), to: new Date(8e15) }, kind: "totals" } as const;
+    expect(await t.deps.analytics.rollups({ level: "day", ...all })).toHaveLength(1);
+    expect(await settle(t.deps)).toBe(true);
+    expect(await overview()).toMatchObject({ complete: true, events: 2 });
+  });
+
+  test("of any size fit into documents and add up to what they were", () => {
+    const bucket = emptyBucket();
+    bucket.totals.counts.events = 1;
+    for (let visitor = 0; visitor < 1_100_000; visitor++) {
+      bucket.seen.add(visitor);
+      if (visitor % 10 > 0) bucket.fresh.add(visitor);
+    }
+    for (let row = 0; row < 15_000; row++) {
+      addRow(bucket.rows.searches, `${row}${"\u0001".repeat(195)}`, [1, 0, 0, 0, 0, 0]);
+      addRow(bucket.rows.categories, `${row}${"語".repeat(195)}`, [1, 0, 0]);
+    }
+    const documents = toDocuments("day", new Date(0), false, bucket);
+    const sizes = documents.map((document) => driver.BSON.calculateObjectSize(document));
+    expect(Math.max(...sizes)).toBeLessThan(16 * 1024 * 1024);
+    expect(new Set(documents.map(({ _id }) => _id)).size).toBe(documents.length);
+    const sum = emptyBucket();
+    for (const document of documents) addDocument(sum, document);
+    expect(Bun.deepEquals(sum, bucket)).toBe(true);
+  });
+
+  test("are made of more events, and more text, than fit into one document", async () => {
+    const size = 14_000;
+    const begin = quarterOf(new Date(t.clock.now().getTime() - DAY)).getTime();
+    const arrival = {
+      origin: "browser" as const,
+      userId: null,
+      address: "203.0.113.7",
+      userAgent: null,
+      doNotTrack: false,
+      receivedAt: t.clock.now(),
+      sentAt: null,
+      context: null,
+    };
+    const timestamp = (index: number) => new Date(begin + (index % 14) * MINUTE).toISOString();
+    const events = Array.from({ length: size }, (_, index) => {
+      const properties = { query: `${index}`, search_id: `s${index}` };
+      const search = { event: "Products Searched", timestamp: timestamp(index), properties };
+      const click = { event: "Product Clicked", timestamp: timestamp(index), properties };
+      return index % 100 === 0 ? [search, click] : [search];
+    }).flat();
+    const { events: read } = readBatch(events.map(anEvent), arrival);
+    const documents = read.map(({ document }, index) => ({
+      ...document,
+      // What earlier versions stored: a character that JSON writes in six.
+      query: document.query === null ? null : `${index} ${"\u0001".repeat(190)}`,
+      todo: undefined,
+    }));
+    for (let index = 0; index < documents.length; index += 5000) {
+      await t.deps.analytics.insertEvents(
+        documents.slice(index, index + 5000).map(({ todo: _, ...document }) => document),
+      );
+    }
+    await t.deps.analytics.markDirty("quarter", [new Date(begin)], "token");
+    expect(await settle(t.deps)).toBe(true);
+    const report = await searchesReport(t.deps, topQuery.parse({}));
+    expect(report).toMatchObject({ complete: true, total: { searches: size, clicks: size / 100 } });
+  }, 60_000);
+
+  test("have no control characters in what people searched for and where they came from", async () => {
+    await sent(t, {
+      batch: [
+        anEvent({
+          event: "Products Searched",
+          properties: { query: " a\u0001\u0000b\n" },
+          context: { page: { url: "https://shop.example/?utm_source=x%01y&utm_medium=%7f" } },
+        }),
+      ],
+    });
+    expect(await eventsOf(t).findOne({})).toMatchObject({ query: "a b", source: "x y /  " });
+  });
+});

@@ -4,7 +4,7 @@ import { isbot } from "isbot";
 import { anEvent, BROWSER, eventsOf, sendBatch, sent as sentBatch } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
 import { startServer } from "../../test/processes";
-import { DAY, HOUR, MINUTE } from "../clock";
+import { DAY, HOUR, MINUTE, SECOND } from "../clock";
 import { erasePersonAnalytics, exportPersonAnalytics } from "./person";
 import type { BatchResult, EventResponse } from "./schema";
 import { settle } from "./settle";
@@ -355,6 +355,86 @@ describe("privacy", () => {
     expect(await stored(other.messageId)).not.toBeNull();
     expect(await t.deps.analytics.sessionsOf(["u:bea", "d:bea-phone"])).toEqual([]);
     expect(await erasePersonAnalytics(t.deps, "bea")).toBe(0);
+  }, 30_000);
+
+  test("an erasure reads what a person did about once, however much it is", async () => {
+    const first = event({ anonymousId: "zoe-phone", userId: "zoe" });
+    await sent({ batch: [first] });
+    const model = await stored(first.messageId);
+    if (!model) throw new Error("the event was not stored");
+    const now = t.clock.now().getTime();
+    // Ids of chance, so that their order says nothing of when it was.
+    const events = Array.from({ length: 4500 }, (_, index) => ({
+      ...model,
+      _id: crypto.randomUUID(),
+      at: new Date(now - index * SECOND),
+      ...(index % 3 === 0 ? {} : { userId: null, visitor: "d:zoe-phone" }),
+    }));
+    await eventsOf(t).insertMany(events);
+    await settle(t.deps);
+    let read = 0;
+    const counted =
+      (call: (...words: never[]) => unknown) =>
+      async (...words: never[]) => {
+        const result = await call(...words);
+        if (Array.isArray(result)) read += result.length;
+        return result;
+      };
+    const analytics = Object.fromEntries(
+      Object.entries(t.deps.analytics).map(([name, call]) => [name, counted(call)]),
+    ) as unknown as typeof t.deps.analytics;
+    expect(await erasePersonAnalytics({ ...t.deps, analytics }, "zoe")).toBe(4501);
+    expect(read / 4501).toBeLessThan(1.5);
+    expect(await t.deps.analytics.sessionsOf(["u:zoe", "d:zoe-phone"])).toEqual([]);
+  }, 120_000);
+
+  test("an erasure leaves what others did by the same program, with sessions of that alone", async () => {
+    const program = { headers: { "user-agent": "curl/8.5.0" } };
+    const at = (hours: number) => new Date(t.clock.now().getTime() - hours * HOUR).toISOString();
+    const by = (userId: string | undefined, hours: number) =>
+      event({ anonymousId: "script", userId, timestamp: at(hours) });
+    const others = [by("emil", 1), by("emil", 9)];
+    const batch = [by("dora", 1), by("dora", 5), by(undefined, 9), by(undefined, 7), ...others];
+    await sent({ batch: [...batch, event({ anonymousId: undefined, userId: "dora" })] }, program);
+    await settle(t.deps);
+    expect(await erasePersonAnalytics(t.deps, "dora")).toBe(5);
+    const left = await eventsOf(t).find({ visitor: "b:script" }).toArray();
+    expect(left.map(({ _id }) => _id).sort()).toEqual(others.map(({ messageId }) => messageId).sort());
+    const sessions = await t.deps.analytics.sessionsOf(["b:script", "b:dora"]);
+    expect(sessions.map(({ start }) => start.toISOString()).sort()).toEqual([at(9), at(1)]);
+  }, 30_000);
+
+  test("an erasure that died in the midst is finished by the next one", async () => {
+    const program = { headers: { "user-agent": "curl/8.5.0" } };
+    await sent({
+      batch: [event({ anonymousId: "gus-phone" }), event({ userId: "gus", anonymousId: "gus-phone" })],
+    });
+    await sent(
+      { batch: [event({ anonymousId: "gus-script", userId: "gus" }), event({ anonymousId: "gus-script" })] },
+      program,
+    );
+    await settle(t.deps);
+    const all = () =>
+      eventsOf(t).countDocuments({
+        $or: [{ userId: "gus" }, { device: { $in: ["gus-phone", "gus-script"] } }],
+      });
+    for (let died = 0; (await all()) > 0; died++) {
+      expect(died).toBeLessThan(20);
+      let removals = 0;
+      // It dies when it is about to remove events for the second time.
+      const store = t.deps.analytics;
+      const removeEvents: typeof store.removeEvents = async (ids, tx) => {
+        if (ids.length > 0 && ++removals > 1) throw new Error("died");
+        return store.removeEvents(ids, tx);
+      };
+      const analytics = { ...store, removeEvents };
+      await erasePersonAnalytics({ ...t.deps, analytics }, "gus").catch((error: Error) => {
+        if (error.message !== "died") throw error;
+      });
+    }
+    expect(await erasePersonAnalytics(t.deps, "gus")).toBe(0);
+    const visitors = ["u:gus", "d:gus-phone", "b:gus-script"];
+    expect(await t.deps.analytics.sessionsOf(visitors)).toEqual([]);
   }, 30_000);
 });
 

@@ -10,16 +10,6 @@ import { toSession } from "./visits";
 /** Events that are read or removed in one step. */
 const STEP = 1000;
 
-/** All of a list that is read in steps by id. */
-async function* steps(read: (afterId: string) => Promise<EventDocument[]>): AsyncGenerator<EventDocument[]> {
-  for (let afterId = ""; ; ) {
-    const events = await read(afterId);
-    if (events.length === 0) return;
-    yield events;
-    afterId = events.at(-1)?._id ?? afterId;
-  }
-}
-
 /** Before and after everything. */
 const ALWAYS = { from: new Date(0), to: new Date(8.64e15) };
 
@@ -125,6 +115,37 @@ export async function* exportPersonAnalytics(deps: Deps, userId: string): AsyncG
 }
 
 /**
+ * Erases the events of a visitor that name a person or, with null, nobody, the oldest first: a step concerns
+ * a short time, and none is read twice, however many there are.
+ * @param whole true when the visitor keeps no event in the end, so that no session is made anew
+ * @returns how many were erased
+ */
+async function eraseEvents(
+  deps: Deps,
+  { visitor, userId, whole }: { visitor: string; userId: string | null; whole: boolean },
+): Promise<number> {
+  let erased = 0;
+  for (let behind: { at: Date; id: string } | null = null; ; ) {
+    const events: EventDocument[] = await deps.analytics.listEvents({
+      visitor,
+      userId,
+      range: behind ? { ...ALWAYS, from: behind.at } : ALWAYS,
+      after: behind,
+      limit: STEP - 1,
+    });
+    const last = events.at(-1);
+    const done = last === undefined || events.length < STEP;
+    if (whole || last) {
+      const gone = whole ? { visitor, until: done ? ALWAYS.to : last.at } : null;
+      await settleRemoved(deps, events, gone);
+    }
+    erased += events.length;
+    if (done) return erased;
+    behind = { at: last.at, id: last._id };
+  }
+}
+
+/**
  * Erases what a person did: all that the export gives, and what happened without a name on devices that others
  * use too, since it may be theirs. Sessions go with it; reports are recomputed. Repeatable: what names the
  * person goes last, so that a second call after a crash still finds their devices.
@@ -132,16 +153,16 @@ export async function* exportPersonAnalytics(deps: Deps, userId: string): AsyncG
  */
 export async function erasePersonAnalytics(deps: Deps, userId: string): Promise<number> {
   const { own, shared } = await deps.analytics.devicesOfPerson(userId);
-  const devices = [...own, ...shared];
-  const visitors = [`u:${userId}`, ...devices.flatMap((device) => [`d:${device}`, `b:${device}`])];
-  let erased = 0;
-  for await (const events of steps(() => deps.analytics.unnamedEvents(devices, visitors, "", STEP))) {
-    await settleRemoved(deps, events);
-    erased += events.length;
+  const visitors: { visitor: string; whole: boolean }[] = [];
+  for (const device of [...own, ...shared]) visitors.push({ visitor: `d:${device}`, whole: true });
+  visitors.push({ visitor: `u:${userId}`, whole: true });
+  // A bot is a visitor of its own whoever it names: there what names others stays.
+  for (const visitor of [...own, ...shared, userId].map((name) => `b:${name}`)) {
+    visitors.push({ visitor, whole: !(await deps.analytics.namesOthers(visitor, userId)) });
   }
-  for await (const events of steps(() => deps.analytics.eventsNaming(userId, "", STEP))) {
-    await settleRemoved(deps, events);
-    erased += events.length;
+  let erased = 0;
+  for (const named of [null, userId]) {
+    for (const visitor of visitors) erased += await eraseEvents(deps, { ...visitor, userId: named });
   }
   return erased;
 }

@@ -290,8 +290,16 @@ async function settleStep(deps: Deps, limit: number): Promise<{ settled: number;
   });
 }
 
-/** Removes events and what was made of them, in one transaction; the rollups follow with the next settling. */
-export async function settleRemoved(deps: Deps, events: EventDocument[]): Promise<void> {
+/**
+ * Removes events and what was made of them, in one transaction; the rollups follow with the next settling.
+ * @param gone when all events are of one visitor who keeps none: their sessions that are over by `until` go too
+ * and none is made anew, so that it costs the same however much the visitor did besides
+ */
+export async function settleRemoved(
+  deps: Deps,
+  events: EventDocument[],
+  gone: { visitor: string; until: Date } | null = null,
+): Promise<void> {
   const token = deps.random.id();
   await deps.mongo.transaction(async (tx) => {
     await deps.analytics.guard(tx);
@@ -302,7 +310,9 @@ export async function settleRemoved(deps: Deps, events: EventDocument[]): Promis
     );
     const affected: Spans = new Map();
     for (const { visitor, at } of events) widen(affected, visitor, at);
-    const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+    const touched = gone
+      ? await deps.analytics.removeSessionsOf(gone.visitor, gone.until, tx)
+      : (await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx)).touched;
     await markQuarters(deps, [...events.map(({ at }) => at), ...touched, ...searched], token, tx);
   });
 }

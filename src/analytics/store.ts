@@ -242,6 +242,17 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       }
     },
 
+    /** Removes a visitor's sessions that are over by a time. @returns when they began */
+    async removeSessionsOf(visitor: string, until: Date, tx: MongoTx): Promise<Date[]> {
+      // No session ends before it begins, which the index knows.
+      const over = { visitor, start: { $lte: until }, end: { $lte: until } };
+      const sessions = await Session.find(over, { start: 1 }, mongo.in(tx)).lean();
+      for (const part of chunks(sessions.map(({ _id }) => _id))) {
+        await Session.deleteMany({ _id: { $in: part } }, mongo.in(tx));
+      }
+      return sessions.map(({ start }) => start);
+    },
+
     async replaceSessions(removed: string[], made: SessionDocument[], tx: MongoTx): Promise<void> {
       for (const part of chunks(removed)) await Session.deleteMany({ _id: { $in: part } }, mongo.in(tx));
       for (const part of chunks(made, 1000)) {
@@ -438,9 +449,13 @@ export const createAnalyticsStore = (mongo: Mongo) => {
     findSession: (id: string): Promise<SessionDocument | null> =>
       Session.findById(id).lean<SessionDocument>(),
 
-    /** A page of a visitor's events in a period, the oldest first, one more than `limit`. */
+    /**
+     * A page of a visitor's events in a period, the oldest first, one more than `limit`: all of them, or those
+     * that name a person or, with null, nobody.
+     */
     listEvents(filter: {
       visitor: string;
+      userId?: string | null;
       range: Range;
       after: { at: Date; id: string } | null;
       limit: number;
@@ -448,6 +463,7 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       const { range, after } = filter;
       return Event.find({
         visitor: filter.visitor,
+        ...(filter.userId === undefined ? {} : { userId: filter.userId }),
         at: { $gte: range.from, $lt: range.to },
         ...(after === null
           ? {}
@@ -492,22 +508,9 @@ export const createAnalyticsStore = (mongo: Mongo) => {
         .limit(limit)
         .lean<EventDocument[]>(),
 
-    /** Events of devices that name nobody and belong to one of these visitors, in the order of their ids. */
-    unnamedEvents: (
-      devices: string[],
-      visitors: string[],
-      afterId: string,
-      limit: number,
-    ): Promise<EventDocument[]> =>
-      Event.find({
-        device: { $in: devices },
-        userId: null,
-        visitor: { $in: visitors },
-        _id: { $gt: afterId },
-      })
-        .sort({ _id: 1 })
-        .limit(limit)
-        .lean<EventDocument[]>(),
+    /** True when events of a visitor name somebody else than this person. */
+    namesOthers: async (visitor: string, userId: string): Promise<boolean> =>
+      (await Event.exists({ visitor, userId: { $nin: [userId, null] } })) !== null,
 
     async removeEvents(ids: string[], tx: MongoTx): Promise<void> {
       for (const part of chunks(ids)) await Event.deleteMany({ _id: { $in: part } }, mongo.in(tx));

@@ -162,6 +162,9 @@ export const createProductStore = (mongo: Mongo) => {
     for (const product of products) await new Product(product).validate();
   };
   return {
+    /** @throws what `refusedFields` names, when the schema refuses one of them */
+    validateAll,
+
     /** @throws AppError already_exists when the slug or a SKU is taken */
     async create(product: ProductDocument, tx?: MongoTx): Promise<void> {
       try {
@@ -172,7 +175,7 @@ export const createProductStore = (mongo: Mongo) => {
     },
 
     /**
-     * Makes many at once.
+     * Makes many at once, or none when the schema refuses one.
      * @returns the indexes of those whose slug or SKU is taken; the others were made
      */
     async createMany(products: ProductDocument[]): Promise<number[]> {

@@ -8,7 +8,9 @@ import { emptyDatabases } from "../../../test/databases";
 import { around } from "../../../test/interleave";
 import { eventually, startProgram } from "../../../test/processes";
 import { canonicalKey } from "../../canonical";
+import { deleteCategory, ensureCategoryPath, mergeCategory, moveCategory } from "../categories/service";
 import { settleSignals } from "../inventory/in-stock";
+import { deleteProduct } from "../service";
 import { type ImportFault, importProducts } from "./import";
 import { readLines } from "./ndjson";
 
@@ -281,6 +283,70 @@ describe("import of products", () => {
     expect(result).toMatchObject({ updated: 2, failed: 0 });
     expect(await t.deps.products.findBySku("lamp-1")).toMatchObject({ description: "theirs", price: 100 });
     expect((await t.deps.products.findBySku("lamp-2"))?.price).toBe(200);
+  });
+
+  test("a category that moves, is merged or goes during an import: later lines go where their path says", async () => {
+    const home = Array.from({ length: 80 }, (_, n) => [
+      { sku: `M-${n}`, name: `Moved ${n}`, categories: ["Home", "Moved"], price: 1 },
+      { sku: `J-${n}`, name: `Joined ${n}`, categories: ["Home", "Joined"], price: 1 },
+      { sku: `G-${n}`, name: `Gone ${n}`, categories: ["Home", "Gone"], price: 1 },
+    ]).flat();
+    const attic = await ensureCategoryPath(t.deps, ["Attic"]);
+    const none = async () => undefined;
+    const find = async (path: string) => (await t.deps.categories.findByPath(path))?._id ?? "";
+    let before: string[] | undefined;
+    await importProducts(
+      t.deps,
+      streamOf(...home.map((line) => `${JSON.stringify(line)}\n`)),
+      { format: "ndjson" },
+      async () => {
+        if (before) return;
+        before = await Promise.all(["home/moved", "home/joined", "home/gone"].map(find));
+        const [moved = "", joined = "", gone = ""] = before;
+        await moveCategory(t.deps, moved, { parentId: attic._id }, undefined, none);
+        await mergeCategory(t.deps, joined, attic._id);
+        for (const { _id, version } of await t.deps.products.below(gone, null, 100)) {
+          await deleteProduct(t.deps, _id, version);
+        }
+        await deleteCategory(t.deps, gone, undefined);
+      },
+    );
+    for (const [place, path] of ["home/moved", "home/joined", "home/gone"].entries()) {
+      const now = await find(path);
+      expect(now).not.toBe("");
+      expect(now).not.toBe(before?.[place] ?? "");
+      const last = await t.deps.products.findBySku(`${"mjg"[place]}-79`);
+      expect(last).toMatchObject({ categoryIds: [now], categoryTree: [await find("home"), now] });
+    }
+    expect(await t.deps.products.below(before?.[2] ?? "", null, 1)).toEqual([]);
+    expect(await t.deps.products.below(before?.[1] ?? "", null, 1)).toEqual([]);
+  });
+
+  test("a line that only the schema of the store refuses is a fault of its row; the others count", async () => {
+    // Longer in their canonical form, in which "ß" is "ss".
+    const lines = [
+      { sku: "A-1", name: "Before", price: 1 },
+      { sku: "A-2", name: "ß".repeat(251), price: 1 },
+      { sku: "A-3", name: "Brand", brand: "ß".repeat(101), price: 1 },
+      { sku: "A-4", name: "After", price: 1 },
+    ];
+    const told = await load(...lines, "dry run");
+    const made = await load(...lines);
+    expect(made).toMatchObject({ rows: 4, created: 2, failed: 2 });
+    expect(made.faults.map(({ row }) => row)).toEqual([2, 3]);
+    expect(made.faults[0]?.message).toStartWith("name ");
+    expect(made.faults[1]?.message).toStartWith("brand ");
+    expect(told).toEqual(made);
+    const changed = await load(
+      { sku: "A-1", price: 2 },
+      { sku: "A-4", name: "ß".repeat(251) },
+      { sku: "a-1", slug: "ß".repeat(120) },
+    );
+    expect(changed).toMatchObject({ updated: 2, failed: 1 });
+    expect(changed.faults.map(({ row }) => row)).toEqual([2]);
+    expect(await t.deps.products.findBySku("a-4")).toMatchObject({ name: "After", version: 1 });
+    expect(await load({ sku: "ß".repeat(100), name: "Key", price: 1 })).toMatchObject({ created: 1 });
+    expect(await load({ sku: "ß".repeat(100), name: "Key", price: 1 })).toMatchObject({ unchanged: 1 });
   });
 
   test("a dry run says what an import would do, and changes nothing", async () => {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { canonicalKey } from "../../canonical";
+import { refusedFields } from "../../db/mongo";
 import type { Deps } from "../../deps";
 import { AppError, invalidInput } from "../../errors";
 import type { CategoryDocument } from "../categories/model";
@@ -79,8 +80,15 @@ function faultsOf(read: ReadLine, errors: { path: string; message: string }[]): 
   return [...byRow].map(([row, messages]) => ({ row, message: messages.slice(0, 20).join("; ") }));
 }
 
-/** Why a line was refused; anything but a refusal of ours is thrown on. */
+/** Why a line was refused; anything but a refusal of ours or of the schema is thrown on. */
 function refusal(read: ReadLine, error: unknown): ImportFault[] {
+  const refused = refusedFields(error);
+  // Keys are made from the field that they are named after.
+  if (refused)
+    return faultsOf(
+      read,
+      refused.map(({ path, message }) => ({ path: path.replace(/Key$/, ""), message })),
+    );
   if (!(error instanceof AppError) || error.status >= 500) throw error;
   return error.errors ? faultsOf(read, error.errors) : [{ row: read.row, message: error.detail }];
 }
@@ -312,6 +320,23 @@ class Importer {
     return found;
   }
 
+  /** Reads again the categories that lines share with earlier ones: they may have moved or gone meanwhile. */
+  async #refreshCategories(lines: GoodLine[]): Promise<void> {
+    const keys = new Set(
+      lines.flatMap(({ line }) => (line.categories ?? []).map((path) => JSON.stringify(path))),
+    );
+    const known = [...keys].flatMap((key) => {
+      const category = this.#categories.get(key);
+      return category ? [[key, category] as const] : [];
+    });
+    const now = await this.deps.categories.findByIds(known.map(([, { _id }]) => _id));
+    for (const [key, { _id, path }] of known) {
+      const category = now.get(_id);
+      if (category?._id === _id && category.path === path) this.#categories.set(key, category);
+      else this.#categories.delete(key);
+    }
+  }
+
   /** What a line is about now, and what is to be done. @throws AppError */
   async #decide(good: GoodLine, bySku: Map<string, ProductDocument>, bySlug: Map<string, ProductDocument>) {
     const owners = new Set(good.skuKeys.flatMap((skuKey) => bySku.get(skuKey) ?? []));
@@ -354,6 +379,7 @@ class Importer {
 
   /** Writes one product by itself, with the stock that its SKUs may have had before. */
   async #write({ outcome, product }: Exclude<Plan, { outcome: "unchanged" }>): Promise<void> {
+    await this.deps.products.validateAll([product]);
     const signalId = this.deps.random.id();
     await this.deps.mongo.transaction(async (tx) => {
       if (outcome === "created") await this.deps.products.create(product, tx);
@@ -393,11 +419,16 @@ class Importer {
     const { deps } = this;
     const results: (Plan["outcome"] | ImportFault[])[] = [];
     if (lines.length === 0) return results;
+    // A dry run remembers categories that are not there, and writes none of them.
+    if (!this.dryRun) await this.#refreshCategories(lines);
     const { bySku, bySlug } = await this.#lookUp(lines);
     const work: { place: number; good: GoodLine; decision: Exclude<Plan, { outcome: "unchanged" }> }[] = [];
     for (const [place, good] of lines.entries()) {
       try {
         const decision = await this.#decide(good, bySku, bySlug);
+        if (this.dryRun && decision.outcome !== "unchanged") {
+          await deps.products.validateAll([decision.product]);
+        }
         results[place] = decision.outcome;
         if (decision.outcome !== "unchanged") work.push({ place, good, decision });
         if (this.dryRun && this.#wasTouched(good)) results[place] = "updated";
@@ -418,7 +449,13 @@ class Importer {
 
     const added = together.filter(({ decision }) => decision.outcome === "created");
     if (added.length > 0) {
-      const taken = await deps.products.createMany(added.map(({ decision }) => decision.product));
+      const taken = await deps.products
+        .createMany(added.map(({ decision }) => decision.product))
+        .catch((error: unknown) => {
+          // One is refused and none was made: each by itself says which.
+          if (!refusedFields(error)) throw error;
+          return added.keys().toArray();
+        });
       alone.push(...taken.flatMap((index) => added[index] ?? []));
     }
     const changed = together.filter(({ decision }) => decision.outcome === "updated");
@@ -430,8 +467,12 @@ class Importer {
           return true;
         })
         .catch((error: unknown) => {
-          if (error instanceof Missed || (error instanceof AppError && error.status === 409)) return false;
-          throw error;
+          const single =
+            error instanceof Missed ||
+            refusedFields(error) !== undefined ||
+            (error instanceof AppError && error.status === 409);
+          if (!single) throw error;
+          return false;
         });
       if (!written) alone.push(...changed);
     }

@@ -110,6 +110,34 @@ describe("a picture", () => {
     expect(large.sources.map(({ width }) => width)).toEqual([320, 640, 1280, 1920]);
   });
 
+  test("a tall one, such as a long screenshot, is made as high as WebP and AVIF can be", async () => {
+    const picture = await added(await upload(await drawing(20, 17_000).png().toBuffer()));
+    expect([picture.width, picture.height]).toEqual([19, 16_383]);
+    await t.runner.runDue();
+    const kept = (await list()).find(({ id }) => id === picture.id);
+    expect(kept?.sources.map(({ type }) => type)).toEqual(["image/avif", "image/webp"]);
+    const narrow = await added(await upload(await drawing(1, 40_000).png().toBuffer()));
+    expect([narrow.width, narrow.height]).toEqual([1, 16_383]);
+  }, 60_000);
+
+  test("whose data looks like the beginning of a tag by chance is taken", async () => {
+    const chance = [
+      "<svG\x93\xf1",
+      "<SVG>\x07;\x9a)",
+      "<svg a\x1bx",
+      "<bOdY\xe2",
+      "<hTml/\x85zz",
+      "<?PhP\x80",
+    ];
+    const pixels = Buffer.alloc(100 * 100 * 3, 0x5a);
+    for (const [index, text] of chance.entries()) pixels.write(text, 3000 * (index + 1), "latin1");
+    const bytes = await sharp(pixels, { raw: { width: 100, height: 100, channels: 3 } })
+      .png({ compressionLevel: 0 })
+      .toBuffer();
+    for (const text of chance) expect(bytes.toString("latin1")).toContain(text);
+    await added(await upload(bytes));
+  });
+
   test("the name that was sent has no effect", async () => {
     const bytes = await drawing(60, 60).png().toBuffer();
     for (const name of ["../../etc/x", "..\\..\\x", "/etc/passwd", "ünïcode ☃.png", "x".repeat(500)]) {
@@ -163,7 +191,8 @@ describe("what is refused leaves nothing behind", () => {
       chunk("IEND", Buffer.alloc(0)),
     ]);
   };
-  const cases: [string, () => Promise<Uint8Array>, string, number][] = [
+  type Case = [string, () => Promise<Uint8Array>, string, number];
+  const cases: Case[] = [
     [
       "an SVG with a script",
       async () => Buffer.from("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>"),
@@ -184,6 +213,31 @@ describe("what is refused leaves nothing behind", () => {
           Buffer.from("<html><script>alert(1)</script>"),
         ]),
       "a.png",
+      422,
+    ],
+    ...[
+      "<svg/onload=alert(1)>",
+      "<?php\n",
+      "<BODY onload=alert(1)>",
+      "<iframe>",
+      "<!doctype html>",
+      "<svg>",
+    ].map(
+      (text): Case => [
+        `a PNG with ${text.trim()} behind it`,
+        async () => Buffer.concat([await drawing(40, 40).png().toBuffer(), Buffer.from(text)]),
+        "a.png",
+        422,
+      ],
+    ),
+    [
+      "a JPEG with a script in its metadata",
+      () =>
+        drawing(40, 40)
+          .withExif({ IFD0: { Copyright: "<svg onload=alert(1)>" } })
+          .jpeg()
+          .toBuffer(),
+      "a.jpg",
       422,
     ],
     ["a picture named .jpg.php", async () => drawing(40, 40).jpeg().toBuffer(), "a.jpg.php", 422],

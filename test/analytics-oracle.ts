@@ -35,6 +35,14 @@ const cutAtPauses = (line: EventDocument[]): EventDocument[][] =>
     return visits;
   }, []);
 
+/** Visits: events without a pause, parted at every midnight that is a day or more after they began. */
+const visitsOf = (line: EventDocument[]): EventDocument[][] =>
+  cutAtPauses(line).flatMap((events) => {
+    const begun = Math.ceil((events[0]?.at.getTime() ?? 0) / DAY);
+    const nights = Map.groupBy(events, ({ at }) => Math.max(0, Math.floor(at.getTime() / DAY) - begun));
+    return [...nights.values()];
+  });
+
 /** Whose each event is. */
 function visitorsOf(events: EventDocument[]): Map<EventDocument, string> {
   const visitors = new Map<EventDocument, string>();
@@ -46,7 +54,7 @@ function visitorsOf(events: EventDocument[]): Map<EventDocument, string> {
     events.filter(({ bot, device }) => !bot && device !== null),
     ({ device }) => device,
   );
-  for (const visit of [...devices.values()].flatMap(cutAtPauses)) {
+  for (const visit of [...devices.values()].flatMap(visitsOf)) {
     visit.forEach((event, index) => {
       if (event.userId !== null) return;
       const before = visit.slice(0, index).findLast(({ userId }) => userId !== null);
@@ -106,7 +114,7 @@ export function createOracle(everything: EventDocument[]) {
   const visitors = visitorsOf(everything);
   const visits: Visit[] = [...Map.groupBy(everything, (event) => visitors.get(event) ?? "")].flatMap(
     ([visitor, line]) =>
-      cutAtPauses(line).map((events) => ({
+      visitsOf(line).map((events) => ({
         visitor,
         events,
         start: events[0]?.at.getTime() ?? 0,

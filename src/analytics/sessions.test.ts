@@ -14,12 +14,12 @@ import {
 import { createOracle } from "../../test/analytics-oracle";
 import { useTestApp } from "../../test/app";
 import { eventually, startProgram } from "../../test/processes";
-import { MINUTE, SECOND } from "../clock";
+import { DAY, MINUTE, SECOND } from "../clock";
 import { visitorOf } from "./ingest";
 import type { EventDocument } from "./model";
 import type { Totals } from "./rollups";
 import { attribute, byTime, sessionise } from "./sessions";
-import { freshen, rebuild, settle } from "./settle";
+import { freshen, rebuild, settle, settleRemoved } from "./settle";
 
 /** The fields of an event that this file's rules do not look at. */
 const blank: EventDocument = {
@@ -75,7 +75,8 @@ async function sessions(): Promise<[string, number, number, number][]> {
 
 /**
  * The definition again, as slowly and plainly as it can be said: two events of one line of events belong
- * together when a chain of others with pauses of at most 30 minutes joins them.
+ * together when a chain of others with pauses of at most 30 minutes joins them, and no midnight lies between
+ * that comes a day or more after the chain began.
  */
 function bruteForce(events: EventDocument[]): string[] {
   const sorted = events.toSorted((a, b) => a.at.getTime() - b.at.getTime() || (a._id < b._id ? -1 : 1));
@@ -94,7 +95,15 @@ function bruteForce(events: EventDocument[]): string[] {
         }
       }
     }
-    return groups;
+    return groups.flatMap((group) => {
+      const first = Math.min(...group.map(({ at }) => at.getTime()));
+      const midnights = (event: EventDocument): number => {
+        let count = 0;
+        for (let time = 0; time <= event.at.getTime(); time += DAY) if (time >= first + DAY) count++;
+        return count;
+      };
+      return [...Map.groupBy(group, midnights).values()];
+    });
   };
   const visitor = (event: EventDocument): string => {
     if (event.bot) return `b:${event.device ?? event.userId}`;
@@ -142,6 +151,77 @@ describe("sessions", () => {
     const minutes = Array.from({ length: 50 }, (_, index) => index * 29);
     await sent(t, { batch: minutes.map((minute) => anEvent(at(minute * MINUTE))) });
     expect(await sessions()).toEqual([["d:device-1", 0, 49 * 29 * 60, 50]]);
+  });
+
+  test("one that never pauses ends at the midnight that comes a day or more after its begin", async () => {
+    t.clock.set("2026-11-25T12:00:00Z");
+    const ticks = Array.from({ length: 4 * 72 }, (_, index) =>
+      anEvent({ ...at((index - 144) * 20 * MINUTE) }),
+    );
+    await sent(t, { batch: ticks });
+    const day = 24 * 3600;
+    // From noon of the 18th: the midnight after it is too near.
+    expect(await sessions()).toEqual([
+      ["d:device-1", -2 * day, -day / 2 - 1200, 108],
+      ["d:device-1", -day / 2, day / 2 - 1200, 72],
+      ["d:device-1", day / 2, 1.5 * day - 1200, 72],
+      ["d:device-1", 1.5 * day, 2 * day - 1200, 36],
+    ]);
+    t.clock.set("2026-11-23T12:00:00Z");
+  });
+
+  test("equal to the oracle when visits go on for days, events come in any order and are removed", async () => {
+    t.clock.set("2026-11-28T12:00:00Z");
+    for (let seed = 1; seed <= (process.env.AIZY_LONG ? 30 : 4); seed++) {
+      await emptyAnalytics(t);
+      const random = seeded(seed);
+      const names = seed % 2 === 0 ? 0 : 0.01;
+      // Not the reports as well, which the other tests settle.
+      const stopped = () => true;
+      const isRight = async () =>
+        expect([seed, await storedSessions()]).toEqual([
+          seed,
+          createOracle(await eventsOf(t).find({}).toArray()).sessions(),
+        ]);
+      const events = ["a", "b"].flatMap((anonymousId) =>
+        Array.from({ length: 4 * 58 }, (_, index) => {
+          const userId = random() < names ? "ann" : undefined;
+          const time = index * 25 * MINUTE + Math.floor(random() * 2) * 5 * MINUTE;
+          return { order: random(), event: anEvent({ anonymousId, userId, ...at(time) }) };
+        }).filter(() => random() < 0.985),
+      );
+      const shuffled = events.sort((x, y) => x.order - y.order).map(({ event }) => event);
+      for (let index = 0; index < shuffled.length; ) {
+        const size = index < 400 ? 200 : 1 + Math.floor(random() * 4);
+        await sent(t, { batch: shuffled.slice(index, index + size) });
+        index += size;
+        await settle(t.deps, { stopped });
+        await isRight();
+      }
+      for (let step = 0; names === 0 && step < 10; step++) {
+        const stored = await eventsOf(t).find({}).toArray();
+        await settleRemoved(
+          t.deps,
+          stored.filter(() => random() < 0.01),
+        );
+        await isRight();
+      }
+      if (seed <= 2) await rebuild(t.deps);
+      await isRight();
+    }
+    t.clock.set("2026-11-23T12:00:00Z");
+  }, 300_000);
+
+  test("an event that cannot be settled keeps no other from its session", async () => {
+    await sent(t, { batch: [anEvent({ anonymousId: "broken" })] });
+    await eventsOf(t).updateOne({}, { $set: { at: "no time" as never } });
+    t.clock.advance(SECOND);
+    await sent(t, { batch: [anEvent(at(0)), anEvent(at(MINUTE)), anEvent({ ...at(0), anonymousId: "b" })] });
+    expect(await sessions()).toEqual([
+      ["d:b", 0, 0, 1],
+      ["d:device-1", 0, 60, 2],
+    ]);
+    expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(0);
   });
 
   test("a late event bridges two sessions; an early one moves the begin", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { MINUTE } from "../clock";
+import { DAY, MINUTE } from "../clock";
 import type { EventDocument, SessionDocument } from "./model";
 
 /** A pause above this ends a session, in milliseconds. */
@@ -27,18 +27,29 @@ export type SessionEvent = Pick<
 export const byTime = (a: Pick<EventDocument, "at" | "_id">, b: Pick<EventDocument, "at" | "_id">): number =>
   a.at.getTime() - b.at.getTime() || (a._id < b._id ? -1 : a._id > b._id ? 1 : 0);
 
-/** Cuts events, sorted by time, wherever nothing happened for more than 30 minutes. */
-export function splitAtGaps<Event extends { at: Date }>(events: Event[]): Event[][] {
-  const groups: Event[][] = [];
+/** The last midnight of UTC by a time, both in milliseconds. */
+export const midnightBefore = (time: number): number => Math.floor(time / DAY) * DAY;
+
+/**
+ * Cuts events, sorted by time, wherever nothing happened for more than 30 minutes, and at each midnight of UTC
+ * before which they went on for a day without such a pause: what never pauses would be one visit without end.
+ */
+export function splitVisits<Event extends { at: Date }>(events: Event[]): Event[][] {
+  const visits: Event[][] = [];
   let last = Number.NEGATIVE_INFINITY;
+  let sincePause = last;
   for (const event of events) {
     const at = event.at.getTime();
-    const group = groups.at(-1);
-    if (group !== undefined && at - last <= SESSION_GAP) group.push(event);
-    else groups.push([event]);
+    const visit = visits.at(-1);
+    const midnight = midnightBefore(at);
+    const paused = at - last > SESSION_GAP;
+    if (paused) sincePause = at;
+    if (visit === undefined || paused || (last < midnight && midnight - sincePause >= DAY))
+      visits.push([event]);
+    else visit.push(event);
     last = at;
   }
-  return groups;
+  return visits;
 }
 
 /**
@@ -48,7 +59,7 @@ export function splitAtGaps<Event extends { at: Date }>(events: Event[]): Event[
  * @returns the visitor of each event, in the same order
  */
 export function attribute(events: Pick<SessionEvent, "at" | "device" | "userId">[]): string[] {
-  return splitAtGaps(events).flatMap((visit) => {
+  return splitVisits(events).flatMap((visit) => {
     let person = visit.find(({ userId }) => userId !== null)?.userId ?? null;
     return visit.map(({ userId, device }) => {
       if (userId !== null) person = userId;
@@ -114,4 +125,4 @@ function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
 
 /** The sessions of one visitor's events, which are sorted by time. The one definition of a session. */
 export const sessionise = (visitor: string, events: SessionEvent[]): SessionDocument[] =>
-  splitAtGaps(events).map((visit) => toSession(visitor, visit));
+  splitVisits(events).map((visit) => toSession(visitor, visit));

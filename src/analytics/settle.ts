@@ -1,11 +1,11 @@
-import { HOUR } from "../clock";
+import { DAY, HOUR } from "../clock";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { isBot, visitorOf } from "./ingest";
 import type { EventDocument, SessionDocument } from "./model";
 import { ORDER_WINDOW, quarterOf, settleRollups } from "./rollups";
-import { attribute, byTime, SESSION_GAP, type SessionEvent, sessionise } from "./sessions";
+import { attribute, byTime, midnightBefore, SESSION_GAP, type SessionEvent, sessionise } from "./sessions";
 import type { PendingEvent, Range } from "./store";
 import { keptSince } from "./time";
 
@@ -56,57 +56,83 @@ const reachForth = (times: number[], from: number): number => {
   return reached;
 };
 
+/** What lies around the span of a key. */
+interface Around {
+  /** Sorted by time; before the span, what says that a visit ends where it begins. */
+  events: SessionEvent[];
+  /** True when there are pauses on both sides, false when midnights end visits that went on without one. */
+  paused: boolean;
+}
+
+/** Keys in parts that are read in one query: not too many, and of about one time. */
+function partsOf(spans: Spans): [string, Span][][] {
+  const parts: [string, Span][][] = [];
+  let from = 0;
+  for (const entry of [...spans].sort(([, a], [, b]) => a.low - b.low)) {
+    const part = parts.at(-1);
+    const [, { low, high }] = entry;
+    if (part !== undefined && part.length < KEYS && high - from <= DAY) part.push(entry);
+    else {
+      parts.push([entry]);
+      from = low;
+    }
+  }
+  return parts;
+}
+
 /**
- * Every event of each key from its span on to both sides up to a pause, sorted by time. What lies around new
- * events is mostly near, so many keys are read in one query, and only a key whose events reach the edge of what was read
- * is read further.
+ * Every event of each key from its span, which is widened, on to both sides up to where a visit ends whatever changed
+ * in the span, sorted by time. What lies around new events is mostly near, so many keys are read in one query, and only
+ * a key whose events reach the edge of what was read is read further.
  */
 async function eventsAround(
   deps: Deps,
   field: "device" | "visitor",
   spans: Spans,
   tx: MongoTx,
-): Promise<Map<string, SessionEvent[]>> {
-  const around = new Map<string, SessionEvent[]>();
-  const keys = [...spans].sort(([, a], [, b]) => a.low - b.low);
-  for (let index = 0; index < keys.length; index += KEYS) {
-    const part = keys.slice(index, index + KEYS);
+): Promise<Map<string, Around>> {
+  const around = new Map<string, Around>();
+  for (const part of partsOf(spans)) {
     const from = Math.min(...part.map(([, { low }]) => low)) - 2 * SESSION_GAP;
     const to = Math.max(...part.map(([, { high }]) => high)) + 2 * SESSION_GAP;
-    const read = (key: string[], low: number, high: number) =>
-      deps.analytics.eventsOf(field, key, { from: new Date(low), to: new Date(high) }, tx);
-    const loaded = Map.groupBy(
-      await read(
-        part.map(([key]) => key),
-        from,
-        to,
-      ),
-      (event) => event[field] ?? "",
-    );
+    const read = async (key: string[], low: number, high: number) => {
+      const range = { from: new Date(low), to: new Date(high) };
+      return (await deps.analytics.eventsOf(field, key, range, tx)).sort(byTime);
+    };
+    const keys = part.map(([key]) => key);
+    const loaded = Map.groupBy(await read(keys, from, to), (event) => event[field] ?? "");
     for (const [key, span] of part) {
-      const events = (loaded.get(key) ?? []).sort(byTime);
+      let events = loaded.get(key) ?? [];
+      let [began, ended] = [false, false];
+      const times = () => events.map(({ at }) => at.getTime());
+      const midnight = midnightBefore(span.low);
       for (let edge = from, step = HOUR; ; step *= 2) {
-        span.low = reachBack(
-          events.map(({ at }) => at.getTime()),
-          span.low,
-        );
-        if (span.low - SESSION_GAP >= edge) break;
-        events.unshift(...(await read([key], edge - step, edge)).sort(byTime));
+        const reached = reachBack(times(), span.low);
+        began = midnight - reached >= DAY;
+        if (began || reached - SESSION_GAP >= edge) {
+          span.low = began ? midnight : reached;
+          break;
+        }
+        events = [...(await read([key], edge - step, edge)), ...events];
         edge -= step;
       }
+      // A change ends or joins visits at midnights of the day after it. Without a pause, the next one ends them anyway.
+      const end = midnightBefore(span.high + SESSION_GAP + DAY) + DAY;
       for (let edge = to, step = HOUR; ; step *= 2) {
-        span.high = reachForth(
-          events.map(({ at }) => at.getTime()),
-          span.high,
-        );
-        if (span.high + SESSION_GAP < edge) break;
-        events.push(...(await read([key], edge, edge + step)).sort(byTime));
+        const reached = reachForth(times(), span.high);
+        ended = reached >= end;
+        if (ended || reached + SESSION_GAP < edge) {
+          span.high = ended ? end - 1 : reached;
+          break;
+        }
+        events = [...events, ...(await read([key], edge, edge + step))];
         edge += step;
       }
-      around.set(
-        key,
-        events.filter(({ at }) => at.getTime() >= span.low && at.getTime() <= span.high),
-      );
+      const { low, high } = span;
+      around.set(key, {
+        events: events.filter(({ at }) => at.getTime() <= high && (began || at.getTime() >= low)),
+        paused: !began && !ended,
+      });
     }
   }
   return around;
@@ -116,7 +142,7 @@ async function eventsAround(
 interface Attributed {
   /** The spans of every visitor who gained or lost events. */
   affected: Spans;
-  /** Of each device that was looked at: all its events of a span with nothing near it outside. */
+  /** Of devices that were looked at: all their events of a span with nothing near it outside. */
   devices: Map<string, { span: Span; events: SessionEvent[] }>;
   /** Events that have another visitor than before: each as it is now and as it was. */
   moved: SessionEvent[];
@@ -133,9 +159,12 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
   }
   const moved: SessionEvent[] = [];
   const before: SessionEvent[] = [];
-  for (const [device, events] of await eventsAround(deps, "device", spans, tx)) {
+  for (const [device, { events, paused }] of await eventsAround(deps, "device", spans, tx)) {
+    const span = spans.get(device);
+    if (!span) continue;
     const visitors = attribute(events);
     events.forEach((event, index) => {
+      if (event.at.getTime() < span.low) return;
       const visitor = visitors[index] ?? event.visitor;
       if (event.todo === 1 || visitor !== event.visitor) widen(affected, visitor, event.at);
       if (visitor === event.visitor) return;
@@ -145,8 +174,7 @@ async function attributeDevices(deps: Deps, pending: PendingEvent[], tx: MongoTx
       event.visitor = visitor;
       moved.push(event);
     });
-    const span = spans.get(device);
-    if (span) devices.set(device, { span, events });
+    if (paused) devices.set(device, { span, events });
   }
   for (const [visitor, events] of Map.groupBy(moved, ({ visitor }) => visitor)) {
     await deps.analytics.setVisitor(
@@ -176,7 +204,9 @@ async function visitorEventsAround(
       );
     } else others.set(visitor, span);
   }
-  return new Map([...known, ...(await eventsAround(deps, "visitor", others, tx))]);
+  for (const [visitor, { events }] of await eventsAround(deps, "visitor", others, tx))
+    known.set(visitor, events);
+  return known;
 }
 
 /**
@@ -210,10 +240,14 @@ async function remakeSessions(
   const made: SessionDocument[] = [];
   const touched: Date[] = [];
   for (const [visitor, span] of affected) {
-    const fresh = sessionise(visitor, events.get(visitor) ?? []);
+    const fresh = sessionise(visitor, events.get(visitor) ?? []).filter(
+      ({ start }) => start.getTime() >= span.low,
+    );
     const ids = new Set(fresh.map(({ _id }) => _id));
-    made.push(...fresh);
-    touched.push(...fresh.map(({ start }) => start));
+    for (const session of fresh) {
+      made.push(session);
+      touched.push(session.start);
+    }
     let next: Date | undefined;
     for (const { _id, start } of sessions.get(visitor) ?? []) {
       const time = start.getTime();
@@ -267,27 +301,41 @@ async function markQuarters(deps: Deps, times: Date[], token: string, tx: MongoT
 
 /**
  * Gives up to `limit` waiting events their visitors and sessions and marks the buckets that change, in one
- * transaction: a crash leaves all of it or nothing, and two processes at once conflict on the guard.
+ * transaction: a crash leaves all of it or nothing, and two processes at once conflict on the guard. What fails
+ * is done again in halves, and one event that fails alone is set aside, so that it keeps no other from its session.
  * @returns how many events were settled, and how many were read to do so
  */
 async function settleStep(deps: Deps, limit: number): Promise<{ settled: number; read: number }> {
   // Outside, so that the common case of nothing to do is one read.
   if ((await deps.analytics.pending(1)).length === 0) return { settled: 0, read: 0 };
   const token = deps.random.id();
-  return deps.mongo.transaction(async (tx) => {
-    await deps.analytics.guard(tx);
-    const pending = await deps.analytics.pending(limit, tx);
-    const attributed = await attributeDevices(deps, pending, tx);
-    const { touched, read } = await remakeSessions(deps, attributed, tx);
-    // Who an event belongs to decides which orders its search led to.
-    const searched = await searchesBehind(deps, [...pending, ...attributed.moved], tx);
-    await markQuarters(deps, [...pending.map(({ at }) => at), ...touched, ...searched], token, tx);
-    await deps.analytics.settle(
-      pending.map(({ _id }) => _id),
-      tx,
-    );
-    return { settled: pending.length, read };
-  });
+  let ids: string[] = [];
+  try {
+    return await deps.mongo.transaction(async (tx) => {
+      await deps.analytics.guard(tx);
+      const pending = await deps.analytics.pending(limit, tx);
+      ids = pending.map(({ _id }) => _id);
+      const attributed = await attributeDevices(deps, pending, tx);
+      const { touched, read } = await remakeSessions(deps, attributed, tx);
+      // Who an event belongs to decides which orders its search led to.
+      const searched = await searchesBehind(deps, [...pending, ...attributed.moved], tx);
+      await markQuarters(deps, [...pending.map(({ at }) => at), ...touched, ...searched], token, tx);
+      await deps.analytics.settle(ids, tx);
+      return { settled: pending.length, read };
+    });
+  } catch (error) {
+    // Others were quicker: that says nothing about the events.
+    if (error instanceof AppError) throw error;
+    if (limit > 1) {
+      const half = Math.ceil(limit / 2);
+      const first = await settleStep(deps, half);
+      const second = await settleStep(deps, limit - half);
+      return { settled: first.settled + second.settled, read: Math.max(first.read, second.read) };
+    }
+    await deps.analytics.settle(ids);
+    deps.log.error({ err: error, ids }, "an event cannot get its session; it waits for a rebuild");
+    return { settled: ids.length, read: 0 };
+  }
 }
 
 /**

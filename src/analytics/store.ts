@@ -236,7 +236,8 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       }
     },
 
-    async settle(ids: string[], tx: MongoTx): Promise<void> {
+    /** Takes events out of the queue. */
+    async settle(ids: string[], tx?: MongoTx): Promise<void> {
       for (const part of chunks(ids)) {
         await Event.updateMany({ _id: { $in: part } }, { $unset: { todo: 1 } }, mongo.in(tx));
       }

@@ -51,6 +51,13 @@ const minor = (text: string): number | undefined => {
   return Number.isSafeInteger(value) ? value : undefined;
 };
 
+/**
+ * Longest cursor: base64 of its code (16 bytes), hash and id with their JSON (67), and the longest key, which is that
+ * of a name of 500 characters, with up to 5 bytes for each (ᾀ becomes ἀι). What a query may hold as a whole is
+ * bounded by `http/input.ts`.
+ */
+const MAX_CURSOR = Math.ceil(((16 + 67 + 500 * 5) * 4) / 3);
+
 const SORT = /^(-?)(createdAt|price|name|popularity)$/;
 const ATTR = /^filter\[attr\.([\p{L}\p{N}_-]{1,50})\]$/u;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -90,7 +97,7 @@ export const productListSchema = z
           break;
         }
         case "cursor":
-          if (given.length > 2000) fault(key, "is too long");
+          if (given.length > MAX_CURSOR) fault(key, "is too long");
           else list.cursor = given;
           break;
         case "count":

@@ -431,6 +431,99 @@ describe("changing", () => {
     });
   });
 
+  test("what was not sent is not held to what a category says since", async () => {
+    const category = await ensureCategoryPath(t.deps, [unique("Sized")]);
+    const product = await made({
+      name: unique("XL"),
+      price: 1,
+      categoryIds: [category._id],
+      attrs: [{ key: "size", value: "XL" }],
+    });
+    const attributes = [{ key: "size", type: "enum", values: ["S", "M"] }];
+    const ruled = await send(
+      "PATCH",
+      `/api/products/categories/${category._id}`,
+      { attributes },
+      { "if-match": `"v${category.version}"` },
+    );
+    expect(ruled.status).toBe(200);
+    const path = `/api/products/${product.id}`;
+    const archived = await dataOf(await send("PATCH", path, { price: 2, status: "archived" }));
+    expect(archived).toMatchObject({ status: "archived", categoryIds: [category._id], attrs: product.attrs });
+    for (const change of [{ attrs: [{ key: "size", value: "XL" }] }, { categoryIds: [category._id] }]) {
+      expect((await send("PATCH", path, change)).status).toBe(422);
+    }
+    expect((await send("PATCH", path, { attrs: [{ key: "size", value: "M" }] })).status).toBe(200);
+    const stored = await t.deps.products.findById(product.id);
+    expect([stored?.categoryIds, stored?.categoryTree]).toEqual([[category._id], [category._id]]);
+  });
+
+  test("a category that is gone and was not sent is dropped; one that is sent is 422", async () => {
+    const kept = await ensureCategoryPath(t.deps, [unique("Kept"), "Below"]);
+    const gone = t.deps.random.id();
+    const product = await made({ name: unique("Orphan"), price: 1, categoryIds: [kept._id] });
+    const lose = () =>
+      t.deps.mongo.connection
+        .collection<{ _id: string }>("products")
+        .updateOne(
+          { _id: product.id },
+          { $set: { categoryIds: [gone, kept._id], categoryTree: [gone, ...kept.ancestors, kept._id] } },
+        );
+    const path = `/api/products/${product.id}`;
+    for (const change of [{ price: 2 }, { attrs: [{ key: "a", value: 1 }] }]) {
+      await lose();
+      expect((await dataOf(await send("PATCH", path, change))).categoryIds).toEqual([kept._id]);
+      expect((await t.deps.products.findById(product.id))?.categoryTree).toEqual([
+        ...kept.ancestors,
+        kept._id,
+      ]);
+    }
+    await lose();
+    expect((await send("PATCH", path, { categoryIds: [gone] })).status).toBe(422);
+    expect((await dataOf(await send("PATCH", path, { categoryIds: [kept._id] }))).categoryIds).toEqual([
+      kept._id,
+    ]);
+  });
+
+  test("another currency needs a price, and leaves no compare-at price of the old one", async () => {
+    const one = await made({ name: unique("Dollars"), price: 4900 });
+    const path = `/api/products/${one.id}`;
+    const refused = await send("PATCH", path, { currency: "JPY" });
+    expect([refused.status, await refused.json()]).toMatchObject([
+      422,
+      { errors: [{ path: "price", code: "required", message: "is needed with another currency" }] },
+    ]);
+    expect((await send("PATCH", path, { currency: "USD" })).status).toBe(200);
+    const yen = await dataOf(await send("PATCH", path, { currency: "JPY", price: 700 }));
+    expect(yen.variants[0]?.price).toEqual({ amount: 700, currency: "JPY" });
+
+    const [a, b] = [unique("A"), unique("B")];
+    const compared = await made({
+      name: unique("Sale"),
+      variants: [{ sku: a, price: 1, compareAtPrice: 2 }],
+    });
+    const two = await made({
+      name: unique("Two"),
+      variants: [a, b].map((sku) => ({ sku: `${sku}-2`, price: 1 })),
+    });
+    for (const [product, change] of [
+      [compared, { currency: "JPY", price: 1 }],
+      [compared, { currency: "JPY" }],
+      [two, { currency: "JPY" }],
+    ] as const) {
+      const answer = await send("PATCH", `/api/products/${product.id}`, change);
+      expect([answer.status, await answer.json()]).toMatchObject([
+        422,
+        { errors: [{ path: "variants", code: "required" }] },
+      ]);
+    }
+    const variants = [{ sku: a, price: 300, compareAtPrice: 400 }];
+    const sent = await dataOf(
+      await send("PATCH", `/api/products/${compared.id}`, { currency: "JPY", variants }),
+    );
+    expect(sent.variants[0]?.compareAtPrice).toEqual({ amount: 400, currency: "JPY" });
+  });
+
   test("a price alone is refused for several variants; nothing, and foreign keys, are refused", async () => {
     const [a, b] = [unique("A"), unique("B")];
     const product = await made({
@@ -590,7 +683,7 @@ describe("lists", () => {
     const [rich] = (await list(inBrand("&include=variants,categories,stock"))).data;
     expect(rich?.variants).toHaveLength(1);
     expect(rich?.categories).toEqual([]);
-    expect(rich?.stock).toEqual([{ sku: expect.any(String), available: 0 }]);
+    expect(rich?.stock).toEqual([{ sku: rich?.variants?.[0]?.sku ?? "", inStock: false }]);
   });
 
   test("a total is given when it is asked for", async () => {
@@ -680,10 +773,62 @@ describe("lists", () => {
       .data;
     expect(one?.categories).toEqual([{ id: category._id, name: "Lamps", path: category.path }]);
     expect(one?.variants?.map((variant) => variant.sku)).toEqual([sku, `${sku} B`]);
-    expect(one?.stock).toHaveLength(2);
+    expect(one?.stock).toEqual([
+      { sku, inStock: false },
+      { sku: `${sku} B`, inStock: false },
+    ]);
     const root = category.ancestors[0] ?? "";
     expect((await list(`filter[category]=${root}`)).data.map(({ name }) => name)).toEqual(["Included"]);
   });
+
+  test("include=stock sums active locations; exact quantities are for those who may read the inventory", async () => {
+    const stock = await createStock(t, manager);
+    const [second, closed] = [await stock.location(), await stock.location()];
+    const brand = unique("Stocked");
+    const [some, none, never] = [unique("SOME"), unique("NONE"), unique("NEVER")];
+    await made({ name: "x", brand, variants: [some, none, never].map((sku) => ({ sku, price: 1 })) });
+    for (const [sku, locationId, delta] of [
+      [some, stock.locationId, 5],
+      [some, second, 7],
+      [some, closed, 11],
+      [none, closed, 3],
+    ]) {
+      await stock.post("/adjust", { sku, locationId, delta, kind: "receive", reason: "test" });
+    }
+    expect((await stock.reserve([{ sku: some, quantity: 2, locationId: stock.locationId }])).status).toBe(
+      201,
+    );
+    expect((await stock.patch(`/locations/${closed}`, { active: false }, 1)).status).toBe(200);
+
+    const query = `/api/products?filter[brand]=${encodeURIComponent(brand)}&include=stock`;
+    const stockOf = async (more: string, token?: string) => {
+      const page = (await (await t.request(`${query}${more}`, { token })).json()) as Page;
+      return page.data[0];
+    };
+    const seen = [some, none, never].map((sku) => ({ sku, inStock: sku === some }));
+    const exact = seen.map((row) => ({ ...row, available: row.inStock ? 10 : 0 }));
+    expect((await stockOf(""))?.stock).toEqual(seen);
+    expect(await stockOf("")).not.toHaveProperty("variants");
+    expect((await stockOf("", (await t.signIn()).accessToken))?.stock).toEqual(seen);
+    expect((await stockOf("", manager.accessToken))?.stock).toEqual(exact);
+    const both = await stockOf(",variants", manager.accessToken);
+    expect(both?.stock).toEqual(exact);
+    expect(both?.variants?.map(({ sku, price }) => [sku, price.amount])).toEqual([
+      [some, 1],
+      [none, 1],
+      [never, 1],
+    ]);
+  });
+
+  test.each(["\u65e5", "\u1f80", '"', "\u{20000}"])(
+    "sort=name: the cursor of a name of 500 × %p is taken",
+    async (letter) => {
+      const brand = unique("Long names");
+      for (let n = 0; n < 3; n++) await made({ name: letter.repeat(500), brand, price: 1 });
+      const query = `filter[brand]=${encodeURIComponent(brand)}&sort=name`;
+      expect(await collect(query, 1)).toHaveLength(3);
+    },
+  );
 
   test("while others are added and deleted between equal keys, every untouched one comes exactly once", async () => {
     await fc.assert(
@@ -772,7 +917,7 @@ describe("lists", () => {
           // Far behind: the page costs what the first does, however many lie before it.
           const all = await t.deps.products.list(asked, sort, null, 10_000, {
             variants: false,
-            skuKeys: false,
+            skus: false,
           });
           const last = all[Math.floor(all.length * 0.7)];
           if (!last) throw new Error("there is no row to go on behind");

@@ -63,7 +63,7 @@ export const productRoutes = (deps: Deps) =>
         description:
           "filter[category], filter[brand], filter[status], filter[price][gte], filter[price][lte], filter[inStock], " +
           "filter[attr.KEY]=a,b; sort=createdAt|price|name|popularity with - for descending (default -createdAt); " +
-          "include=variants,categories,stock; count=true for a total, capped at 10,000; limit and cursor.",
+          "include=variants,categories,stock (of each SKU inStock, with inventory:read also available); count=true for a total, capped at 10,000; limit and cursor.",
         tag,
         response: productListAnswer,
         errors: ["invalid_cursor", "forbidden", "invalid_input"],

@@ -213,7 +213,19 @@ const productResponse = summaryResponse.extend({
 const listedResponse = summaryResponse.extend({
   variants: z.array(variantResponse).optional(),
   categories: z.array(z.object({ id: z.string(), name: z.string(), path: z.string() })).optional(),
-  stock: z.array(z.object({ sku: z.string(), available: z.number().int() })).optional(),
+  stock: z
+    .array(
+      z.object({
+        sku: z.string(),
+        inStock: z.boolean().meta({ description: "It can be had at an active location now" }),
+        available: z
+          .number()
+          .int()
+          .optional()
+          .meta({ description: "At all active locations together; only for those with inventory:read" }),
+      }),
+    )
+    .optional(),
 });
 
 export const productAnswer = dataOf(productResponse);

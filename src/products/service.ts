@@ -8,7 +8,6 @@ import type { JsonValue } from "../json";
 import type { CategoryDocument } from "./categories/model";
 import { attrKeyOf, type ProductListQuery } from "./filters";
 import { signalProduct } from "./inventory/in-stock";
-import type { LevelDocument } from "./inventory/model";
 import type { AttributeDocument, ProductDocument, VariantDocument } from "./model";
 import type {
   ChangeProduct,
@@ -86,10 +85,13 @@ const distinct = (categories: CategoryDocument[]): CategoryDocument[] => [
   ...new Map(categories.map((category) => [category._id, category])).values(),
 ];
 
-/** The categories of these ids, each once. @throws AppError invalid_input naming the one that is not there */
-async function categoriesOf(deps: Deps, ids: string[]): Promise<CategoryDocument[]> {
+/**
+ * The categories of these ids, each once.
+ * @throws AppError invalid_input naming the one that is not there, unless those are to be left out
+ */
+async function categoriesOf(deps: Deps, ids: string[], leaveOut = false): Promise<CategoryDocument[]> {
   const categories = await deps.categories.findByIds(ids);
-  const missing = ids.findIndex((id) => !categories.has(id));
+  const missing = leaveOut ? -1 : ids.findIndex((id) => !categories.has(id));
   if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "unknown", "there is no such category");
   return distinct(ids.flatMap((id) => categories.get(id) ?? []));
 }
@@ -124,6 +126,12 @@ function checkAttributes(attrs: AttributeDocument[], categories: CategoryDocumen
   }
 }
 
+/** Where a product in these categories stands in the tree. */
+const placeIn = (categories: CategoryDocument[]) => ({
+  categoryIds: categories.map(({ _id }) => _id),
+  categoryTree: [...new Set(categories.flatMap(({ _id, ancestors }) => [...ancestors, _id]))],
+});
+
 /**
  * A product's document from an input.
  * @param categories those of `input.categoryIds`
@@ -154,8 +162,7 @@ export function buildProduct(
     attrKeys: attrs.map(({ key, value }) => attrKeyOf(key, value)),
     metadata: input.metadata ?? {},
     status: input.status ?? "active",
-    categoryIds: categories.map(({ _id }) => _id),
-    categoryTree: [...new Set(categories.flatMap(({ _id, ancestors }) => [...ancestors, _id]))],
+    ...placeIn(categories),
     variants,
     skuKeys: variants.map(({ skuKey }) => skuKey),
     price: cheapest.price,
@@ -209,6 +216,10 @@ export async function createProduct(
 /** Whether a caller may see what is not for sale. */
 const mayEdit = (actor: Actor | undefined): boolean => actor?.permissions.has("products:write") === true;
 
+/** Whether a caller may see how many there are, and not only whether there are any. */
+const maySeeQuantities = (actor: Actor | undefined): boolean =>
+  actor?.permissions.has("inventory:read") === true;
+
 /** A product; one that is not active only for those who may edit it. @throws AppError not_found */
 export async function readProduct(
   deps: Deps,
@@ -240,21 +251,35 @@ export const inputOf = (product: ProductDocument): Omit<CreateProduct, "category
   variants: product.variants.map(({ _id, skuKey, ...variant }) => variant),
 });
 
-/** The variants of a change: `price` alone is the price of the only one. */
+/**
+ * The variants of a change: `price` alone is the price of the only one. Another currency needs new amounts: 49.00 USD
+ * are not 4,900 JPY.
+ * @throws AppError invalid_input
+ */
 function changedVariants(product: ProductDocument, change: ChangeProduct): CreateProduct["variants"] {
   if (change.variants !== undefined) return change.variants;
   const { variants = [] } = inputOf(product);
-  const currency = change.currency;
-  if (change.price !== undefined && variants.length !== 1) {
+  const { price, currency } = change;
+  if (price !== undefined && variants.length !== 1) {
     throw invalidInput(
       "price",
       "several_variants",
       "cannot be set for a product with several variants; send variants",
     );
   }
+  const converted = variants.filter((variant) => currency !== undefined && variant.currency !== currency);
+  if (
+    converted.length > 0 &&
+    (variants.length > 1 || converted.some(({ compareAtPrice }) => compareAtPrice))
+  ) {
+    throw invalidInput("variants", "required", "are needed with another currency, with their prices");
+  }
+  if (converted.length > 0 && price === undefined) {
+    throw invalidInput("price", "required", "is needed with another currency");
+  }
   return variants.map((variant) => ({
     ...variant,
-    ...(change.price === undefined ? {} : { price: change.price }),
+    ...(price === undefined ? {} : { price }),
     ...(currency === undefined ? {} : { currency }),
   }));
 }
@@ -301,13 +326,19 @@ export async function changeProduct(
   const present = await deps.products.findById(id);
   if (!present) throw noProduct();
   if (version !== undefined && version !== present.version) throw stale(present.version);
-  const categories = await categoriesOf(deps, change.categoryIds ?? (whole ? [] : present.categoryIds));
+  const placed = whole || change.categoryIds !== undefined;
+  // A category that nobody sent and that is gone is no fault of the caller's: the product is no longer in it.
+  const categories = placed
+    ? await categoriesOf(deps, change.categoryIds ?? [])
+    : await categoriesOf(deps, present.categoryIds, true);
   const base = whole ? { slug: present.slug } : inputOf(present);
   const { categoryIds: _, price, ...fields } = change;
   const input = whole
     ? { ...base, ...fields, price, name: change.name ?? present.name }
     : { ...inputOf(present), ...fields, variants: changedVariants(present, change) };
-  const next = rebuildProduct(deps, present, input, categories);
+  // Attributes that nobody sent are not held to what their categories have come to say since.
+  const held = placed || change.attrs !== undefined ? categories : [];
+  const next = { ...rebuildProduct(deps, present, input, held), ...placeIn(categories) };
   const signalId = deps.random.id();
   const changed = await deps.mongo.transaction(async (tx) => {
     if (!(await deps.products.replace(next, present.version, tx))) return false;
@@ -381,11 +412,13 @@ export async function restoreProduct(
 const MOST_COUNTED = 10_000;
 
 /**
- * A page of products. Those that are not active are only for those who may edit them.
+ * A page of products. Those that are not active are only for those who may edit them, quantities of stock only
+ * for those who may read the inventory.
  * @throws AppError forbidden, invalid_cursor
  */
 export async function listProducts(deps: Deps, actor: Actor | undefined, query: ProductListQuery) {
   const { filter, sort, limit, include } = query;
+  const stock = include.includes("stock");
   if (filter.status !== "active" && !mayEdit(actor)) {
     throw new AppError("forbidden", "Only those who may edit products see what is not active.");
   }
@@ -401,7 +434,7 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
   const [rows, total] = await Promise.all([
     deps.products.list(filter, sort, after, limit, {
       variants: include.includes("variants"),
-      skuKeys: include.includes("stock"),
+      skus: stock,
     }),
     query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
   ]);
@@ -412,16 +445,23 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
     if (sort.name === "createdAt") return row.createdAt.getTime();
     return sort.name === "name" ? (row.nameKey ?? "") : row[sort.name];
   };
-  const [categories, levels] = await Promise.all([
+  const [categories, available] = await Promise.all([
     include.includes("categories")
       ? deps.categories.findByIds([...new Set(page.flatMap(({ categoryIds }) => categoryIds))])
       : new Map<string, CategoryDocument>(),
-    include.includes("stock") ? deps.inventory.levelsOf(page.flatMap(({ skuKeys }) => skuKeys ?? [])) : [],
+    stock
+      ? deps.inventory.availableOf(page.flatMap(({ variants = [] }) => variants.map(({ skuKey }) => skuKey)))
+      : new Map<string, number>(),
   ]);
+  const exact = maySeeQuantities(actor);
+  const stockOf = ({ sku, skuKey }: VariantDocument) => {
+    const quantity = available.get(skuKey) ?? 0;
+    return { sku, inStock: quantity > 0, ...(exact ? { available: quantity } : {}) };
+  };
   const data = page.map(
     (row): ListedProductResponse => ({
       ...toSummary(row),
-      ...(row.variants ? { variants: row.variants.map(toVariant) } : {}),
+      ...(include.includes("variants") ? { variants: (row.variants ?? []).map(toVariant) } : {}),
       ...(include.includes("categories")
         ? {
             categories: distinct(row.categoryIds.flatMap((id) => categories.get(id) ?? [])).map(
@@ -429,7 +469,7 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
             ),
           }
         : {}),
-      ...(include.includes("stock") ? { stock: availableOf(row.skuKeys ?? [], levels) } : {}),
+      ...(stock ? { stock: (row.variants ?? []).map(stockOf) } : {}),
     }),
   );
   return {
@@ -447,17 +487,6 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
           }),
     },
   };
-}
-
-/** What can be had of each SKU, over all locations. */
-function availableOf(skuKeys: string[], levels: LevelDocument[]): { sku: string; available: number }[] {
-  return skuKeys.map((skuKey) => {
-    const own = levels.filter((level) => level.skuKey === skuKey);
-    return {
-      sku: own[0]?.sku ?? skuKey,
-      available: own.reduce((sum, level) => sum + Math.max(0, level.onHand - level.reserved), 0),
-    };
-  });
 }
 
 /** Active products whose name, brand or description matches, the best first. */

@@ -20,9 +20,8 @@ export type ProductSummary = Pick<
   | "updatedAt"
 >;
 
-/** A product in a list, with what the list was asked for besides. */
-export type ListedProduct = ProductSummary &
-  Partial<Pick<ProductDocument, "variants" | "nameKey" | "skuKeys">>;
+/** A product in a list, with what the list was asked for besides; `variants` may hold `sku` and `skuKey` alone. */
+export type ListedProduct = ProductSummary & Partial<Pick<ProductDocument, "variants" | "nameKey">>;
 
 /** Where a product stands in the tree of categories. */
 export type PlantedProduct = Pick<ProductDocument, "_id" | "version" | "categoryIds" | "categoryTree">;
@@ -347,13 +346,12 @@ export const createProductStore = (mongo: Mongo) => {
       sort: ProductSort,
       after: ListPosition | null,
       limit: number,
-      also: { variants: boolean; skuKeys: boolean },
+      also: { variants: boolean; skus: boolean },
     ): Promise<ListedProduct[]> {
       // A product may have 250 SKUs: nothing is read that the page does not show or need for its cursor.
       const fields = {
         ...SUMMARY,
-        ...(also.variants ? { variants: 1 } : {}),
-        ...(also.skuKeys ? { skuKeys: 1 } : {}),
+        ...(also.variants ? { variants: 1 } : also.skus ? { "variants.sku": 1, "variants.skuKey": 1 } : {}),
         ...(sort.name === "name" ? { nameKey: 1 } : {}),
       };
       const pages = await Promise.all(

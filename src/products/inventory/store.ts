@@ -282,6 +282,22 @@ export const createInventoryStore = (mongo: Mongo) => {
       return new Set(found.map(({ skuKey }) => skuKey));
     },
 
+    /** How many of each of the SKUs can be had at active locations together; those without any are left out. */
+    async availableOf(skuKeys: string[]): Promise<Map<string, number>> {
+      const active = await Location.find({ active: true }).select({ _id: 1 }).lean();
+      const sums = await Level.aggregate<{ _id: string; available: number }>([
+        {
+          $match: {
+            skuKey: { $in: skuKeys },
+            locationId: { $in: active.map(({ _id }) => _id) },
+            available: { $gt: 0 },
+          },
+        },
+        { $group: { _id: "$skuKey", available: { $sum: "$available" } } },
+      ]);
+      return new Map(sums.map(({ _id, available }) => [_id, available]));
+    },
+
     // Movements
 
     /** A page of movements, the newest first; `limit` + 1 at most. */

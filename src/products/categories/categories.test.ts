@@ -110,6 +110,24 @@ describe("categories", () => {
     await checkTree();
   }, 60_000);
 
+  test("a path is made from the top again when a category on it moves or goes at the same moment", async () => {
+    const elsewhere = await made(unique("Elsewhere"));
+    for (const [method, path, json] of [
+      ["POST", "/move", { parentId: elsewhere.id }],
+      ["DELETE", "", undefined],
+    ] as const) {
+      const top = await made(unique("Top"));
+      const undo = around(t.deps.categories, "findByPath", {
+        after: async () => expect((await send(method, `/${top.id}${path}`, json)).ok).toBe(true),
+      });
+      const leaf = await ensureCategoryPath(t.deps, [top.name, "Leaf"]);
+      undo();
+      expect(leaf.path).toBe(`${top.slug}/leaf`);
+      expect(leaf.parentId).not.toBe(top.id);
+      await checkTree();
+    }
+  });
+
   test("lie at most eight deep", async () => {
     let parent: string | null = null;
     for (let depth = 1; depth <= 8; depth++) parent = (await made(unique(`D${depth}`), parent)).id;

@@ -77,37 +77,57 @@ function below(
   };
 }
 
+/** Makes a category that is missing, or finds it; null when its parent has moved or gone. */
+type Make = (deps: Deps, category: CategoryDocument) => Promise<CategoryDocument | null>;
+
+/** How often a path is made from the top again when its categories move at the same moment. */
+const PATH_TRIES = 5;
+
 /**
  * The category at the end of a path of names, made with all that are missing on the way. Safe when many do it
  * at once, because a path is unique.
  * @param make what is done about one that is missing; a dry run makes none
- * @throws AppError invalid_input for a path that is empty, deeper than eight, or has a name without letters
+ * @throws AppError invalid_input for a path that is empty, deeper than eight, or has a name without letters;
+ * conflict when others keep moving what is on it
  */
 export async function ensureCategoryPath(
   deps: Deps,
   names: string[],
-  make: (deps: Deps, category: CategoryDocument) => Promise<CategoryDocument> = makeCategory,
+  make: Make = makeCategory,
 ): Promise<CategoryDocument> {
   if (names.length === 0 || names.length > MAX_DEPTH) {
     throw invalidInput("categories", "depth", `must name 1 to ${MAX_DEPTH} categories, one inside the other`);
   }
+  for (let attempt = 1; attempt <= PATH_TRIES; attempt++) {
+    const last = await walkPath(deps, names, make);
+    if (last) return last;
+  }
+  throw new AppError("conflict", "Somebody else keeps moving the categories of this path. Try again.");
+}
+
+/** @returns null when a category of the path moved or went meanwhile */
+async function walkPath(deps: Deps, names: string[], make: Make): Promise<CategoryDocument | null> {
   let parent: CategoryDocument | null = null;
   for (const name of names) {
     const made: CategoryDocument = below(deps, parent, { name }, "categories");
-    const found: CategoryDocument | null = await deps.categories.findByPath(made.path);
-    parent = found ?? (await make(deps, made));
+    parent = (await deps.categories.findByPath(made.path)) ?? (await make(deps, made));
+    if (parent === null) return null;
   }
-  if (parent === null) throw new Error("unreachable: names is not empty");
   return parent;
 }
 
-/** Makes a category, or finds the one that another made at its path meanwhile. */
-const makeCategory = (deps: Deps, made: CategoryDocument): Promise<CategoryDocument> =>
+const makeCategory: Make = (deps, made) =>
   deps.mongo.transaction(async (tx) => {
     await deps.categories.guard(tx);
     const present = await deps.categories.findByPath(made.path, tx);
     if (present) return present;
-    if (made.parentId !== null) await requireCategory(deps, made.parentId, tx);
+    if (made.parentId !== null) {
+      const parent = await deps.categories.findById(made.parentId, tx);
+      const there =
+        made.path === `${parent?.path}/${made.slug}` &&
+        made.ancestors.join() === [...(parent?.ancestors ?? []), made.parentId].join();
+      if (!there) return null;
+    }
     await deps.categories.create(made, tx);
     return made;
   });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
+import { gate } from "../../test/interleave";
 import { eventually, type Program, startProgram } from "../../test/processes";
 import { MINUTE, SECOND } from "../clock";
 import { silentLogger } from "../http/log";
@@ -204,6 +205,45 @@ describe("two databases", () => {
     );
     await runner.stop();
   }, 60_000);
+
+  test("a kind that may run once at a time leaves the other places to other kinds", async () => {
+    const slow = gate();
+    let encoding = 0;
+    let most = 0;
+    const ran: string[] = [];
+    const encode = async () => {
+      most = Math.max(most, ++encoding);
+      await slow.wait();
+      encoding--;
+      ran.push("slow");
+    };
+    const runner = createJobRunner({
+      stores: stores().map(([, store]) => store),
+      handlers: {
+        "test.slow": Object.assign(encode, { atOnce: 1 }),
+        "test.work": async () => void ran.push("work"),
+      },
+      clock: t.clock,
+      log: silentLogger(),
+      pollMs: 50,
+    });
+    for (const name of NAMES) {
+      for (let n = 0; n < 3; n++) await enqueue(storeOf(name), {}, { kind: "test.slow" });
+    }
+    for (const name of NAMES) await enqueue(storeOf(name));
+    runner.start();
+    try {
+      await slow.reached;
+      await eventually(async () => ran.length === 2, "the other kind's jobs");
+      expect([ran, most]).toEqual([["work", "work"], 1]);
+      slow.open();
+      await eventually(async () => ran.length === 8, "the jobs that waited");
+      expect(most).toBe(1);
+    } finally {
+      slow.open();
+      await runner.stop();
+    }
+  });
 
   test("a backlog in one lets the other's through", async () => {
     for (let index = 0; index < 6; index++) await enqueue(storeOf("MySQL"));

@@ -16,7 +16,11 @@ export interface JobContext {
 }
 
 /** Does one kind of work. It may run again after a crash, so each step must be repeatable. */
-export type JobHandler = (context: JobContext) => Promise<void>;
+export interface JobHandler {
+  (context: JobContext): Promise<void>;
+  /** How many of its kind may run at once in a process, so that others have places too; as many as there are. */
+  atOnce?: number;
+}
 
 /** A handler throws it when trying again is pointless: the job is failed at once. */
 export class JobRefused extends Error {
@@ -63,7 +67,8 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   const concurrency = options.concurrency ?? 4;
   const kinds = Object.keys(handlers);
   const stopping = new AbortController();
-  const running = new Set<Promise<void>>();
+  /** What runs, and of which kind it is. */
+  const running = new Map<Promise<void>, string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let started = false;
   let looking = false;
@@ -124,8 +129,13 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     }
   }
 
+  const mayStart = (kind: string): boolean => {
+    const { atOnce = concurrency } = handlers[kind] ?? {};
+    return [...running.values()].filter((other) => other === kind).length < atOnce;
+  };
+
   const leaseFrom = (store: JobStore<unknown>) =>
-    store.lease(kinds, clock.now(), after(clock.now(), leaseMs));
+    store.lease(kinds.filter(mayStart), clock.now(), after(clock.now(), leaseMs));
 
   /**
    * Fills the free places with due work, one job of each database in turn: neither a backlog in one nor its being
@@ -150,7 +160,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
             running.delete(work);
             wake();
           });
-        running.add(work);
+        running.set(work, job.kind);
       }
     }
   }
@@ -191,7 +201,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     async stop() {
       stopping.abort();
       clearTimeout(timer);
-      await Promise.all(running);
+      await Promise.all(running.keys());
     },
     async runDue() {
       let count = 0;

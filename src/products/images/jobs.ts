@@ -34,5 +34,6 @@ const avif =
 
 export const imageJobs = (deps: Deps): Record<string, JobHandler> => ({
   "images.clean": clean(deps),
-  "images.avif": avif(deps),
+  // Encoding is one at a time in any case: what waits for it must not hold the places of mail and imports.
+  "images.avif": Object.assign(avif(deps), { atOnce: 1 }),
 });

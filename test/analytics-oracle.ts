@@ -183,7 +183,7 @@ export function createOracle(everything: EventDocument[]) {
     };
   };
 
-  /** The clicks, views and additions that came from a search, which is the last with their id before them. */
+  /** The clicks, views and additions that came from a search, the last with their id within a day before them. */
   const behind = Map.groupBy(
     everything.filter(
       ({ kind, searchId }) => searchId !== null && ["click", "view", "add"].includes(kind ?? ""),
@@ -192,7 +192,11 @@ export function createOracle(everything: EventDocument[]) {
       everything
         .filter(
           ({ kind, searchId, bot, at }) =>
-            kind === "search" && searchId === event.searchId && bot === event.bot && at <= event.at,
+            kind === "search" &&
+            searchId === event.searchId &&
+            bot === event.bot &&
+            at <= event.at &&
+            event.at.getTime() - at.getTime() <= DAY,
         )
         .toSorted(inOrder)
         .at(-1),

@@ -245,7 +245,7 @@ async function randomShop(seed: number, size: number): Promise<void> {
       // Now and then a search is told again, by the page that is loaded anew.
       const again = random() < 0.2 ? pick(searches) : undefined;
       const id = again?.id ?? `search-${searches.length}`;
-      if (again) time = again.time + Math.floor(random() * HOUR);
+      if (again) time = again.time + Math.floor(random() * (random() < 0.2 ? 30 : 1) * HOUR);
       else searches.push({ id, visitor, time });
       Object.assign(properties, {
         search_id: id,
@@ -256,7 +256,7 @@ async function randomShop(seed: number, size: number): Promise<void> {
     const search = pick(searches);
     if ((event === "Product Clicked" || event === "Product Added") && search) {
       properties.search_id = search.id;
-      time = search.time + Math.floor((random() - 0.1) * 2 * HOUR);
+      time = search.time + Math.floor((random() - 0.1) * (random() < 0.2 ? 40 : 2) * HOUR);
     }
     if (event === "Order Completed") {
       Object.assign(properties, {
@@ -497,6 +497,29 @@ describe("searches that were told again, and bots on their links", () => {
       clicks: [{ secondsAfter: 5 }, { secondsAfter: 70 }],
     });
     expect((await report("searches", { traffic: "bots" })).total).toMatchObject({ searches: 0, clicks: 0 });
+  });
+});
+
+describe("a search id that is used again and again", () => {
+  test("is followed for a day, and a click marks the one search before it", async () => {
+    const now = t.clock.now().getTime() - 4 * DAY;
+    const at = (hours: number) => ({ timestamp: iso(now + hours * HOUR) });
+    const search = (hours: number) =>
+      anEvent({ event: "Products Searched", ...at(hours), properties: { search_id: "s5", query: "x" } });
+    const click = (hours: number) =>
+      anEvent({ event: "Product Clicked", ...at(hours), properties: { search_id: "s5", product_id: "p" } });
+    const marked = () => t.deps.mongo.connection.collection("analyticsDirty").distinct("at");
+    const quarter = (hours: number) =>
+      new Date(Math.floor((now + hours * HOUR) / (15 * MINUTE)) * 15 * MINUTE);
+    await sent(t, { batch: [search(0), search(24), search(48), click(1), click(72.1), click(48.5)] });
+    expect((await report("searches")).total).toMatchObject({ searches: 3, clicked: 2, clicks: 2 });
+    await sent(t, { batch: [click(49)] });
+    await settle(t.deps, { stopped: () => true });
+    // Its own, the visit's and search's begin, and the next visit's, which might have become the first.
+    expect(await marked()).toEqual([quarter(48), quarter(49), quarter(72.1)]);
+    // Told again, it takes over what follows it.
+    await sent(t, { batch: [search(48.2)] });
+    expect((await report("searches")).total).toMatchObject({ searches: 4, clicked: 2, clicks: 3 });
   });
 });
 

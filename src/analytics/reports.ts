@@ -1,4 +1,4 @@
-import { DAY } from "../clock";
+import { after, DAY } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { RollupDocument } from "./model";
@@ -232,12 +232,13 @@ export async function searchesReport(deps: Deps, query: PeriodQuery & TopQuery):
   };
 }
 
-/** One search followed to its clicks and to an order. @throws AppError not_found */
+/** One search followed for a day to its clicks and to an order. @throws AppError not_found */
 export async function searchTrail(deps: Deps, searchId: string): Promise<SearchTrail> {
   await freshen(deps);
   const search = await deps.analytics.findSearch(searchId);
   if (!search) throw new AppError("not_found", "No search with this id was recorded.");
-  const followed = await follow(deps, [searchId], { bot: search.bot });
+  const range = { from: search.at, to: after(search.at, 1) };
+  const followed = await follow(deps, [searchId], { range, bot: search.bot });
   const clicks = [...followed.clicks.values()].flat().sort(byTime).slice(0, 100);
   return {
     searchId,

@@ -10,6 +10,8 @@ import type { FollowUp, Mark, Range, RollupEvent } from "./store";
 export const QUARTER = 15 * MINUTE;
 /** How long after a click an order of what was clicked counts for its search. */
 export const ORDER_WINDOW = DAY;
+/** How long after a search an event with its id follows it: an id that is used for good joins no months. */
+const FOLLOW_WINDOW = DAY;
 
 export const quarterOf = (time: Date): Date => new Date(Math.floor(time.getTime() / QUARTER) * QUARTER);
 
@@ -140,7 +142,7 @@ export function countEvents(bucket: Bucket, events: RollupEvent[], followed: Fol
       const withoutResult = event.results === 0 ? 1 : 0;
       counts.searchesWithoutResult += withoutResult;
       const clicks = followed.clicks.get(event._id) ?? [];
-      const first = Math.min(...clicks.map(({ at }) => at.getTime()));
+      const first = clicks.reduce((least, { at }) => Math.min(least, at.getTime()), Number.POSITIVE_INFINITY);
       addRow(bucket.rows.searches, event.query ?? "", [
         1,
         withoutResult,
@@ -240,29 +242,67 @@ const bytesOf = (value: Buffer | undefined): Uint8Array | undefined =>
   value instanceof Uint8Array ? value : (value as { buffer: Uint8Array } | undefined)?.buffer;
 
 /**
- * What followed searches, wherever it happened. A search that was told again (a page that was loaded anew) has
- * several events: what follows belongs to the last one before it, so that nothing counts twice. A bot on a
- * person's link, or the other way round, followed nothing.
+ * The search that an event follows, or takes the followers of if it is one itself: the last other one by then, within a
+ * day.
+ * @param searches those with the event's id, sorted by time
+ */
+export function searchBefore<Search extends Pick<FollowUp, "_id" | "at">>(
+  searches: Search[],
+  { _id, at }: Pick<FollowUp, "_id" | "at">,
+): Search | undefined {
+  let [low, high] = [0, searches.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const search = searches[middle];
+    if (search && search.at <= at) low = middle + 1;
+    else high = middle;
+  }
+  const last = searches[low - 1];
+  const search = last?._id === _id ? searches[low - 2] : last;
+  return search && at.getTime() - search.at.getTime() <= FOLLOW_WINDOW ? search : undefined;
+}
+
+/** The searches that events may follow, by whether bots made them and their id, sorted by time. */
+export async function searchesOf(
+  deps: Deps,
+  ids: string[],
+  { from, to }: Range,
+  tx?: MongoTx,
+): Promise<Map<string, Pick<FollowUp, "_id" | "at" | "bot" | "searchId">[]>> {
+  const range = { from: after(from, -FOLLOW_WINDOW), to };
+  return Map.groupBy((await deps.analytics.searchesWith(ids, range, tx)).sort(byTime), searchLine);
+}
+
+/** What a search and what follows it have in common. */
+export const searchLine = ({ searchId, bot }: Pick<FollowUp, "searchId" | "bot">) => `${bot} ${searchId}`;
+
+/**
+ * What followed searches within a day. A search that was told again (a page that was loaded anew) has several
+ * events: what follows belongs to the last one before it, so that nothing counts twice. A bot on a person's
+ * link, or the other way round, followed nothing.
  * @param ids search ids
+ * @param range when the searches happened
  * @param bot whose searches; of both when it is not given
  */
 export async function follow(
   deps: Deps,
   ids: string[],
-  { bot, tx }: { bot?: boolean; tx?: MongoTx } = {},
+  { range, bot, tx }: { range: Range; bot?: boolean; tx?: MongoTx },
 ): Promise<Followed> {
   const clicks: Followed["clicks"] = new Map();
   if (ids.length === 0) return { clicks, ordered: new Set() };
-  const line = (event: Pick<FollowUp, "searchId" | "bot">) => `${event.bot} ${event.searchId}`;
-  const searches = Map.groupBy((await deps.analytics.searchesWith(ids, tx)).sort(byTime), line);
-  if (bot !== undefined) for (const searchId of ids) searches.delete(line({ searchId, bot: !bot }));
-  const followUps = (await deps.analytics.followUps(ids, tx)).flatMap((followUp) => {
-    const search = searches.get(line(followUp))?.findLast(({ at }) => at <= followUp.at);
+  const following = { from: range.from, to: after(range.to, FOLLOW_WINDOW) };
+  const searches = await searchesOf(deps, ids, following, tx);
+  if (bot !== undefined) for (const searchId of ids) searches.delete(searchLine({ searchId, bot: !bot }));
+  const followUps = (await deps.analytics.followUps(ids, following, tx)).flatMap((followUp) => {
+    const search = searchBefore(searches.get(searchLine(followUp)) ?? [], followUp);
     return search === undefined ? [] : [{ ...followUp, search: search._id }];
   });
   for (const followUp of followUps) {
     if (followUp.kind !== "click") continue;
-    clicks.set(followUp.search, [...(clicks.get(followUp.search) ?? []), followUp]);
+    const own = clicks.get(followUp.search);
+    if (own) own.push(followUp);
+    else clicks.set(followUp.search, [followUp]);
   }
   return { clicks, ordered: await orderedSearches(deps, followUps, tx) };
 }
@@ -330,7 +370,7 @@ async function recomputeRun(deps: Deps, marks: Mark[], tx: MongoTx): Promise<voi
     const searched = events.flatMap(({ kind, searchId }) =>
       kind === "search" && searchId ? [searchId] : [],
     );
-    const followed = await follow(deps, [...new Set(searched)], { tx });
+    const followed = await follow(deps, [...new Set(searched)], { range, tx });
     for (const [key, own] of Map.groupBy(events, ({ at, bot }) => keyOf(at, bot))) {
       countEvents(bucketOf(key), own, followed);
     }

@@ -1,10 +1,10 @@
-import { DAY, HOUR } from "../clock";
+import { after, DAY, HOUR } from "../clock";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { isBot, visitorOf } from "./ingest";
 import type { EventDocument, SessionDocument } from "./model";
-import { ORDER_WINDOW, quarterOf, settleRollups } from "./rollups";
+import { ORDER_WINDOW, quarterOf, searchBefore, searchesOf, searchLine, settleRollups } from "./rollups";
 import { attribute, byTime, midnightBefore, SESSION_GAP, type SessionEvent, sessionise } from "./sessions";
 import type { PendingEvent, Range } from "./store";
 import { keptSince } from "./time";
@@ -263,25 +263,36 @@ async function remakeSessions(
   return { touched, read };
 }
 
+/** Events by the day of UTC that they happened on: its range, and those of the day. */
+const byDay = <Event extends { at: Date }>(events: Event[]): { range: Range; own: Event[] }[] =>
+  [...Map.groupBy(events, ({ at }) => midnightBefore(at.getTime()))].map(([day, own]) => ({
+    range: { from: new Date(day), to: new Date(day + DAY) },
+    own,
+  }));
+
 /** When the searches happened that these events may count for. */
 async function searchesBehind(
   deps: Deps,
-  events: Pick<EventDocument, "kind" | "at" | "visitor" | "searchId">[],
+  events: Pick<EventDocument, "_id" | "kind" | "at" | "visitor" | "bot" | "searchId">[],
   tx: MongoTx,
 ): Promise<Date[]> {
-  const ids = new Set(events.flatMap(({ searchId }) => (searchId === null ? [] : [searchId])));
-  const orders = events.filter(({ kind }) => kind === "order");
-  if (orders.length > 0) {
-    const times = orders.map(({ at }) => at.getTime());
-    const range: Range = {
-      from: new Date(times.reduce((least, time) => Math.min(least, time)) - ORDER_WINDOW),
-      to: new Date(times.reduce((most, time) => Math.max(most, time)) + 1),
-    };
+  const following: Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[] = [...events];
+  for (const { range, own } of byDay(events.filter(({ kind }) => kind === "order"))) {
     // Marking a search too many costs a recomputation, so all these visitors are looked at over the whole range.
-    const visitors = [...new Set(orders.map(({ visitor }) => visitor))];
-    for (const searchId of await deps.analytics.searchesFollowed(visitors, range, tx)) ids.add(searchId);
+    const visitors = [...new Set(own.map(({ visitor }) => visitor))];
+    const before = { from: after(range.from, -ORDER_WINDOW), to: range.to };
+    for (const event of await deps.analytics.searchesFollowed(visitors, before, tx)) following.push(event);
   }
-  return ids.size === 0 ? [] : (await deps.analytics.searchesWith([...ids], tx)).map(({ at }) => at);
+  const times = new Map<string, Date>();
+  for (const { range, own } of byDay(following.filter(({ searchId }) => searchId !== null))) {
+    const ids = [...new Set(own.flatMap(({ searchId }) => (searchId === null ? [] : [searchId])))];
+    const searches = await searchesOf(deps, ids, range, tx);
+    for (const event of own) {
+      const search = searchBefore(searches.get(searchLine(event)) ?? [], event);
+      if (search) times.set(search._id, search.at);
+    }
+  }
+  return [...times.values()];
 }
 
 /** Marks the quarters of times. Those whose events are no longer kept stay as they were counted. */

@@ -266,47 +266,44 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       }
     },
 
-    /** The events of searches by their search ids, unsorted. */
+    /** The events of searches in a period by their search ids, unsorted. */
     searchesWith: (
       searchIds: string[],
+      { from, to }: Range,
       tx?: MongoTx,
     ): Promise<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]> =>
       inChunks(searchIds, (part) =>
         Event.find(
-          { searchId: { $in: part }, kind: "search" },
+          { searchId: { $in: part }, at: { $gte: from, $lt: to }, kind: "search" },
           { at: 1, bot: 1, searchId: 1 },
           mongo.in(tx),
         ).lean<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]>(),
       ),
 
-    /** What followed searches: every event with their ids but the searches themselves. */
-    followUps: (searchIds: string[], tx?: MongoTx): Promise<FollowUp[]> =>
+    /** What may have followed searches in a period: every event with their ids but the searches themselves. */
+    followUps: (searchIds: string[], { from, to }: Range, tx?: MongoTx): Promise<FollowUp[]> =>
       inChunks(searchIds, (part) =>
         Event.find(
-          { searchId: { $in: part }, kind: { $in: ["click", "view", "add"] } },
+          { searchId: { $in: part }, at: { $gte: from, $lt: to }, kind: { $in: ["click", "view", "add"] } },
           FOLLOW_FIELDS,
           mongo.in(tx),
         ).lean<FollowUp[]>(),
       ),
 
-    /** The searches that visitors clicked, viewed or added from in a period. */
-    async searchesFollowed(visitors: string[], { from, to }: Range, tx?: MongoTx): Promise<string[]> {
-      const ids = new Set<string>();
-      for (const part of chunks(visitors, 1000)) {
-        const rows = await Event.find(
+    /** What visitors clicked, viewed or added from searches in a period, unsorted. */
+    searchesFollowed: (visitors: string[], { from, to }: Range, tx?: MongoTx) =>
+      inChunks(visitors, (part) =>
+        Event.find(
           {
             visitor: { $in: part },
             at: { $gte: from, $lt: to },
             kind: { $in: ["click", "view", "add"] },
             searchId: { $ne: null },
           },
-          { searchId: 1 },
+          { at: 1, bot: 1, searchId: 1 },
           mongo.in(tx),
-        ).lean<{ searchId: string }[]>();
-        for (const { searchId } of rows) ids.add(searchId);
-      }
-      return [...ids];
-    },
+        ).lean<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]>(),
+      ),
 
     /** Events of kinds of visitors in a period. */
     visitorEvents: (

@@ -8,9 +8,11 @@ import type { Permission } from "../auth/permissions";
 import { DAY, HOUR, SECOND } from "../clock";
 import { buildProduct } from "../products/service";
 import { analyticsJobs, removeExpired } from "./jobs";
+import { erasePersonAnalytics } from "./person";
 import { updatePopularity } from "./popularity";
+import { addDocument, emptyBucket } from "./rollups";
 import { track } from "./service";
-import { settle } from "./settle";
+import { rebuild, settle } from "./settle";
 import { RETENTION } from "./time";
 
 const t = useTestApp();
@@ -39,6 +41,70 @@ describe("retention", () => {
     } as const;
     expect(await t.deps.analytics.rollups(days)).toHaveLength(3);
     t.clock.advance(-5 * DAY);
+  });
+
+  test("makes no old customer a new one, also when all is counted again; only who left no trace is new", async () => {
+    const before = t.clock.now();
+    const visit = (anonymousId: string, age: number) => anEvent({ anonymousId, ...ago(age) });
+    const newcomers = async (range: { from: Date; to: Date }) => {
+      await settle(t.deps);
+      const bucket = emptyBucket();
+      const days = await t.deps.analytics.rollups({ level: "day", bot: false, range });
+      for (const document of days) addDocument(bucket, document);
+      const bySource = [...bucket.rows.sources.values()].reduce((sum, row) => sum + (row[3] ?? 0), 0);
+      expect(bySource).toBe(bucket.fresh.size);
+      return bucket.fresh.size;
+    };
+    const since = (days: number) => ({
+      from: new Date(t.clock.now().getTime() - days * DAY),
+      to: new Date(8e15),
+    });
+    await sent(t, {
+      batch: [
+        visit("old", RETENTION - 3 * DAY),
+        visit("old", RETENTION - 8 * DAY),
+        visit("old", 20 * DAY),
+        visit("recent", 10 * DAY),
+      ],
+    });
+    expect(await newcomers(since(300))).toBe(1);
+    // The first visit goes, then the second one, and each time something near what is left is counted again.
+    for (const days of [5, 5]) {
+      t.clock.advance(days * DAY);
+      await removeExpired(t.deps);
+      expect(await newcomers(since(350))).toBe(1);
+      await sent(t, { batch: [visit("old", 5 * DAY), visit("recent", 5 * DAY)] });
+      expect(await newcomers(since(350))).toBe(1);
+      await rebuild(t.deps);
+      expect(await newcomers(since(350))).toBe(1);
+    }
+    expect(await sessionsOf(t).countDocuments({ visitor: "d:old" })).toBe(3);
+    // Who does not come for 13 months is forgotten.
+    const remembered = () =>
+      t.deps.mongo.connection
+        .collection<{ _id: string }>("analyticsState")
+        .countDocuments({ _id: "returning:d:old" });
+    expect(await remembered()).toBe(1);
+    t.clock.advance(RETENTION + 2 * DAY);
+    await removeExpired(t.deps);
+    expect(await remembered()).toBe(0);
+    await sent(t, { batch: [visit("old", 0)] });
+    expect(await newcomers(since(2))).toBe(1);
+    t.clock.set(before);
+  }, 60_000);
+
+  test("what is remembered of who came back goes with an erasure", async () => {
+    const before = t.clock.now();
+    const visit = (age: number) => anEvent({ anonymousId: "ida-phone", userId: "ida", ...ago(age) });
+    await sent(t, { batch: [visit(RETENTION - 3 * DAY), visit(0)] });
+    await settle(t.deps);
+    t.clock.advance(5 * DAY);
+    await removeExpired(t.deps);
+    const state = t.deps.mongo.connection.collection<{ _id: string }>("analyticsState");
+    expect(await state.countDocuments({ _id: "returning:u:ida" })).toBe(1);
+    await erasePersonAnalytics(t.deps, "ida");
+    expect(await state.countDocuments({ _id: "returning:u:ida" })).toBe(0);
+    t.clock.set(before);
   });
 
   test("runs by itself every day, also when nobody visits any more", async () => {

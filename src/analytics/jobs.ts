@@ -60,8 +60,11 @@ const popularity =
 /** Removes what is older than it may be kept. Rollups stay: they name nobody. */
 export async function removeExpired(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
   const limit = keptSince(deps.clock.now());
+  // Sessions first: a rebuild after a crash in between would drop those without events, and who came back with them.
+  const removeSessions = () =>
+    deps.mongo.transaction((tx) => deps.analytics.removeSessionsBefore(limit, STEP, tx));
+  while (!stopped() && (await removeSessions()) > 0);
   while (!stopped() && (await deps.analytics.removeEventsBefore(limit, STEP)) > 0);
-  while (!stopped() && (await deps.analytics.removeSessionsBefore(limit, STEP)) > 0);
   await deps.analytics.removeExpiredState(deps.clock.now());
 }
 

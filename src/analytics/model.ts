@@ -223,7 +223,7 @@ const dirtySchema = new Schema<DirtyDocument>(
   { collection: "analyticsDirty", versionKey: false },
 ).index({ level: 1, at: 1 });
 
-/** Small things that all processes share: the guard of the sessioniser, a day's salt. */
+/** Small things that all processes share: the guard of the sessioniser, a day's salt, who was here before. */
 export interface AnalyticsStateDocument {
   _id: string;
   version?: number;

@@ -1,4 +1,5 @@
 import type { mongo as driver, Model, QueryFilter } from "mongoose";
+import { after, DAY } from "../clock";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import { productModel } from "../products/model";
 import {
@@ -17,6 +18,7 @@ import {
 } from "./model";
 import type { SessionEvent } from "./sessions";
 import type { EventKind } from "./spec";
+import { RETENTION } from "./time";
 
 /** The fields of an event that its session is made from. */
 const SESSION_FIELDS = {
@@ -101,6 +103,10 @@ async function inChunks<T, R>(items: T[], read: (part: T[]) => PromiseLike<R[]>)
   for (const part of chunks(items)) results.push(await read(part));
   return results.flat();
 }
+
+/** The id of what is remembered of a visitor whose first session is no longer kept, and back. */
+const returningId = (visitor: string): string => `returning:${visitor}`;
+const visitorReturning = (id: string): string => id.slice(returningId("").length);
 
 const dirtyId = (level: Level, at: Date): string => `${level}:${at.toISOString()}`;
 
@@ -243,8 +249,9 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       }
     },
 
-    /** Removes a visitor's sessions that are over by a time. @returns when they began */
+    /** Removes a visitor's sessions that are over by a time, and that they came before. @returns their begins */
     async removeSessionsOf(visitor: string, until: Date, tx: MongoTx): Promise<Date[]> {
+      await State.deleteOne({ _id: returningId(visitor) }, mongo.in(tx));
       // No session ends before it begins, which the index knows.
       const over = { visitor, start: { $lte: until }, end: { $lte: until } };
       const sessions = await Session.find(over, { start: 1 }, mongo.in(tx)).lean();
@@ -370,7 +377,7 @@ export const createAnalyticsStore = (mongo: Mongo) => {
         ),
       ),
 
-    /** When each visitor's first session began. */
+    /** When each visitor's first session began; not of those whose first is no longer kept. */
     async firstStarts(visitors: string[], tx?: MongoTx): Promise<Map<string, Date>> {
       const first = new Map<string, Date>();
       for (const part of chunks(visitors)) {
@@ -382,6 +389,9 @@ export const createAnalyticsStore = (mongo: Mongo) => {
           mongo.in(tx),
         );
         for (const { _id, start } of rows) first.set(_id, start);
+        const ids = part.map(returningId);
+        const returning = await State.find({ _id: { $in: ids } }, { _id: 1 }, mongo.in(tx)).lean();
+        for (const { _id } of returning) first.delete(visitorReturning(_id));
       }
       return first;
     },
@@ -565,9 +575,39 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       return rows.map(({ _id }) => _id);
     },
     removeEventsBefore: (time: Date, limit: number) => removeSome(Event, { at: { $lt: time } }, limit),
-    /** Sessions that were over before a time; no session is longer than what began before it. */
-    removeSessionsBefore: (time: Date, limit: number) =>
-      removeSome(Session, { start: { $lt: time }, end: { $lt: time } }, limit),
+
+    /**
+     * Removes up to `limit` sessions that were over before a time. That a visitor with later sessions was here
+     * before is remembered as long as those are kept, or an old customer would become a new one.
+     * @returns how many
+     */
+    async removeSessionsBefore(time: Date, limit: number, tx: MongoTx): Promise<number> {
+      const over = { start: { $lt: time }, end: { $lt: time } };
+      const rows = await Session.find(over, { visitor: 1 }, mongo.in(tx)).limit(limit).lean();
+      if (rows.length === 0) return 0;
+      await Session.deleteMany({ _id: { $in: rows.map(({ _id }) => _id) } }, mongo.in(tx));
+      const visitors = [...new Set(rows.map(({ visitor }) => visitor))];
+      const left = await Session.aggregate<{ _id: string; end: Date }>(
+        [
+          { $match: { visitor: { $in: visitors }, end: { $gte: time } } },
+          { $group: { _id: "$visitor", end: { $max: "$end" } } },
+        ],
+        mongo.in(tx),
+      );
+      if (left.length === 0) return rows.length;
+      await State.bulkWrite(
+        left.map(({ _id, end }) => ({
+          updateOne: {
+            filter: { _id: returningId(_id) },
+            // When the last of them is removed, those that came since prolong it.
+            update: { $set: { expiresAt: after(end, RETENTION + DAY) } },
+            upsert: true,
+          },
+        })),
+        { ...mongo.in(tx), ordered: true },
+      );
+      return rows.length;
+    },
     removeExpiredState: (now: Date) => State.deleteMany({ expiresAt: { $lte: now } }),
 
     /** Names of products, for reports. */

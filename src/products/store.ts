@@ -130,6 +130,16 @@ function stepsOf({ name, descending }: ProductSort, after: ListPosition | null):
 /** Longest time that the server may take for a list, in milliseconds: a mix of filters may have no index. */
 const LIST_LIMIT = 3000;
 
+/** How many of the best texts a search ranks by popularity too. */
+const RANKED = 200;
+
+/**
+ * What the popularity of a product makes of the score of its text: a tenth more for each power of ten, so that
+ * it decides between texts that match about equally well and never beats one that matches much better.
+ */
+const weightOf = (popularity: number | undefined): number =>
+  1 + Math.log10(1 + Math.max(0, popularity ?? 0)) / 10;
+
 /** Products in MongoDB. */
 export const createProductStore = (mongo: Mongo) => {
   const Product = productModel(mongo.connection);
@@ -378,13 +388,23 @@ export const createProductStore = (mongo: Mongo) => {
       return plans;
     },
 
-    /** Active products whose text matches, the best first. `query` is text, never an operator. */
-    search: (query: string, limit: number): Promise<ProductSummary[]> =>
-      Product.find({ $text: { $search: query }, deletedAt: null, status: "active" })
+    /**
+     * Active products whose text matches, the best first: by the score of the text, raised by popularity, among
+     * as many of the best texts as are looked at. `query` is text, never an operator.
+     */
+    async search(query: string, limit: number): Promise<ProductSummary[]> {
+      const matches = await Product.find({ $text: { $search: query }, deletedAt: null, status: "active" })
         .select({ ...SUMMARY, score: { $meta: "textScore" } })
-        .sort({ score: { $meta: "textScore" }, _id: 1 })
-        .limit(limit)
-        .lean<ProductSummary[]>(),
+        .sort({ score: { $meta: "textScore" }, popularity: -1, _id: 1 })
+        .limit(Math.max(limit, RANKED))
+        .maxTimeMS(LIST_LIMIT)
+        .lean<(ProductSummary & { score: number })[]>();
+      // A stable sort: equal ones stay in the order of the database.
+      const ranked = matches
+        .map(({ score, ...product }) => ({ product, rank: score * weightOf(product.popularity) }))
+        .sort((a, b) => b.rank - a.rank);
+      return ranked.slice(0, limit).map(({ product }) => product);
+    },
 
     count: (status?: ProductStatus): Promise<number> =>
       Product.countDocuments({ ...LIVING, ...(status === undefined ? {} : { status }) }),

@@ -74,6 +74,45 @@ function events(c: Context<AppEnv>, deps: Deps, kind: BulkDocument["kind"], id: 
   });
 }
 
+/** What both have: a job as it stands, and its events. */
+const jobRoutes = (deps: Deps, kind: BulkDocument["kind"]) => {
+  const { guard, mayImport } = guards(deps);
+  return factory
+    .createApp()
+    .get(
+      "/:id",
+      describe({
+        summary: `Read an ${kind}`,
+        tag,
+        response: bulkAnswer,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => c.json({ data: await readBulk(deps, kind, c.req.valid("param").id) }, 200),
+    )
+    .get(
+      "/:id/events",
+      describe({
+        summary: `Follow an ${kind}`,
+        description: EVENTS,
+        tag,
+        secured: true,
+        errors: ["forbidden", "not_found"],
+      }),
+      guard,
+      mayImport,
+      input("param", bulkParam),
+      async (c) => {
+        const { id } = c.req.valid("param");
+        await readBulk(deps, kind, id);
+        return events(c, deps, kind, id);
+      },
+    );
+};
+
 /** /api/products/import */
 export const importRoutes = (deps: Deps) => {
   const { guard, mayImport } = guards(deps);
@@ -119,38 +158,7 @@ export const importRoutes = (deps: Deps) => {
         }
       },
     )
-    .get(
-      "/:id",
-      describe({
-        summary: "Read an import",
-        tag,
-        response: bulkAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found"],
-      }),
-      guard,
-      mayImport,
-      input("param", bulkParam),
-      async (c) => c.json({ data: await readBulk(deps, "import", c.req.valid("param").id) }, 200),
-    )
-    .get(
-      "/:id/events",
-      describe({
-        summary: "Follow an import",
-        description: EVENTS,
-        tag,
-        secured: true,
-        errors: ["forbidden", "not_found"],
-      }),
-      guard,
-      mayImport,
-      input("param", bulkParam),
-      async (c) => {
-        const { id } = c.req.valid("param");
-        await readBulk(deps, "import", id);
-        return events(c, deps, "import", id);
-      },
-    )
+    .route("/", jobRoutes(deps, "import"))
     .get(
       "/:id/faults",
       describe({
@@ -197,38 +205,7 @@ export const exportRoutes = (deps: Deps) => {
         );
       },
     )
-    .get(
-      "/:id",
-      describe({
-        summary: "Read an export",
-        tag,
-        response: bulkAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found"],
-      }),
-      guard,
-      mayImport,
-      input("param", bulkParam),
-      async (c) => c.json({ data: await readBulk(deps, "export", c.req.valid("param").id) }, 200),
-    )
-    .get(
-      "/:id/events",
-      describe({
-        summary: "Follow an export",
-        description: EVENTS,
-        tag,
-        secured: true,
-        errors: ["forbidden", "not_found"],
-      }),
-      guard,
-      mayImport,
-      input("param", bulkParam),
-      async (c) => {
-        const { id } = c.req.valid("param");
-        await readBulk(deps, "export", id);
-        return events(c, deps, "export", id);
-      },
-    )
+    .route("/", jobRoutes(deps, "export"))
     .get(
       "/:id/file",
       describe({

@@ -182,6 +182,12 @@ for (const sort of ["createdAt", "price", "nameKey", "popularity"]) {
   }
 }
 
+/** The products that can be had, to an index: a small one where they are few, and without it a page looks at them all. */
+const IN_STOCK = { ...LIVING, inStock: true } as const;
+for (const sort of ["createdAt", "price", "popularity"]) {
+  schema.index({ status: 1, inStock: 1, [sort]: -1, _id: -1 }, { partialFilterExpression: IN_STOCK });
+}
+
 /** The model of products on a connection. */
 export const productModel = (connection: Connection): Model<ProductDocument> =>
   (connection.models.Product as Model<ProductDocument> | undefined) ??

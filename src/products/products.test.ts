@@ -13,7 +13,7 @@ import { settleSignals } from "./inventory/in-stock";
 import { productModel } from "./model";
 import { createProductSchema, type ListedProductResponse, type ProductResponse } from "./schema";
 import { buildProduct } from "./service";
-import type { ListPosition } from "./store";
+import { createProductStore, type ListPosition } from "./store";
 
 const t = useTestApp();
 let manager: SignedInPerson;
@@ -860,7 +860,38 @@ describe("lists", () => {
     );
   }, 60_000);
 
-  test("each sort with none or one of category and brand reads at most two documents for each it gives", async () => {
+  test("a list or a count that takes too long is 503 and says so", async () => {
+    const template = await t.deps.products.findById((await made({ name: unique("Slow"), price: 1 })).id);
+    const rows = Array.from({ length: 3000 }, (_, n) => ({
+      ...template,
+      _id: t.deps.random.id(),
+      slugKey: `slow-${n}`,
+      skuKeys: [`slow-${n}`],
+      nameKey: `${n}`,
+      price: n,
+    }));
+    await t.deps.mongo.connection.collection("products").insertMany(rows as never);
+    const hurried = createProductStore(t.deps.mongo, 1);
+    const { list: listed, countOf } = t.deps.products;
+    for (const method of [{ list: hurried.list }, { countOf: hurried.countOf }]) {
+      Object.assign(t.deps.products, method);
+      const answer = await t
+        .request("/api/products?filter[price][gte]=1&filter[price][lte]=2998&sort=name&count=true")
+        .finally(() => Object.assign(t.deps.products, { list: listed, countOf }));
+      expect(answer.headers.get("content-type")).toStartWith("application/problem+json");
+      expect(answer.headers.get("retry-after")).toBe("5");
+      expect([answer.status, await answer.json()]).toMatchObject([
+        503,
+        {
+          code: "service_unavailable",
+          detail: "The list took too long. Narrow its filter or sort otherwise.",
+        },
+      ]);
+    }
+    await t.deps.mongo.connection.collection("products").deleteMany({ slugKey: /^slow-/ });
+  });
+
+  test("each sort with none or one of category, brand and stock reads at most two documents for each it gives", async () => {
     const category = t.deps.random.id();
     const now = t.clock.now();
     const { Product } = t.deps.mongo.connection.models;
@@ -881,6 +912,7 @@ describe("lists", () => {
       brandKey: `b${n % 7}`,
       status: n % 5 === 0 ? "draft" : "active",
       categoryTree: n % 3 === 0 ? [category] : [],
+      inStock: n % 40 === 1,
       price: n % 11,
       popularity: n % 13,
       createdAt: new Date(now.getTime() + (n % 17) * 1000),
@@ -888,7 +920,15 @@ describe("lists", () => {
     }));
     await t.deps.mongo.connection.collection("products").insertMany(rows as never);
     for (const name of ["createdAt", "price", "name", "popularity"] as const) {
-      for (const filter of [{}, { category }, { brand: "b3" }, { status: "draft" as const }]) {
+      for (const filter of [
+        {},
+        { category },
+        { brand: "b3" },
+        { status: "draft" as const },
+        { inStock: true },
+      ]) {
+        // By name the few that are in stock have no index.
+        if (name === "name" && "inStock" in filter) continue;
         for (const descending of [true, false]) {
           const sort = { name, descending };
           const asked: ProductFilter = { status: "active", attrs: [], ...filter };

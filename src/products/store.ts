@@ -88,23 +88,20 @@ const conditionsOf = (filter: ProductFilter) => ({
 });
 
 /**
- * The index that gives the order of a list with none or one of category and brand. Named, because a planner
- * that guesses sorts now and then; with other conditions the choice is left to it.
+ * The index that gives the order of a list with none or one of category, brand and what is in stock. Named, because
+ * a planner that guesses sorts now and then; with other conditions the choice is left to it.
  */
 function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 1 | -1> } {
   const { category, brand, attrs, inStock, priceFrom, priceTo } = filter;
-  const others =
-    attrs.length > 0 || inStock !== undefined || priceFrom !== undefined || priceTo !== undefined;
-  if (others || (category !== undefined && brand !== undefined)) return {};
-  return {
-    hint: {
-      status: 1,
-      ...(category === undefined ? {} : { categoryTree: 1 }),
-      ...(brand === undefined ? {} : { brandKey: 1 }),
-      [SORTS[sort]]: -1,
-      _id: -1,
-    },
+  const equal = {
+    ...(category === undefined ? {} : { categoryTree: 1 as const }),
+    ...(brand === undefined ? {} : { brandKey: 1 as const }),
+    ...(inStock === undefined ? {} : { inStock: 1 as const }),
   };
+  const others = attrs.length > 0 || priceFrom !== undefined || priceTo !== undefined;
+  const indexed = inStock === undefined || (inStock && sort !== "name");
+  if (others || !indexed || Object.keys(equal).length > 1) return {};
+  return { hint: { status: 1, ...equal, [SORTS[sort]]: -1, _id: -1 } };
 }
 
 /** The order of a list. */
@@ -140,8 +137,21 @@ const RANKED = 200;
 const weightOf = (popularity: number | undefined): number =>
   1 + Math.log10(1 + Math.max(0, popularity ?? 0)) / 10;
 
-/** Products in MongoDB. */
-export const createProductStore = (mongo: Mongo) => {
+/** Says that a list took too long, which the server's own error does not tell from a server that is away. */
+function tooSlow(error: unknown): unknown {
+  // MaxTimeMSExpired
+  if ((error as { code?: unknown }).code !== 50) return error;
+  return new AppError("service_unavailable", "The list took too long. Narrow its filter or sort otherwise.", {
+    retryAfter: 5,
+    cause: error,
+  });
+}
+
+/**
+ * Products in MongoDB.
+ * @param listLimit longest time that the server may take for a list, in milliseconds
+ */
+export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
   const Product = productModel(mongo.connection);
   /**
    * The driver's own cursor: a list is what is asked for most, every value in it was checked, and what Mongoose
@@ -162,7 +172,7 @@ export const createProductStore = (mongo: Mongo) => {
         projection: fields,
         sort: { [SORTS[sort.name]]: direction, _id: direction },
         limit,
-        maxTimeMS: LIST_LIMIT,
+        maxTimeMS: listLimit,
         ...hintOf(filter, sort.name),
       },
     );
@@ -350,6 +360,7 @@ export const createProductStore = (mongo: Mongo) => {
      * follow. What comes behind `after` is asked for in two steps, the rows of the same sort key and the rows
      * beyond it: each is one range of an index, and both are asked for at once, so that a page far behind takes
      * as long as the first.
+     * @throws AppError service_unavailable when the server takes longer than 3 s
      */
     async list(
       filter: ProductFilter,
@@ -366,13 +377,20 @@ export const createProductStore = (mongo: Mongo) => {
       };
       const pages = await Promise.all(
         stepsOf(sort, after).map((step) => pageQuery(filter, sort, step, limit + 1, fields).toArray()),
-      );
+      ).catch((error) => {
+        throw tooSlow(error);
+      });
       return pages.flat().slice(0, limit + 1);
     },
 
-    /** How many products a filter finds, counted up to `most`. */
+    /** How many products a filter finds, counted up to `most`. @throws AppError service_unavailable after 3 s */
     countOf: (filter: ProductFilter, most: number): Promise<number> =>
-      Product.countDocuments(conditionsOf(filter)).limit(most).maxTimeMS(LIST_LIMIT),
+      Product.countDocuments(conditionsOf(filter))
+        .limit(most)
+        .maxTimeMS(listLimit)
+        .catch((error) => {
+          throw tooSlow(error);
+        }),
 
     /** How each step of a page is read, for the test that holds how many documents it takes. */
     async explainList(

@@ -517,9 +517,9 @@ describe("a search id that is used again and again", () => {
     await settle(t.deps, { stopped: () => true });
     // Its own, the visit's and search's begin, and the next visit's, which might have become the first.
     expect(await marked()).toEqual([quarter(48), quarter(49), quarter(72.1)]);
-    // Told again, it takes over what follows it.
+    // Told again, it takes over what follows it, and the last click is within a day now.
     await sent(t, { batch: [search(48.2)] });
-    expect((await report("searches")).total).toMatchObject({ searches: 4, clicked: 2, clicks: 3 });
+    expect((await report("searches")).total).toMatchObject({ searches: 4, clicked: 2, clicks: 4 });
   });
 });
 

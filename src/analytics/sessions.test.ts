@@ -282,6 +282,19 @@ describe("sessions", () => {
     ]);
   });
 
+  test.each([true, false])(
+    "removed events leave nothing with whom a sign-in gave them meanwhile",
+    async (whole) => {
+      await sent(t, { batch: [anEvent({ anonymousId: "kiosk", ...at(0) })] });
+      await settle(t.deps);
+      const read = await eventsOf(t).find({}).toArray();
+      await sent(t, { batch: [anEvent({ anonymousId: "kiosk", userId: "bob", ...at(MINUTE) })] });
+      expect(await sessions()).toEqual([["u:bob", 0, 60, 2]]);
+      await settleRemoved(t.deps, read, whole ? { visitor: "d:kiosk", until: t.clock.now() } : null);
+      expect(await sessions()).toEqual([["u:bob", 60, 60, 1]]);
+    },
+  );
+
   test("a person on two devices at once is in one session", async () => {
     await sent(t, {
       batch: [

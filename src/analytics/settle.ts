@@ -360,19 +360,18 @@ export async function settleRemoved(
   gone: { visitor: string; until: Date } | null = null,
 ): Promise<void> {
   const token = deps.random.id();
+  const ids = events.map(({ _id }) => _id);
   await deps.mongo.transaction(async (tx) => {
     await deps.analytics.guard(tx);
-    const searched = await searchesBehind(deps, events, tx);
-    await deps.analytics.removeEvents(
-      events.map(({ _id }) => _id),
-      tx,
-    );
+    // Since they were read, a sign-in may have given them to somebody else, whose sessions lose them then.
+    const present = await deps.analytics.eventsById(ids, tx);
+    const searched = await searchesBehind(deps, present, tx);
+    await deps.analytics.removeEvents(ids, tx);
     const affected: Spans = new Map();
-    for (const { visitor, at } of events) widen(affected, visitor, at);
-    const touched = gone
-      ? await deps.analytics.removeSessionsOf(gone.visitor, gone.until, tx)
-      : (await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx)).touched;
-    await markQuarters(deps, [...events.map(({ at }) => at), ...touched, ...searched], token, tx);
+    for (const { visitor, at } of present) if (visitor !== gone?.visitor) widen(affected, visitor, at);
+    const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+    const over = gone ? await deps.analytics.removeSessionsOf(gone.visitor, gone.until, tx) : [];
+    await markQuarters(deps, [...events.map(({ at }) => at), ...touched, ...over, ...searched], token, tx);
   });
 }
 

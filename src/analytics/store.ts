@@ -230,6 +230,12 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       ).lean<SessionEvent[]>();
     },
 
+    /** Those of these events that are still there, unsorted. */
+    eventsById: (ids: string[], tx?: MongoTx): Promise<SessionEvent[]> =>
+      inChunks(ids, (part) =>
+        Event.find({ _id: { $in: part } }, SESSION_FIELDS, mongo.in(tx)).lean<SessionEvent[]>(),
+      ),
+
     /** Begin and end of every session of visitors. */
     sessionsOf: (visitors: string[], tx?: MongoTx) =>
       Session.find({ visitor: { $in: visitors } }, { visitor: 1, start: 1, end: 1 }, mongo.in(tx)).lean<

@@ -3,12 +3,13 @@
  * second, guarded reads a second and what one costs in round trips to MySQL.
  * `bun run bench accounts [--quick] [--check]`, on databases of its own beside those that the environment names.
  */
-import { seedRoles } from "../prisma/seed";
+
 import { createApp } from "../src/app";
 import { canonicalKey } from "../src/canonical";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
 import { silentLogger } from "../src/http/log";
+import { ensureRoles } from "../src/users/roles/ensure";
 import { startServer } from "../test/processes";
 import { type Goal, type Load, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
 
@@ -22,7 +23,7 @@ const PROBE_EVERY = 10;
 const emailOf = (index: number) => `bench-${index % ACCOUNTS}@example.com`;
 
 async function fill(deps: Deps): Promise<void> {
-  await seedRoles(deps);
+  await ensureRoles(deps);
   const now = deps.clock.now();
   const hashedPassword = await deps.passwords.hash(PASSWORD);
   for (let index = 0; index < ACCOUNTS; index++) {

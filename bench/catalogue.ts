@@ -14,7 +14,6 @@ import { join } from "node:path";
 import { MongoClient } from "mongodb";
 import sharp from "sharp";
 import { CATALOGUE } from "../prisma/catalogue";
-import { seedRoles } from "../prisma/seed";
 import { canonicalKey } from "../src/canonical";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
@@ -23,6 +22,7 @@ import { type ProductFilter, SORTS, type SortName } from "../src/products/filter
 import { LIVING } from "../src/products/model";
 import { formatMinor } from "../src/products/money";
 import { SUMMARY } from "../src/products/store";
+import { ensureRoles } from "../src/users/roles/ensure";
 import { seeded } from "../test/analytics";
 import { type ServerProcess, startServer } from "../test/processes";
 import { type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
@@ -107,7 +107,7 @@ async function generate(path: string, list: Source[]): Promise<number> {
 }
 
 async function manager(deps: Deps): Promise<void> {
-  await seedRoles(deps);
+  await ensureRoles(deps);
   const now = deps.clock.now();
   const made = {
     id: deps.random.id(),

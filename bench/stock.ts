@@ -4,7 +4,7 @@
  * movements. `bun run bench stock [--quick] [--check]`.
  */
 
-import { seedAdministrator, seedRoles } from "../prisma/seed";
+import { seedAdministrator } from "../prisma/seed";
 import { createApp } from "../src/app";
 import type { Actor } from "../src/auth/actor";
 import { canonicalKey } from "../src/canonical";
@@ -14,6 +14,7 @@ import { silentLogger } from "../src/http/log";
 import type { LevelDocument, MovementDocument } from "../src/products/inventory/model";
 import { reserve } from "../src/products/inventory/service";
 import { verifyAll } from "../src/products/inventory/verify";
+import { ensureRoles } from "../src/users/roles/ensure";
 import { type Goal, load, onThrowAwayDatabases, options, reportGoals } from "./lib";
 
 const CALLERS = 64;
@@ -126,7 +127,7 @@ async function measure(
 async function apiCaller(deps: Deps): Promise<(sku: string) => Promise<void>> {
   const app = createApp(deps);
   const [email, password] = ["bench@example.com", "a password of benchmarks"];
-  await seedRoles(deps);
+  await ensureRoles(deps);
   await seedAdministrator(deps, email, password);
   const login = await app.request("/auth/login", {
     method: "POST",

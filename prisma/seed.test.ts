@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { ensureRoles } from "../src/users/roles/ensure";
 import { useTestApp } from "../test/app";
 import { startProgram } from "../test/processes";
-import { seed, seedAdministrator, seedRoles } from "./seed";
+import { seed, seedAdministrator } from "./seed";
 
 const t = useTestApp();
 const ADMINISTRATOR = { email: "root@example.com", password: "a long enough password" };
@@ -22,7 +23,7 @@ async function everything() {
 
 describe("the seed", () => {
   test("without a password makes no administrator, and no other account either", async () => {
-    await seedRoles(t.deps);
+    await ensureRoles(t.deps);
     expect(await seedAdministrator(t.deps, ADMINISTRATOR.email, undefined)).toContain("skipped");
     expect(await t.deps.mysql.on().user.count()).toBe(0);
   }, 60_000);

@@ -16,8 +16,6 @@ import { ensureRoles } from "../src/users/roles/ensure";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 import { drawPicture } from "./pictures";
 
-export { ensureRoles as seedRoles };
-
 /** The first administrator, when there is a password for one and nobody has the address. */
 export async function seedAdministrator(
   deps: Deps,

@@ -60,9 +60,6 @@ export interface SignedInPerson {
   auth: { headers: { Authorization: string } };
 }
 
-/** The roles every test starts with. */
-export { ensureRoles as seedRoles };
-
 /**
  * Registers hooks that give the file a clean application: databases emptied before the file's tests, closed
  * after them. The fields are there once the tests run.

@@ -73,7 +73,7 @@ const daily =
   async ({ signal }) => {
     await removeExpired(deps, () => signal.aborted);
     signal.throwIfAborted();
-    // One every few seconds: the database need not remember them all.
+    // Sooner than the housekeeping does, which keeps what was done for seven days: here is one every few seconds.
     await deps.jobs.mongo.forget(KINDS, after(deps.clock.now(), -2 * DAY));
     // The next day is planned here too, so that retention goes on when nobody visits any more.
     await planNext(deps);

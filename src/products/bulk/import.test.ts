@@ -3,11 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { seedRoles, useTestApp } from "../../../test/app";
+import { useTestApp } from "../../../test/app";
 import { emptyDatabases } from "../../../test/databases";
 import { around } from "../../../test/interleave";
 import { eventually, startProgram } from "../../../test/processes";
 import { canonicalKey } from "../../canonical";
+import { ensureRoles } from "../../users/roles/ensure";
 import { deleteCategory, ensureCategoryPath, mergeCategory, moveCategory } from "../categories/service";
 import { settleSignals } from "../inventory/in-stock";
 import { deleteProduct } from "../service";
@@ -91,7 +92,7 @@ describe("import of products", () => {
   });
 
   test("a line about one variant leaves the others, and all it does not name, as they are", async () => {
-    await seedRoles(t.deps);
+    await ensureRoles(t.deps);
     const manager = await t.signIn({ roles: ["manager"] });
     const made = await t.request("/api/products", {
       method: "POST",
@@ -247,7 +248,7 @@ describe("import of products", () => {
   });
 
   test("a SKU whose deleted product left stock behind: the new one says that it is in stock", async () => {
-    await seedRoles(t.deps);
+    await ensureRoles(t.deps);
     const manager = await t.signIn({ roles: ["manager"] });
     const call = async (method: string, path: string, json?: object) => {
       const answer = await t.request(`/api/products${path}`, { method, token: manager.accessToken, json });

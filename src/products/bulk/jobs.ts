@@ -2,7 +2,7 @@ import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { exportProducts } from "./export";
 import { type ImportProgress, importProducts } from "./import";
-import { folderOf, KEEP, MAX_FAULTS, resultOf, sourceOf } from "./service";
+import { folderOf, MAX_FAULTS, resultOf, sourceOf } from "./service";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;
 
@@ -52,15 +52,10 @@ const clean =
   (deps: Deps): JobHandler =>
   async ({ job }) => {
     const id = idOf(job.payload);
-    const now = deps.clock.now();
     const bulk = await deps.bulk.findById(id);
-    if (bulk && bulk.expiresAt > now) return;
+    if (bulk && bulk.expiresAt > deps.clock.now()) return;
     await deps.storage.removeAll(folderOf(id));
     await deps.bulk.remove(id);
-    await deps.jobs.mongo.forget(
-      ["bulk.import", "bulk.export", "bulk.clean"],
-      new Date(now.getTime() - KEEP),
-    );
   };
 
 export const bulkJobs = (deps: Deps): Record<string, JobHandler> => ({

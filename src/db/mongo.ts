@@ -69,7 +69,7 @@ export function refusedFields(error: unknown): { path: string; message: string }
   // Not Mongoose's own text: it holds the whole value.
   return Object.entries(error.errors).map(([path, { kind }]) => ({
     path,
-    message: kind === "maxlength" ? "is too long in its canonical form" : `cannot be stored (${kind})`,
+    message: kind === "maxlength" ? "is too long" : `cannot be stored (${kind})`,
   }));
 }
 

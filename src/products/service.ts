@@ -89,7 +89,7 @@ const distinct = (categories: CategoryDocument[]): CategoryDocument[] => [
  * The categories of these ids, each once.
  * @throws AppError invalid_input naming the one that is not there, unless those are to be left out
  */
-async function categoriesOf(deps: Deps, ids: string[], leaveOut = false): Promise<CategoryDocument[]> {
+export async function categoriesOf(deps: Deps, ids: string[], leaveOut = false): Promise<CategoryDocument[]> {
   const categories = await deps.categories.findByIds(ids);
   const missing = leaveOut ? -1 : ids.findIndex((id) => !categories.has(id));
   if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "unknown", "there is no such category");

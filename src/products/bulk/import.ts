@@ -9,7 +9,7 @@ import { signalProduct } from "../inventory/in-stock";
 import type { ProductDocument, VariantDocument } from "../model";
 import { formatMinor, minorDigits, parseMinor } from "../money";
 import { type CreateProduct, MAX_VARIANTS } from "../schema";
-import { buildProduct, inputOf, rebuildProduct } from "../service";
+import { buildProduct, categoriesOf, inputOf, rebuildProduct } from "../service";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";
 import { type Format, type ReadLine, readProducts } from "./read";
 
@@ -355,7 +355,7 @@ class Importer {
     let categories = await this.#categoriesOf(good.line.categories);
     // Attributes are held to the definitions of the categories, also of those that the line leaves alone.
     if (categories === undefined && good.line.attrs !== undefined && present?.categoryIds.length) {
-      categories = [...(await this.deps.categories.findByIds(present.categoryIds)).values()];
+      categories = await categoriesOf(this.deps, present.categoryIds, true);
     }
     return plan(this.deps, good, categories, present);
   }

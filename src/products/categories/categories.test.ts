@@ -455,6 +455,20 @@ describe("changing, merging and deleting", () => {
     expect(await t.deps.products.findById(id)).toMatchObject({ categoryIds: [], categoryTree: [] });
   });
 
+  test("a product that was put into a category as it was deleted can be changed, and leaves it", async () => {
+    const category = await made(unique("Short-lived"));
+    const id = await product([]);
+    expect((await send("DELETE", `/${category.id}`)).status).toBe(204);
+    await t.deps.mongo.connection.collection("products").updateOne({ _id: id } as never, {
+      $set: { categoryIds: [category.id], categoryTree: [category.id] },
+    });
+    const change = (json: object) =>
+      t.request(`/api/products/${id}`, { method: "PATCH", token: manager.accessToken, json });
+    expect((await change({ brand: "Lux", categoryIds: [category.id] })).status).toBe(422);
+    expect((await change({ brand: "Lux" })).status).toBe(200);
+    expect(await ownCategories(id)).toEqual([]);
+  });
+
   test("only an empty one is deleted, or one with a target", async () => {
     const [full, target] = [await made(unique("Full")), await made(unique("Target"))];
     const id = await product([full.id]);

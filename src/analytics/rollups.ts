@@ -336,13 +336,20 @@ async function orderedSearches(
   return ordered;
 }
 
-/** Recomputes quarters from their events and sessions. */
-async function recomputeQuarters(deps: Deps, marks: Mark[]): Promise<void> {
+/** The period of quarters that follow one another. */
+const rangeOf = (marks: Mark[]): Range => ({
+  from: marks[0]?.at ?? new Date(0),
+  to: after(marks.at(-1)?.at ?? new Date(0), QUARTER),
+});
+
+/** Recomputes quarters from their events and sessions. @returns how many events were counted */
+async function recomputeQuarters(deps: Deps, marks: Mark[]): Promise<number> {
   const token = deps.random.id();
-  await deps.mongo.transaction(async (tx) => {
+  return deps.mongo.transaction(async (tx) => {
     // First, because it is what a new mark of the sessioniser conflicts with.
     const cleared = await deps.analytics.clearDirty(marks, tx);
-    for (const run of runsOf(cleared)) await recomputeRun(deps, run, tx);
+    let counted = 0;
+    for (const run of runsOf(cleared)) counted += await recomputeRun(deps, run, tx);
     const days = [...new Set(cleared.map(({ at }) => Math.floor(at.getTime() / DAY) * DAY))];
     await deps.analytics.markDirty(
       "day",
@@ -350,15 +357,14 @@ async function recomputeQuarters(deps: Deps, marks: Mark[]): Promise<void> {
       token,
       tx,
     );
+    return counted;
   });
 }
 
-/** Recomputes quarters that follow one another. */
-async function recomputeRun(deps: Deps, marks: Mark[], tx: MongoTx): Promise<void> {
-  const [first] = marks;
-  const last = marks.at(-1);
-  if (!first || !last) return;
-  const range: Range = { from: first.at, to: after(last.at, QUARTER) };
+/** Recomputes quarters that follow one another. @returns how many events were counted */
+async function recomputeRun(deps: Deps, marks: Mark[], tx: MongoTx): Promise<number> {
+  const range = rangeOf(marks);
+  let counted = 0;
   const buckets = new Map<string, Bucket>();
   const bucketOf = (key: string): Bucket => {
     const bucket = buckets.get(key) ?? emptyBucket();
@@ -367,6 +373,7 @@ async function recomputeRun(deps: Deps, marks: Mark[], tx: MongoTx): Promise<voi
   };
   const keyOf = (time: Date, bot: boolean) => `${quarterOf(time).getTime()} ${bot}`;
   for await (const events of deps.analytics.rollupEvents(range, tx)) {
+    counted += events.length;
     const searched = events.flatMap(({ kind, searchId }) =>
       kind === "search" && searchId ? [searchId] : [],
     );
@@ -386,6 +393,7 @@ async function recomputeRun(deps: Deps, marks: Mark[], tx: MongoTx): Promise<voi
     [false, true].flatMap((bot) => toDocuments("quarter", at, bot, bucketOf(keyOf(at, bot)))),
   );
   await deps.analytics.replaceRollups("quarter", range, made, tx);
+  return counted;
 }
 
 /** Recomputes days from their quarters. */
@@ -406,6 +414,8 @@ async function recomputeDays(deps: Deps, marks: Mark[]): Promise<void> {
 
 /** Quarters that are recomputed in one transaction, at most. */
 const RUN = 24;
+/** Events from which on a transaction recomputes one quarter alone, and a quarter is a busy one. */
+const MANY = 20_000;
 
 /** Marks in runs of quarters that follow one another. */
 export function runsOf(marks: Mark[]): Mark[][] {
@@ -421,27 +431,62 @@ export function runsOf(marks: Mark[]): Mark[][] {
 
 /** Marks that are read at once. */
 const PAGE = 500;
+/** How long a busy quarter, or a bucket that could not be made, rests: so many times what it took. */
+const REST = 4;
+
+/** The marks of buckets that rest in this process, and until when. */
+const resting = new WeakMap<Deps, Map<string, number>>();
+
+function restsOf(deps: Deps): Map<string, number> {
+  const now = performance.now();
+  const rests = new Map([...(resting.get(deps) ?? [])].filter(([, until]) => until > now));
+  resting.set(deps, rests);
+  return rests;
+}
 
 /**
  * Recomputes every bucket that is marked, the oldest first. One that cannot be made keeps no other from it.
- * @returns false when it stopped before the end, or something failed
+ * @param all also those that rest, because they took long and were made, or failed, a moment ago
+ * @returns false when it stopped before the end, something rests, or something failed
  */
-export async function settleRollups(deps: Deps, stopped: () => boolean): Promise<boolean> {
+export async function settleRollups(
+  deps: Deps,
+  { all, stopped }: { all: boolean; stopped: () => boolean },
+): Promise<boolean> {
+  const rests = restsOf(deps);
   let done = true;
+  const recompute = async (level: Level, run: Mark[]): Promise<Mark[][]> => {
+    const before = performance.now();
+    const rest = () => {
+      const now = performance.now();
+      for (const { _id } of run) rests.set(_id, now + REST * (now - before));
+    };
+    try {
+      if (level === "day") await recomputeDays(deps, run);
+      else if (run.length > 1 && (await deps.analytics.countEvents(rangeOf(run), MANY)) >= MANY) {
+        const middle = run.length >> 1;
+        return [run.slice(0, middle), run.slice(middle)];
+      } else if ((await recomputeQuarters(deps, run)) >= MANY) rest();
+    } catch (error) {
+      // Which of them it was, each of them alone will tell.
+      if (run.length > 1) return run.map((mark) => [mark]);
+      done = false;
+      rest();
+      const from = run[0]?.at.toISOString();
+      deps.log.error({ err: error, level, from }, "rollups were not made; a later settling tries again");
+    }
+    return [];
+  };
   for (const level of ["quarter", "day"] as const) {
-    const recompute = level === "quarter" ? recomputeQuarters : recomputeDays;
     for (let marks: Mark[] = [], last = new Date(0); ; last = marks.at(-1)?.at ?? last) {
       marks = await deps.analytics.dirty(level, last, PAGE);
       if (marks.length === 0) break;
-      for (const run of level === "quarter" ? runsOf(marks) : marks.map((mark) => [mark])) {
+      const ready = marks.filter(({ _id }) => all || (rests.get(_id) ?? 0) <= performance.now());
+      if (ready.length < marks.length) done = false;
+      const runs = level === "quarter" ? runsOf(ready) : ready.map((mark) => [mark]);
+      for (let run = runs.shift(); run; run = runs.shift()) {
         if (stopped()) return false;
-        try {
-          await recompute(deps, run);
-        } catch (error) {
-          done = false;
-          const from = run[0]?.at.toISOString();
-          deps.log.error({ err: error, level, from }, "rollups were not made; the next settling tries again");
-        }
+        runs.unshift(...(await recompute(level, run)));
       }
     }
   }

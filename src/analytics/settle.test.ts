@@ -9,15 +9,14 @@ import { readBatch } from "./ingest";
 import { analyticsJobs } from "./jobs";
 import { overviewReport, searchesReport } from "./reports";
 import { periodQuery, topQuery } from "./reports.schema";
-import { addDocument, addRow, emptyBucket, quarterOf, toDocuments } from "./rollups";
+import { addDocument, addRow, emptyBucket, toDocuments } from "./rollups";
 import { freshen, settle } from "./settle";
 
 const t = useTestApp();
 beforeEach(() => emptyAnalytics(t));
 
-const ago = (milliseconds: number) => ({
-  timestamp: new Date(t.clock.now().getTime() - milliseconds).toISOString(),
-});
+/** The begin of the day of UTC before this one. */
+const dayBefore = () => (Math.floor(t.clock.now().getTime() / DAY) - 1) * DAY;
 const overview = () => overviewReport(t.deps, periodQuery.parse({}));
 const marks = () => t.deps.mongo.connection.collection("analyticsDirty").countDocuments();
 const levels = async () =>
@@ -138,17 +137,22 @@ describe("rollups", () => {
   });
 
   test("that cannot be made keep no others from being made, and are made later", async () => {
-    await sent(t, { batch: [anEvent(ago(3 * DAY)), anEvent(ago(0))] });
+    const begin = dayBefore();
+    const quarters = Array.from({ length: 4 }, (_, index) => new Date(begin + index * 15 * MINUTE));
+    await sent(t, { batch: quarters.map((time) => anEvent({ timestamp: time.toISOString() })) });
+    // The run of all four, and the first of them alone.
     const undo = around(t.deps.analytics, "replaceRollups", {
       before: () => Promise.reject(new Error("broken")),
+      times: 2,
     });
     expect(await settle(t.deps)).toBe(false);
     undo();
     expect(await marks()).toBe(1);
-    const all = { range: { from: new Date(0), to: new Date(8e15) }, kind: "totals" } as const;
-    expect(await t.deps.analytics.rollups({ level: "day", ...all })).toHaveLength(1);
+    const range = { from: new Date(begin), to: new Date(begin + DAY) };
+    const days = await t.deps.analytics.rollups({ level: "day", kind: "totals", bot: false, range });
+    expect(days).toMatchObject([{ totals: { counts: { events: 3 } } }]);
     expect(await settle(t.deps)).toBe(true);
-    expect(await overview()).toMatchObject({ complete: true, events: 2 });
+    expect(await overview()).toMatchObject({ complete: true, events: 4 });
   });
 
   test("of any size fit into documents and add up to what they were", () => {
@@ -171,9 +175,8 @@ describe("rollups", () => {
     expect(Bun.deepEquals(sum, bucket)).toBe(true);
   });
 
-  test("are made of more events, and more text, than fit into one document", async () => {
-    const size = 14_000;
-    const begin = quarterOf(new Date(t.clock.now().getTime() - DAY)).getTime();
+  /** Stores searches of a quarter, every hundredth with a click, as if they had their sessions already. */
+  async function storeSearches(begin: number, size: number): Promise<void> {
     const arrival = {
       origin: "browser" as const,
       userId: null,
@@ -184,29 +187,58 @@ describe("rollups", () => {
       sentAt: null,
       context: null,
     };
-    const timestamp = (index: number) => new Date(begin + (index % 14) * MINUTE).toISOString();
     const events = Array.from({ length: size }, (_, index) => {
-      const properties = { query: `${index}`, search_id: `s${index}` };
-      const search = { event: "Products Searched", timestamp: timestamp(index), properties };
-      const click = { event: "Product Clicked", timestamp: timestamp(index), properties };
-      return index % 100 === 0 ? [search, click] : [search];
+      const timestamp = new Date(begin + (index % 14) * MINUTE).toISOString();
+      const properties = { query: `${index}`, search_id: `s${begin}-${index}` };
+      const search = { event: "Products Searched", timestamp, properties };
+      return index % 100 === 0 ? [search, { ...search, event: "Product Clicked" }] : [search];
     }).flat();
-    const { events: read } = readBatch(events.map(anEvent), arrival);
-    const documents = read.map(({ document }, index) => ({
-      ...document,
+    const documents = readBatch(events.map(anEvent), arrival).events.map(({ document }, index) => {
+      const { todo: _, ...rest } = document;
       // What earlier versions stored: a character that JSON writes in six.
-      query: document.query === null ? null : `${index} ${"\u0001".repeat(190)}`,
-      todo: undefined,
-    }));
+      return { ...rest, query: rest.query === null ? null : `${index} ${"\u0001".repeat(190)}` };
+    });
     for (let index = 0; index < documents.length; index += 5000) {
-      await t.deps.analytics.insertEvents(
-        documents.slice(index, index + 5000).map(({ todo: _, ...document }) => document),
-      );
+      await t.deps.analytics.insertEvents(documents.slice(index, index + 5000));
     }
     await t.deps.analytics.markDirty("quarter", [new Date(begin)], "token");
+  }
+
+  test("are made of more events, and more text, than fit into one document", async () => {
+    const begin = dayBefore();
+    const size = 14_000;
+    await storeSearches(begin, size);
+    await storeSearches(begin + 15 * MINUTE, size);
+    let made = 0;
+    const undo = around(t.deps.analytics, "replaceRollups", {
+      before: () => void made++,
+      times: Number.POSITIVE_INFINITY,
+    });
     expect(await settle(t.deps)).toBe(true);
+    undo();
+    // Both quarters together would be too many for one transaction; and the day.
+    expect(made).toBe(3);
     const report = await searchesReport(t.deps, topQuery.parse({}));
-    expect(report).toMatchObject({ complete: true, total: { searches: size, clicks: size / 100 } });
+    expect(report).toMatchObject({
+      complete: true,
+      total: { searches: 2 * size, clicks: (2 * size) / 100 },
+    });
+  }, 60_000);
+
+  test("of a busy quarter rest for some times what they took, unless everything is wanted", async () => {
+    const begin = dayBefore();
+    await storeSearches(begin, 20_000);
+    const search = () =>
+      anEvent({ event: "Products Searched", timestamp: new Date(begin).toISOString(), properties: {} });
+    const searches = async () => {
+      const { complete, total } = await searchesReport(t.deps, topQuery.parse({}));
+      return [complete, total.searches];
+    };
+    expect(await settle(t.deps)).toBe(true);
+    await sent(t, { batch: [search()] });
+    expect(await searches()).toEqual([false, 20_000]);
+    await settle(t.deps);
+    expect((await searches())[1]).toBe(20_001);
   }, 60_000);
 
   test("have no control characters in what people searched for and where they came from", async () => {

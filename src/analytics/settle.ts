@@ -393,7 +393,10 @@ async function settleNow(deps: Deps, until: number, stopped: () => boolean): Pro
     // Rollups have their turn also when sessions have used up the time, or a backlog would keep them for good.
     const next = performance.now() + TURN;
     const end = emptied ? Math.max(until, next) : next;
-    const counted = await settleRollups(deps, () => stopped() || performance.now() > end);
+    const counted = await settleRollups(deps, {
+      all: until === Number.POSITIVE_INFINITY,
+      stopped: () => stopped() || performance.now() > end,
+    });
     if (emptied || stopped() || performance.now() > until) return emptied && counted;
   }
 }

@@ -365,6 +365,10 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       return same;
     },
 
+    /** How many events a period has, counted up to `limit`. */
+    countEvents: ({ from, to }: Range, limit: number): Promise<number> =>
+      Event.countDocuments({ at: { $gte: from, $lt: to } }, { limit }),
+
     /** The events of a period in batches, in no order: those of a busy one need not fit into memory. */
     rollupEvents: ({ from, to }: Range, tx: MongoTx): AsyncGenerator<RollupEvent[]> =>
       batchesOf(

@@ -357,7 +357,7 @@ describe("privacy", () => {
     expect(await erasePersonAnalytics(t.deps, "bea")).toBe(0);
   }, 30_000);
 
-  test("an erasure reads what a person did about once, however much it is", async () => {
+  test("an erasure reads what a person did twice, however much it is", async () => {
     const first = event({ anonymousId: "zoe-phone", userId: "zoe" });
     await sent({ batch: [first] });
     const model = await stored(first.messageId);
@@ -384,7 +384,8 @@ describe("privacy", () => {
       Object.entries(t.deps.analytics).map(([name, call]) => [name, counted(call)]),
     ) as unknown as typeof t.deps.analytics;
     expect(await erasePersonAnalytics({ ...t.deps, analytics }, "zoe")).toBe(4501);
-    expect(read / 4501).toBeLessThan(1.5);
+    // To find it, and again in the transaction that removes it.
+    expect(read / 4501).toBeLessThan(2.2);
     expect(await t.deps.analytics.sessionsOf(["u:zoe", "d:zoe-phone"])).toEqual([]);
   }, 120_000);
 

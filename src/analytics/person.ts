@@ -116,7 +116,7 @@ export async function* exportPersonAnalytics(deps: Deps, userId: string): AsyncG
 
 /**
  * Erases the events of a visitor that name a person or, with null, nobody, the oldest first: a step concerns
- * a short time, and none is read twice, however many there are.
+ * a short time and reads its own events alone, however many there are.
  * @param whole true when the visitor keeps no event in the end, so that no session is made anew
  * @returns how many were erased
  */

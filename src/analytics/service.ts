@@ -45,30 +45,26 @@ const SALT_KEPT = 2 * DAY;
  * yesterday's salt keeps yesterday's, so that midnight ends no session.
  */
 async function nameDevices(deps: Deps, events: ReadEvent[]): Promise<void> {
+  const nameless = events.flatMap(({ document, needsDevice }) =>
+    needsDevice === null ? [] : [{ document, ...needsDevice }],
+  );
+  if (nameless.length === 0) return;
   const now = deps.clock.now();
-  const salts = new Map<string, Promise<Uint8Array>>();
   const saltOf = (time: Date) => {
     const day = time.toISOString().slice(0, 10);
     const end = after(new Date(`${day}T00:00:00Z`), SALT_KEPT);
-    const salt = salts.get(day) ?? deps.analytics.daySalt(day, deps.random.bytes(32), end);
-    salts.set(day, salt);
-    return salt;
+    return deps.analytics.daySalt(day, deps.random.bytes(32), end);
   };
-  const devices = new Map<string, Promise<string>>();
-  const deviceOf = async ({ address, userAgent }: { address: string; userAgent: string }) => {
-    const yesterday = dayVisitor(await saltOf(after(now, -DAY)), address, userAgent);
-    const recent = { from: after(now, -SESSION_GAP), to: now };
-    if (await deps.analytics.deviceWasActive(yesterday, recent)) return yesterday;
-    return dayVisitor(await saltOf(now), address, userAgent);
-  };
-  for (const { document, needsDevice } of events) {
-    if (needsDevice === null) continue;
-    const key = `${needsDevice.address}\n${needsDevice.userAgent}`;
-    const device = devices.get(key) ?? deviceOf(needsDevice);
-    devices.set(key, device);
-    document.device = await device;
+  const [before, today] = [await saltOf(after(now, -DAY)), await saltOf(now)];
+  const yesterdays = nameless.map(({ address, userAgent }) => dayVisitor(before, address, userAgent));
+  const recent = { from: after(now, -SESSION_GAP), to: now };
+  const active = await deps.analytics.activeDevices([...new Set(yesterdays)], recent);
+  nameless.forEach(({ document, address, userAgent }, index) => {
+    const yesterday = yesterdays[index];
+    document.device =
+      yesterday !== undefined && active.has(yesterday) ? yesterday : dayVisitor(today, address, userAgent);
     document.visitor = visitorOf(document);
-  }
+  });
 }
 
 /** Of events with one id in one batch, the first is the event and the others are duplicates. */

@@ -364,7 +364,16 @@ export async function settleRemoved(
   await deps.mongo.transaction(async (tx) => {
     await deps.analytics.guard(tx);
     // Since they were read, a sign-in may have given them to somebody else, whose sessions lose them then.
-    const present = await deps.analytics.eventsById(ids, tx);
+    const moved = new Map<string, SessionEvent>();
+    for (const [visitor, own] of Map.groupBy(events, ({ visitor }) => visitor)) {
+      const others = await deps.analytics.eventsOfOthers(
+        own.map(({ _id }) => _id),
+        visitor,
+        tx,
+      );
+      for (const event of others) moved.set(event._id, event);
+    }
+    const present = events.map((event) => moved.get(event._id) ?? event);
     const searched = await searchesBehind(deps, present, tx);
     await deps.analytics.removeEvents(ids, tx);
     const affected: Spans = new Map();
@@ -510,10 +519,7 @@ async function removeOrphans(deps: Deps, stopped: () => boolean): Promise<void> 
     if (!last) return;
     afterId = last._id;
     const line = (visitor: string, time: Date) => `${time.getTime()} ${visitor}`;
-    const events = await deps.analytics.eventsAt(
-      sessions.map(({ visitor }) => visitor),
-      sessions.map(({ start }) => start),
-    );
+    const events = await deps.analytics.eventsAt(sessions.map(({ start }) => start));
     const there = new Set(events.map(({ visitor, at }) => line(visitor, at)));
     const orphans = sessions.filter(({ visitor, start }) => !there.has(line(visitor, start)));
     if (orphans.length === 0) continue;

@@ -196,9 +196,12 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       return row?.salt === undefined ? fresh : new Uint8Array(row.salt.buffer);
     },
 
-    /** True when a device did something in a period. */
-    deviceWasActive: async (device: string, { from, to }: Range): Promise<boolean> =>
-      (await Event.exists({ device, at: { $gte: from, $lte: to } })) !== null,
+    /** Those of these devices that did something in a period. */
+    async activeDevices(devices: string[], { from, to }: Range): Promise<Set<string>> {
+      return new Set(
+        await Event.distinct("device", { device: { $in: devices }, at: { $gte: from, $lte: to } }),
+      );
+    },
 
     /** One transaction of the sessioniser at a time: the write that makes two of them conflict. */
     async guard(tx: MongoTx): Promise<void> {
@@ -230,10 +233,12 @@ export const createAnalyticsStore = (mongo: Mongo) => {
       ).lean<SessionEvent[]>();
     },
 
-    /** Those of these events that are still there, unsorted. */
-    eventsById: (ids: string[], tx?: MongoTx): Promise<SessionEvent[]> =>
+    /** Those of these events that belong to somebody else than a visitor, unsorted. */
+    eventsOfOthers: (ids: string[], visitor: string, tx?: MongoTx): Promise<SessionEvent[]> =>
       inChunks(ids, (part) =>
-        Event.find({ _id: { $in: part } }, SESSION_FIELDS, mongo.in(tx)).lean<SessionEvent[]>(),
+        Event.find({ _id: { $in: part }, visitor: { $ne: visitor } }, SESSION_FIELDS, mongo.in(tx)).lean<
+          SessionEvent[]
+        >(),
       ),
 
     /** Begin and end of every session of visitors. */
@@ -571,9 +576,9 @@ export const createAnalyticsStore = (mongo: Mongo) => {
         .limit(limit)
         .lean(),
 
-    /** Events of visitors at one of these times. */
-    eventsAt: (visitors: string[], times: Date[]): Promise<Pick<EventDocument, "_id" | "visitor" | "at">[]> =>
-      Event.find({ visitor: { $in: visitors }, at: { $in: times } }, { visitor: 1, at: 1 }).lean(),
+    /** Who did something at these times. By the times alone: few events share one, and many visitors have many. */
+    eventsAt: (times: Date[]): Promise<Pick<EventDocument, "visitor" | "at">[]> =>
+      Event.find({ at: { $in: times } }, { visitor: 1, at: 1 }).lean(),
 
     /** Begins of the buckets of a level that have rollups from a time on. */
     async rollupTimes(level: Level, from: Date): Promise<Date[]> {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { canonicalKey } from "../../canonical";
+import { canonicalKey, suffixSlug } from "../../canonical";
 import { refusedFields } from "../../db/mongo";
 import type { Deps } from "../../deps";
 import { AppError, invalidInput } from "../../errors";
@@ -396,7 +396,8 @@ class Importer {
         const decision = await this.#decide(good, bySku, bySlug);
         if (decision.outcome === "unchanged") return "unchanged";
         if (decision.outcome === "created" && attempt > 1 && good.slugKey === undefined) {
-          decision.product.slug += `-${Buffer.from(this.deps.random.bytes(3)).toString("hex")}`;
+          const suffix = Buffer.from(this.deps.random.bytes(3)).toString("hex");
+          decision.product.slug = suffixSlug(decision.product.slug, suffix);
           decision.product.slugKey = canonicalKey(decision.product.slug);
         }
         await this.#write(decision);

@@ -119,6 +119,17 @@ describe("a report", () => {
   });
 });
 
+test("a database that goes away in a step costs no event its session", async () => {
+  await sent(t, { batch: [anEvent()] });
+  const gone = () => Promise.reject(new driver.MongoNetworkError("connection 1 to 127.0.0.1 closed"));
+  const undo = around(t.deps.analytics, "replaceSessions", { before: gone, times: Number.POSITIVE_INFINITY });
+  expect(await settle(t.deps).catch((error: Error) => error.name)).toBe("MongoNetworkError");
+  expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(1);
+  undo();
+  expect(await settle(t.deps)).toBe(true);
+  expect(await overview()).toMatchObject({ complete: true, sessions: 1 });
+});
+
 describe("rollups", () => {
   test("that another process has made meanwhile are not made again", async () => {
     await sent(t, { batch: [anEvent()] });

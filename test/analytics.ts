@@ -9,6 +9,38 @@ import type { TestApp } from "./app";
 export const BROWSER =
   "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
+/** A stored event of which only the rules under test say more. */
+export const STORED_EVENT: EventDocument = {
+  _id: "",
+  type: "track",
+  name: "x",
+  kind: null,
+  at: new Date(0),
+  clientAt: null,
+  sentAt: null,
+  receivedAt: new Date(0),
+  timeFlags: [],
+  device: null,
+  userId: null,
+  visitor: "",
+  bot: false,
+  origin: "browser",
+  address: null,
+  userAgent: null,
+  page: null,
+  source: "direct",
+  properties: {},
+  products: [],
+  categories: [],
+  searchId: null,
+  query: null,
+  results: null,
+  position: null,
+  orderId: null,
+  revenue: 0,
+  currency: null,
+};
+
 let count = 0;
 
 /** A track event with an id of its own. */

@@ -5,6 +5,7 @@ import {
   BROWSER,
   emptyAnalytics,
   eventsOf,
+  STORED_EVENT,
   seeded,
   sent,
   storedSessions as sessionsAsText,
@@ -20,38 +21,6 @@ import type { EventDocument } from "./model";
 import type { Totals } from "./rollups";
 import { attribute, byTime, sessionise } from "./sessions";
 import { freshen, rebuild, settle, settleRemoved } from "./settle";
-
-/** The fields of an event that this file's rules do not look at. */
-const blank: EventDocument = {
-  _id: "",
-  type: "track",
-  name: "x",
-  kind: null,
-  at: new Date(0),
-  clientAt: null,
-  sentAt: null,
-  receivedAt: new Date(0),
-  timeFlags: [],
-  device: null,
-  userId: null,
-  visitor: "",
-  bot: false,
-  origin: "browser",
-  address: null,
-  userAgent: null,
-  page: null,
-  source: "direct",
-  properties: {},
-  products: [],
-  categories: [],
-  searchId: null,
-  query: null,
-  results: null,
-  position: null,
-  orderId: null,
-  revenue: 0,
-  currency: null,
-};
 
 const t = useTestApp();
 beforeEach(() => emptyAnalytics(t));
@@ -427,7 +396,7 @@ describe("sessions", () => {
         const events = rows
           .filter(({ userId, device }) => userId !== null || device !== null)
           .map((row, index) => ({
-            ...blank,
+            ...STORED_EVENT,
             ...row,
             _id: `e${index}`,
             at: new Date(NOON + row.at),

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
-import { anEvent, eventsOf, sent } from "../../../test/analytics";
+import { anEvent, eventsOf, STORED_EVENT, sent } from "../../../test/analytics";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { unzip } from "../../../test/archive";
 import { eventually, startProgram } from "../../../test/processes";
@@ -60,34 +60,17 @@ const insertEvents = async (userId: string, count: number, more: object = {}) =>
   for (let from = 0; from < count; from += 10_000) {
     await eventsOf(t).insertMany(
       Array.from({ length: Math.min(10_000, count - from) }, (_, n) => ({
+        ...STORED_EVENT,
         _id: `${userId}-${String(from + n).padStart(7, "0")}`,
-        type: "track" as const,
         name: "Product Viewed",
         kind: "view" as const,
         at: new Date(at - (from + n) * 1000),
-        clientAt: null,
-        sentAt: null,
         receivedAt: new Date(at),
-        timeFlags: [],
-        device: null,
         userId,
         visitor: `u:${userId}`,
-        bot: false,
-        origin: "browser" as const,
         address: "192.0.2.0",
         userAgent: "x",
-        page: null,
-        source: "direct",
         properties: { text: "é ☃ 𝒳".repeat(10), n: from + n },
-        products: [],
-        categories: [],
-        searchId: null,
-        query: null,
-        results: null,
-        position: null,
-        orderId: null,
-        revenue: 0,
-        currency: null,
         ...more,
       })) as never,
     );

@@ -51,6 +51,7 @@ export async function load(
   callers: number,
   seconds: number,
   call: (index: number) => Promise<unknown>,
+  rate = Number.POSITIVE_INFINITY,
 ): Promise<Load> {
   const times: number[] = [];
   let index = 0;
@@ -59,8 +60,11 @@ export async function load(
   await Promise.all(
     Array.from({ length: callers }, async () => {
       while (performance.now() < end) {
+        const own = index++;
+        const early = start + (own / rate) * 1000 - performance.now();
+        if (early > 0) await Bun.sleep(early);
         const before = performance.now();
-        await call(index++);
+        await call(own);
         times.push(performance.now() - before);
       }
     }),

@@ -377,7 +377,17 @@ const forSessions = (event: EventDocument): SessionEvent => ({
  * orders after searches and the order of the funnel's steps. Counting all of it would take longer.
  */
 const people = (from: Date, to: Date) => ({ $match: { at: { $gte: from, $lt: to }, bot: false } });
-const day = { $dateTrunc: { date: "$at", unit: "day", timezone: ZONE } };
+const day = { $dateToString: { date: "$at", format: "%Y-%m-%d", timezone: ZONE } };
+/** Weeks since a Monday: the local engine does not truncate to weeks (docs/engines.md). */
+const week = {
+  $dateDiff: {
+    startDate: new Date("2024-01-01T00:00:00Z"),
+    endDate: "$at",
+    unit: "week",
+    timezone: ZONE,
+    startOfWeek: "monday",
+  },
+};
 const oneIf = (kind: string) => ({ $sum: { $cond: [{ $eq: ["$kind", kind] }, 1, 0] } });
 const RAW: Record<string, object[]> = {
   overview: [
@@ -429,7 +439,7 @@ const RAW: Record<string, object[]> = {
       $group: {
         _id: {
           visitor: "$visitor",
-          week: { $dateTrunc: { date: "$at", unit: "week", timezone: ZONE, startOfWeek: "monday" } },
+          week,
         },
       },
     },

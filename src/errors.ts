@@ -97,3 +97,14 @@ export class AppError extends Error {
 /** A 422 about one field. */
 export const invalidInput = (path: string, code: string, message: string): AppError =>
   new AppError("invalid_input", message, { errors: [{ path, code, message }] });
+
+/**
+ * The fields of a document that its model refused, and by which rule. Mongoose's error is known by its name, so that
+ * no library is imported; its own texts hold the values and are left out.
+ * @returns undefined when `error` is anything else
+ */
+export function refusedFields(error: unknown): { path: string; kind: string }[] | undefined {
+  const { name, errors } = (error ?? {}) as { name?: unknown; errors?: Record<string, { kind?: unknown }> };
+  if (name !== "ValidationError" || errors === undefined) return undefined;
+  return Object.entries(errors).map(([path, { kind }]) => ({ path, kind: String(kind ?? "invalid") }));
+}

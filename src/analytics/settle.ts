@@ -1,5 +1,5 @@
 import { after, DAY, HOUR } from "../clock";
-import type { MongoTx } from "../db/mongo";
+import { type MongoTx, tookTooLong } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { isUnavailable } from "../http/problems";
@@ -311,9 +311,6 @@ async function markQuarters(deps: Deps, times: Date[], token: string, tx: MongoT
   );
 }
 
-/** MongoDB's code for what took longer than its `maxTimeMS`. */
-const MAX_TIME_EXPIRED = 50;
-
 /**
  * Gives up to `limit` waiting events their visitors and sessions and marks the buckets that change, in one
  * transaction: a crash leaves all of it or nothing, and two processes at once conflict on the guard. What fails
@@ -340,8 +337,7 @@ async function settleStep(deps: Deps, limit: number): Promise<{ settled: number;
     });
   } catch (error) {
     // Others were quicker, or the database is away: that says nothing about the events. That it takes too long does.
-    const tooLong = (error as { code?: unknown }).code === MAX_TIME_EXPIRED;
-    if (error instanceof AppError || (isUnavailable(error) && !tooLong)) throw error;
+    if (error instanceof AppError || (isUnavailable(error) && !tookTooLong(error))) throw error;
     if (limit > 1) {
       const half = Math.ceil(limit / 2);
       const first = await settleStep(deps, half);

@@ -63,15 +63,8 @@ export function duplicateKeys(error: unknown): Set<number> | undefined {
     : undefined;
 }
 
-/** The fields that a schema refused, or undefined when `error` is something else. */
-export function refusedFields(error: unknown): { path: string; message: string }[] | undefined {
-  if (!(error instanceof mongoose.Error.ValidationError)) return undefined;
-  // Not Mongoose's own text: it holds the whole value.
-  return Object.entries(error.errors).map(([path, { kind }]) => ({
-    path,
-    message: kind === "maxlength" ? "is too long" : `cannot be stored (${kind})`,
-  }));
-}
+/** Whether something took longer than its `maxTimeMS`. */
+export const tookTooLong = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 50;
 
 /** Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server. */
 export function connectMongo(uri: string, poolSize: number): Mongo {

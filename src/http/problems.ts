@@ -2,7 +2,7 @@ import type { Context, ErrorHandler, NotFoundHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
-import { AppError, ERRORS, type ErrorCode, type ErrorExtras, type FieldError, type Problem } from "../errors";
+import { AppError, ERRORS, type ErrorCode, type ErrorExtras, type Problem, refusedFields } from "../errors";
 import type { AppEnv } from "./factory";
 
 /** `Problem` for the OpenAPI document. */
@@ -104,18 +104,6 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
-/**
- * The faults of a document that only its model refused: a schema should have. Mongoose's own texts hold the values.
- * @returns undefined when `error` is anything else
- */
-function faultsOfModel(error: Error): FieldError[] | undefined {
-  const { errors } = error as { errors?: Record<string, { kind?: unknown }> };
-  if (error.name !== "ValidationError" || errors === undefined) return undefined;
-  return Object.entries(errors)
-    .slice(0, 50)
-    .map(([path, { kind }]) => ({ path, code: String(kind ?? "invalid"), message: "is not accepted" }));
-}
-
 /** The one place where an error becomes an answer. The text of a 5xx is constant; its cause is logged. */
 export const onError: ErrorHandler<AppEnv> = (error, c) => {
   const log = c.get("log");
@@ -136,8 +124,11 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
       retryAfter: 2,
     });
   }
-  const errors = faultsOfModel(error);
-  if (errors) {
+  const refused = refusedFields(error);
+  if (refused) {
+    const errors = refused
+      .slice(0, 50)
+      .map(({ path, kind }) => ({ path, code: kind, message: "is not accepted" }));
     log?.error({ err: error }, "a model refused what its schema let through");
     return problem(c, "invalid_input", "Some of the input is not valid; see errors.", { errors });
   }

@@ -6,6 +6,7 @@ import { AppError, invalidInput } from "../errors";
 import type { RecordAnswer } from "../http/idempotency";
 import type { JsonValue } from "../json";
 import type { CategoryDocument } from "./categories/model";
+import { placeIn } from "./categories/service";
 import { attrKeyOf, type ProductListQuery } from "./filters";
 import { signalProduct } from "./inventory/in-stock";
 import type { AttributeDocument, ProductDocument, VariantDocument } from "./model";
@@ -126,12 +127,6 @@ function checkAttributes(attrs: AttributeDocument[], categories: CategoryDocumen
   }
 }
 
-/** Where a product in these categories stands in the tree. */
-const placeIn = (categories: CategoryDocument[]) => ({
-  categoryIds: categories.map(({ _id }) => _id),
-  categoryTree: [...new Set(categories.flatMap(({ _id, ancestors }) => [...ancestors, _id]))],
-});
-
 /**
  * A product's document from an input.
  * @param categories those of `input.categoryIds`
@@ -175,6 +170,12 @@ export function buildProduct(
   };
 }
 
+/** Gives a product another slug, by chance, in place of one that is taken. */
+export function giveSuffix(deps: Deps, product: ProductDocument, taken: string): void {
+  product.slug = suffixSlug(taken, Buffer.from(deps.random.bytes(3)).toString("hex"));
+  product.slugKey = canonicalKey(product.slug);
+}
+
 /** How many slugs are tried for a name that others have too. */
 const SLUG_TRIES = 3;
 
@@ -194,8 +195,7 @@ export async function createProduct(
   const wanted = product.slug;
   for (let attempt = 1; ; attempt++) {
     if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
-      product.slug = suffixSlug(wanted, Buffer.from(deps.random.bytes(3)).toString("hex"));
-      product.slugKey = canonicalKey(product.slug);
+      giveSuffix(deps, product, wanted);
     }
     try {
       const response = toProduct(product);

@@ -1,4 +1,4 @@
-import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
+import { duplicateKey, type Mongo, type MongoTx, tookTooLong } from "../db/mongo";
 import { AppError } from "../errors";
 import { type ProductFilter, SORTS, type SortName } from "./filters";
 import { LIVING, type ProductDocument, type ProductStatus, productModel } from "./model";
@@ -139,8 +139,7 @@ const weightOf = (popularity: number | undefined): number =>
 
 /** Says that a list took too long, which the server's own error does not tell from a server that is away. */
 function tooSlow(error: unknown): unknown {
-  // MaxTimeMSExpired
-  if ((error as { code?: unknown }).code !== 50) return error;
+  if (!tookTooLong(error)) return error;
   return new AppError("service_unavailable", "The list took too long. Narrow its filter or sort otherwise.", {
     retryAfter: 5,
     cause: error,

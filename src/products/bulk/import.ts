@@ -1,15 +1,14 @@
 import { createHash } from "node:crypto";
-import { canonicalKey, suffixSlug } from "../../canonical";
-import { refusedFields } from "../../db/mongo";
+import { canonicalKey } from "../../canonical";
 import type { Deps } from "../../deps";
-import { AppError, invalidInput } from "../../errors";
+import { AppError, invalidInput, refusedFields } from "../../errors";
 import type { CategoryDocument } from "../categories/model";
 import { ensureCategoryPath } from "../categories/service";
 import { signalProduct } from "../inventory/in-stock";
 import type { ProductDocument, VariantDocument } from "../model";
 import { formatMinor, minorDigits, parseMinor } from "../money";
 import { type CreateProduct, MAX_VARIANTS } from "../schema";
-import { buildProduct, categoriesOf, inputOf, rebuildProduct } from "../service";
+import { buildProduct, categoriesOf, giveSuffix, inputOf, rebuildProduct } from "../service";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";
 import { type Format, type ReadLine, readProducts } from "./read";
 
@@ -87,7 +86,10 @@ function refusal(read: ReadLine, error: unknown): ImportFault[] {
   if (refused)
     return faultsOf(
       read,
-      refused.map(({ path, message }) => ({ path: path.replace(/Key$/, ""), message })),
+      refused.map(({ path, kind }) => ({
+        path: path.replace(/Key$/, ""),
+        message: kind === "maxlength" ? "is too long" : `cannot be stored (${kind})`,
+      })),
     );
   if (!(error instanceof AppError) || error.status >= 500) throw error;
   return error.errors ? faultsOf(read, error.errors) : [{ row: read.row, message: error.detail }];
@@ -396,9 +398,7 @@ class Importer {
         const decision = await this.#decide(good, bySku, bySlug);
         if (decision.outcome === "unchanged") return "unchanged";
         if (decision.outcome === "created" && attempt > 1 && good.slugKey === undefined) {
-          const suffix = Buffer.from(this.deps.random.bytes(3)).toString("hex");
-          decision.product.slug = suffixSlug(decision.product.slug, suffix);
-          decision.product.slugKey = canonicalKey(decision.product.slug);
+          giveSuffix(this.deps, decision.product, decision.product.slug);
         }
         await this.#write(decision);
         return decision.outcome;

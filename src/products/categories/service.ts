@@ -182,6 +182,12 @@ async function replant(deps: Deps, categoryId: string, ids: Followup, tx: MongoT
   await deps.jobs.mongo.enqueue({ id: ids.lateJobId, ...late, runAt: after(now, LOOK_AGAIN) }, tx);
 }
 
+/** Where a product in these categories stands in the tree: each once, since two ids may stand for one. */
+export const placeIn = (categories: CategoryDocument[]) => ({
+  categoryIds: [...new Set(categories.map(({ _id }) => _id))],
+  categoryTree: [...new Set(categories.flatMap(({ _id, ancestors }) => [...ancestors, _id]))],
+});
+
 /**
  * Gives products the categories above their own, as they are now; instead of one that was merged, the one that it
  * was merged into.
@@ -195,8 +201,7 @@ export async function plant(deps: Deps, products: PlantedProduct[], tx?: MongoTx
   const changes = products.flatMap((product) => {
     // A category that was deleted while the product was put into it is left out.
     const own = product.categoryIds.flatMap((id) => known.get(id) ?? []);
-    const ids = [...new Set(own.map(({ _id }) => _id))];
-    const tree = [...new Set(own.flatMap(({ _id, ancestors }) => [...ancestors, _id]))];
+    const { categoryIds: ids, categoryTree: tree } = placeIn(own);
     const edited = ids.join() !== product.categoryIds.join();
     const same =
       tree.length === product.categoryTree.length && tree.every((id) => product.categoryTree.includes(id));

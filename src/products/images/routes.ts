@@ -1,8 +1,9 @@
 import { knowUser, requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
 import { describe } from "../../http/describe";
-import { etagOf, ifMatch, isKnown } from "../../http/etag";
+import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
+import { sendFile } from "../../http/file";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
 import {
@@ -116,18 +117,13 @@ export const imageRoutes = (deps: Deps) =>
       "/:imageId/:file",
       describe({ summary: "Get a picture's file", tag, errors: ["not_found"] }),
       input("param", fileParam),
-      async (c) => {
+      (c) => {
         const { id, imageId, file } = c.req.valid("param");
-        // Until the file is found: an error's answer keeps the header, and nobody should keep the error.
-        c.header("Cache-Control", "no-store");
-        // A file never changes under its name, so its name is its tag.
-        const etag = `"${imageId}-${file}"`;
-        const stored = await readPictureFile(deps, id, imageId, file, isKnown(c, etag));
-        c.header("Cache-Control", "public, max-age=31536000, immutable");
-        c.header("ETag", etag);
-        if (!stored) return c.body(null, 304);
-        c.header("Content-Type", file.endsWith(".avif") ? "image/avif" : "image/webp");
-        c.header("Content-Length", String(stored.size));
-        return c.body(stored.body, 200);
+        const answer = {
+          name: `${imageId}-${file}`,
+          type: file.endsWith(".avif") ? "image/avif" : "image/webp",
+          cache: "public, max-age=31536000, immutable",
+        };
+        return sendFile(c, answer, (known) => readPictureFile(deps, id, imageId, file, known));
       },
     );

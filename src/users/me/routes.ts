@@ -3,8 +3,9 @@ import { requirePerson } from "../../auth/guard";
 import { userResponse } from "../../auth/schema";
 import type { Deps } from "../../deps";
 import { dataOf, describe } from "../../http/describe";
-import { etagOf, ifMatch, isKnown } from "../../http/etag";
+import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
+import { sendFile } from "../../http/file";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
 import { takeUpload } from "../../products/images/upload";
@@ -336,19 +337,10 @@ export const avatarRoutes = (deps: Deps) =>
       "/:id/:file",
       describe({ summary: "Get a person's picture", tag, errors: ["not_found"] }),
       input("param", avatarParam),
-      async (c) => {
+      (c) => {
         const { id, file } = c.req.valid("param");
-        // Until the file is found: an error's answer keeps the header, and nobody should keep the error.
-        c.header("Cache-Control", "no-store");
-        // A file never changes under its name, so its name is its tag.
-        const etag = `"${id}-${file}"`;
-        const stored = await readAvatarFile(deps, id, file, isKnown(c, etag));
         // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
-        c.header("Cache-Control", "private, max-age=3600");
-        c.header("ETag", etag);
-        if (!stored) return c.body(null, 304);
-        c.header("Content-Type", "image/webp");
-        c.header("Content-Length", String(stored.size));
-        return c.body(stored.body, 200);
+        const answer = { name: `${id}-${file}`, type: "image/webp", cache: "private, max-age=3600" };
+        return sendFile(c, answer, (known) => readAvatarFile(deps, id, file, known));
       },
     );

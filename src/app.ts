@@ -4,6 +4,7 @@ import type { Deps } from "./deps";
 import { docsRoutes } from "./http/docs";
 import { factory } from "./http/factory";
 import { healthRoutes } from "./http/health";
+import { pathOf, requireHost } from "./http/host";
 import { metricsRoutes } from "./http/metrics";
 import { corsFor, limitBody, MAX_BODY, requestContext, requestIds, security } from "./http/middleware";
 import { notFound, onError } from "./http/problems";
@@ -15,12 +16,13 @@ import { userRoutes } from "./users/routes";
 
 /** The application: the one place where route groups are mounted. */
 export function createApp(deps: Deps) {
-  const app = factory.createApp();
+  const app = factory.createApp({ getPath: pathOf });
   app.onError(onError);
   app.notFound(notFound);
   app.use(
     requestIds(deps),
     requestContext(deps),
+    requireHost(),
     security(),
     corsFor(deps.config.corsOrigins),
     limitBody(MAX_BODY, [...UPLOADS, IMPORTS]),

@@ -6,6 +6,7 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { JsonValue } from "../json";
 import type { AppEnv } from "./factory";
+import { queryOf } from "./host";
 import { problemOf } from "./problems";
 
 /**
@@ -50,7 +51,7 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
     key,
     hash: new Uint8Array(
       createHash("sha256")
-        .update(`${c.req.method} ${c.req.path}\n${new URL(c.req.url).search}\n`)
+        .update(`${c.req.method} ${c.req.path}\n${queryOf(c.req.url)}\n`)
         .update(content ?? new Uint8Array(await c.req.arrayBuffer()))
         .digest(),
     ),

@@ -3,6 +3,7 @@ import type { Context, ValidationTargets } from "hono";
 import { resolver, uniqueSymbol } from "hono-openapi";
 import type { z } from "zod";
 import type { FieldError } from "../errors";
+import { queryOf } from "./host";
 import { problem } from "./problems";
 
 /** Longest query string, in characters; a longer one is 422. */
@@ -47,11 +48,11 @@ export function input<Target extends keyof ValidationTargets, Schema extends z.Z
         }
       }
     }
-    if (target === "query" && c.req.url.length - c.req.url.indexOf("?") > MAX_QUERY) {
+    if (target === "query" && queryOf(c.req.url).length > MAX_QUERY) {
       return problem(c, "invalid_input", `The query string is longer than ${MAX_QUERY} characters.`) as never;
     }
     // Assigned to an object this name vanishes, so that no schema would see it.
-    if (target === "query" && new URL(c.req.url).searchParams.has("__proto__")) {
+    if (target === "query" && new URLSearchParams(queryOf(c.req.url)).has("__proto__")) {
       return problem(c, "invalid_input", "Some of the input is not valid; see errors.", {
         errors: [{ path: "__proto__", code: "unknown_key", message: "is not a known key here" }],
       }) as never;

@@ -129,8 +129,39 @@ describe("batches", () => {
     expect(login.status).toBe(415);
   });
 
+  test("a direct visit counts, and a context that is wrong in part costs nothing but that part", async () => {
+    const direct = event({ context: { page: { url: "https://shop.example/", referrer: "", title: " " } } });
+    const shared = { userAgent: "", ip: null, page: { url: 5, referrer: "" }, campaign: { source: "Mail" } };
+    expect(await sent({ batch: [direct], context: { page: { referrer: "" } } })).toMatchObject({
+      accepted: 1,
+      rejected: [],
+      ignored: [],
+    });
+    expect(await stored(direct.messageId)).toMatchObject({
+      source: "direct",
+      page: { url: "https://shop.example/", referrer: null, title: null },
+    });
+    const other = event({ context: { userAgent: null } });
+    expect(await sent({ batch: [other], sentAt: "", context: shared })).toMatchObject({
+      accepted: 1,
+      rejected: [],
+      ignored: [{ path: "context.page.url", reason: "must be a text" }],
+    });
+    expect(await stored(other.messageId)).toMatchObject({ source: "mail / campaign", userAgent: BROWSER });
+  });
+
   test("bodies that are no batch are refused as a whole", async () => {
-    for (const body of [null, [], 5, "x", {}, { batch: {} }, { batch: null }, { batch: [], sentAt: "now" }]) {
+    for (const body of [
+      null,
+      [],
+      5,
+      "x",
+      {},
+      { batch: {} },
+      { batch: null },
+      { batch: [], sentAt: "now" },
+      { batch: [], context: 5 },
+    ]) {
       const answer = await send(body);
       expect([422, 400]).toContain(answer.status);
     }

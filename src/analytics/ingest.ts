@@ -2,17 +2,10 @@ import { isbot } from "isbot";
 import { z } from "zod";
 import { canonicalKey } from "../canonical";
 import { minorDigits } from "../products/money";
+import type { EventContext } from "./context";
 import type { EventDocument, EventProduct } from "./model";
 import { cleanUrl, shortenAddress, sourceOf } from "./privacy";
-import {
-  type BatchResult,
-  type EventContext,
-  eventSchema,
-  MAX_DEPTH,
-  MAX_EVENT,
-  MAX_KEYS,
-  type TrackedEvent,
-} from "./schema";
+import { type BatchResult, eventSchema, MAX_DEPTH, MAX_EVENT, MAX_KEYS, type TrackedEvent } from "./schema";
 import { type EventKind, kindOf } from "./spec";
 import { placeTime } from "./time";
 
@@ -163,7 +156,7 @@ function meaningOf(kind: EventKind | null, id: string, properties: Record<string
         ? null
         : canonicalKey(query.replace(/\p{Cc}/gu, " "))
             .replace(/\s+/g, " ")
-            .slice(0, 200),
+            .slice(0, 200) || null,
     results: kind === "search" ? (pick(properties, count, "results", "total", "count") ?? null) : null,
     position: pick(properties, count, "position") ?? null,
     orderId: kind === "order" ? (pick(properties, textOrNumber, "order_id", "orderId") ?? null) : null,
@@ -236,12 +229,12 @@ function toDocument(event: TrackedEvent, arrival: Arrival): Omit<ReadEvent, "ind
     context.page?.[key] ?? (event.type === "page" ? pick(properties, z.string(), key) : undefined);
   const url = cleanUrl(pageText("url") ?? "");
   const referrer = cleanUrl(pageText("referrer") ?? "");
-  const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string().max(2000), "path") ?? null;
+  const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string().max(2000), "path");
   const page =
     context.page || event.type === "page"
       ? {
           url: url?.href ?? null,
-          path: path?.split(/[?#]/)[0] ?? null,
+          path: path?.split(/[?#]/)[0]?.trim() || null,
           referrer: referrer === null ? null : `${referrer.origin}${referrer.pathname}`,
           title: context.page?.title ?? null,
         }
@@ -273,7 +266,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival): Omit<ReadEvent, "ind
     address: address === null ? null : shortenAddress(address),
     userAgent: userAgent ?? null,
     page,
-    source: sourceOf({ url, referrer }, context.campaign ?? undefined),
+    source: sourceOf({ url, referrer }, context.campaign),
     properties,
     ...meaningOf(kind, event.messageId, properties),
     todo: 1,

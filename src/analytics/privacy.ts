@@ -50,11 +50,12 @@ const SEARCH_ENGINES =
 /** Where a visit came from: the campaign, or the referrer, or "direct". Within the shop itself: "internal". */
 export function sourceOf(
   page: { url: URL | null; referrer: URL | null },
-  campaign: { source?: string | undefined; medium?: string | undefined } | undefined,
+  campaign: { source?: string | null | undefined; medium?: string | null | undefined } | null | undefined,
 ): string {
-  const source = campaign?.source ?? page.url?.searchParams.get("utm_source");
+  const told = (name: string) => page.url?.searchParams.get(name)?.trim();
+  const source = campaign?.source ?? told("utm_source");
   if (source) {
-    const medium = campaign?.medium ?? page.url?.searchParams.get("utm_medium") ?? "campaign";
+    const medium = campaign?.medium ?? (told("utm_medium") || "campaign");
     return `${source} / ${medium}`
       .replace(/\p{Cc}/gu, " ")
       .toLowerCase()

@@ -39,7 +39,7 @@ const beacon = () =>
 const callerOf = (c: Context<AppEnv>): Caller => ({
   actor: c.get("actor") ?? null,
   address: c.get("ip"),
-  userAgent: c.req.header("user-agent") ?? null,
+  userAgent: c.req.header("user-agent")?.trim() || null,
   doNotTrack: c.req.header("dnt") === "1" || c.req.header("sec-gpc") === "1",
 });
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../http/describe";
+import { contextSchema, line, sparse } from "./context";
 import { EVENT_TYPES, TIME_FLAGS } from "./model";
 
 /** At most so many events in one batch. */
@@ -11,95 +12,79 @@ export const MAX_DEPTH = 10;
 /** Keys and list items that one event may have, all levels together. */
 export const MAX_KEYS = 2000;
 
-const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
-
-const idText = (max = 100) =>
-  z
-    .string("must be a text")
-    .min(1, "must not be empty")
-    .max(max, `must be at most ${max} characters`)
-    .regex(NO_CONTROLS, "must not hold control characters");
-const shortText = (max = 500) => idText(max).min(0);
 const time = z.iso.datetime({ offset: true, error: "must be an ISO 8601 time with Z or an offset" });
-
-/** What is known of the circumstances. Segment's names; others are not stored. */
-const contextSchema = z.object({
-  ip: shortText(100).nullish(),
-  userAgent: shortText(1000).nullish(),
-  page: z
-    .object({
-      url: shortText(4000).nullish(),
-      path: shortText(2000).nullish(),
-      referrer: shortText(4000).nullish(),
-      title: shortText(1000).nullish(),
-    })
-    .nullish(),
-  campaign: z.object({ source: shortText(100).optional(), medium: shortText(100).optional() }).nullish(),
-  consent: z
-    .object({
-      categoryPreferences: z.record(z.string().max(100), z.boolean("must be true or false")).nullish(),
-    })
-    .nullish(),
-});
-
-export type EventContext = z.output<typeof contextSchema>;
 
 const properties = z.record(z.string(), z.unknown(), "must be an object").nullish();
 
 /** One event, as in Segment's specification. Keys of Segment's libraries that are of no use here are accepted. */
-export const eventSchema = z
-  .strictObject({
-    messageId: z
-      .string("is required: an id of the client's making, such as a uuid")
-      .regex(/^[\x21-\x7e]{1,100}$/, "must be 1 to 100 visible ASCII characters"),
-    type: z.enum(EVENT_TYPES, "must be track, page or identify"),
-    event: idText(200)
-      .optional()
-      .meta({ description: "The name of a track event", example: "Product Viewed" }),
-    name: shortText(500).nullish().meta({ description: "The name of a page" }),
-    category: shortText(200).nullish(),
-    anonymousId: idText().nullish(),
-    userId: idText().nullish(),
-    timestamp: time.nullish().meta({ description: "When it happened, by the client's clock" }),
-    sentAt: time
-      .nullish()
-      .meta({ description: "When it was sent, by the same clock; instead of the batch's" }),
-    properties,
-    traits: properties,
-    context: contextSchema.nullish(),
-    originalTimestamp: z.unknown().optional(),
-    receivedAt: z.unknown().optional(),
-    integrations: z.unknown().optional(),
-    channel: z.unknown().optional(),
-    version: z.unknown().optional(),
-    writeKey: z.unknown().optional(),
-    _metadata: z.unknown().optional(),
-  })
-  .refine((event) => event.type !== "track" || event.event !== undefined, {
-    path: ["event"],
-    message: "a track event needs the name of what happened",
-  })
-  .refine((event) => event.type !== "identify" || typeof event.userId === "string", {
-    path: ["userId"],
-    message: "identify needs the person's id",
-  });
+export const eventSchema = sparse(
+  z
+    .strictObject({
+      messageId: z
+        .string("is required: an id of the client's making, such as a uuid")
+        .regex(/^[\x21-\x7e]{1,100}$/, "must be 1 to 100 visible ASCII characters"),
+      type: z.enum(EVENT_TYPES, "must be track, page or identify"),
+      event: line(200)
+        .nullish()
+        .meta({ description: "The name of a track event", example: "Product Viewed" }),
+      name: line(500).nullish().meta({ description: "The name of a page" }),
+      category: line(200).nullish(),
+      anonymousId: line(100).nullish(),
+      userId: line(100).nullish(),
+      timestamp: time.nullish().meta({ description: "When it happened, by the client's clock" }),
+      sentAt: time
+        .nullish()
+        .meta({ description: "When it was sent, by the same clock; instead of the batch's" }),
+      properties,
+      traits: properties,
+      context: contextSchema.nullish(),
+      originalTimestamp: z.unknown().optional(),
+      receivedAt: z.unknown().optional(),
+      integrations: z.unknown().optional(),
+      channel: z.unknown().optional(),
+      version: z.unknown().optional(),
+      writeKey: z.unknown().optional(),
+      _metadata: z.unknown().optional(),
+    })
+    .refine((event) => event.type !== "track" || typeof event.event === "string", {
+      path: ["event"],
+      message: "a track event needs the name of what happened",
+    })
+    .refine((event) => event.type !== "identify" || typeof event.userId === "string", {
+      path: ["userId"],
+      message: "identify needs the person's id",
+    }),
+);
 
 export type TrackedEvent = z.output<typeof eventSchema>;
 
-const { $schema: _, ...eventJsonSchema } = z.toJSONSchema(eventSchema, { io: "input" });
+/** As the OpenAPI document shows what is judged piece by piece. */
+const shown = (schema: z.ZodType) => {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, { io: "input" });
+  return json;
+};
 
 /**
- * A batch. The events themselves are judged one by one, so that a bad one does not cost the others; the
- * OpenAPI document shows what they should be.
+ * A batch. Its events are judged one by one, and its context field by field, so that what is wrong with one does
+ * not cost the others; the OpenAPI document shows what they should be.
  */
-export const batchSchema = z.object({
-  batch: z
-    .array(z.unknown().meta(eventJsonSchema), "must be a list of events")
-    .max(MAX_EVENTS, `must be at most ${MAX_EVENTS} events`)
-    .meta({ description: "Events as in Segment's specification: track, page, identify" }),
-  sentAt: time.nullish().meta({ description: "When the batch was sent, by the client's clock" }),
-  context: contextSchema.nullish().meta({ description: "For every event without a context of its own" }),
-});
+export const batchSchema = sparse(
+  z.object({
+    batch: z
+      .array(z.unknown().meta(shown(eventSchema)), "must be a list of events")
+      .max(MAX_EVENTS, `must be at most ${MAX_EVENTS} events`)
+      .meta({ description: "Events as in Segment's specification: track, page, identify" }),
+    sentAt: time.nullish().meta({ description: "When the batch was sent, by the client's clock" }),
+    context: (
+      z.looseObject({}, "must be an object").meta(shown(contextSchema)) as z.ZodType<
+        unknown,
+        z.input<typeof contextSchema>
+      >
+    )
+      .nullish()
+      .meta({ description: "For every event without a context of its own" }),
+  }),
+);
 
 export type Batch = z.output<typeof batchSchema>;
 
@@ -112,6 +97,9 @@ export const batchAnswer = dataOf(
     rejected: z.array(
       z.object({ index: z.int(), messageId: z.string().nullable(), code: z.string(), reason: z.string() }),
     ),
+    ignored: z.array(z.object({ path: z.string(), reason: z.string() })).meta({
+      description: "Fields of the batch's context that cannot be read; the events count without them",
+    }),
     flagged: z
       .array(z.object({ index: z.int(), flags: z.array(z.enum(TIME_FLAGS)) }))
       .meta({ description: "Accepted events whose time cannot be right" }),

@@ -2,6 +2,7 @@ import type { Actor } from "../auth/actor";
 import { after, DAY, SECOND } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
+import { readContext } from "./context";
 import { type Arrival, type ReadEvent, readBatch, visitorOf } from "./ingest";
 import type { EventDocument } from "./model";
 import { dayVisitor } from "./privacy";
@@ -83,6 +84,7 @@ export async function track(deps: Deps, caller: Caller, input: Batch): Promise<B
   if (actor?.kind === "apiKey" && !actor.permissions.has("analytics:write")) {
     throw new AppError("forbidden", "This needs the permission analytics:write.");
   }
+  const { context, ignored } = readContext(input.context ?? {});
   const arrival: Arrival = {
     origin: actor?.kind === "apiKey" ? "server" : "browser",
     userId: actor?.kind === "user" ? actor.userId : null,
@@ -91,7 +93,7 @@ export async function track(deps: Deps, caller: Caller, input: Batch): Promise<B
     doNotTrack: caller.doNotTrack && actor?.kind !== "apiKey",
     receivedAt: deps.clock.now(),
     sentAt: input.sentAt ? new Date(input.sentAt) : null,
-    context: input.context ?? null,
+    context,
   };
   const { events, rejected } = readBatch(input.batch, arrival);
   const distinct = firstOfEach(events);
@@ -102,6 +104,7 @@ export async function track(deps: Deps, caller: Caller, input: Batch): Promise<B
     accepted: inserted.size,
     duplicate: events.length - inserted.size,
     rejected,
+    ignored,
     flagged: distinct
       .filter(({ document }) => inserted.has(document._id) && document.timeFlags.length > 0)
       .map(({ index, document }) => ({ index, flags: document.timeFlags })),

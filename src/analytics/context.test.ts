@@ -1,0 +1,222 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { z } from "zod";
+import { readContext } from "./context";
+import { type Arrival, readBatch } from "./ingest";
+import { batchSchema, eventSchema } from "./schema";
+
+/** As much of a JSON schema as tells where texts may stand. */
+interface JsonSchema {
+  type?: string;
+  format?: string;
+  anyOf?: JsonSchema[];
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+}
+
+/** The paths of every optional text of a schema, found in the schema itself: a new one is tried unnamed. */
+function optionalTexts(schema: JsonSchema, path: string[] = []): { path: string[]; time: boolean }[] {
+  const kinds = schema.anyOf ?? [schema];
+  return kinds.flatMap(({ properties = {}, required = [] }) =>
+    Object.entries(properties).flatMap(([name, field]) => {
+      const text = (field.anyOf ?? [field]).find(({ type }) => type === "string");
+      if (text && !required.includes(name)) {
+        return [{ path: [...path, name], time: text.format === "date-time" }];
+      }
+      return optionalTexts(field, [...path, name]);
+    }),
+  );
+}
+
+const jsonOf = (schema: z.ZodType) => z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
+const OF_EVENT = optionalTexts(jsonOf(eventSchema));
+const OF_CONTEXT = OF_EVENT.filter(({ path }) => path[0] === "context").map(({ path, time }) => ({
+  path: path.slice(1),
+  time,
+}));
+
+/** What browsers and libraries send for what they do not know. */
+const blank = fc.constantFrom(null, "", " ", "\t\r\n", "\u00a0\u2003\ufeff", " ".repeat(5000));
+const told = (path: string[], time: boolean) =>
+  time
+    ? fc.constantFrom("2026-11-23T10:00:00Z", "2026-11-23T10:00:00+05:45")
+    : fc.constantFrom(
+        `https://shop.example/${path.join("/")}?utm_source=Mail&utm_medium=`,
+        "203.0.113.9",
+        " x ",
+      );
+
+type Fill = { path: string[]; value: unknown; blank: unknown }[];
+
+/** Some fields told, some blank, some neither. */
+const fill = (fields: { path: string[]; time: boolean }[]): fc.Arbitrary<Fill> =>
+  fc
+    .tuple(
+      ...fields.map(({ path, time }) =>
+        fc.record({
+          path: fc.constant(path),
+          value: fc.option(told(path, time), { nil: undefined }),
+          blank: fc.option(blank, { nil: undefined }),
+        }),
+      ),
+    )
+    .map((all) => all.filter(({ value, blank }) => value !== undefined || blank !== undefined));
+
+/** The same object twice: with the blank fields, and without them. */
+function pair(fields: Fill): [blank: Record<string, unknown>, absent: Record<string, unknown>] {
+  const make = (withBlanks: boolean) => {
+    const root: Record<string, unknown> = {};
+    for (const { path, value, blank } of fields) {
+      let place = root;
+      for (const name of path.slice(0, -1)) {
+        place[name] ??= {};
+        place = place[name] as Record<string, unknown>;
+      }
+      const last = path.at(-1) ?? "";
+      if (value !== undefined) place[last] = value;
+      else if (withBlanks) place[last] = blank;
+    }
+    return root;
+  };
+  return [make(true), make(false)];
+}
+
+const arrival = (origin: Arrival["origin"], context: Arrival["context"]): Arrival => ({
+  origin,
+  userId: null,
+  address: "198.51.100.7",
+  userAgent: null,
+  doNotTrack: false,
+  receivedAt: new Date("2026-11-23T11:00:00Z"),
+  sentAt: null,
+  context,
+});
+
+describe("an optional text that is empty is absent", () => {
+  test("the schema says which there are", () => {
+    const paths = OF_EVENT.map(({ path }) => path.join("."));
+    expect(paths).toEqual(
+      expect.arrayContaining([
+        ...["event", "name", "category", "anonymousId", "userId", "timestamp", "sentAt"],
+        ...["ip", "userAgent", "page.url", "page.path", "page.referrer", "page.title"].map(
+          (name) => `context.${name}`,
+        ),
+        ...["context.campaign.source", "context.campaign.medium"],
+      ]),
+    );
+  });
+
+  test("in an event and in its batch's context, whatever else is told", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom("track", "page", "identify"),
+        fc.constantFrom<Arrival["origin"][]>("browser", "server"),
+        fill(OF_EVENT),
+        fill(OF_CONTEXT),
+        (type, origin, ofEvent, ofContext) => {
+          const [blankEvent, event] = pair(ofEvent);
+          const [blankContext, context] = pair(ofContext);
+          const read = (fields: object, shared: object) =>
+            readBatch([{ messageId: "m", type, ...fields }], arrival(origin, readContext(shared).context));
+          expect(readContext(blankContext).ignored).toEqual([]);
+          expect(read(blankEvent, blankContext)).toEqual(read(event, context));
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  test("in what reports read of properties, which stay as they were sent", () => {
+    const names = [
+      "url",
+      "path",
+      "product_id",
+      "sku",
+      "category",
+      "search_id",
+      "query",
+      "order_id",
+      "currency",
+    ];
+    fc.assert(
+      fc.property(
+        fc.constantFrom("page", "Products Searched", "Order Completed", "Product Viewed"),
+        fc.dictionary(fc.constantFrom(...names, "referrer", "revenue", "results"), blank),
+        (name, properties) => {
+          const event = {
+            messageId: "m",
+            ...(name === "page" ? { type: name } : { type: "track", event: name }),
+            anonymousId: "a",
+          };
+          const [blank, absent] = [{ ...event, properties }, event].map(
+            (sent) => readBatch([sent], arrival("browser", null)).events[0]?.document,
+          );
+          expect({ ...blank, properties: {} }).toEqual({ ...absent, properties: {} } as typeof blank &
+            object);
+          if (name !== "page") expect(blank?.properties).toEqual(properties);
+        },
+      ),
+    );
+  });
+
+  test("in a batch", () => {
+    const batch = { batch: [] };
+    for (const empty of ["", "  ", null]) {
+      expect(batchSchema.parse({ ...batch, sentAt: empty, context: empty })).toEqual(
+        batchSchema.parse(batch),
+      );
+    }
+    expect(batchSchema.safeParse({ ...batch, sentAt: "now" }).success).toBe(false);
+  });
+
+  test("and what must be there is still missed", () => {
+    const reasons = [
+      { messageId: " ", type: "page" },
+      { messageId: "m", type: "" },
+      { messageId: "m", type: "track", event: " \n" },
+      { messageId: "m", type: "identify", userId: "" },
+    ].map((event) => readBatch([event], arrival("browser", null)).rejected[0]?.reason.split(":")[0]);
+    expect(reasons).toEqual(["messageId", "type", "event", "userId"]);
+  });
+});
+
+describe("a batch's context that cannot be read in part", () => {
+  test("loses the part, and says which and why", () => {
+    const { context, ignored } = readContext({
+      ip: 5,
+      userAgent: "a".repeat(1001),
+      page: { url: "https://shop.example/", title: "a\u0000b", referrer: [] },
+      campaign: "mail",
+      library: { name: "x" },
+    });
+    expect(context).toEqual({ page: { url: "https://shop.example/" } });
+    expect(ignored).toEqual([
+      { path: "context.ip", reason: "must be a text" },
+      { path: "context.userAgent", reason: "must be at most 1000 characters" },
+      { path: "context.page.referrer", reason: "must be a text" },
+      { path: "context.page.title", reason: "must not hold control characters" },
+      { path: "context.campaign", reason: expect.any(String) },
+    ]);
+  });
+
+  test("never takes an unclear consent for a given one", () => {
+    for (const consent of [
+      "no",
+      5,
+      { categoryPreferences: { Analytics: "false", a: 1 } },
+      { categoryPreferences: [] },
+    ]) {
+      const { context, ignored } = readContext({ consent, page: { title: "Home" } });
+      expect(context.page).toEqual({ title: "Home" });
+      expect(ignored.map(({ path }) => path)).toEqual(["context.consent"]);
+      const [own, silent] = [{ consent: { categoryPreferences: { analytics: true } } }, {}].map((more) =>
+        readBatch(
+          [{ messageId: "m", type: "page", anonymousId: "a", context: more }],
+          arrival("browser", context),
+        ),
+      );
+      expect(own?.events).toHaveLength(1);
+      expect(silent?.rejected).toMatchObject([{ code: "no_consent" }]);
+    }
+  });
+});

@@ -52,9 +52,13 @@ export const originOf = (deps: Deps, c: Context<AppEnv>, deviceToken?: string): 
   deviceToken: deviceToken ?? (isBrowser(c) ? getCookie(c, deviceCookie(deps)) : undefined),
 });
 
+/** The refresh token of a browser's cookie. */
+export const refreshTokenOfCookie = (deps: Deps, c: Context<AppEnv>): string | undefined =>
+  isBrowser(c) ? getCookie(c, refreshCookie(deps)) : undefined;
+
 /** The refresh token of the body (native) or the cookie (browser). @throws AppError unauthenticated without one */
 export function refreshTokenOf(deps: Deps, c: Context<AppEnv>, given: string | undefined): string {
-  const token = given ?? (isBrowser(c) ? getCookie(c, refreshCookie(deps)) : undefined);
+  const token = given ?? refreshTokenOfCookie(deps, c);
   if (token === undefined) throw new AppError("unauthenticated", "Send the refresh token.");
   return token;
 }
@@ -80,5 +84,6 @@ export function signedInAnswer(
 /** Takes the refresh token back; the device stays a known one. */
 export function clearSignIn(deps: Deps, c: Context<AppEnv>): void {
   c.header("Cache-Control", "no-store");
-  if (isBrowser(c)) deleteCookie(c, refreshCookie(deps), cookieOptions(deps));
+  if (isBrowser(c) || getCookie(c, refreshCookie(deps)) !== undefined)
+    deleteCookie(c, refreshCookie(deps), cookieOptions(deps));
 }

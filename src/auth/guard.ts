@@ -1,11 +1,16 @@
+import type { Context } from "hono";
 import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
-import { factory } from "../http/factory";
+import { type AppEnv, factory } from "../http/factory";
 import { demand } from "./actor";
 import { actorOfKey, looksLikeKey } from "./api-keys/service";
 import type { Permission } from "./permissions";
 import { sessionEnd, TOUCH_EVERY } from "./rules";
+
+/** What was sent as `Authorization: Bearer …`, good or not. */
+export const bearerOf = (c: Context<AppEnv>): string | undefined =>
+  /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(c.req.header("authorization") ?? "")?.[1];
 
 /**
  * Lets a signed-in caller through, a person by an access token or a server by an API key, and says who it is.
@@ -14,7 +19,7 @@ import { sessionEnd, TOUCH_EVERY } from "./rules";
  */
 export const requireUser = (deps: Deps) =>
   factory.createMiddleware(async (c, next) => {
-    const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+    const token = bearerOf(c);
     if (token === undefined) {
       throw new AppError("unauthenticated", "Send an access token as Authorization: Bearer TOKEN.");
     }

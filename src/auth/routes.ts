@@ -3,8 +3,15 @@ import { dataOf, describe } from "../http/describe";
 import { factory } from "../http/factory";
 import { input } from "../http/input";
 import { apiKeyRoutes } from "./api-keys/routes";
-import { checkOrigin, clearSignIn, originOf, refreshTokenOf, signedInAnswer } from "./browser";
-import { requirePerson } from "./guard";
+import {
+  checkOrigin,
+  clearSignIn,
+  originOf,
+  refreshTokenOf,
+  refreshTokenOfCookie,
+  signedInAnswer,
+} from "./browser";
+import { bearerOf, requirePerson } from "./guard";
 import { mfaRoutes } from "./mfa/routes";
 import { passkeyRoutes } from "./passkeys/routes";
 import { changePassword, forgotPassword, resetPassword } from "./recovery";
@@ -17,6 +24,7 @@ import {
   forgotPasswordSchema,
   listSessionsSchema,
   loginSchema,
+  logoutSchema,
   refreshSchema,
   registerSchema,
   registrationResponse,
@@ -104,10 +112,18 @@ export const authRoutes = (deps: Deps) =>
     )
     .post(
       "/logout",
-      describe({ summary: "Sign out", tag, status: 204, secured: true }),
-      requirePerson(deps),
+      describe({
+        summary: "Sign out",
+        description:
+          "Ends the session of the access token, of the refresh token in the body, and of the browser's cookie, whether they are still good or not, and takes the cookie back. Without any of them nothing ends and the answer is the same.",
+        tag,
+        status: 204,
+        errors: ["forbidden", "origin_not_allowed"],
+      }),
+      input("json", logoutSchema),
       async (c) => {
-        await logout(deps, c.get("actor"), originOf(deps, c));
+        const refreshTokens = [c.req.valid("json")?.refreshToken, refreshTokenOfCookie(deps, c)];
+        await logout(deps, { accessToken: bearerOf(c), refreshTokens }, originOf(deps, c));
         clearSignIn(deps, c);
         return c.body(null, 204);
       },

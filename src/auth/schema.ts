@@ -71,6 +71,9 @@ export const loginSchema = z.strictObject({
 
 export const refreshSchema = z.strictObject({ refreshToken: z.string().max(200).optional() });
 
+/** Any text: signing out with what is no token of ours is no error. */
+export const logoutSchema = z.strictObject({ refreshToken: z.string("must be a text").nullish() }).optional();
+
 export const forgotPasswordSchema = z.strictObject({ email: emailSchema });
 
 export const resetPasswordSchema = z.strictObject({

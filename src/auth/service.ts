@@ -6,6 +6,7 @@ import { AppError } from "../errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import type { UserRow } from "../users/store";
 import type { Actor } from "./actor";
+import { looksLikeKey } from "./api-keys/service";
 import { newNotice } from "./jobs";
 import { recordLock } from "./lockout";
 import { CHALLENGE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
@@ -243,16 +244,42 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
   }
 }
 
-/** Ends the caller's session; its tokens are refused from then on, on every process. */
-export async function logout(deps: Deps, actor: Actor, origin: Origin): Promise<void> {
-  if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to sign out of.");
-  await endOwnSession(deps, actor, actor.sessionId, origin);
+/** What a caller sends to sign out. Each may be missing, dead or no token at all. */
+export interface SignOutTokens {
+  accessToken: string | undefined;
+  refreshTokens: (string | null | undefined)[];
+}
+
+/**
+ * Ends every session that a token of ours names, be the token still good or not: a rotated-away refresh token
+ * and an access token whose time is over name theirs too. What names none is no error, so that signing out
+ * always succeeds.
+ * @throws AppError forbidden for an API key
+ */
+export async function logout(
+  deps: Deps,
+  { accessToken, refreshTokens }: SignOutTokens,
+  origin: Origin,
+): Promise<void> {
+  if (accessToken !== undefined && looksLikeKey(accessToken)) {
+    throw new AppError("forbidden", "An API key has no session to sign out of.");
+  }
+  const access = accessToken === undefined ? null : await deps.tokens.readAccess(accessToken);
+  const named = new Set(
+    refreshTokens.flatMap((token) => deps.tokens.readRefresh(token ?? "")?.sessionId ?? []),
+  );
+  if (access) named.add(access.sid);
+  for (const sessionId of named) {
+    const session = await deps.auth.findSession(sessionId);
+    if (session?.endedAt !== null) continue;
+    await endOwnSession(deps, { userId: session.userId, sessionId }, sessionId, origin);
+  }
 }
 
 /** Ends one of the caller's sessions, this one or another. */
 export async function endOwnSession(
   deps: Deps,
-  actor: Actor,
+  actor: Pick<Actor, "userId" | "sessionId">,
   sessionId: string,
   origin: Origin,
 ): Promise<void> {

@@ -230,6 +230,156 @@ describe("browsers", () => {
   });
 });
 
+describe("signing out", () => {
+  const browser = { origin: ORIGIN };
+  const live = async (sessionId: string) => (await t.deps.auth.findSession(sessionId))?.endedAt === null;
+  const out = async ({
+    body,
+    token,
+    headers,
+  }: {
+    body?: unknown;
+    token?: string;
+    headers?: Record<string, string>;
+  } = {}) => {
+    const answer = await post("logout", body, headers, token);
+    return { status: answer.status, cookies: answer.headers.getSetCookie() };
+  };
+  /** A person signed in in a browser: its session, and what the browser sends and holds. */
+  const inBrowser = async (person: SignedInPerson) => {
+    const answer = await post("login", { email: person.email, password: person.password }, browser);
+    const cookies = answer.headers.getSetCookie();
+    const cookie = cookies.map((one) => one.split(";")[0]).join("; ");
+    const { accessToken } = (await answer.json()).data;
+    const sessionId = /aizy_refresh=([0-9a-f-]{36})/.exec(cookie)?.[1] ?? "";
+    return { sessionId, cookie, cookies, accessToken, headers: { ...browser, cookie } };
+  };
+
+  test("after idle minutes at a shared computer: the cookie alone ends the session and is taken back", async () => {
+    const person = await t.signIn();
+    const { sessionId, headers, cookies, accessToken } = await inBrowser(person);
+    t.clock.advance(16 * MINUTE);
+    expect(await me(accessToken)).toBe(401);
+    const answer = await out({ headers });
+    expect(answer.status).toBe(204);
+    const attributes = (cookie: string) =>
+      cookie
+        .split("; ")
+        .slice(1)
+        .filter((attribute) => !/^(Max-Age|Expires)=/.test(attribute))
+        .sort();
+    expect(answer.cookies).toEqual([expect.stringMatching(/^aizy_refresh=;.*Max-Age=0/)]);
+    expect(attributes(answer.cookies[0] ?? "")).toEqual(attributes(cookies[0] ?? ""));
+    expect(await live(sessionId)).toBe(false);
+    expect((await post("refresh", {}, headers)).status).toBe(401);
+    const row = await t.deps.auth.findSession(sessionId);
+    expect(row?.endReason).toBe("signed_out");
+    expect(await live(sidOf(person))).toBe(true);
+  });
+
+  test.each(["access", "dead access", "refresh", "parent", "grandparent"])(
+    "by the %s token alone",
+    async (kind) => {
+      const person = await t.signIn();
+      const first = (await (await refresh(person.refreshToken)).json()).data;
+      const second = (await (await refresh(first.refreshToken)).json()).data;
+      if (kind === "dead access") t.clock.advance(DAY);
+      const tokens = new Map([
+        ["refresh", second],
+        ["parent", first],
+        ["grandparent", person],
+      ]);
+      const refreshToken = tokens.get(kind)?.refreshToken;
+      const given = refreshToken ? { body: { refreshToken } } : { token: second.accessToken };
+      expect((await out(given)).status).toBe(204);
+      expect(await live(sidOf(person))).toBe(false);
+      expect((await out(given)).status).toBe(204);
+      const entries = await t.deps.mysql.on().auditEntry.findMany({ where: { subjectUserId: person.id } });
+      expect(entries.filter(({ action }) => action === "session.signed_out")).toHaveLength(1);
+    },
+  );
+
+  test("with nothing, or with what is no token of ours, is 204 and ends nothing", async () => {
+    const person = await t.signIn();
+    const [id = "", counter = "", mac = ""] = person.refreshToken.split(".");
+    const [head = "", body = "", signature = ""] = person.accessToken.split(".");
+    const bodies = [
+      undefined,
+      {},
+      { refreshToken: null },
+      ...[
+        "",
+        "x",
+        `${id}.${Number(counter) + 1}.${mac}`,
+        `${id}.${counter}.${"A".repeat(43)}`,
+        "x".repeat(100_000),
+      ].map((refreshToken) => ({ refreshToken })),
+      { refreshToken: person.accessToken },
+    ];
+    for (const one of bodies) expect((await out({ body: one })).status).toBe(204);
+    const forged = Buffer.from(JSON.stringify({ sid: id, sub: person.id })).toString("base64url");
+    for (const token of [
+      "x",
+      "a.b.c",
+      `${head}.${forged}.${signature}`,
+      `${head}.${body}.`,
+      person.refreshToken,
+    ]) {
+      expect((await out({ token })).status).toBe(204);
+    }
+    for (const authorization of ["Bearer", "Basic eDp4", `Bearer ${"a".repeat(5000)}`]) {
+      expect((await out({ headers: { authorization } })).status).toBe(204);
+    }
+    const named = { "content-type": "application/json" };
+    expect((await t.request("/auth/logout", { method: "POST", headers: named })).status).toBe(204);
+    const empty = { method: "POST", headers: { ...named, "content-length": "0" }, body: "" };
+    expect((await t.request("/auth/logout", empty)).status).toBe(204);
+    expect(await live(id)).toBe(true);
+    expect(await me(person.accessToken)).toBe(200);
+  });
+
+  test("ends the sessions of the cookie, of the body and of the access token, whosever they are", async () => {
+    const [ann, ben, cem] = [await t.signIn(), await t.signIn(), await t.signIn()];
+    const { sessionId, headers } = await inBrowser(ann);
+    const body = { refreshToken: ben.refreshToken };
+    expect((await out({ body, headers, token: cem.accessToken })).status).toBe(204);
+    expect(await Promise.all([sessionId, sidOf(ben), sidOf(cem)].map(live))).toEqual([false, false, false]);
+    expect(await live(sidOf(ann))).toBe(true);
+    for (const [person, session] of [
+      [ann, sessionId],
+      [ben, sidOf(ben)],
+      [cem, sidOf(cem)],
+    ] as const) {
+      const entry = await t.deps.mysql.on().auditEntry.findFirst({
+        where: { action: "session.signed_out", subjectUserId: person.id },
+      });
+      expect(entry).toMatchObject({ actorId: person.id, detail: { sessionId: session } });
+    }
+  });
+
+  test("a foreign page cannot make a browser sign out; without an Origin the cookie ends nothing", async () => {
+    const person = await t.signIn();
+    const { sessionId, cookie } = await inBrowser(person);
+    for (const origin of ["https://evil.example", "null"]) {
+      const answer = await out({ headers: { cookie, origin } });
+      expect([answer.status, answer.cookies]).toEqual([403, []]);
+    }
+    const { status, cookies } = await out({ headers: { cookie } });
+    expect([status, cookies.length]).toEqual([204, 1]);
+    expect(await live(sessionId)).toBe(true);
+  });
+
+  test("twenty times at once ends it once", async () => {
+    const person = await t.signIn();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => out({ body: { refreshToken: person.refreshToken } })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(204));
+    const where = { action: "session.signed_out", subjectUserId: person.id };
+    expect(await t.deps.mysql.on().auditEntry.count({ where })).toBe(1);
+  });
+});
+
 describe("sessions", () => {
   test("are listed with device, place, first and last use and which is this one, in pages", async () => {
     const person = await t.signIn();

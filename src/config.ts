@@ -80,6 +80,7 @@ const schema = z.object({
     "must name a database after the host; for example mysql://username:password@localhost:3306/aizy_users",
   ),
   JWT_SECRET: secret,
+  JWT_SECRET_NEXT: secret.optional(),
   JWT_SECRET_PREVIOUS: secret.optional(),
   DATA_KEY: dataKeys,
   CORS_ORIGINS: list(origin).default(["http://localhost:3000"]),
@@ -127,6 +128,9 @@ export interface Config {
   mongodbUri: string;
   databaseUrl: string;
   jwtSecret: string;
+  /** Accepted, so that other copies may use it already. */
+  jwtSecretNext: string | undefined;
+  /** Accepted for as long as what was made under it lives. */
   jwtSecretPrevious: string | undefined;
   /** By version, the encrypting key first. */
   dataKeys: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
@@ -199,6 +203,7 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     mongodbUri: data.MONGODB_URI,
     databaseUrl: data.DATABASE_URL,
     jwtSecret: data.JWT_SECRET,
+    jwtSecretNext: data.JWT_SECRET_NEXT,
     jwtSecretPrevious: data.JWT_SECRET_PREVIOUS,
     dataKeys: data.DATA_KEY,
     corsOrigins: data.CORS_ORIGINS,

@@ -12,7 +12,7 @@ import { createTokens, type Tokens } from "./auth/tokens";
 import { createVault, type Vault } from "./auth/vault";
 import { type Clock, systemClock } from "./clock";
 import type { Config } from "./config";
-import { deriveKey } from "./crypto";
+import { createKeyRing, type KeyRing } from "./crypto";
 import type { IdempotencyStore } from "./db/idempotency";
 import { createMongoIdempotencyStore } from "./db/idempotency.mongo";
 import { createMySqlIdempotencyStore, type MySqlIdempotencyStore } from "./db/idempotency.mysql";
@@ -84,6 +84,7 @@ export interface Deps {
     onWake(listener: () => void): void;
   };
   passwords: Passwords;
+  keys: KeyRing;
   otp: Otp;
   tokens: Tokens;
   vault: Vault;
@@ -119,6 +120,7 @@ export function createDeps(
   const redis =
     config.redisUrl === undefined ? undefined : connectRedisLimiters(config.redisUrl, counters, log);
   const listeners: (() => void)[] = [];
+  const keys = createKeyRing(config);
 
   const inventory = createInventoryStore(mongo);
   const mongoJobs = createMongoJobStore(mongo);
@@ -159,11 +161,12 @@ export function createDeps(
       },
     },
     passwords: createPasswords(),
-    otp: createOtp(deriveKey(config.jwtSecret, "verification-code")),
-    tokens: createTokens(config.jwtSecret, config.jwtSecretPrevious, clock),
+    keys,
+    otp: createOtp(keys("verification-code")),
+    tokens: createTokens(keys, clock),
     vault: createVault(config.dataKeys, random),
     throttle: createThrottle(redis?.limiters ?? counters),
-    cursors: createCursors(deriveKey(config.jwtSecret, "cursor")),
+    cursors: createCursors(keys("cursor")),
     metrics: createMetrics(),
     tracing: given.tracing,
     mail,

@@ -1,4 +1,5 @@
 import { createApp } from "./app";
+import { noteHashKeys } from "./auth/api-keys/service";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError, parseConfig } from "./config";
 import { checkMySql, DatabaseUnreachable } from "./db/prisma";
@@ -84,6 +85,7 @@ async function serve(config: Config): Promise<void> {
     throw error;
   }
   planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
+  noteHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
   runner.start();
   keeper.start();
 

@@ -1,5 +1,5 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
 import otpGenerator from "otp-generator";
+import { isMac, type Keys, macOf } from "../crypto";
 
 /** One-time codes of six digits. */
 export interface Otp {
@@ -14,10 +14,9 @@ export interface Otp {
 /** Compared with when no code was sent, so that the same work is done. */
 const NEVER = new Uint8Array(32);
 
-/** @param key the derived key of the purpose "verification-code" */
-export function createOtp(key: Uint8Array): Otp {
-  const hash = (code: string, rowId: string) =>
-    new Uint8Array(createHmac("sha256", key).update(`${rowId}:${code}`).digest());
+/** @param keys the derived keys of the purpose "verification-code" */
+export function createOtp(keys: Keys): Otp {
+  const messageOf = (code: string, rowId: string) => `${rowId}:${code}`;
   return {
     // otp-generator refuses a leading zero (900,000 codes): of seven digits the first is dropped. It changes
     // the options it is given, so it gets new ones each time.
@@ -30,7 +29,7 @@ export function createOtp(key: Uint8Array): Otp {
           specialChars: false,
         })
         .slice(1),
-    hash,
-    matches: (code, rowId, stored) => timingSafeEqual(hash(code, rowId), stored ?? NEVER) && stored !== null,
+    hash: (code, rowId) => macOf(keys[0], messageOf(code, rowId)),
+    matches: (code, rowId, stored) => isMac(keys, messageOf(code, rowId), stored ?? NEVER) && stored !== null,
   };
 }

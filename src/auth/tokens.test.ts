@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { useTestApp } from "../../test/app";
 import { MINUTE } from "../clock";
-import { deriveKey } from "../crypto";
+import { createKeyRing, deriveKey, isMac, macOf } from "../crypto";
+import { createCursors } from "../http/cursor";
+import { createOtp } from "./otp";
 import { createTokens } from "./tokens";
 
 const t = useTestApp();
@@ -102,28 +104,75 @@ describe("access tokens", () => {
   });
 });
 
+interface Made {
+  otp: ReturnType<typeof createOtp>;
+  cursors: ReturnType<typeof createCursors>;
+}
+
 describe("keys", () => {
   const [first, second, third] = ["1", "2", "3"].map((digit) => digit.repeat(40)) as [string, string, string];
 
-  test("JWT_SECRET_PREVIOUS signs nobody out, and one before it does", async () => {
-    const before = createTokens(first, undefined, t.clock);
-    const rotated = createTokens(second, first, t.clock);
-    const later = createTokens(third, second, t.clock);
-    const id = t.deps.random.id();
-    const { token } = await before.access("user", id, "jti");
-    expect((await rotated.verifyAccess(token)).sid).toBe(id);
-    expect(later.verifyAccess(token)).rejects.toThrow("unauthenticated");
-    expect(rotated.readRefresh(before.refresh(id, 3))).toEqual({ sessionId: id, counter: 3 });
-    expect(later.readRefresh(before.refresh(id, 3))).toBeNull();
-    expect(rotated.readDevice(before.device("user", id), "user")).toBe(id);
-    expect(later.readDevice(before.device("user", id), "user")).toBeNull();
-    const challenge = { userId: "user", epoch: 2, deviceId: null };
-    expect(rotated.readChallenge(before.challenge(challenge))).toEqual(challenge);
-    expect(later.readChallenge(before.challenge(challenge))).toBeNull();
+  test.each(["jwtSecretNext", "jwtSecretPrevious"])(
+    "%s signs nobody out; without it they are",
+    async (other) => {
+      const maker = createTokens(createKeyRing({ jwtSecret: first }), t.clock);
+      const reader = createTokens(createKeyRing({ jwtSecret: second, [other]: first }), t.clock);
+      const stranger = createTokens(createKeyRing({ jwtSecret: third, [other]: second }), t.clock);
+      const id = t.deps.random.id();
+      const { token } = await maker.access("user", id, "jti");
+      expect((await reader.verifyAccess(token)).sid).toBe(id);
+      expect(stranger.verifyAccess(token)).rejects.toThrow("unauthenticated");
+      expect(reader.readRefresh(maker.refresh(id, 3))).toEqual({ sessionId: id, counter: 3 });
+      expect(stranger.readRefresh(maker.refresh(id, 3))).toBeNull();
+      expect(reader.readDevice(maker.device("user", id), "user")).toBe(id);
+      expect(stranger.readDevice(maker.device("user", id), "user")).toBeNull();
+      const challenge = { userId: "user", epoch: 2, deviceId: null };
+      expect(reader.readChallenge(maker.challenge(challenge))).toEqual(challenge);
+      expect(stranger.readChallenge(maker.challenge(challenge))).toBeNull();
+    },
+  );
+
+  test.each(["jwtSecretNext", "jwtSecretPrevious"])(
+    "%s: a mailed code and a cursor are read too",
+    (other) => {
+      const rings = [
+        createKeyRing({ jwtSecret: first }),
+        createKeyRing({ jwtSecret: second, [other]: first }),
+        createKeyRing({ jwtSecret: third, [other]: second }),
+      ] as const;
+      const [maker, reader, stranger] = rings.map((ring) => ({
+        otp: createOtp(ring("verification-code")),
+        cursors: createCursors(ring("cursor")),
+      })) as [Made, Made, Made];
+      const hash = maker.otp.hash("123456", "row");
+      expect([maker, reader, stranger].map(({ otp }) => otp.matches("123456", "row", hash))).toEqual([
+        true,
+        true,
+        false,
+      ]);
+      expect(reader.otp.matches("123457", "row", hash)).toBe(false);
+      expect(reader.otp.matches("123456", "another", hash)).toBe(false);
+      expect(reader.otp.hash("123456", "row")).not.toEqual(hash);
+      const cursor = maker.cursors.encode([1, "id"], { list: "x" });
+      expect(reader.cursors.decode(cursor, { list: "x" })).toEqual([1, "id"]);
+      expect(() => reader.cursors.decode(cursor, { list: "y" })).toThrow("invalid_cursor");
+      expect(() => stranger.cursors.decode(cursor, { list: "x" })).toThrow("invalid_cursor");
+    },
+  );
+
+  test("a MAC shorter than 16 bytes is none", () => {
+    const key = deriveKey(first, "cursor");
+    const mac = macOf(key, "text");
+    expect([0, 15, 16, 32].map((length) => isMac([key], "text", mac.subarray(0, length)))).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
   });
 
   test("a token of one kind is none of another", async () => {
-    const tokens = createTokens(first, undefined, t.clock);
+    const tokens = createTokens(createKeyRing({ jwtSecret: first }), t.clock);
     const challenge = tokens.challenge({ userId: "user", epoch: 0, deviceId: null });
     expect(tokens.readDevice(challenge, "user")).toBeNull();
     expect(tokens.readChallenge(tokens.device("user", t.deps.random.id()))).toBeNull();
@@ -135,7 +184,7 @@ describe("keys", () => {
   });
 
   test("a challenge ends after five minutes", () => {
-    const tokens = createTokens(first, undefined, t.clock);
+    const tokens = createTokens(createKeyRing({ jwtSecret: first }), t.clock);
     const challenge = tokens.challenge({ userId: "user", epoch: 0, deviceId: null });
     t.clock.advance(5 * MINUTE);
     expect(tokens.readChallenge(challenge)).toBeNull();

@@ -1,9 +1,9 @@
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
 import { sign, verify } from "hono/jwt";
 import { z } from "zod";
 import type { Clock } from "../clock";
 import { MINUTE } from "../clock";
-import { deriveKey } from "../crypto";
+import { isMac, type KeyRing, type Keys, macOf } from "../crypto";
 import { AppError } from "../errors";
 import { CHALLENGE_TTL, DEVICE_TTL } from "./rules";
 
@@ -64,63 +64,40 @@ export interface Tokens {
 const isCanonical = (part: string): boolean =>
   part !== "" && Buffer.from(part, "base64url").toString("base64url") === part;
 
-interface SigningKey {
+/** A key of access tokens. */
+const accessKey = (key: Keys[0]) => ({
   /** As a JSON Web Key: the form in which hono/jwt puts `kid` into the header. */
-  access: { kty: "oct"; k: string; alg: "HS256"; kid: string };
+  jwk: {
+    kty: "oct",
+    k: Buffer.from(key).toString("base64url"),
+    alg: "HS256",
+    kid: createHash("sha256").update(key).digest("base64url").slice(0, 8),
+  } as const,
   /** The same key as the platform holds it, so that it is not imported anew for each request. */
-  verifying: Promise<CryptoKey>;
-  refresh: Uint8Array;
-  challenge: Uint8Array;
-  device: Uint8Array;
-}
+  verifying: crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]),
+});
 
-const signingKey = (secret: string): SigningKey => {
-  const access = deriveKey(secret, "access-token");
-  return {
-    access: {
-      kty: "oct",
-      k: Buffer.from(access).toString("base64url"),
-      alg: "HS256",
-      kid: createHash("sha256").update(access).digest("base64url").slice(0, 8),
-    },
-    verifying: crypto.subtle.importKey(
-      "raw",
-      new Uint8Array(access),
-      { name: "HMAC", hash: "SHA-256" },
-      false,
-      ["verify"],
-    ),
-    refresh: deriveKey(secret, "refresh-token"),
-    challenge: deriveKey(secret, "mfa-challenge"),
-    device: deriveKey(secret, "device"),
-  };
-};
-
-/** @param previous the secret before this one: tokens signed with it stay good until they end */
-export function createTokens(secret: string, previous: string | undefined, clock: Clock): Tokens {
-  const current = signingKey(secret);
-  const keys = [current, ...(previous === undefined ? [] : [signingKey(previous)])];
+/** @param ring tokens are made under its first keys and accepted under every one */
+export function createTokens(ring: KeyRing, clock: Clock): Tokens {
+  const [present, ...others] = ring("access-token");
+  const signing = accessKey(present);
+  const accessKeys = [signing, ...others.map(accessKey)];
+  const refreshKeys = ring("refresh-token");
+  const sealing = { challenge: ring("mfa-challenge"), device: ring("device") };
   const refuse = () =>
     new AppError("unauthenticated", "The access token is not valid. Refresh it or sign in again.");
-  const macOf = (key: SigningKey, sessionId: string, counter: number) =>
-    createHmac("sha256", key.refresh).update(`${sessionId}:${counter}`).digest();
-  const seal = (key: Uint8Array, values: unknown[]): string => {
+  const seal = (kind: keyof typeof sealing, values: unknown[]): string => {
     const body = Buffer.from(JSON.stringify(values)).toString("base64url");
-    return `${body}.${createHmac("sha256", key).update(body).digest("base64url")}`;
+    return `${body}.${Buffer.from(macOf(sealing[kind][0], body)).toString("base64url")}`;
   };
   const unseal = <Schema extends z.ZodType>(
-    kind: "challenge" | "device",
+    kind: keyof typeof sealing,
     schema: Schema,
     token: string,
   ): z.infer<Schema> | null => {
     const [, body = "", mac = ""] = /^([A-Za-z0-9_-]{1,400})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
     if (!isCanonical(body) || !isCanonical(mac)) return null;
-    const given = Buffer.from(mac, "base64url");
-    const ours = keys.some((key) => {
-      const right = createHmac("sha256", key[kind]).update(body).digest();
-      return given.length === right.length && timingSafeEqual(given, right);
-    });
-    return ours
+    return isMac(sealing[kind], body, Buffer.from(mac, "base64url"))
       ? (schema.safeParse(JSON.parse(Buffer.from(body, "base64url").toString())).data ?? null)
       : null;
   };
@@ -134,7 +111,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
       const header: unknown = JSON.parse(Buffer.from(parts[0] ?? "", "base64url").toString());
       const { kid, alg } =
         z.object({ kid: z.string(), alg: z.literal("HS256") }).safeParse(header).data ?? {};
-      const key = keys.find(({ access }) => access.kid === kid);
+      const key = accessKeys.find(({ jwk }) => jwk.kid === kid);
       if (!key || alg === undefined) return null;
       const unchecked = { exp: false, nbf: false, iat: false };
       payload = await verify(token, await key.verifying, { alg, ...unchecked });
@@ -150,7 +127,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
       const exp = iat + ACCESS_TTL / 1000;
       const token = await sign(
         { iss: ISSUER, aud: AUDIENCE, sub: userId, sid: sessionId, jti, iat, exp, purpose: "access" },
-        current.access,
+        signing.jwk,
         "HS256",
       );
       return { token, expiresAt: new Date(exp * 1000) };
@@ -165,7 +142,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
     },
 
     refresh: (sessionId, counter) =>
-      `${sessionId}.${counter}.${macOf(current, sessionId, counter).toString("base64url")}`,
+      `${sessionId}.${counter}.${Buffer.from(macOf(refreshKeys[0], `${sessionId}:${counter}`)).toString("base64url")}`,
 
     readRefresh(token) {
       const [, sessionId, digits, mac] =
@@ -173,13 +150,12 @@ export function createTokens(secret: string, previous: string | undefined, clock
       if (sessionId === undefined || digits === undefined || mac === undefined) return null;
       if (!isCanonical(mac)) return null;
       const counter = Number(digits);
-      const given = Buffer.from(mac, "base64url");
-      const ours = keys.some((key) => timingSafeEqual(macOf(key, sessionId, counter), given));
+      const ours = isMac(refreshKeys, `${sessionId}:${counter}`, Buffer.from(mac, "base64url"));
       return ours && String(counter) === digits ? { sessionId, counter } : null;
     },
 
     challenge: ({ userId, epoch, deviceId }) =>
-      seal(current.challenge, [userId, epoch, deviceId, clock.now().getTime() + CHALLENGE_TTL]),
+      seal("challenge", [userId, epoch, deviceId, clock.now().getTime() + CHALLENGE_TTL]),
 
     readChallenge(token) {
       const values = unseal("challenge", challengeSchema, token);
@@ -187,8 +163,7 @@ export function createTokens(secret: string, previous: string | undefined, clock
       return { userId: values[0], epoch: values[1], deviceId: values[2] };
     },
 
-    device: (userId, deviceId) =>
-      seal(current.device, [userId, deviceId, clock.now().getTime() + DEVICE_TTL]),
+    device: (userId, deviceId) => seal("device", [userId, deviceId, clock.now().getTime() + DEVICE_TTL]),
 
     readDevice(token, userId) {
       const values = unseal("device", deviceSchema, token);

@@ -1,4 +1,5 @@
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
+import { isMac, type Keys, macOf } from "../crypto";
 import { AppError } from "../errors";
 import type { JsonValue } from "../json";
 
@@ -12,12 +13,10 @@ export interface Cursors {
 
 const MAC_BYTES = 16;
 
-/** @param key the derived key of the purpose "cursor" */
-export function createCursors(key: Uint8Array): Cursors {
+/** @param keys the derived keys of the purpose "cursor" */
+export function createCursors(keys: Keys): Cursors {
   const hashOf = (filter: JsonValue) =>
     createHash("sha256").update(JSON.stringify(filter)).digest("base64url").slice(0, 16);
-  const macOf = (payload: Buffer) =>
-    createHmac("sha256", key).update(payload).digest().subarray(0, MAC_BYTES);
   const refuse = () =>
     new AppError(
       "invalid_cursor",
@@ -27,14 +26,14 @@ export function createCursors(key: Uint8Array): Cursors {
   return {
     encode(position, filter) {
       const payload = Buffer.from(JSON.stringify([hashOf(filter), position]));
-      return Buffer.concat([macOf(payload), payload]).toString("base64url");
+      return Buffer.concat([macOf(keys[0], payload).subarray(0, MAC_BYTES), payload]).toString("base64url");
     },
     decode(cursor, filter) {
       const bytes = Buffer.from(cursor, "base64url");
       // Base64 has spare bits: only the one spelling that we made is ours.
       if (bytes.length <= MAC_BYTES || bytes.toString("base64url") !== cursor) throw refuse();
       const payload = bytes.subarray(MAC_BYTES);
-      if (!timingSafeEqual(bytes.subarray(0, MAC_BYTES), macOf(payload))) throw refuse();
+      if (!isMac(keys, payload, bytes.subarray(0, MAC_BYTES))) throw refuse();
       const [hash, position] = JSON.parse(payload.toString()) as [string, JsonValue[]];
       if (hash !== hashOf(filter)) throw refuse();
       return position;

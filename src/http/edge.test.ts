@@ -270,7 +270,7 @@ describe("documentation", () => {
 });
 
 describe("cursors", () => {
-  const cursors = createCursors(new Uint8Array(32).fill(1));
+  const cursors = createCursors([new Uint8Array(32).fill(1)]);
   const filter = { list: "x", sort: "-createdAt" };
 
   test("give back what they carry", () => {
@@ -294,7 +294,7 @@ describe("cursors", () => {
       }),
     );
     expect(() => cursors.decode(cursor, { ...filter, sort: "price" })).toThrow("invalid_cursor");
-    expect(() => createCursors(new Uint8Array(32)).decode(cursor, filter)).toThrow("invalid_cursor");
+    expect(() => createCursors([new Uint8Array(32)]).decode(cursor, filter)).toThrow("invalid_cursor");
     for (const text of ["", "AAAA", "%%%", `${cursor}=`, `${cursor}A`]) {
       expect(() => cursors.decode(text, filter)).toThrow("invalid_cursor");
     }

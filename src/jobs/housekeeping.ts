@@ -1,3 +1,4 @@
+import { noteHashKeys } from "../auth/api-keys/service";
 import { ATTEMPT_TTL, KEEP_ENDED } from "../auth/rules";
 import { after, DAY, HOUR } from "../clock";
 import type { Deps } from "../deps";
@@ -30,6 +31,7 @@ const keepHouse =
   async ({ signal }) => {
     // First, so that the next night comes whatever becomes of this one.
     await planHousekeeping(deps);
+    await noteHashKeys(deps);
     const now = deps.clock.now();
     const steps = [
       () => deps.jobs.mysql.prune(after(now, -KEEP_DONE), STEP),

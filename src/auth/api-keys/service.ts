@@ -1,7 +1,7 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, timingSafeEqual } from "node:crypto";
 import { newAuditEntry, person } from "../../audit/entry";
 import { after, DAY, MINUTE } from "../../clock";
-import { deriveKey } from "../../crypto";
+import { isMac, macOf } from "../../crypto";
 import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
@@ -21,10 +21,13 @@ const FORM = /^aizy_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f
 /** Whether a text looks like one of our keys; access tokens never do. */
 export const looksLikeKey = (text: string): boolean => text.startsWith("aizy_");
 
-const hashOf = (deps: Deps, secret: Uint8Array): Uint8Array<ArrayBuffer> =>
-  new Uint8Array(createHmac("sha256", deriveKey(deps.config.jwtSecret, "api-key")).update(secret).digest());
+/**
+ * What is kept of a key: of 256 random bits a plain hash is enough, and it needs no secret that may be changed.
+ */
+const digestOf = (secret: Uint8Array): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(createHash("sha256").update(secret).digest());
 
-const toApiKey = (row: Omit<ApiKeyRow, "secretHash">): ApiKeyResponse => ({
+const toApiKey = (row: Omit<ApiKeyRow, "secretDigest" | "secretHash">): ApiKeyResponse => ({
   id: row.id,
   name: row.name,
   permissions: row.permissions,
@@ -54,7 +57,8 @@ export async function createApiKey(
     id: deps.random.id(),
     userId: actor.userId,
     name: input.name,
-    secretHash: hashOf(deps, secret),
+    secretDigest: digestOf(secret),
+    secretHash: macOf(deps.keys("api-key")[0], secret),
     permissions: input.permissions,
     createdAt: now,
     expiresAt: after(now, input.expiresInDays * DAY),
@@ -92,8 +96,22 @@ export async function revokeApiKey(deps: Deps, actor: Actor, id: string, origin:
   });
 }
 
+/** Whether a key that an earlier version made, and nobody used since, has this secret. */
+const isUndigested = async (deps: Deps, secret: Uint8Array, secretHash: Uint8Array): Promise<boolean> =>
+  isMac([...deps.keys("api-key"), ...(await deps.apiKeys.hashKeys())], secret, secretHash);
+
 /**
- * Who calls with a key: it may do what it and its owner both may, now. One round trip.
+ * Keeps what the keys of an earlier version were hashed under for as long as there are any that nobody used since,
+ * so that they work after every secret of their time is gone.
+ */
+export async function noteHashKeys(deps: Deps): Promise<void> {
+  const now = deps.clock.now();
+  if (await deps.apiKeys.hasUndigested(now)) await deps.apiKeys.noteHashKeys(deps.keys("api-key"), now);
+}
+
+/**
+ * Who calls with a key: it may do what it and its owner both may, now. One round trip, but for the first
+ * use of a key that an earlier version made.
  * @throws AppError unauthenticated, the same for every reason
  */
 export async function actorOfKey(deps: Deps, text: string): Promise<Actor> {
@@ -105,7 +123,13 @@ export async function actorOfKey(deps: Deps, text: string): Promise<Actor> {
   const id = [a, b, c, d, e].join("-");
   const key = await deps.apiKeys.findLive(id);
   const now = deps.clock.now();
-  if (!key || key.expiresAt <= now || !timingSafeEqual(key.secretHash, hashOf(deps, bytes))) throw refuse();
+  if (!key || key.expiresAt <= now) throw refuse();
+  const digest = digestOf(bytes);
+  const right = key.secretDigest
+    ? timingSafeEqual(key.secretDigest, digest)
+    : await isUndigested(deps, bytes, key.secretHash);
+  if (!right) throw refuse();
+  if (!key.secretDigest) await deps.apiKeys.keepDigest(id, digest);
   const notSince = after(now, -TOUCH_EVERY);
   if (key.lastUsedAt === null || key.lastUsedAt < notSince) await deps.apiKeys.touch(id, now, notSince);
   const owner = new Set(key.ownerPermissions);

@@ -5,6 +5,7 @@ export interface ApiKeyRow {
   id: string;
   userId: string;
   name: string;
+  secretDigest: Uint8Array<ArrayBuffer> | null;
   secretHash: Uint8Array<ArrayBuffer>;
   permissions: Permission[];
   createdAt: Date;
@@ -14,7 +15,10 @@ export interface ApiKeyRow {
 
 /** A key that was not revoked, with what its owner may now. */
 export interface LiveApiKey
-  extends Pick<ApiKeyRow, "userId" | "secretHash" | "permissions" | "expiresAt" | "lastUsedAt"> {
+  extends Pick<
+    ApiKeyRow,
+    "userId" | "secretDigest" | "secretHash" | "permissions" | "expiresAt" | "lastUsedAt"
+  > {
   ownerPermissions: Permission[];
 }
 
@@ -30,13 +34,13 @@ export const createApiKeyStore = (mysql: MySql) => ({
   },
 
   /** A person's keys that were not revoked, the newest first. */
-  async ofUser(userId: string, most: number): Promise<Omit<ApiKeyRow, "secretHash">[]> {
+  async ofUser(userId: string, most: number): Promise<Omit<ApiKeyRow, "secretDigest" | "secretHash">[]> {
     const rows = await mysql.on().apiKey.findMany({
       where: { userId, revokedAt: null },
       orderBy: [{ createdAt: "desc" }, { id: "desc" }],
       take: most,
     });
-    return rows.map(({ secretHash: _, revokedAt: __, ...row }) => ({
+    return rows.map(({ secretDigest: _, secretHash: __, revokedAt: ___, ...row }) => ({
       ...row,
       permissions: known(row.permissions),
     }));
@@ -59,6 +63,7 @@ export const createApiKeyStore = (mysql: MySql) => ({
     const rows = await mysql.on().$queryRaw<
       {
         userId: string;
+        secretDigest: Uint8Array<ArrayBuffer> | null;
         secretHash: Uint8Array<ArrayBuffer>;
         permissions: unknown;
         expiresAt: Date;
@@ -66,7 +71,7 @@ export const createApiKeyStore = (mysql: MySql) => ({
         permission: string | null;
       }[]
     >`
-      SELECT k.user_id AS userId, k.secret_hash AS secretHash, k.permissions AS permissions,
+      SELECT k.user_id AS userId, k.secret_digest AS secretDigest, k.secret_hash AS secretHash, k.permissions AS permissions,
         k.expires_at AS expiresAt, k.last_used_at AS lastUsedAt, rp.permission_name AS permission
       FROM api_keys k
       JOIN users u ON u.id = k.user_id
@@ -83,6 +88,29 @@ export const createApiKeyStore = (mysql: MySql) => ({
       ownerPermissions: known(rows.map(({ permission }) => permission)),
     };
   },
+
+  /** Keeps the digest of a key that an earlier version made. */
+  async keepDigest(id: string, secretDigest: Uint8Array<ArrayBuffer>): Promise<void> {
+    await mysql.on().apiKey.updateMany({ where: { id, secretDigest: null }, data: { secretDigest } });
+  },
+
+  /** Whether a key that still works has no digest yet. */
+  hasUndigested: async (now: Date): Promise<boolean> =>
+    (await mysql.on().apiKey.findFirst({
+      where: { secretDigest: null, revokedAt: null, expiresAt: { gt: now } },
+      select: { id: true },
+    })) !== null,
+
+  /** Keeps keys under which an earlier version hashed; those that are kept already stay. */
+  async noteHashKeys(hashKeys: readonly Uint8Array<ArrayBuffer>[], now: Date): Promise<void> {
+    await mysql.on().apiKeyHashKey.createMany({
+      data: hashKeys.map((hashKey) => ({ hashKey, notedAt: now })),
+      skipDuplicates: true,
+    });
+  },
+
+  hashKeys: async (): Promise<Uint8Array[]> =>
+    (await mysql.on().apiKeyHashKey.findMany()).map(({ hashKey }) => hashKey),
 
   /** Notes that a key is used, at most once a minute. */
   async touch(id: string, now: Date, notSince: Date): Promise<void> {

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { systemClock } from "../clock";
+import type { AppError } from "../errors";
 import { createRandom } from "../random";
 import { createVault } from "./vault";
 
@@ -15,7 +16,7 @@ const rotated = createVault(
   random,
 );
 
-test("what is sealed comes back, under the newest key and whichever sealed it", () => {
+test("what is sealed comes back, under the first key and whichever sealed it", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), fc.string(), (bytes, place) => {
       const plain = new Uint8Array(bytes);
@@ -25,9 +26,32 @@ test("what is sealed comes back, under the newest key and whichever sealed it", 
       const anew = rotated.seal(plain, place);
       expect(anew.keyVersion).toBe("v2");
       expect(rotated.open(anew, place)).toEqual(plain);
-      expect(() => before.open(anew, place)).toThrow("DATA_KEY holds no key v2");
+      expect(() => before.open(anew, place)).toThrow("service_unavailable");
     }),
   );
+});
+
+test("a copy may know a key before it encrypts under it, and says which one it lacks", () => {
+  const prepared = createVault(
+    new Map([
+      ["v1", old],
+      ["v2", newer],
+    ]),
+    random,
+  );
+  const plain = random.bytes(20);
+  expect(prepared.seal(plain, "here").keyVersion).toBe("v1");
+  const anew = rotated.seal(plain, "here");
+  expect(prepared.open(anew, "here")).toEqual(plain);
+  expect(before.open(prepared.seal(plain, "here"), "here")).toEqual(plain);
+  try {
+    before.open(anew, "here");
+    throw new Error("it was read");
+  } catch (error) {
+    const { status, retryAfter, cause } = error as AppError;
+    expect([status, retryAfter]).toEqual([503, 10]);
+    expect(String(cause)).toContain("DATA_KEY holds no key v2");
+  }
 });
 
 test("a changed byte, another place, another key's version and a cut one are refused", () => {

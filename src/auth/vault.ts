@@ -1,8 +1,11 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
+import { AppError } from "../errors";
 import type { Random } from "../random";
 
 const NONCE = 12;
 const TAG = 16;
+/** After how long a copy that has the key may answer, in seconds. */
+const RETRY_AFTER = 10;
 
 /** Something encrypted: the nonce, the ciphertext and the tag, and the version of the key. */
 export interface Sealed {
@@ -12,14 +15,20 @@ export interface Sealed {
 
 /** Encryption of what must be read again, under the versioned `DATA_KEY`. */
 export interface Vault {
+  /** The version that encrypts: the first of `DATA_KEY`. */
+  readonly version: string;
   /**
-   * Encrypts under the newest key.
+   * Encrypts under the first key.
    * @param place where it will be kept, such as the id of its row: moved elsewhere it cannot be read
    */
   seal(plain: Uint8Array, place: string): Sealed;
-  /** Decrypts under whichever key encrypted it. @throws when that key is gone, or it was changed or moved */
+  /**
+   * Decrypts under whichever key encrypted it.
+   * @throws AppError service_unavailable when this process has no such key: another copy of the server may have it
+   * @throws Error when it was changed or moved
+   */
   open(sealed: Sealed, place: string): Uint8Array<ArrayBuffer>;
-  /** True when it is under the newest key; otherwise it should be sealed anew. */
+  /** True when it is under the first key; otherwise it should be sealed anew. */
   isCurrent(sealed: Pick<Sealed, "keyVersion">): boolean;
 }
 
@@ -28,10 +37,18 @@ export function createVault(keys: ReadonlyMap<string, Uint8Array<ArrayBuffer>>, 
   const current = [...keys.keys()][0] ?? "";
   const keyOf = (version: string): Uint8Array => {
     const key = keys.get(version);
-    if (!key) throw new Error(`DATA_KEY holds no key ${version}; put it back behind the newest one.`);
+    if (!key) {
+      const cause = new Error(
+        `DATA_KEY holds no key ${version}. Add it behind the first one on every copy of the server.`,
+      );
+      const detail =
+        "A stored secret cannot be read at the moment. Try again shortly, or sign in another way.";
+      throw new AppError("service_unavailable", detail, { cause, retryAfter: RETRY_AFTER });
+    }
     return key;
   };
   return {
+    version: current,
     seal(plain, place) {
       const nonce = random.bytes(NONCE);
       const cipher = createCipheriv("aes-256-gcm", keyOf(current), nonce).setAAD(Buffer.from(place));

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
+import { enrolled } from "../../test/second-factor";
+import { secretOf } from "../auth/mfa/factors";
+import { createVault } from "../auth/vault";
 import { after, DAY, HOUR } from "../clock";
 import { planHousekeeping } from "./housekeeping";
 
@@ -74,5 +77,34 @@ describe("housekeeping", () => {
     t.clock.advance(DAY + 3 * HOUR);
     await t.runner.runDue();
     expect(await waiting()).toBe(1);
+  });
+
+  test("seals secrets anew that are under an earlier key of DATA_KEY, but for what it cannot read", async () => {
+    const { vault, config, random, mysql, mfa } = t.deps;
+    const [oldKey] = [...config.dataKeys.values()];
+    if (!oldKey) throw new Error("no DATA_KEY");
+    const people = [await t.signIn(), await t.signIn(), await t.signIn()];
+    for (const person of people) await enrolled(t, person);
+    const [broken, foreign, whole] = people.map(({ id }) => id) as [string, string, string];
+    await mysql.on().totpFactor.updateMany({ where: { userId: broken }, data: { secret: random.bytes(48) } });
+    await mysql.on().totpFactor.updateMany({ where: { userId: foreign }, data: { keyVersion: "v9" } });
+    const lines: object[] = [];
+    const log = t.deps.log;
+    try {
+      t.deps.vault = createVault(new Map([["v2", random.bytes(32)], ...config.dataKeys]), random);
+      t.deps.log = Object.assign(Object.create(log), { error: (line: object) => lines.push(line) });
+      await planHousekeeping(t.deps);
+      t.clock.advance(DAY + 3 * HOUR);
+      await t.runner.runDue();
+      const versions = await Promise.all(
+        [broken, foreign, whole].map(async (id) => (await mfa.findTotp(id, "confirmed"))?.keyVersion),
+      );
+      expect(versions).toEqual(["v1", "v9", "v2"]);
+      expect(lines).toEqual([expect.objectContaining({ left: 2 })]);
+      const row = await mfa.findTotp(whole, "confirmed");
+      expect(row && secretOf(t.deps, row)).toHaveLength(20);
+    } finally {
+      Object.assign(t.deps, { vault, log });
+    }
   });
 });

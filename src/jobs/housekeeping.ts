@@ -1,4 +1,5 @@
 import { noteHashKeys } from "../auth/api-keys/service";
+import { sealAllAnew } from "../auth/mfa/factors";
 import { ATTEMPT_TTL, KEEP_ENDED } from "../auth/rules";
 import { after, DAY, HOUR } from "../clock";
 import type { Deps } from "../deps";
@@ -24,7 +25,8 @@ export async function planHousekeeping(deps: Deps): Promise<void> {
 
 /**
  * Removes what has outlived its use: jobs that were done, expired idempotency keys, codes nobody can use any
- * more, and sessions that nobody is shown any more.
+ * more, and sessions that nobody is shown any more. Then it seals secrets anew that are under an earlier key of
+ * DATA_KEY.
  */
 const keepHouse =
   (deps: Deps): JobHandler =>
@@ -41,6 +43,9 @@ const keepHouse =
       () => deps.auth.pruneSessions(after(now, -KEEP_ENDED), STEP),
     ];
     for (const step of steps) while (!signal.aborted && (await step()) > 0);
+    const { sealed, left, why } = await sealAllAnew(deps, signal);
+    if (sealed > 0) deps.log.info({ sealed }, `secrets were sealed anew under ${deps.vault.version}`);
+    if (left > 0) deps.log.error({ left, err: why }, "secrets under another key could not be read");
   };
 
 export const housekeepingJobs = (deps: Deps): Record<string, JobHandler> => ({ [KIND]: keepHouse(deps) });

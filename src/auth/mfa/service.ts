@@ -9,7 +9,7 @@ import { ENROLMENT_TTL } from "../rules";
 import { confirmedFactors } from "../second-factor";
 import { completeSignIn, type Origin, readChallenge, type SignedIn } from "../service";
 import { canonicalBackupCode, newBackupCodes } from "./backup-codes";
-import { changeSignIn, placeOf, proveAgain, signedInGuesser, takeFactor } from "./factors";
+import { changeSignIn, placeOf, proveAgain, secretOf, signedInGuesser, takeFactor } from "./factors";
 import type { ChallengeAnswer, FactorStatus, Proof } from "./schema";
 import { presentSecret, SECRET_BYTES, stepOfCode } from "./totp";
 
@@ -69,8 +69,7 @@ export async function confirm(
   const pending = await deps.throttle.guess("totp", guesser, async () => {
     const row = await deps.mfa.findTotp(user.id, "pending");
     if (!row || row.createdAt <= after(now, -ENROLMENT_TTL)) return null;
-    const secret = deps.vault.open({ keyVersion: row.keyVersion, bytes: row.secret }, placeOf(row.id));
-    const step = stepOfCode(secret, code, now);
+    const step = stepOfCode(secretOf(deps, row), code, now);
     return step === null ? null : { id: row.id, step };
   });
   const wrong = () =>

@@ -70,6 +70,14 @@ export const createMfaStore = (mysql: MySql) => ({
     });
   },
 
+  /** At most `limit` secrets that are under another key than this one, in the order of their ids from one on. */
+  notUnder: (keyVersion: string, afterId: string, limit: number): Promise<TotpFactorRow[]> =>
+    mysql.on().totpFactor.findMany({
+      where: { keyVersion: { not: keyVersion }, id: { gt: afterId } },
+      orderBy: { id: "asc" },
+      take: limit,
+    }),
+
   /** Takes away a person's apps and backup codes. @returns whether an app counted */
   async removeAll(userId: string, tx: MySqlTx): Promise<boolean> {
     const { count } = await mysql.on(tx).totpFactor.deleteMany({ where: { userId, state: "confirmed" } });

@@ -32,6 +32,7 @@ import { createMailbox, type Mailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
 import { type BulkStore, createBulkStore } from "./products/bulk/store";
 import { type CategoryStore, createCategoryStore } from "./products/categories/store";
+import { createFormerSlugStore, type FormerSlugStore } from "./products/former-slugs.store";
 import { createPictureStore, type PictureStore } from "./products/images/store";
 import { createStockCommitter, type StockCommitter } from "./products/inventory/committer";
 import { watchCrossings } from "./products/inventory/in-stock";
@@ -67,6 +68,7 @@ export interface Deps {
   passkeys: PasskeyStore;
   categories: CategoryStore;
   products: ProductStore;
+  formerSlugs: FormerSlugStore;
   pictures: PictureStore;
   bulk: BulkStore;
   storage: Storage;
@@ -143,6 +145,7 @@ export function createDeps(
     passkeys: createPasskeyStore(mysql),
     categories: createCategoryStore(mongo),
     products: createProductStore(mongo),
+    formerSlugs: createFormerSlugStore(mongo),
     pictures: createPictureStore(mongo),
     bulk: createBulkStore(mongo),
     storage: config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),

@@ -4,13 +4,14 @@ import { bulkFaultModel, bulkModel, checkpointModel } from "../products/bulk/mod
 import { categoryModel, guardModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
 import { INVENTORY_MODELS } from "../products/inventory/model";
-import { productModel } from "../products/model";
+import { formerSlugModel, productModel } from "../products/model";
 import { idempotencyModel } from "./idempotency.mongo";
 import type { Mongo } from "./mongo";
 
 /** Every model of MongoDB: the deploy step makes its collection and indexes before the first request. */
 const MODELS = [
   productModel,
+  formerSlugModel,
   pictureModel,
   bulkModel,
   bulkFaultModel,

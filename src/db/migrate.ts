@@ -13,6 +13,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import mariadb from "mariadb";
 import { parseConfig } from "../config";
+import { completeProducts } from "../products/complete";
 import { withDeployLock } from "./deploy-lock";
 import { syncIndexes } from "./indexes";
 import { connectMongo } from "./mongo";
@@ -230,9 +231,11 @@ async function main(command: string | undefined): Promise<number> {
     }
     const applied = await migrateMySql(config.databaseUrl);
     const collections = await syncIndexes(mongo);
+    const completed = await completeProducts(mongo);
     console.log(
       `MySQL: ${applied.length === 0 ? "nothing to apply" : `applied ${applied.join(", ")}`}. ` +
-        `MongoDB: indexes of ${collections.length} collections in place.`,
+        `MongoDB: indexes of ${collections.length} collections in place` +
+        `${completed === 0 ? "." : `, ${completed} products brought up to this version.`}`,
     );
     return 0;
   } finally {

@@ -3,8 +3,9 @@
  * never a query.
  */
 import { z } from "zod";
-import { canonicalKey } from "../canonical";
+import { canonicalKey, isId } from "../canonical";
 import { PRODUCT_STATUSES, type ProductStatus } from "./model";
+import { gtinKeyOf } from "./shown";
 
 /** Sorts by name of their field; each ends in the id, so that no two rows are equal. */
 export const SORTS = {
@@ -16,14 +17,23 @@ export const SORTS = {
 
 export type SortName = keyof typeof SORTS;
 
-export const INCLUDES = ["variants", "categories", "stock"] as const;
+export const INCLUDES = ["images", "variants", "categories", "breadcrumbs", "stock"] as const;
 export type Include = (typeof INCLUDES)[number];
 
 /** What a list is asked for. */
 export interface ProductFilter {
   status: ProductStatus;
-  /** Id of a category; its descendants are meant too. */
+  /**
+   * Id, slug or path of a category, in canonical form; its descendants are meant too. A store takes an id alone: see
+   * `resolveFilter`.
+   */
   category?: string;
+  /** One of these. */
+  ids?: string[];
+  /** One of these is a variant's, in canonical form. */
+  skus?: string[];
+  /** One of these is a variant's, in the form of 14 digits. */
+  gtins?: string[];
   /** Canonical. */
   brand?: string;
   priceFrom?: number;
@@ -60,92 +70,180 @@ const MAX_CURSOR = Math.ceil(((16 + 67 + 500 * 5) * 4) / 3);
 
 const SORT = /^(-?)(createdAt|price|name|popularity)$/;
 const ATTR = /^filter\[attr\.([\p{L}\p{N}_-]{1,50})\]$/u;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const PLACE = /^[^\p{Cc}]{1,2000}$/u;
+/** Most ids, SKUs or GTINs that one list is asked for. */
+const MAX_KEYS = 100;
+
+/** What is said of a key's value when it is not taken. */
+type Fault = (key: string, message: string) => void;
+
+/** Reads one of the keys that name products; each gives values in the form that is stored. */
+const NAMED: Record<
+  string,
+  { field: "ids" | "skus" | "gtins"; what: string; read(text: string): string | null }
+> = {
+  "filter[id]": {
+    field: "ids",
+    what: "ids",
+    read: (text) => (isId(canonicalKey(text)) ? canonicalKey(text) : null),
+  },
+  "filter[sku]": {
+    field: "skus",
+    what: "SKUs",
+    read: (text) => (text.trim() === "" || text.length > 100 ? null : canonicalKey(text)),
+  },
+  "filter[gtin]": {
+    field: "gtins",
+    what: "GTINs of 8, 12, 13 or 14 digits",
+    read: (text) => (/^(?:\d{8}|\d{12,14})$/.test(text) ? gtinKeyOf(text) : null),
+  },
+};
+
+function readNamed(filter: ProductFilter, key: string, given: string, fault: Fault): void {
+  const named = NAMED[key];
+  if (named === undefined) return;
+  const texts = given.split(",");
+  const values = texts.map((text) => named.read(text.trim()));
+  if (texts.length > MAX_KEYS || values.includes(null)) {
+    fault(key, `must be 1 to ${MAX_KEYS} ${named.what}, separated by commas`);
+  } else filter[named.field] = [...new Set(values as string[])];
+}
+
+function readPrice(filter: ProductFilter, key: string, given: string, fault: Fault): void {
+  const amount = minor(given);
+  if (amount === undefined) fault(key, "must be a whole number of minor units");
+  else filter[key === "filter[price][gte]" ? "priceFrom" : "priceTo"] = amount;
+}
+
+function readAttribute(filter: ProductFilter, attr: string, key: string, given: string, fault: Fault): void {
+  const values = given.split(",").filter((value) => value !== "");
+  if (values.length === 0 || values.length > 20) fault(key, "must be 1 to 20 values, separated by commas");
+  else filter.attrs.push(values.map((value) => attrKeyOf(attr, value)));
+}
+
+/**
+ * Reads one filter of a query into `filter`.
+ * @returns false when the key is no filter of products
+ */
+function readFilter(filter: ProductFilter, key: string, given: string, fault: Fault): boolean {
+  const attr = ATTR.exec(key)?.[1];
+  if (attr !== undefined) {
+    readAttribute(filter, attr, key, given, fault);
+    if (filter.attrs.length > 10) fault("filter", "must name at most 10 attributes");
+    return true;
+  }
+  switch (key) {
+    case "filter[id]":
+    case "filter[sku]":
+    case "filter[gtin]":
+      readNamed(filter, key, given, fault);
+      return true;
+    case "filter[status]":
+      if (!(PRODUCT_STATUSES as readonly string[]).includes(given)) {
+        fault(key, "must be draft, active or archived");
+      } else filter.status = given as ProductStatus;
+      return true;
+    case "filter[category]":
+      if (!PLACE.test(given) || /(?:^|\/)\.{0,2}(?:\/|$)/.test(given)) {
+        fault(key, "must be the id, the slug or the path of a category");
+      } else filter.category = canonicalKey(given);
+      return true;
+    case "filter[brand]":
+      if (given.trim() === "" || given.length > 200) fault(key, "must be 1 to 200 characters");
+      else filter.brand = canonicalKey(given);
+      return true;
+    case "filter[price][gte]":
+    case "filter[price][lte]":
+      readPrice(filter, key, given, fault);
+      return true;
+    case "filter[inStock]":
+      if (given !== "true" && given !== "false") fault(key, "must be true or false");
+      else filter.inStock = given === "true";
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Reads `include`. */
+export function readInclude(include: Include[], key: string, given: string, fault: Fault): void {
+  for (const part of new Set(given.split(","))) {
+    if ((INCLUDES as readonly string[]).includes(part)) include.push(part as Include);
+    else fault(key, `must be of ${INCLUDES.join(", ")}`);
+  }
+}
+
+/** The query of a list that says nothing. */
+export const plainList = (): ProductListQuery => ({
+  filter: { status: "active", attrs: [] },
+  sort: { name: "createdAt", descending: true },
+  limit: 20,
+  cursor: undefined,
+  include: [],
+  count: false,
+});
+
+/**
+ * Reads one key of the query of a list of products, a search's too, into `list`.
+ * @returns false when no such list knows the key
+ */
+export function readListKey(list: ProductListQuery, key: string, given: string, fault: Fault): boolean {
+  switch (key) {
+    case "limit": {
+      const limit = minor(given) ?? 0;
+      if (limit < 1 || limit > 100) fault(key, "must be between 1 and 100");
+      else list.limit = limit;
+      return true;
+    }
+    case "cursor":
+      if (given.length > MAX_CURSOR) fault(key, "is too long");
+      else list.cursor = given;
+      return true;
+    case "count":
+      if (given !== "true" && given !== "false") fault(key, "must be true or false");
+      else list.count = given === "true";
+      return true;
+    case "sort": {
+      const [, minus, name] = SORT.exec(given) ?? [];
+      if (name === undefined)
+        fault(key, "must be createdAt, price, name or popularity, with - for descending");
+      else list.sort = { name: name as SortName, descending: minus === "-" };
+      return true;
+    }
+    case "include":
+      readInclude(list.include, key, given, fault);
+      return true;
+    default:
+      return readFilter(list.filter, key, given, fault);
+  }
+}
+
+/** The query as it comes: what a key means is read by hand, because the keys of attributes are the shop's own. */
+const rawQuery = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
 
 /** Reads the query of a product list. Unknown keys, and keys that come twice, are faults. */
-export const productListSchema = z
-  .record(z.string(), z.union([z.string(), z.array(z.string())]))
-  .transform((query, ctx): ProductListQuery => {
-    const list: ProductListQuery = {
-      filter: { status: "active", attrs: [] },
-      sort: { name: "createdAt", descending: true },
-      limit: 20,
-      cursor: undefined,
-      include: [],
-      count: false,
-    };
-    const fault = (key: string, message: string) =>
-      ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message });
-    for (const [key, given] of Object.entries(query)) {
-      if (Array.isArray(given)) {
-        fault(key, "must be given once");
-        continue;
-      }
-      const attr = ATTR.exec(key)?.[1];
-      if (attr !== undefined) {
-        const values = given.split(",").filter((value) => value !== "");
-        if (values.length === 0 || values.length > 20)
-          fault(key, "must be 1 to 20 values, separated by commas");
-        else list.filter.attrs.push(values.map((value) => attrKeyOf(attr, value)));
-        continue;
-      }
-      switch (key) {
-        case "limit": {
-          const limit = minor(given) ?? 0;
-          if (limit < 1 || limit > 100) fault(key, "must be between 1 and 100");
-          else list.limit = limit;
-          break;
+export const productListSchema = rawQuery.transform((query, ctx): ProductListQuery => {
+  const list = plainList();
+  const fault: Fault = (key, message) => ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message });
+  for (const [key, given] of Object.entries(query)) {
+    if (Array.isArray(given)) fault(key, "must be given once");
+    else if (!readListKey(list, key, given, fault)) fault(key, "is not a known key here");
+  }
+  return list;
+});
+
+/** The query of one product: `include` alone. Optional as a whole, so that the typed client need not name it. */
+export const productReadSchema = z
+  .strictObject({
+    include: z
+      .string()
+      .optional()
+      .transform((given, ctx) => {
+        const include: Include[] = [];
+        if (given !== undefined) {
+          readInclude(include, "include", given, (_, message) => ctx.addIssue({ code: "custom", message }));
         }
-        case "cursor":
-          if (given.length > MAX_CURSOR) fault(key, "is too long");
-          else list.cursor = given;
-          break;
-        case "count":
-          if (given !== "true" && given !== "false") fault(key, "must be true or false");
-          else list.count = given === "true";
-          break;
-        case "sort": {
-          const [, minus, name] = SORT.exec(given) ?? [];
-          if (name === undefined)
-            fault(key, "must be createdAt, price, name or popularity, with - for descending");
-          else list.sort = { name: name as SortName, descending: minus === "-" };
-          break;
-        }
-        case "include":
-          for (const part of given.split(",")) {
-            if (!(INCLUDES as readonly string[]).includes(part))
-              fault(key, `must be of ${INCLUDES.join(", ")}`);
-            else list.include.push(part as Include);
-          }
-          break;
-        case "filter[status]":
-          if (!(PRODUCT_STATUSES as readonly string[]).includes(given)) {
-            fault(key, "must be draft, active or archived");
-          } else list.filter.status = given as ProductStatus;
-          break;
-        case "filter[category]":
-          if (!UUID.test(given)) fault(key, "must be the id of a category");
-          else list.filter.category = given;
-          break;
-        case "filter[brand]":
-          if (given.trim() === "" || given.length > 200) fault(key, "must be 1 to 200 characters");
-          else list.filter.brand = canonicalKey(given);
-          break;
-        case "filter[price][gte]":
-        case "filter[price][lte]": {
-          const amount = minor(given);
-          if (amount === undefined) fault(key, "must be a whole number of minor units");
-          else list.filter[key === "filter[price][gte]" ? "priceFrom" : "priceTo"] = amount;
-          break;
-        }
-        case "filter[inStock]":
-          if (given !== "true" && given !== "false") fault(key, "must be true or false");
-          else list.filter.inStock = given === "true";
-          break;
-        default:
-          fault(key, "is not a known key here");
-      }
-    }
-    if (list.filter.attrs.length > 10) fault("filter", "must name at most 10 attributes");
-    return list;
-  });
+        return include;
+      }),
+  })
+  .optional();

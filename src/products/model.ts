@@ -28,6 +28,17 @@ export interface AttributeDocument {
   unit: string | null;
 }
 
+/** What a product keeps of its first picture, for lists. */
+export interface CoverPicture {
+  id: string;
+  alt: string;
+  width: number;
+  height: number;
+  /** Widths that there are as WebP, and as AVIF. */
+  widths: number[];
+  avifWidths: number[];
+}
+
 export interface ProductDocument {
   _id: string;
   name: string;
@@ -55,6 +66,21 @@ export interface ProductDocument {
   /** The cheapest variant, for lists and sorting. */
   price: number;
   currency: string;
+  /**
+   * Derived from the variants for lists (see `shown.ts`), as are the next three: the dearest variant's price, the
+   * compare-at price of the cheapest, how many there are, and the names of their options. Absent on a product that
+   * nobody has written since these were kept.
+   */
+  priceMax?: number;
+  compareAtPrice?: number | null;
+  variantCount?: number;
+  optionNames?: string[];
+  /** GTINs of 14 digits, for filters; absent when there are none. */
+  gtinKeys?: string[];
+  /** The first picture. Written with the pictures alone, without a new version, as is `pictureRevision`. */
+  picture?: CoverPicture | null;
+  /** Grows with each write of `picture`, so that two changes of a product's pictures never pass each other. */
+  pictureRevision?: number;
   /** Grows with views and orders; for sorting. */
   popularity: number;
   /**
@@ -97,7 +123,7 @@ const flatMap = {
 const minorUnits = {
   type: Number,
   min: 0,
-  validate: (amount: number | null) => amount === null || Number.isSafeInteger(amount),
+  validate: (amount: number | null | undefined) => (amount ?? null) === null || Number.isSafeInteger(amount),
 };
 
 const variantSchema = new Schema<VariantDocument>(
@@ -114,6 +140,18 @@ const variantSchema = new Schema<VariantDocument>(
     options: { type: [{ _id: false, name: String, value: String }], default: [] },
   },
   { strict: "throw" },
+);
+
+const coverSchema = new Schema<CoverPicture>(
+  {
+    id: { type: String, required: true },
+    alt: { type: String, default: "" },
+    width: { type: Number, required: true },
+    height: { type: Number, required: true },
+    widths: { type: [Number], required: true },
+    avifWidths: { type: [Number], required: true },
+  },
+  { _id: false, id: false, strict: "throw" },
 );
 
 /**
@@ -154,6 +192,13 @@ const schema = new Schema<ProductDocument>(
     skuKeys: { type: [String], default: undefined },
     price: { ...minorUnits, required: true },
     currency: { type: String, required: true },
+    priceMax: minorUnits,
+    compareAtPrice: minorUnits,
+    variantCount: Number,
+    optionNames: { type: [String], default: undefined },
+    gtinKeys: { type: [String], default: undefined },
+    picture: { type: coverSchema, default: undefined },
+    pictureRevision: Number,
     popularity: { type: Number, required: true, default: 0 },
     inStock: { type: Boolean, default: false },
     stockRevision: { type: Number, default: 0 },
@@ -167,6 +212,7 @@ const schema = new Schema<ProductDocument>(
 )
   .index({ slugKey: 1 }, { unique: true, partialFilterExpression: LIVING })
   .index({ skuKeys: 1 }, { unique: true, partialFilterExpression: { skuKeys: { $exists: true } } })
+  .index({ gtinKeys: 1 }, { partialFilterExpression: { gtinKeys: { $exists: true } } })
   .index({ status: 1, attrKeys: 1, createdAt: -1, _id: -1 }, { partialFilterExpression: LIVING })
   .index(
     { name: "text", brand: "text", description: "text" },
@@ -192,3 +238,24 @@ for (const sort of ["createdAt", "price", "popularity"]) {
 export const productModel = (connection: Connection): Model<ProductDocument> =>
   (connection.models.Product as Model<ProductDocument> | undefined) ??
   connection.model<ProductDocument>("Product", schema);
+
+/** A slug that a product had and gave away; its id is the slug in canonical form, so that each has one owner. */
+export interface FormerSlugDocument {
+  _id: string;
+  productId: string;
+  releasedAt: Date;
+}
+
+const formerSlugSchema = new Schema<FormerSlugDocument>(
+  {
+    _id: { type: String, required: true },
+    productId: { type: String, required: true },
+    releasedAt: { type: Date, required: true },
+  },
+  { collection: "formerSlugs", versionKey: false, strict: "throw" },
+);
+
+/** The model of former slugs on a connection. */
+export const formerSlugModel = (connection: Connection): Model<FormerSlugDocument> =>
+  (connection.models.FormerSlug as Model<FormerSlugDocument> | undefined) ??
+  connection.model<FormerSlugDocument>("FormerSlug", formerSlugSchema);

@@ -12,7 +12,7 @@ import { pictureModel } from "./images/model";
 import { altSchema } from "./images/schema";
 import { settleSignals } from "./inventory/in-stock";
 import { productModel } from "./model";
-import { createProductSchema, type ListedProductResponse, type ProductResponse } from "./schema";
+import { createProductSchema, type ItemResponse, type ProductResponse } from "./schema";
 import { buildProduct } from "./service";
 import { createProductStore, type ListPosition } from "./store";
 
@@ -37,7 +37,7 @@ async function made(json: object): Promise<ProductResponse> {
 const dataOf = async (answer: Response) => ((await answer.json()) as { data: ProductResponse }).data;
 const codeOf = async (answer: Response) => ((await answer.json()) as { code: string }).code;
 interface Page {
-  data: ListedProductResponse[];
+  data: ItemResponse[];
   page: { nextCursor: string | null; hasMore: boolean; total?: { value: number; relation: string } };
 }
 const list = async (query: string): Promise<Page> => {
@@ -637,7 +637,7 @@ describe("lists", () => {
   });
   const inBrand = (more = "") => `filter[brand]=${encodeURIComponent(BRAND.toUpperCase())}${more}`;
   const collect = async (query: string, limit: number) => {
-    const found: ListedProductResponse[] = [];
+    const found: ItemResponse[] = [];
     for (let cursor: string | null = ""; cursor !== null; ) {
       const page: Page = await list(`${query}&limit=${limit}${cursor === "" ? "" : `&cursor=${cursor}`}`);
       found.push(...page.data);
@@ -772,7 +772,9 @@ describe("lists", () => {
     });
     const [one] = (await list(`filter[brand]=${encodeURIComponent(brand)}&include=stock,categories,variants`))
       .data;
-    expect(one?.categories).toEqual([{ id: category._id, name: "Lamps", path: category.path }]);
+    expect(one?.categories).toEqual([
+      { id: category._id, name: "Lamps", slug: "lamps", path: category.path },
+    ]);
     expect(one?.variants?.map((variant) => variant.sku)).toEqual([sku, `${sku} B`]);
     expect(one?.stock).toEqual([
       { sku, inStock: false },
@@ -959,10 +961,7 @@ describe("lists", () => {
           };
           expect(await examined(null)).toEqual([20]);
           // Far behind: the page costs what the first does, however many lie before it.
-          const all = await t.deps.products.list(asked, sort, null, 10_000, {
-            variants: false,
-            skus: false,
-          });
+          const all = await t.deps.products.list(asked, sort, null, 10_000);
           const last = all[Math.floor(all.length * 0.7)];
           if (!last) throw new Error("there is no row to go on behind");
           const key = {
@@ -985,7 +984,7 @@ describe("search", () => {
   const found = async (q: string, limit = 20) => {
     const answer = await t.request(`/api/products/search?q=${encodeURIComponent(q)}&limit=${limit}`);
     expect(answer.status).toBe(200);
-    return ((await answer.json()) as { data: ListedProductResponse[] }).data;
+    return ((await answer.json()) as { data: ItemResponse[] }).data;
   };
   const make = async (name: string, popularity: number | undefined, description = "") => {
     const { id } = await made({ name, description, price: 100, status: "active" });

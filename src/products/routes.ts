@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import { knowUser, requirePermission, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
 import type { ErrorCode } from "../errors";
@@ -8,27 +9,21 @@ import { once } from "../http/idempotency";
 import { input } from "../http/input";
 import { exportRoutes, importRoutes } from "./bulk/routes";
 import { categoryRoutes } from "./categories/routes";
-import { productListSchema } from "./filters";
+import { productListSchema, productReadSchema } from "./filters";
 import { imageRoutes } from "./images/routes";
 import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
+import { listProducts, readProduct, searchProducts } from "./reads";
 import {
   changeProductSchema,
   createProductSchema,
   idParam,
+  keyParam,
   productAnswer,
   productListAnswer,
   searchAnswer,
   searchSchema,
 } from "./schema";
-import {
-  changeProduct,
-  createProduct,
-  deleteProduct,
-  listProducts,
-  readProduct,
-  restoreProduct,
-  searchProducts,
-} from "./service";
+import { changeProduct, createProduct, deleteProduct, restoreProduct } from "./service";
 
 const tag = "Products";
 /** What can go wrong with a change. */
@@ -39,6 +34,16 @@ const CHANGE: ErrorCode[] = [
   "version_conflict",
   "already_exists",
 ];
+
+/**
+ * Answers a former slug with the present one. Not in the route's type: whoever fetches follows it and gets the
+ * product.
+ */
+function movedTo(c: Context, moved: { id: string; slug: string }): never {
+  const { search } = new URL(c.req.url);
+  c.header("Location", `/api/products/${encodeURIComponent(moved.slug)}${search}`);
+  return c.json({ data: moved }, 301) as never;
+}
 
 /** /api/products */
 export const productRoutes = (deps: Deps) =>
@@ -61,9 +66,9 @@ export const productRoutes = (deps: Deps) =>
       describe({
         summary: "List products",
         description:
-          "filter[category], filter[brand], filter[status], filter[price][gte], filter[price][lte], filter[inStock], " +
+          "filter[id]=a,b, filter[sku]=a,b, filter[gtin]=a,b, filter[category] (id, slug or path), filter[brand], filter[status], filter[price][gte], filter[price][lte], filter[inStock], " +
           "filter[attr.KEY]=a,b; sort=createdAt|price|name|popularity with - for descending (default -createdAt); " +
-          "include=variants,categories,stock (of each SKU inStock, with inventory:read also available); count=true for a total, capped at 10,000; limit and cursor.",
+          "include=images,variants,categories,breadcrumbs,stock (of each SKU inStock, with inventory:read also available); count=true for a total, capped at 10,000; limit and cursor.",
         tag,
         response: productListAnswer,
         errors: ["invalid_cursor", "forbidden", "invalid_input"],
@@ -94,13 +99,24 @@ export const productRoutes = (deps: Deps) =>
     )
     .get(
       "/:id",
-      describe({ summary: "Read a product", tag, response: productAnswer, errors: ["not_found"] }),
+      describe({
+        summary: "Read a product by its id or slug",
+        description:
+          "include=images,categories,breadcrumbs,stock. A slug that the product had before is answered with 301, the " +
+          "new address as Location and `{ data: { id, slug } }`.",
+        tag,
+        response: productAnswer,
+        errors: ["not_found"],
+      }),
       knowUser(deps),
-      input("param", idParam),
+      input("param", keyParam),
+      input("query", productReadSchema),
       async (c) => {
-        const product = await readProduct(deps, c.get("actor"), c.req.valid("param").id);
-        c.header("ETag", etagOf(product.version));
-        return c.json({ data: product }, 200);
+        const { include = [] } = c.req.valid("query") ?? {};
+        const found = await readProduct(deps, c.get("actor"), c.req.valid("param").id, include);
+        if ("moved" in found) return movedTo(c, found.moved);
+        c.header("ETag", etagOf(found.product.version));
+        return c.json({ data: found.product }, 200);
       },
     )
     .patch(
@@ -114,7 +130,7 @@ export const productRoutes = (deps: Deps) =>
       }),
       requireUser(deps),
       requirePermission("products:write"),
-      input("param", idParam),
+      input("param", keyParam),
       input("json", changeProductSchema),
       async (c) => {
         const product = await changeProduct(deps, c.req.valid("param").id, c.req.valid("json"), ifMatch(c));
@@ -133,7 +149,7 @@ export const productRoutes = (deps: Deps) =>
       }),
       requireUser(deps),
       requirePermission("products:write"),
-      input("param", idParam),
+      input("param", keyParam),
       input("json", createProductSchema),
       async (c) => {
         const { id } = c.req.valid("param");
@@ -153,7 +169,7 @@ export const productRoutes = (deps: Deps) =>
       }),
       requireUser(deps),
       requirePermission("products:write"),
-      input("param", idParam),
+      input("param", keyParam),
       async (c) => {
         await deleteProduct(deps, c.req.valid("param").id, ifMatch(c));
         return c.body(null, 204);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { canonicalKey, cleanText } from "../canonical";
 import { dataOf, pageOf } from "../http/describe";
+import { coverResponse, pictureResponse } from "./images/schema";
 import { PRODUCT_STATUSES } from "./model";
 import { isCurrency } from "./money";
 
@@ -169,17 +170,35 @@ export const searchSchema = z.strictObject({
 
 export const idParam = z.object({ id: z.uuid("must be an id") });
 
+/** The id or the slug of a product, or the id, slug or path of a category, in canonical form. */
+export const keySchema = z
+  .string()
+  .max(2000, "must be at most 2000 characters")
+  .regex(ONE_LINE, "must not hold control characters")
+  .transform(canonicalKey)
+  .pipe(z.string().min(1, "must not be empty"));
+
+export const keyParam = z.object({ id: keySchema });
+
 const moneyResponse = z.object({ amount: z.number().int(), currency: z.string() });
 
-const summaryResponse = z.object({
+/** A product as every list shows it. */
+const itemFields = z.object({
   id: z.string(),
   name: z.string(),
   slug: z.string(),
   brand: z.string().nullable(),
   status: z.enum(PRODUCT_STATUSES),
   categoryIds: z.array(z.string()),
-  price: moneyResponse,
+  price: moneyResponse.meta({ description: "Of the cheapest variant" }),
+  priceRange: z
+    .object({ min: moneyResponse, max: moneyResponse })
+    .meta({ description: "Of the variants in the currency of `price`" }),
+  compareAtPrice: moneyResponse.nullable().meta({ description: "Of the cheapest variant" }),
+  variantCount: z.number().int(),
+  optionNames: z.array(z.string()),
   inStock: z.boolean().meta({ description: "A variant can be had; no older than one second" }),
+  picture: coverResponse.nullable().meta({ description: "The first picture" }),
   createdAt: z.string(),
   updatedAt: z.string(),
 });
@@ -195,24 +214,16 @@ const variantResponse = z.object({
   options: z.array(z.object({ name: z.string(), value: z.string() })),
 });
 
-const productResponse = summaryResponse.extend({
-  description: z.string(),
-  attrs: z.array(
-    z.object({
-      key: z.string(),
-      value: z.union([z.string(), z.number(), z.boolean()]),
-      unit: z.string().nullable(),
-    }),
-  ),
-  metadata: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-  variants: z.array(variantResponse),
-  version: z.number().int(),
-});
+const crumb = z.object({ id: z.string(), name: z.string(), slug: z.string(), path: z.string() });
 
-/** A product in a list, with what `include` asked for. */
-const listedResponse = summaryResponse.extend({
-  variants: z.array(variantResponse).optional(),
-  categories: z.array(z.object({ id: z.string(), name: z.string(), path: z.string() })).optional(),
+/** What `include` adds. */
+const includedFields = {
+  images: z.array(pictureResponse).optional(),
+  categories: z.array(crumb).optional(),
+  breadcrumbs: z
+    .array(crumb)
+    .optional()
+    .meta({ description: "From the root to the first of the product's categories" }),
   stock: z
     .array(
       z.object({
@@ -226,12 +237,32 @@ const listedResponse = summaryResponse.extend({
       }),
     )
     .optional(),
+};
+
+/** A product in a list, a search or a suggestion, with what `include` asked for. */
+export const itemResponse = itemFields.extend({
+  variants: z.array(variantResponse).optional(),
+  ...includedFields,
+});
+
+const productResponse = itemFields.extend({
+  description: z.string(),
+  attrs: z.array(
+    z.object({
+      key: z.string(),
+      value: z.union([z.string(), z.number(), z.boolean()]),
+      unit: z.string().nullable(),
+    }),
+  ),
+  metadata: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  variants: z.array(variantResponse),
+  ...includedFields,
+  version: z.number().int(),
 });
 
 export const productAnswer = dataOf(productResponse);
-export const productListAnswer = pageOf(listedResponse);
-export const searchAnswer = z.object({ data: z.array(summaryResponse) });
+export const productListAnswer = pageOf(itemResponse);
+export const searchAnswer = z.object({ data: z.array(itemResponse) });
 
 export type ProductResponse = z.infer<typeof productResponse>;
-export type ProductSummaryResponse = z.infer<typeof summaryResponse>;
-export type ListedProductResponse = z.infer<typeof listedResponse>;
+export type ItemResponse = z.infer<typeof itemResponse>;

@@ -4,54 +4,15 @@ import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
 import { AppError, invalidInput } from "../errors";
 import type { RecordAnswer } from "../http/idempotency";
-import type { JsonValue } from "../json";
 import type { CategoryDocument } from "./categories/model";
 import { placeIn } from "./categories/service";
-import { attrKeyOf, type ProductListQuery } from "./filters";
+import { attrKeyOf } from "./filters";
 import { signalProduct } from "./inventory/in-stock";
+import { toProduct } from "./mapper";
 import type { AttributeDocument, ProductDocument, VariantDocument } from "./model";
-import type {
-  ChangeProduct,
-  CreateProduct,
-  ListedProductResponse,
-  ProductResponse,
-  ProductSummaryResponse,
-} from "./schema";
-import type { ProductSummary } from "./store";
-
-export const toSummary = (product: ProductSummary): ProductSummaryResponse => ({
-  id: product._id,
-  name: product.name,
-  slug: product.slug,
-  brand: product.brand,
-  status: product.status,
-  categoryIds: product.categoryIds,
-  price: { amount: product.price, currency: product.currency },
-  inStock: product.inStock === true,
-  createdAt: product.createdAt.toISOString(),
-  updatedAt: product.updatedAt.toISOString(),
-});
-
-const toVariant = (variant: VariantDocument): ProductResponse["variants"][number] => ({
-  id: variant._id,
-  sku: variant.sku,
-  name: variant.name,
-  price: { amount: variant.price, currency: variant.currency },
-  compareAtPrice:
-    variant.compareAtPrice === null ? null : { amount: variant.compareAtPrice, currency: variant.currency },
-  gtin: variant.gtin,
-  weight: variant.weight,
-  options: variant.options.map(({ name, value }) => ({ name, value })),
-});
-
-export const toProduct = (product: ProductDocument): ProductResponse => ({
-  ...toSummary(product),
-  description: product.description,
-  attrs: (product.attrs ?? []).map(({ key, value, unit }) => ({ key, value, unit })),
-  metadata: { ...product.metadata },
-  variants: product.variants.map(toVariant),
-  version: product.version,
-});
+import { isReserved } from "./reserved";
+import type { ChangeProduct, CreateProduct, ProductResponse } from "./schema";
+import { shownOf } from "./shown";
 
 /** The variants of an input; a price alone makes one, with a SKU from the product's id. */
 function variantsOf(deps: Deps, id: string, input: CreateProduct): VariantDocument[] {
@@ -128,8 +89,23 @@ function checkAttributes(attrs: AttributeDocument[], categories: CategoryDocumen
 }
 
 /**
+ * The slug of an input, or one made from its name.
+ * @throws AppError invalid_input for a given one that cannot stand in an address
+ */
+function slugOf(input: Pick<CreateProduct, "slug" | "name">, id: string): string {
+  const slug = slugify(input.slug ?? input.name) || `p-${id.slice(-12)}`;
+  if (!isReserved(slug)) return slug;
+  if (input.slug !== undefined) {
+    throw invalidInput("slug", "reserved", "is an address of the API itself; choose another");
+  }
+  return suffixSlug(slug, id.slice(-6));
+}
+
+/**
  * A product's document from an input.
  * @param categories those of `input.categoryIds`
+ * @param present the slug that it has; it is never made anew from itself: a rule that has changed since would give
+ * another
  * @throws AppError invalid_input
  */
 export function buildProduct(
@@ -137,9 +113,10 @@ export function buildProduct(
   id: string,
   input: Omit<CreateProduct, "categoryIds">,
   categories: CategoryDocument[],
+  present?: string,
 ): ProductDocument {
   const now = deps.clock.now();
-  const slug = slugify(input.slug ?? input.name) || `p-${id.slice(-12)}`;
+  const slug = present !== undefined && input.slug === present ? present : slugOf(input, id);
   const variants = variantsOf(deps, id, input);
   const cheapest = variants.reduce((least, variant) => (variant.price < least.price ? variant : least));
   const attrs = (input.attrs ?? []).map(({ key, value, unit }) => ({ key, value, unit: unit ?? null }));
@@ -162,6 +139,8 @@ export function buildProduct(
     skuKeys: variants.map(({ skuKey }) => skuKey),
     price: cheapest.price,
     currency: cheapest.currency,
+    ...shownOf(variants, cheapest),
+    picture: null,
     popularity: 0,
     version: 1,
     createdAt: now,
@@ -213,25 +192,13 @@ export async function createProduct(
   }
 }
 
-/** Whether a caller may see what is not for sale. */
-const mayEdit = (actor: Actor | undefined): boolean => actor?.permissions.has("products:write") === true;
+/** The slug that a product gives away with this change, for `FormerSlugStore.record`; none when it keeps its own. */
+export const slugGivenAway = (present: ProductDocument, next: Pick<ProductDocument, "slugKey">) =>
+  present.slugKey === undefined || present.slugKey === next.slugKey
+    ? []
+    : [{ slugKey: present.slugKey, productId: present._id }];
 
-/** Whether a caller may see how many there are, and not only whether there are any. */
-const maySeeQuantities = (actor: Actor | undefined): boolean =>
-  actor?.permissions.has("inventory:read") === true;
-
-/** A product; one that is not active only for those who may edit it. @throws AppError not_found */
-export async function readProduct(
-  deps: Deps,
-  actor: Actor | undefined,
-  id: string,
-): Promise<ProductResponse> {
-  const product = await deps.products.findById(id);
-  if (!product || (product.status !== "active" && !mayEdit(actor))) throw noProduct();
-  return toProduct(product);
-}
-
-const noProduct = () => new AppError("not_found", "There is no such product.");
+export const noProduct = () => new AppError("not_found", "There is no such product.");
 
 const stale = (version: number) =>
   new AppError("precondition_failed", "The product has changed since you read it. Read it again.", {
@@ -296,13 +263,9 @@ export function rebuildProduct(
   categories: CategoryDocument[],
 ): ProductDocument {
   const ids = new Map(present.variants.map((variant) => [variant.skuKey, variant._id]));
-  const built = buildProduct(deps, present._id, input, categories);
-  // Never made anew from itself: a rule that has changed since would give another.
-  const slug = input.slug === present.slug ? present.slug : built.slug;
+  const built = buildProduct(deps, present._id, input, categories, present.slug);
   return {
     ...built,
-    slug,
-    slugKey: canonicalKey(slug),
     variants: built.variants.map((variant) => ({ ...variant, _id: ids.get(variant.skuKey) ?? variant._id })),
     popularity: present.popularity,
     createdAt: present.createdAt,
@@ -313,18 +276,20 @@ export function rebuildProduct(
 /**
  * Changes a part of a product, or all of it when `whole`. Its slug stays when its name changes; a variant keeps
  * its id with its SKU.
+ * @param key its id or slug, in canonical form
  * @param version from If-Match; undefined takes whatever there is
  * @throws AppError not_found, precondition_failed, version_conflict, already_exists, invalid_input
  */
 export async function changeProduct(
   deps: Deps,
-  id: string,
+  key: string,
   change: ChangeProduct,
   version: number | undefined,
   whole = false,
 ): Promise<ProductResponse> {
-  const present = await deps.products.findById(id);
+  const present = await deps.products.find(key);
   if (!present) throw noProduct();
+  const { _id: id } = present;
   if (version !== undefined && version !== present.version) throw stale(present.version);
   const placed = whole || change.categoryIds !== undefined;
   // A category that nobody sent and that is gone is no fault of the caller's: the product is no longer in it.
@@ -342,6 +307,7 @@ export async function changeProduct(
   const signalId = deps.random.id();
   const changed = await deps.mongo.transaction(async (tx) => {
     if (!(await deps.products.replace(next, present.version, tx))) return false;
+    await deps.formerSlugs.record(slugGivenAway(present, next), next.updatedAt, tx);
     // Also for a SKU that is taken away: its stock is no longer the product's.
     const skuKeys = [...new Set([...(present.skuKeys ?? []), ...(next.skuKeys ?? [])])];
     await signalProduct(deps, { _id: id, skuKeys }, signalId, tx);
@@ -355,22 +321,27 @@ export async function changeProduct(
       members: { currentVersion: now.version },
     });
   }
-  return toProduct({ ...next, inStock: present.inStock });
+  return toProduct({ ...next, inStock: present.inStock, picture: present.picture });
 }
 
 /**
  * Deletes a product so that it can be restored: its slug and SKUs are free again.
  * @throws AppError not_found, precondition_failed
  */
-export async function deleteProduct(deps: Deps, id: string, version: number | undefined): Promise<void> {
-  const present = await deps.products.findById(id);
+export async function deleteProduct(deps: Deps, key: string, version: number | undefined): Promise<void> {
+  const present = await deps.products.find(key);
   if (!present) throw noProduct();
   if (version !== undefined && version !== present.version) throw stale(present.version);
   const now = deps.clock.now();
   const { slugKey: _s, skuKeys: _k, ...rest } = present;
-  const deleted = await deps.products.replace({ ...rest, deletedAt: now, updatedAt: now }, present.version);
+  const deleted = await deps.mongo.transaction(async (tx) => {
+    const next = { ...rest, deletedAt: now, updatedAt: now };
+    if (!(await deps.products.replace(next, present.version, tx))) return false;
+    await deps.formerSlugs.record(slugGivenAway(present, {}), now, tx);
+    return true;
+  });
   if (!deleted) {
-    const there = await deps.products.findById(id);
+    const there = await deps.products.findById(present._id);
     if (!there) throw noProduct();
     throw stale(there.version);
   }
@@ -406,93 +377,4 @@ export async function restoreProduct(
     await record(tx, response);
     return response;
   });
-}
-
-/** Most products that a total counts. */
-const MOST_COUNTED = 10_000;
-
-/**
- * A page of products. Those that are not active are only for those who may edit them, quantities of stock only
- * for those who may read the inventory.
- * @throws AppError forbidden, invalid_cursor
- */
-export async function listProducts(deps: Deps, actor: Actor | undefined, query: ProductListQuery) {
-  const { filter, sort, limit, include } = query;
-  const stock = include.includes("stock");
-  if (filter.status !== "active" && !mayEdit(actor)) {
-    throw new AppError("forbidden", "Only those who may edit products see what is not active.");
-  }
-  const scope = { list: "products", filter: { ...filter }, sort: { ...sort } } as unknown as JsonValue;
-  const position = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, scope);
-  const after =
-    position === undefined
-      ? null
-      : {
-          key: sort.name === "createdAt" ? new Date(Number(position[0])) : (position[0] as string | number),
-          id: String(position[1]),
-        };
-  const [rows, total] = await Promise.all([
-    deps.products.list(filter, sort, after, limit, {
-      variants: include.includes("variants"),
-      skus: stock,
-    }),
-    query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
-  ]);
-  const page = rows.slice(0, limit);
-  const hasMore = rows.length > limit;
-  const last = page.at(-1);
-  const keyOf = (row: (typeof page)[number]): string | number => {
-    if (sort.name === "createdAt") return row.createdAt.getTime();
-    return sort.name === "name" ? (row.nameKey ?? "") : row[sort.name];
-  };
-  const [categories, available] = await Promise.all([
-    include.includes("categories")
-      ? deps.categories.findByIds([...new Set(page.flatMap(({ categoryIds }) => categoryIds))])
-      : new Map<string, CategoryDocument>(),
-    stock
-      ? deps.inventory.availableOf(page.flatMap(({ variants = [] }) => variants.map(({ skuKey }) => skuKey)))
-      : new Map<string, number>(),
-  ]);
-  const exact = maySeeQuantities(actor);
-  const stockOf = ({ sku, skuKey }: VariantDocument) => {
-    const quantity = available.get(skuKey) ?? 0;
-    return { sku, inStock: quantity > 0, ...(exact ? { available: quantity } : {}) };
-  };
-  const data = page.map(
-    (row): ListedProductResponse => ({
-      ...toSummary(row),
-      ...(include.includes("variants") ? { variants: (row.variants ?? []).map(toVariant) } : {}),
-      ...(include.includes("categories")
-        ? {
-            categories: distinct(row.categoryIds.flatMap((id) => categories.get(id) ?? [])).map(
-              ({ _id, name, path }) => ({ id: _id, name, path }),
-            ),
-          }
-        : {}),
-      ...(stock ? { stock: (row.variants ?? []).map(stockOf) } : {}),
-    }),
-  );
-  return {
-    data,
-    page: {
-      hasMore,
-      nextCursor: hasMore && last ? deps.cursors.encode([keyOf(last), last._id], scope) : null,
-      ...(total === undefined
-        ? {}
-        : {
-            total: {
-              value: Math.min(total, MOST_COUNTED),
-              relation: total > MOST_COUNTED ? ("gte" as const) : ("eq" as const),
-            },
-          }),
-    },
-  };
-}
-
-/** Active products whose name, brand or description matches, the best first. */
-export async function searchProducts(
-  deps: Deps,
-  { q, limit }: { q: string; limit: number },
-): Promise<ProductSummaryResponse[]> {
-  return (await deps.products.search(q, limit)).map(toSummary);
 }

@@ -1,7 +1,16 @@
+import { isId } from "../canonical";
 import { duplicateKey, type Mongo, type MongoTx, tookTooLong } from "../db/mongo";
 import { AppError } from "../errors";
 import { type ProductFilter, SORTS, type SortName } from "./filters";
-import { LIVING, type ProductDocument, type ProductStatus, productModel } from "./model";
+import {
+  type CoverPicture,
+  LIVING,
+  type ProductDocument,
+  type ProductStatus,
+  productModel,
+  type VariantDocument,
+} from "./model";
+import type { Shown } from "./shown";
 
 /** The fields of a product in a list. */
 export type ProductSummary = Pick<
@@ -14,6 +23,11 @@ export type ProductSummary = Pick<
   | "categoryIds"
   | "price"
   | "currency"
+  | "priceMax"
+  | "compareAtPrice"
+  | "variantCount"
+  | "optionNames"
+  | "picture"
   | "popularity"
   | "inStock"
   | "createdAt"
@@ -21,7 +35,8 @@ export type ProductSummary = Pick<
 >;
 
 /** A product in a list, with what the list was asked for besides; `variants` may hold `sku` and `skuKey` alone. */
-export type ListedProduct = ProductSummary & Partial<Pick<ProductDocument, "variants" | "nameKey">>;
+export type ListedProduct = ProductSummary &
+  Partial<Pick<ProductDocument, "variants" | "nameKey" | "categoryTree">>;
 
 /** Where a product stands in the tree of categories. */
 export type PlantedProduct = Pick<ProductDocument, "_id" | "version" | "categoryIds" | "categoryTree">;
@@ -35,6 +50,11 @@ export const SUMMARY = {
   categoryIds: 1,
   price: 1,
   currency: 1,
+  priceMax: 1,
+  compareAtPrice: 1,
+  variantCount: 1,
+  optionNames: 1,
+  picture: 1,
   popularity: 1,
   inStock: 1,
   createdAt: 1,
@@ -55,7 +75,15 @@ function taken(error: unknown): AppError | undefined {
 /** The update that makes a product what is given, one version on. */
 function replacementOf(product: ProductDocument, version: number) {
   // What belongs to stock and pictures is not ours to put back.
-  const { _id, inStock: _i, stockRevision: _r, pictureSequence: _p, ...fields } = product;
+  const {
+    _id,
+    inStock: _i,
+    stockRevision: _r,
+    pictureSequence: _s,
+    picture: _p,
+    pictureRevision: _v,
+    ...fields
+  } = product;
   return {
     $set: { ...fields, version: version + 1 },
     // Absent, not null: the unique indexes leave out what has no key.
@@ -63,14 +91,18 @@ function replacementOf(product: ProductDocument, version: number) {
       ...(product.slugKey === undefined ? { slugKey: 1 as const } : {}),
       ...(product.skuKeys === undefined ? { skuKeys: 1 as const } : {}),
       ...(product.brandKey === undefined ? { brandKey: 1 as const } : {}),
+      ...(product.gtinKeys === undefined ? { gtinKeys: 1 as const } : {}),
     },
   };
 }
 
 /** A filter's conditions; every value in it was checked and none is a query. */
-const conditionsOf = (filter: ProductFilter) => ({
+export const conditionsOf = (filter: ProductFilter) => ({
   ...LIVING,
   status: filter.status,
+  ...(filter.ids === undefined ? {} : { _id: { $in: filter.ids as never[] } }),
+  ...(filter.skus === undefined ? {} : { skuKeys: { $in: filter.skus } }),
+  ...(filter.gtins === undefined ? {} : { gtinKeys: { $in: filter.gtins } }),
   ...(filter.category === undefined ? {} : { categoryTree: filter.category }),
   ...(filter.brand === undefined ? {} : { brandKey: filter.brand }),
   ...(filter.inStock === undefined ? {} : { inStock: filter.inStock }),
@@ -93,6 +125,10 @@ const conditionsOf = (filter: ProductFilter) => ({
  */
 function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 1 | -1> } {
   const { category, brand, attrs, inStock, priceFrom, priceTo } = filter;
+  // They find a hundred or so at most, which are sorted; the index of the order would be read to its end for them.
+  if (filter.ids) return { hint: { _id: 1 } };
+  if (filter.skus) return { hint: { skuKeys: 1 } };
+  if (filter.gtins) return { hint: { gtinKeys: 1 } };
   const equal = {
     ...(category === undefined ? {} : { categoryTree: 1 as const }),
     ...(brand === undefined ? {} : { brandKey: 1 as const }),
@@ -218,6 +254,52 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
 
     findBySlug: (slugKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findOne({ slugKey }, null, mongo.in(tx)).lean(),
+
+    /** A living product by its id or its slug, either in canonical form. */
+    async find(key: string): Promise<ProductDocument | null> {
+      const byId = isId(key) ? await Product.findOne({ _id: key, deletedAt: null }).lean() : null;
+      // An id may be somebody's slug where it was given before such slugs were refused.
+      return byId ?? (await Product.findOne({ slugKey: key }).lean());
+    },
+
+    /** The variants of these products. */
+    async variantsOf(ids: string[]): Promise<Map<string, VariantDocument[]>> {
+      const found = await Product.find({ _id: { $in: ids } }, { variants: 1 }).lean();
+      return new Map(found.map(({ _id, variants }) => [_id, variants]));
+    },
+
+    /** Products, deleted ones too, that lack what lists show of their variants or their picture. */
+    incomplete: (
+      limit: number,
+    ): Promise<
+      Pick<ProductDocument, "_id" | "version" | "variants" | "price" | "currency" | "pictureRevision">[]
+    > =>
+      Product.find(
+        { $or: [{ variantCount: { $exists: false } }, { picture: { $exists: false } }] },
+        { version: 1, variants: 1, price: 1, currency: 1, pictureRevision: 1 },
+      )
+        .limit(limit)
+        .lean(),
+
+    /** Writes what lists show of products that nobody has changed since they were read. */
+    async complete(
+      products: (Pick<ProductDocument, "_id" | "version" | "pictureRevision" | "picture"> & Shown)[],
+    ): Promise<void> {
+      await Product.bulkWrite(
+        products.map(({ _id, version, pictureRevision, ...shown }) => ({
+          updateOne: {
+            filter: { _id, version, pictureRevision: pictureRevision ?? { $exists: false } },
+            update: { $set: shown },
+          },
+        })),
+        { ordered: false },
+      );
+    },
+
+    /** Writes how the first picture of a product looks, without a new version of the product. */
+    setPicture: async (id: string, picture: CoverPicture | null, tx: MongoTx): Promise<void> => {
+      await Product.updateOne({ _id: id }, { $set: { picture }, $inc: { pictureRevision: 1 } }, mongo.in(tx));
+    },
 
     findBySku: (skuKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findOne({ skuKeys: skuKey }, null, mongo.in(tx)).lean(),
@@ -366,16 +448,11 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
       sort: ProductSort,
       after: ListPosition | null,
       limit: number,
-      also: { variants: boolean; skus: boolean },
+      fields: Record<string, 1> = SUMMARY,
     ): Promise<ListedProduct[]> {
-      // A product may have 250 SKUs: nothing is read that the page does not show or need for its cursor.
-      const fields = {
-        ...SUMMARY,
-        ...(also.variants ? { variants: 1 } : also.skus ? { "variants.sku": 1, "variants.skuKey": 1 } : {}),
-        ...(sort.name === "name" ? { nameKey: 1 } : {}),
-      };
+      const read = { ...fields, ...(sort.name === "name" ? { nameKey: 1 } : {}) };
       const pages = await Promise.all(
-        stepsOf(sort, after).map((step) => pageQuery(filter, sort, step, limit + 1, fields).toArray()),
+        stepsOf(sort, after).map((step) => pageQuery(filter, sort, step, limit + 1, read).toArray()),
       ).catch((error) => {
         throw tooSlow(error);
       });
@@ -409,13 +486,17 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
      * Active products whose text matches, the best first: by the score of the text, raised by popularity, among
      * as many of the best texts as are looked at. `query` is text, never an operator.
      */
-    async search(query: string, limit: number): Promise<ProductSummary[]> {
+    async search(
+      query: string,
+      limit: number,
+      fields: Record<string, 1> = SUMMARY,
+    ): Promise<ListedProduct[]> {
       const matches = await Product.find({ $text: { $search: query }, deletedAt: null, status: "active" })
-        .select({ ...SUMMARY, score: { $meta: "textScore" } })
+        .select({ ...fields, score: { $meta: "textScore" } })
         .sort({ score: { $meta: "textScore" }, popularity: -1, _id: 1 })
         .limit(Math.max(limit, RANKED))
         .maxTimeMS(LIST_LIMIT)
-        .lean<(ProductSummary & { score: number })[]>();
+        .lean<(ListedProduct & { score: number })[]>();
       // A stable sort: equal ones stay in the order of the database.
       const ranked = matches
         .map(({ score, ...product }) => ({ product, rank: score * weightOf(product.popularity) }))

@@ -85,6 +85,8 @@ type Internal =
   | "nameKey"
   | "codeKey"
   | "stockRevision"
+  | "gtinKeys"
+  | "pictureRevision"
   | "credentialId"
   | "publicKey"
   | "signCount";
@@ -93,7 +95,7 @@ type KeepsInside<Response> = Equal<Extract<keyof Response, Internal>, never>;
 /** Checked by the compiler alone. */
 export type Checked = [
   // Answers and the documents they come from.
-  Hold<Agree<ProductResponse, ProductDocument, "price" | "variants">>,
+  Hold<Agree<ProductResponse, ProductDocument, "price" | "variants" | "compareAtPrice" | "picture">>,
   Hold<
     Agree<
       ProductResponse["variants"][number],
@@ -197,6 +199,13 @@ const product: Required<ProductDocument> = {
   stockRevision: 7,
   version: 3,
   pictureSequence: 1,
+  priceMax: Number.MAX_SAFE_INTEGER,
+  compareAtPrice: 5000,
+  variantCount: 1,
+  optionNames: ["size"],
+  gtinKeys: ["04006381333931"],
+  picture: { id: "i", alt: "", width: 2, height: 1, widths: [2], avifWidths: [] },
+  pictureRevision: 1,
   createdAt: time,
   updatedAt: time,
   deletedAt: null,

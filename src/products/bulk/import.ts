@@ -8,7 +8,7 @@ import { signalProduct } from "../inventory/in-stock";
 import type { ProductDocument, VariantDocument } from "../model";
 import { formatMinor, minorDigits, parseMinor } from "../money";
 import { type CreateProduct, MAX_VARIANTS } from "../schema";
-import { buildProduct, categoriesOf, giveSuffix, inputOf, rebuildProduct } from "../service";
+import { buildProduct, categoriesOf, giveSuffix, inputOf, rebuildProduct, slugGivenAway } from "../service";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";
 import { type Format, type ReadLine, readProducts } from "./read";
 
@@ -61,7 +61,13 @@ interface GoodLine {
 
 /** What is to be done about a line. */
 type Plan =
-  | { outcome: "created" | "updated"; product: ProductDocument; newSkus: string[] }
+  | {
+      outcome: "created" | "updated";
+      product: ProductDocument;
+      newSkus: string[];
+      /** The slug that the product gives away, if it does. */
+      givenAway?: { slugKey: string; productId: string }[];
+    }
   | { outcome: "unchanged" };
 
 const PATH_OF_VARIANT = /^variants\.(\d+)\b\.?/;
@@ -282,7 +288,12 @@ function plan(
     next.categoryTree = present.categoryTree;
   }
   if (decided(present) === decided(next)) return { outcome: "unchanged" };
-  return { outcome: "updated", product: next, newSkus: added.flatMap(([skuKey]) => skuKey ?? []) };
+  return {
+    outcome: "updated",
+    product: next,
+    newSkus: added.flatMap(([skuKey]) => skuKey ?? []),
+    givenAway: slugGivenAway(present, next),
+  };
 }
 
 /** Somebody else wrote a product between the look-up and the write. */
@@ -380,12 +391,13 @@ class Importer {
   }
 
   /** Writes one product by itself, with the stock that its SKUs may have had before. */
-  async #write({ outcome, product }: Exclude<Plan, { outcome: "unchanged" }>): Promise<void> {
+  async #write({ outcome, product, givenAway = [] }: Exclude<Plan, { outcome: "unchanged" }>): Promise<void> {
     await this.deps.products.validateAll([product]);
     const signalId = this.deps.random.id();
     await this.deps.mongo.transaction(async (tx) => {
       if (outcome === "created") await this.deps.products.create(product, tx);
       else if (!(await this.deps.products.replace(product, product.version - 1, tx))) throw new Missed();
+      await this.deps.formerSlugs.record(givenAway, product.updatedAt, tx);
       await signalProduct(this.deps, product, signalId, tx);
     });
   }
@@ -462,9 +474,12 @@ class Importer {
     const changed = together.filter(({ decision }) => decision.outcome === "updated");
     if (changed.length > 0) {
       const products = changed.map(({ decision }) => decision.product);
+      const givenAway = changed.flatMap(({ decision }) => decision.givenAway ?? []);
+      const now = deps.clock.now();
       const written = await deps.mongo
         .transaction(async (tx) => {
           if (!(await deps.products.replaceMany(products, tx))) throw new Missed();
+          await deps.formerSlugs.record(givenAway, now, tx);
           return true;
         })
         .catch((error: unknown) => {

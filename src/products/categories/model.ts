@@ -65,6 +65,7 @@ const schema = new Schema<CategoryDocument>(
   { collection: "categories", versionKey: false, strict: "throw" },
 )
   .index({ path: 1 }, { unique: true })
+  .index({ slug: 1, path: 1 })
   .index({ parentId: 1, position: 1, _id: 1 })
   .index({ ancestors: 1 })
   .index({ mergedInto: 1 }, { partialFilterExpression: { mergedInto: { $exists: true } } });

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
 import { describe } from "../../http/describe";
@@ -5,6 +6,7 @@ import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
+import { keyParam, keySchema } from "../schema";
 import {
   categoryAnswer,
   categoryListAnswer,
@@ -26,6 +28,7 @@ import {
 } from "./service";
 
 const tag = "Categories";
+const pathParam = z.object({ path: keySchema });
 
 /** /api/products/categories */
 export const categoryRoutes = (deps: Deps) =>
@@ -56,10 +59,33 @@ export const categoryRoutes = (deps: Deps) =>
     )
     .get(
       "/:id",
-      describe({ summary: "Read a category", tag, response: categoryAnswer, errors: ["not_found"] }),
-      input("param", categoryParam),
+      describe({
+        summary: "Read a category by its id, slug or path",
+        description:
+          "A path here has %2F for its slashes. It goes before a slug; of several categories with one slug it is the " +
+          "one nearest to the root.",
+        tag,
+        response: categoryAnswer,
+        errors: ["not_found"],
+      }),
+      input("param", keyParam),
       async (c) => {
         const category = await readCategory(deps, c.req.valid("param").id);
+        c.header("ETag", etagOf(category.version));
+        return c.json({ data: category }, 200);
+      },
+    )
+    .get(
+      "/:path{.+/.+}",
+      describe({
+        summary: "Read a category by its path",
+        tag,
+        response: categoryAnswer,
+        errors: ["not_found"],
+      }),
+      input("param", pathParam),
+      async (c) => {
+        const category = await readCategory(deps, c.req.valid("param").path);
         c.header("ETag", etagOf(category.version));
         return c.json({ data: category }, 200);
       },

@@ -1,4 +1,4 @@
-import { canonicalKey, cleanText, slugify } from "../../canonical";
+import { canonicalKey, cleanText, isId, slugify } from "../../canonical";
 import { after, SECOND } from "../../clock";
 import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
@@ -137,9 +137,21 @@ export async function listCategories(deps: Deps): Promise<CategoryResponse[]> {
   return (await deps.categories.all()).map(toCategoryResponse);
 }
 
+/**
+ * A category by its id, its path or its slug, in canonical form. A path goes before a slug; of several categories
+ * with one slug it is the one nearest to the root.
+ */
+export async function findCategory(deps: Deps, key: string): Promise<CategoryDocument | null> {
+  if (isId(key)) return deps.categories.findById(key);
+  return (await deps.categories.findByPath(key)) ?? (await deps.categories.findBySlug(key));
+}
+
 /** @throws AppError not_found */
-export const readCategory = async (deps: Deps, id: string): Promise<CategoryResponse> =>
-  toCategoryResponse(await requireCategory(deps, id));
+export async function readCategory(deps: Deps, key: string): Promise<CategoryResponse> {
+  const category = await findCategory(deps, key);
+  if (!category) throw noCategory();
+  return toCategoryResponse(category);
+}
 
 /** Makes a category. @throws AppError not_found (the parent), already_exists, invalid_input */
 export async function createCategory(

@@ -14,6 +14,13 @@ export const createCategoryStore = (mongo: Mongo) => {
     findByPath: (path: string, tx?: MongoTx): Promise<CategoryDocument | null> =>
       Category.findOne({ path }, null, mongo.in(tx)).lean(),
 
+    /** The category of this slug that is nearest to the root, of several as near the first by its path. */
+    async findBySlug(slug: string): Promise<CategoryDocument | null> {
+      const found = await Category.find({ slug, mergedInto: null }).sort({ path: 1 }).lean();
+      const depth = Math.min(...found.map(({ ancestors }) => ancestors.length));
+      return found.find(({ ancestors }) => ancestors.length === depth) ?? null;
+    },
+
     /** What ids of products stand for: a category, or the one that it was merged into; nothing when it is gone. */
     async findByIds(ids: string[], tx?: MongoTx): Promise<Map<string, CategoryDocument>> {
       const known = new Map<string, CategoryDocument>();

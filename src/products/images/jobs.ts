@@ -1,7 +1,7 @@
 import type { Deps } from "../../deps";
 import type { JobHandler } from "../../jobs/runner";
 import { encodeAvif } from "./picture";
-import { folderOf } from "./service";
+import { addAvif, folderOf } from "./service";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;
 
@@ -19,17 +19,18 @@ const avif =
   async ({ job, signal }) => {
     const id = idOf(job.payload);
     const picture = await deps.pictures.findById(id);
-    for (const width of picture?.widths ?? []) {
+    if (!picture) return;
+    for (const width of picture.widths) {
       signal.throwIfAborted();
-      if (picture?.avifWidths.includes(width)) continue;
+      if (picture.avifWidths.includes(width)) continue;
       const webp = await deps.storage.get(`${folderOf(id)}/${width}.webp`);
       if (!webp) return; // It was removed meanwhile.
       const { bytes } = await encodeAvif(await new Response(webp.body).bytes());
       await deps.storage.put(`${folderOf(id)}/${width}.avif`, bytes, "image/avif");
-      await deps.pictures.addAvif(id, width);
+      await addAvif(deps, picture, width);
     }
     // Removed while this ran: the files that were just written go as well.
-    if (picture && !(await deps.pictures.findById(id))) await deps.storage.removeAll(folderOf(id));
+    if (!(await deps.pictures.findById(id))) await deps.storage.removeAll(folderOf(id));
   };
 
 export const imageJobs = (deps: Deps): Record<string, JobHandler> => ({

@@ -6,6 +6,7 @@ import { factory } from "../../http/factory";
 import { sendFile } from "../../http/file";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
+import { keyParam } from "../schema";
 import {
   changePictureSchema,
   fileParam,
@@ -32,7 +33,7 @@ export const imageRoutes = (deps: Deps) =>
         errors: ["not_found"],
       }),
       knowUser(deps),
-      input("param", productParam),
+      input("param", keyParam),
       async (c) => {
         const data = await listPictures(deps, c.get("actor"), c.req.valid("param").id);
         return c.json({ data }, 200);

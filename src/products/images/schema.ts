@@ -26,15 +26,19 @@ export const changePictureSchema = z
 
 export type ChangePicture = z.output<typeof changePictureSchema>;
 
-const pictureResponse = z.object({
+/** A picture as lists of products show it. */
+export const coverResponse = z.object({
   id: z.string(),
   alt: z.string(),
-  position: z.number().int(),
   width: z.number().int(),
   height: z.number().int(),
-  version: z.number().int(),
   /** By format, the smallest first. */
   sources: z.array(z.object({ type: z.string(), width: z.number().int(), url: z.string() })),
+});
+
+export const pictureResponse = coverResponse.extend({
+  position: z.number().int(),
+  version: z.number().int(),
   createdAt: z.string(),
 });
 

@@ -5,7 +5,9 @@ import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { StoredFile } from "../../storage/storage";
-import { readProduct } from "../service";
+import { visibleProduct } from "../reads";
+import { coverOf } from "../shown";
+import { toPicture } from "./mapper";
 import type { PictureDocument } from "./model";
 import { readPicture } from "./picture";
 import { type ChangePicture, MAX_PICTURES, type PictureResponse } from "./schema";
@@ -16,29 +18,27 @@ const UNRECORDED = 15 * MINUTE;
 /** Where the files of a picture lie. */
 export const folderOf = (id: string): string => `images/${id}`;
 
-const urlOf = ({ productId, _id }: PictureDocument, width: number, format: string) =>
-  `/api/products/${productId}/images/${_id}/${width}.${format}`;
-
-export const toPicture = (picture: PictureDocument): PictureResponse => ({
-  id: picture._id,
-  alt: picture.alt,
-  position: picture.position,
-  width: picture.width,
-  height: picture.height,
-  version: picture.version,
-  sources: [
-    ...picture.avifWidths
-      .toSorted((a, b) => a - b)
-      .map((width) => ({ type: "image/avif", width, url: urlOf(picture, width, "avif") })),
-    ...picture.widths.map((width) => ({ type: "image/webp", width, url: urlOf(picture, width, "webp") })),
-  ],
-  createdAt: picture.createdAt.toISOString(),
-});
-
 async function requireProduct(deps: Deps, productId: string): Promise<void> {
   if (!(await deps.products.findById(productId))) {
     throw new AppError("not_found", "There is no such product.");
   }
+}
+
+/**
+ * Writes onto the product which of its pictures is the first and how it looks, at the end of a transaction that
+ * changed them. The write counts a revision up, so that of two such transactions at once one begins again.
+ */
+async function showFirst(deps: Deps, productId: string, tx: MongoTx): Promise<void> {
+  const [first] = await deps.pictures.ofProduct(productId, tx);
+  await deps.products.setPicture(productId, coverOf(first), tx);
+}
+
+/** Records that a picture is there as AVIF in one more width. */
+export async function addAvif(deps: Deps, { _id, productId }: PictureDocument, width: number): Promise<void> {
+  await deps.mongo.transaction(async (tx) => {
+    await deps.pictures.addAvif(_id, width, tx);
+    await showFirst(deps, productId, tx);
+  });
 }
 
 /**
@@ -85,6 +85,7 @@ export async function addPicture(
       createdAt: now,
     };
     await deps.pictures.create(picture, tx);
+    await showFirst(deps, productId, tx);
     await deps.jobs.mongo.enqueue({ id: avifJob, kind: "images.avif", payload: { id }, runAt: now }, tx);
     const made = toPicture(picture);
     await record(tx, made);
@@ -98,10 +99,10 @@ export async function addPicture(
 export async function listPictures(
   deps: Deps,
   actor: Actor | undefined,
-  productId: string,
+  key: string,
 ): Promise<PictureResponse[]> {
-  await readProduct(deps, actor, productId);
-  return (await deps.pictures.ofProduct(productId)).map(toPicture);
+  const product = await visibleProduct(deps, actor, key);
+  return (await deps.pictures.ofProduct(product._id)).map(toPicture);
 }
 
 async function requirePicture(deps: Deps, productId: string, id: string): Promise<PictureDocument> {
@@ -138,7 +139,10 @@ export async function changePicture(
         members: { currentVersion: present.version },
       });
     }
-    if (change.position === undefined) return toPicture(changed);
+    if (change.position === undefined) {
+      await showFirst(deps, productId, tx);
+      return toPicture(changed);
+    }
     const order = all.filter((picture) => picture._id !== id);
     order.splice(change.position, 0, changed);
     let moved = changed;
@@ -148,6 +152,7 @@ export async function changePicture(
       if (!next) throw new AppError("conflict", "The pictures have changed meanwhile. Try again.");
       if (picture._id === id) moved = next;
     }
+    await showFirst(deps, productId, tx);
     return toPicture(moved);
   });
 }
@@ -158,6 +163,7 @@ export async function removePicture(deps: Deps, productId: string, id: string): 
   const jobId = deps.random.id();
   await deps.mongo.transaction(async (tx) => {
     await deps.pictures.remove(id, tx);
+    await showFirst(deps, productId, tx);
     await deps.jobs.mongo.enqueue(
       { id: jobId, kind: "images.clean", payload: { id }, runAt: deps.clock.now() },
       tx,

@@ -16,6 +16,14 @@ export const createPictureStore = (mongo: Mongo) => {
     ofProduct: (productId: string, tx?: MongoTx): Promise<PictureDocument[]> =>
       Picture.find({ productId }, null, mongo.in(tx)).sort({ position: 1, _id: 1 }).lean(),
 
+    /** The pictures of these products, each product's in their order. */
+    async ofProducts(productIds: string[]): Promise<Map<string, PictureDocument[]>> {
+      const found = await Picture.find({ productId: { $in: productIds } })
+        .sort({ productId: 1, position: 1, _id: 1 })
+        .lean();
+      return Map.groupBy(found, ({ productId }) => productId);
+    },
+
     /** Which of these products have at least one picture. */
     async productsWithPictures(productIds: string[]): Promise<Set<string>> {
       return new Set(await Picture.distinct("productId", { productId: { $in: productIds } }));
@@ -35,8 +43,8 @@ export const createPictureStore = (mongo: Mongo) => {
       ).lean(),
 
     /** Records widths that are there as AVIF. The version stays: nobody changed anything. */
-    addAvif: async (id: string, width: number): Promise<void> => {
-      await Picture.updateOne({ _id: id }, { $addToSet: { avifWidths: width } });
+    addAvif: async (id: string, width: number, tx: MongoTx): Promise<void> => {
+      await Picture.updateOne({ _id: id }, { $addToSet: { avifWidths: width } }, mongo.in(tx));
     },
 
     remove: async (id: string, tx?: MongoTx): Promise<boolean> =>

@@ -1,0 +1,32 @@
+import { createPictureStore } from "./images/store";
+import { coverOf, shownOf } from "./shown";
+import { createProductStore } from "./store";
+
+/** Products that are read and written together. */
+const BATCH = 200;
+
+/**
+ * A step of the deploy: gives products of before lists showed it what they show of their variants and pictures.
+ * Reads show such products rightly too, only with more queries, and `filter[gtin]` does not find them. It may run
+ * while the shop is open, and again: who changes a product meanwhile writes these fields themselves.
+ * @returns how many products were completed
+ */
+export async function completeProducts(mongo: Parameters<typeof createProductStore>[0]): Promise<number> {
+  const products = createProductStore(mongo);
+  const pictures = createPictureStore(mongo);
+  for (let done = 0; ; ) {
+    const batch = await products.incomplete(BATCH);
+    if (batch.length === 0) return done;
+    const first = await pictures.ofProducts(batch.map(({ _id }) => _id));
+    await products.complete(
+      batch.map(({ _id, version, pictureRevision, variants, ...price }) => ({
+        _id,
+        version,
+        pictureRevision,
+        ...shownOf(variants, price),
+        picture: coverOf(first.get(_id)?.[0]),
+      })),
+    );
+    done += batch.length;
+  }
+}

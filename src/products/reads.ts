@@ -1,0 +1,130 @@
+import type { Actor } from "../auth/actor";
+import { isId } from "../canonical";
+import type { Deps } from "../deps";
+import { AppError } from "../errors";
+import type { JsonValue } from "../json";
+import { findCategory } from "./categories/service";
+import type { Include, ProductFilter, ProductListQuery } from "./filters";
+import { expandItems, expandProduct, fieldsFor } from "./items";
+import { toProduct } from "./mapper";
+import type { ProductDocument } from "./model";
+import type { ItemResponse, ProductResponse } from "./schema";
+import { noProduct } from "./service";
+import { coverOf } from "./shown";
+
+/** Whether a caller may see what is not for sale. */
+const mayEdit = (actor: Actor | undefined): boolean => actor?.permissions.has("products:write") === true;
+
+/**
+ * A product that a caller may see; one that is not active only those who may edit it.
+ * @param key its id or slug, in canonical form
+ * @throws AppError not_found
+ */
+export async function visibleProduct(
+  deps: Deps,
+  actor: Actor | undefined,
+  key: string,
+): Promise<ProductDocument> {
+  const product = await deps.products.find(key);
+  if (!product || (product.status !== "active" && !mayEdit(actor))) throw noProduct();
+  return product;
+}
+
+/** A product, or the slug that it has now when `key` is one that it had. */
+export type FoundProduct = { product: ProductResponse } | { moved: { id: string; slug: string } };
+
+/**
+ * Reads a product by its id, its slug, or a slug that it had last of all. A slug that a product has goes before one
+ * that another had.
+ * @throws AppError not_found
+ */
+export async function readProduct(
+  deps: Deps,
+  actor: Actor | undefined,
+  key: string,
+  include: readonly Include[] = [],
+): Promise<FoundProduct> {
+  const product = await deps.products.find(key);
+  if (!product) {
+    const owner = await deps.formerSlugs.ownerOf(key);
+    if (owner === undefined) throw noProduct();
+    const { _id: id, slug } = await visibleProduct(deps, actor, owner);
+    return { moved: { id, slug } };
+  }
+  if (product.status !== "active" && !mayEdit(actor)) throw noProduct();
+  const [included, picture] = await Promise.all([
+    expandProduct(deps, actor, product, include),
+    // Absent on a product of before it was kept there.
+    product.picture === undefined
+      ? deps.pictures.ofProduct(product._id).then(([first]) => coverOf(first))
+      : product.picture,
+  ]);
+  return { product: { ...toProduct({ ...product, picture }), ...included } };
+}
+
+/** Most products that a total counts. */
+const MOST_COUNTED = 10_000;
+
+/** The filter with the id of the category that it names by slug or path; what names none finds nothing. */
+export async function resolveFilter(deps: Deps, filter: ProductFilter): Promise<ProductFilter> {
+  if (filter.category === undefined || isId(filter.category)) return filter;
+  const category = await findCategory(deps, filter.category);
+  return { ...filter, category: category?._id ?? filter.category };
+}
+
+/**
+ * A page of products. Those that are not active are only for those who may edit them, quantities of stock only
+ * for those who may read the inventory.
+ * @throws AppError forbidden, invalid_cursor
+ */
+export async function listProducts(deps: Deps, actor: Actor | undefined, query: ProductListQuery) {
+  const { sort, limit, include } = query;
+  if (query.filter.status !== "active" && !mayEdit(actor)) {
+    throw new AppError("forbidden", "Only those who may edit products see what is not active.");
+  }
+  const filter = await resolveFilter(deps, query.filter);
+  const scope = { list: "products", filter: { ...filter }, sort: { ...sort } } as unknown as JsonValue;
+  const position = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, scope);
+  const after =
+    position === undefined
+      ? null
+      : {
+          key: sort.name === "createdAt" ? new Date(Number(position[0])) : (position[0] as string | number),
+          id: String(position[1]),
+        };
+  const [rows, total] = await Promise.all([
+    deps.products.list(filter, sort, after, limit, fieldsFor(include)),
+    query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
+  ]);
+  const page = rows.slice(0, limit);
+  const hasMore = rows.length > limit;
+  const last = page.at(-1);
+  const keyOf = (row: (typeof page)[number]): string | number => {
+    if (sort.name === "createdAt") return row.createdAt.getTime();
+    return sort.name === "name" ? (row.nameKey ?? "") : row[sort.name];
+  };
+  const data = await expandItems(deps, actor, page, include);
+  return {
+    data,
+    page: {
+      hasMore,
+      nextCursor: hasMore && last ? deps.cursors.encode([keyOf(last), last._id], scope) : null,
+      ...(total === undefined
+        ? {}
+        : {
+            total: {
+              value: Math.min(total, MOST_COUNTED),
+              relation: total > MOST_COUNTED ? ("gte" as const) : ("eq" as const),
+            },
+          }),
+    },
+  };
+}
+
+/** Active products whose name, brand or description matches, the best first. */
+export async function searchProducts(
+  deps: Deps,
+  { q, limit }: { q: string; limit: number },
+): Promise<ItemResponse[]> {
+  return expandItems(deps, undefined, await deps.products.search(q, limit), []);
+}

@@ -1,3 +1,4 @@
+import { canonicalKey } from "../canonical";
 import { after } from "../clock";
 import type { Deps } from "../deps";
 import type { NewJob } from "../jobs/jobs";
@@ -23,37 +24,39 @@ const textIn = (payload: unknown, key: string): string => {
   return value;
 };
 
-/**
- * The row of a code that is to be mailed, and its person, or null when there is nothing to send: the row is
- * used, nobody has the address, or they got too many mails. Limits count here, so that answers do not show them.
- */
+/** The row of a code that is to be mailed, and its person; null when it is used, or nobody has the address. */
 async function codeToSend(deps: Deps, payload: unknown, purpose: CodePurpose) {
   const row = await deps.auth.findCode(textIn(payload, "codeId"));
   const user = row?.user;
   if (row?.purpose !== purpose || !user || row.consumedAt !== null || user.deletedAt !== null) return null;
   await deps.auth.deleteCodes(user.id, after(deps.clock.now(), -ATTEMPT_TTL));
-  return (await deps.throttle.mail(user.emailCanonical, row.requestedIp ?? "")) ? { row, user } : null;
+  const { deviceId = null } = payload as { deviceId?: string | null };
+  return { row, user, asker: { account: user.emailCanonical, ip: row.requestedIp ?? "", deviceId } };
 }
 
 /**
  * Sends the code of a `verification_codes` row. The queue holds only the row's id: the code is made here and
- * kept as a keyed hash, so that no code lies readable anywhere. A repeated try makes a new code.
+ * kept as a keyed hash, so that no code lies readable anywhere. A repeated try makes a new code. Budgets count
+ * here, so that answers do not show them.
  */
 const sendVerificationCode =
   (deps: Deps): JobHandler =>
   async ({ job }) => {
     const found = await codeToSend(deps, job.payload, "register");
     if (!found) return;
-    const { row, user } = found;
-    if (user.emailVerifiedAt !== null) {
-      await deps.mail.send({ to: user.email, ...(await accountExistsMail(user.name)) });
-      return;
-    }
-    const code = deps.otp.generate();
-    const expiresAt = after(deps.clock.now(), CODE_TTL);
-    if (!(await deps.auth.setCodeHash(row.id, deps.otp.hash(code, row.id), expiresAt))) return;
-    const content = await verificationCodeMail(row.pendingName ?? user.name, code, CODE_TTL / 60_000);
-    await deps.mail.send({ to: user.email, ...content });
+    const { row, user, asker } = found;
+    await deps.throttle.mail("register", asker, async () => {
+      if (user.emailVerifiedAt !== null) {
+        await deps.mail.send({ to: user.email, ...(await accountExistsMail(user.name)) });
+        return true;
+      }
+      const code = deps.otp.generate();
+      const expiresAt = after(deps.clock.now(), CODE_TTL);
+      if (!(await deps.auth.setCodeHash(row.id, deps.otp.hash(code, row.id), expiresAt))) return false;
+      const content = await verificationCodeMail(row.pendingName ?? user.name, code, CODE_TTL / 60_000);
+      await deps.mail.send({ to: user.email, ...content });
+      return true;
+    });
   };
 
 /** Sends the link for a new password; its secret is made here and kept as a keyed hash. */
@@ -62,15 +65,18 @@ const sendResetLink =
   async ({ job }) => {
     const found = await codeToSend(deps, job.payload, "reset_password");
     if (!found) return;
-    const { row, user } = found;
+    const { row, user, asker } = found;
     if (user.emailVerifiedAt === null || user.bannedAt !== null) return;
-    const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
-    const expiresAt = after(deps.clock.now(), RESET_TTL);
-    if (!(await deps.auth.setCodeHash(row.id, deps.otp.hash(secret, row.id), expiresAt))) return;
-    // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
-    const link = `${deps.config.appUrl}/reset-password#token=${row.id}.${secret}`;
-    const content = await resetPasswordMail(user.name, link, RESET_TTL / 60_000);
-    await deps.mail.send({ to: user.email, ...content });
+    await deps.throttle.mail("reset_password", asker, async () => {
+      const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
+      const expiresAt = after(deps.clock.now(), RESET_TTL);
+      if (!(await deps.auth.setCodeHash(row.id, deps.otp.hash(secret, row.id), expiresAt))) return false;
+      // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
+      const link = `${deps.config.appUrl}/reset-password#token=${row.id}.${secret}`;
+      const content = await resetPasswordMail(user.name, link, RESET_TTL / 60_000);
+      await deps.mail.send({ to: user.email, ...content });
+      return true;
+    });
   };
 
 /**
@@ -101,13 +107,19 @@ const sendNotice =
     if (notice === "new_device" && !(await wantsNotice(deps, user.id, "newDevice"))) return;
     const { to } = payload as { to?: string };
     if (user.deletedAt !== null && to === undefined) return;
+    const [address, ip] = [to ?? user.email, textIn(payload, "ip")];
     const content = await noticeMail(notice as Notice, user.name, {
       at: textIn(payload, "at"),
-      ip: textIn(payload, "ip"),
+      ip,
       device: deviceName(textIn(payload, "userAgent")),
       link: `${deps.config.appUrl}/account/security`,
     });
-    await deps.mail.send({ to: to ?? user.email, ...content });
+    // Nobody brings one about without a proof, so that strangers' mails do not count; many of one kind do.
+    const receiver = { account: canonicalKey(address), ip, deviceId: `user:${user.id}` };
+    await deps.throttle.mail(`notice:${notice as Notice}`, receiver, async () => {
+      await deps.mail.send({ to: address, ...content });
+      return true;
+    });
   };
 
 /** Tells a banned person why, if they still are when the mail leaves. */

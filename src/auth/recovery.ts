@@ -5,6 +5,7 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { Actor } from "./actor";
 import { newNotice } from "./jobs";
+import { knownDevice } from "./known-device";
 import { recordLock } from "./lockout";
 import { refuseOwnWords } from "./registration";
 import { RESET_TTL } from "./rules";
@@ -23,6 +24,7 @@ export async function forgotPassword(
   const now = deps.clock.now();
   const [codeId, jobId] = [deps.random.id(), deps.random.id()];
   const user = await deps.users.findByEmail(canonicalKey(email));
+  const deviceId = knownDevice(deps, user?.id, origin);
   const entry = newAuditEntry(deps, "password.reset_requested", {
     actor: ANONYMOUS,
     subjectUserId: user?.id ?? null,
@@ -41,7 +43,7 @@ export async function forgotPassword(
       tx,
     );
     await deps.jobs.mysql.enqueue(
-      { id: jobId, kind: "mail.reset_password", payload: { codeId }, runAt: now },
+      { id: jobId, kind: "mail.reset_password", payload: { codeId, deviceId }, runAt: now },
       tx,
     );
     await deps.audit.record(entry, tx);

@@ -148,7 +148,8 @@ export async function resendRegistrationCode(
     row.createdAt > after(now, -ATTEMPT_TTL);
   if (open) {
     await deps.mysql.transaction(async (tx) => {
-      const due = await deps.auth.touchCode(row.id, now, after(now, -RESEND_AFTER), after(now, CODE_TTL), tx);
+      const asked = { now, ip, notSince: after(now, -RESEND_AFTER), expiresAt: after(now, CODE_TTL) };
+      const due = await deps.auth.touchCode(row.id, asked, tx);
       if (!due) return;
       await deps.jobs.mysql.enqueue(
         { id: jobId, kind: "mail.verification_code", payload: { codeId: row.id }, runAt: now },

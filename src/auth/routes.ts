@@ -138,7 +138,10 @@ export const authRoutes = (deps: Deps) =>
         errors: ["too_many_requests"],
       }),
       input("json", forgotPasswordSchema),
-      async (c) => c.json({ data: await forgotPassword(deps, c.req.valid("json"), originOf(deps, c)) }, 202),
+      async (c) => {
+        const { deviceToken, ...asked } = c.req.valid("json");
+        return c.json({ data: await forgotPassword(deps, asked, originOf(deps, c, deviceToken)) }, 202);
+      },
     )
     .post(
       "/reset-password",

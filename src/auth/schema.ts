@@ -74,7 +74,10 @@ export const refreshSchema = z.strictObject({ refreshToken: z.string().max(200).
 /** Any text: signing out with what is no token of ours is no error. */
 export const logoutSchema = z.strictObject({ refreshToken: z.string("must be a text").nullish() }).optional();
 
-export const forgotPasswordSchema = z.strictObject({ email: emailSchema });
+export const forgotPasswordSchema = z.strictObject({
+  email: emailSchema,
+  deviceToken: deviceTokenSchema,
+});
 
 export const resetPasswordSchema = z.strictObject({
   token: z.string("must be a text").max(200, "is not a token of ours"),

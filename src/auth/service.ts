@@ -8,6 +8,7 @@ import type { UserRow } from "../users/store";
 import type { Actor } from "./actor";
 import { looksLikeKey } from "./api-keys/service";
 import { newNotice } from "./jobs";
+import { knownDevice } from "./known-device";
 import { recordLock } from "./lockout";
 import { CHALLENGE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
 import { confirmedFactors, type SecondFactor } from "./second-factor";
@@ -74,7 +75,7 @@ export async function login(
   const user = await deps.users.findByEmail(account);
   const usable =
     user !== null && user.emailVerifiedAt !== null && user.bannedAt === null && user.deletedAt === null;
-  const deviceId = user && origin.deviceToken ? deps.tokens.readDevice(origin.deviceToken, user.id) : null;
+  const deviceId = knownDevice(deps, user?.id, origin);
   const right = await deps.throttle.guess(
     "password",
     { account, ip: origin.ip, deviceId },
@@ -129,13 +130,13 @@ export function readChallenge(deps: Deps, token: string): ChallengeClaims {
  */
 export async function completeSignIn(
   deps: Deps,
-  { userId, epoch, deviceId: knownDevice }: ChallengeClaims,
+  { userId, epoch, deviceId: known }: ChallengeClaims,
   method: SignInMethod,
   origin: Origin,
 ): Promise<SignedIn> {
   const now = deps.clock.now();
   const [sessionId, jobId] = [deps.random.id(), deps.random.id()];
-  const deviceId = knownDevice ?? deps.random.id();
+  const deviceId = known ?? deps.random.id();
   const user = await deps.users.findById(userId);
   const permissions = await deps.users.permissionsOf(userId);
   const limits = sessionLimits(permissions);
@@ -153,13 +154,13 @@ export async function completeSignIn(
     idleExpiresAt,
     absoluteExpiresAt,
   };
-  const earlier = knownDevice === null ? await deps.auth.recentSessions(userId, RECENT) : [];
+  const earlier = known === null ? await deps.auth.recentSessions(userId, RECENT) : [];
   const alike = ({ userAgent, ip }: Origin) => userAgent === origin.userAgent && ip === origin.ip;
   const unusual = earlier.length > 0 && !earlier.some(alike);
   const entry = newAuditEntry(deps, "sign_in.succeeded", {
     actor: person(userId),
     origin,
-    detail: { method, sessionId, knownDevice: knownDevice !== null },
+    detail: { method, sessionId, knownDevice: known !== null },
   });
   const opened = await deps.mysql.transaction(async (tx) => {
     if (!(await deps.auth.createSession(session, tx))) return false;

@@ -63,11 +63,15 @@ export const createAuthStore = (mysql: MySql) => ({
     return count === 1;
   },
 
-  /** Notes that another code was asked for, if the last time was before `notSince`. */
-  async touchCode(id: string, now: Date, notSince: Date, expiresAt: Date, tx?: MySqlTx): Promise<boolean> {
+  /** Notes that another code was asked for, and from where, if the last time was before `notSince`. */
+  async touchCode(
+    id: string,
+    asked: { now: Date; ip: string; notSince: Date; expiresAt: Date },
+    tx?: MySqlTx,
+  ): Promise<boolean> {
     const { count } = await mysql.on(tx).verificationCode.updateMany({
-      where: { id, consumedAt: null, requestedAt: { lte: notSince } },
-      data: { requestedAt: now, expiresAt },
+      where: { id, consumedAt: null, requestedAt: { lte: asked.notSince } },
+      data: { requestedAt: asked.now, requestedIp: asked.ip, expiresAt: asked.expiresAt },
     });
     return count === 1;
   },

@@ -9,7 +9,7 @@ import { createMySqlLimiters, type Limiters } from "../db/limiter";
 import { connectRedisLimiters, type RedisLimiters } from "../db/redis";
 import { AppError } from "../errors";
 import { silentLogger } from "../http/log";
-import { createThrottle, type GuessKind, type LockScope, type Throttle } from "./throttle";
+import { createThrottle, type GuessKind, type LockScope, type MailPurpose, type Throttle } from "./throttle";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);
@@ -139,15 +139,69 @@ function contract(counters: () => Counters) {
     expect(await guess(true, account, { ip: "2001:db8:1:2::1" })).toBe("in");
   });
 
-  test("mails to one account are bounded by source and in all", async () => {
-    const account = newAccount();
-    const mails = throttle();
-    const sent = async (ip: string) => {
-      let count = 0;
-      for (let i = 0; i < 25; i++) if (await mails.mail(account, ip)) count++;
-      return count;
+  describe("mails", () => {
+    const mails = async (
+      times: number,
+      account: string,
+      { ip = "192.0.2.1", deviceId = null as string | null, purpose = "reset_password" as MailPurpose } = {},
+    ) => {
+      let sent = 0;
+      for (let i = 0; i < times; i++) {
+        if (await throttle().mail(purpose, guesser(account, ip, deviceId), async () => true)) sent++;
+      }
+      return sent;
     };
-    expect([await sent("192.0.2.1"), await sent("192.0.2.2"), await sent("192.0.2.3")]).toEqual([20, 20, 10]);
+
+    test("of three who ask again and again leave enough for a new network, a known device and other purposes", async () => {
+      const account = newAccount();
+      const attack: number[] = [];
+      for (const n of [1, 2, 3]) attack.push(await mails(25, account, { ip: `192.0.2.${n}` }));
+      expect(attack).toEqual([20, 4, 2]);
+      expect(await mails(3, account, { ip: "198.51.100.1" })).toBe(2);
+      expect(await mails(3, account, { ip: "192.0.2.1", deviceId: "phone" })).toBe(3);
+      expect(await mails(1, account, { purpose: "register" })).toBe(1);
+      expect(await mails(1, account, { purpose: "notice:password_changed" })).toBe(1);
+      expect(await mails(1, newAccount())).toBe(1);
+      await counters().pass(HOUR);
+      expect(await mails(1, account, { ip: "192.0.2.1" })).toBe(1);
+    });
+
+    test("of ever so many networks are bounded, and the known devices' share is still there", async () => {
+      const account = newAccount();
+      let sent = 0;
+      for (let n = 0; n < 60; n++) sent += await mails(3, account, { ip: `198.51.100.${n}` });
+      expect(sent).toBe(60);
+      expect(await mails(30, account, { ip: "198.51.100.1", deviceId: "phone" })).toBe(20);
+      expect(await mails(1, account, { ip: "198.51.100.1", deviceId: "another" })).toBe(0);
+    });
+
+    test("of one IPv6 network of 48 bits count as one network's", async () => {
+      const account = newAccount();
+      let sent = 0;
+      for (let n = 0; n < 60; n++) sent += await mails(1, account, { ip: `2001:db8:7:${n}::1` });
+      expect(sent).toBe(20);
+      expect(await mails(1, account, { ip: "2001:db8:8::1" })).toBe(1);
+    });
+
+    test("cost nothing when they were not sent", async () => {
+      const account = newAccount();
+      for (let n = 0; n < 100; n++) {
+        const ip = `192.0.2.${n % 3}`;
+        const broken = throttle().mail("reset_password", guesser(account, ip), async () => {
+          if (n % 2 === 0) return false;
+          throw new Error("the mail server is away");
+        });
+        if (n % 2 === 0) expect(await broken).toBe(false);
+        else expect(await broken.catch((error) => error.message)).toBe("the mail server is away");
+      }
+      expect(await mails(25, account, { ip: "192.0.2.1" })).toBe(20);
+    });
+
+    test("asked for at once are no more than one after the other", async () => {
+      const account = newAccount();
+      const answers = await Promise.all(Array.from({ length: 30 }, () => mails(1, account)));
+      expect(answers.reduce((sum, sent) => sum + sent)).toBe(20);
+    });
   });
 }
 

@@ -172,6 +172,123 @@ describe("failed sign-ins", () => {
   });
 });
 
+describe("an attack on somebody's recovery", () => {
+  const ASKERS = ["192.0.2.101", "192.0.2.102", "192.0.2.103"];
+  const mailsTo = (email: string, subject: string) =>
+    t.mails.filter((mail) => mail.to === email && mail.subject === subject).length;
+  const forget = (email: string, ip: string, extra: object = {}, headers: Record<string, string> = {}) =>
+    t.request("/auth/forgot-password", {
+      method: "POST",
+      json: { email, ...extra },
+      headers: { ...from(ip), ...headers },
+    });
+  const LINK = "Set a new password";
+  /** Twenty requests of each, of the kind that the issue names. */
+  const attack = async (path: string, json: object) => {
+    for (const ip of ASKERS) for (let i = 0; i < 20; i++) await post(path, json, ip);
+    await t.runner.runDue();
+  };
+  const sentAfter = async (act: () => Promise<unknown>, email: string, subject: string) => {
+    const before = mailsTo(email, subject);
+    await act();
+    await t.runner.runDue();
+    return mailsTo(email, subject) - before;
+  };
+
+  test("leaves a link for a network not seen before, for a known device and a cookie, in the same answer", async () => {
+    const person = await t.signIn();
+    const answer = await post("login", { email: person.email, password: person.password }, "192.0.2.1");
+    const { deviceToken } = (await answer.json()).data;
+    await attack("forgot-password", { email: person.email });
+    expect(mailsTo(person.email, LINK)).toBeLessThanOrEqual(60);
+    const again = () => forget(person.email, ASKERS[0] ?? "");
+    expect(await sentAfter(again, person.email, LINK)).toBe(0);
+    expect(await sentAfter(() => forget(person.email, "203.0.113.7"), person.email, LINK)).toBe(1);
+    const known = () => forget(person.email, ASKERS[0] ?? "", { deviceToken });
+    expect(await sentAfter(known, person.email, LINK)).toBe(1);
+    const cookie = { origin: "http://localhost:3000", cookie: `aizy_device=${deviceToken}` };
+    const browser = () => forget(person.email, ASKERS[1] ?? "", {}, cookie);
+    expect(await sentAfter(browser, person.email, LINK)).toBe(1);
+    const other = await t.signIn();
+    const foreign = t.deps.tokens.device(other.id, t.deps.random.id());
+    const stranger = () => forget(person.email, ASKERS[0] ?? "", { deviceToken: foreign });
+    expect(await sentAfter(stranger, person.email, LINK)).toBe(0);
+    const answers = await Promise.all([
+      forget(person.email, ASKERS[0] ?? ""),
+      forget("nobody-at-all@example.com", ASKERS[0] ?? ""),
+      forget(person.email, ASKERS[0] ?? "", { deviceToken }),
+    ]);
+    const told = await Promise.all(answers.map(async (one) => [one.status, await one.json()]));
+    expect(told).toEqual(Array(3).fill([202, { data: { expiresIn: 1800 } }]));
+  });
+
+  test("uses up nothing of other purposes: notices, a change of address, and what sends no mail", async () => {
+    const person = await t.signIn();
+    await attack("forgot-password", { email: person.email });
+    const change = () =>
+      t.request("/auth/change-password", {
+        method: "POST",
+        json: { currentPassword: person.password, newPassword: "the new password" },
+        token: person.accessToken,
+        headers: from(ASKERS[0] ?? ""),
+      });
+    expect(await sentAfter(change, person.email, "Your password was changed")).toBe(1);
+    const move = () =>
+      t.request("/api/users/me/settings/email-change", {
+        method: "POST",
+        json: { newEmail: `moved-${person.email}`, password: "the new password" },
+        token: person.accessToken,
+        headers: from(ASKERS[0] ?? ""),
+      });
+    expect(await sentAfter(move, person.email, "Confirm your new address")).toBe(1);
+    expect(mailsTo(`moved-${person.email}`, "Confirm your new address")).toBe(1);
+    const banned = await t.signIn();
+    const byId = { where: { id: banned.id } };
+    await t.deps.mysql.on().user.update({ ...byId, data: { bannedAt: t.clock.now() } });
+    await attack("forgot-password", { email: banned.email });
+    await t.deps.mysql.on().user.update({ ...byId, data: { bannedAt: null } });
+    expect(mailsTo(banned.email, LINK)).toBe(0);
+    for (let i = 0; i < 20; i++) {
+      expect(await sentAfter(() => forget(banned.email, ASKERS[0] ?? ""), banned.email, LINK)).toBe(1);
+    }
+  });
+
+  test("on a registration leaves a code for its owner, and a resend counts for whoever asked for it", async () => {
+    const email = "attacked-registration@example.com";
+    const json = { email, password: "a password of tests", name: "Ann" };
+    await attack("register", json);
+    let registrationId = "";
+    const own = async () => {
+      registrationId = (await (await post("register", json, "203.0.113.8")).json()).data.registrationId;
+    };
+    expect(await sentAfter(own, email, "Your code")).toBe(1);
+    t.clock.advance(MINUTE);
+    const resend = () => post("resend-otp", { registrationId, email }, "203.0.113.9");
+    expect(await sentAfter(resend, email, "Your code")).toBe(1);
+  });
+
+  test("a mail server that is away uses up no budget, and the mail comes when it is back", async () => {
+    const person = await t.signIn();
+    const { send } = t.deps.mail;
+    let failures = 0;
+    t.deps.mail.send = async () => {
+      failures++;
+      throw new Error("the mail server is away");
+    };
+    for (let i = 0; i < 25; i++) await forget(person.email, "192.0.2.110");
+    while (failures < 60) {
+      await t.runner.runDue();
+      t.clock.advance(MINUTE);
+    }
+    t.deps.mail.send = send;
+    await t.deps.mysql.on().job.deleteMany({ where: { kind: "mail.reset_password" } });
+    for (let i = 0; i < 20; i++) {
+      expect(await sentAfter(() => forget(person.email, "192.0.2.110"), person.email, LINK)).toBe(1);
+    }
+    expect(await sentAfter(() => forget(person.email, "192.0.2.110"), person.email, LINK)).toBe(0);
+  });
+});
+
 describe("addresses", () => {
   test("requests that send mail are limited by address", async () => {
     const ip = "192.0.2.90";

@@ -3,6 +3,7 @@ import { isIPv6 } from "node:net";
 import type { RateLimiterAbstract, RateLimiterRes } from "rate-limiter-flexible";
 import type { Limiters } from "../db/limiter";
 import { AppError } from "../errors";
+import type { Notice } from "../mail/templates";
 
 /** What is guessed at; each is counted apart. */
 export type GuessKind = "password" | "code" | "totp" | "backup_code";
@@ -25,9 +26,17 @@ const ACCOUNT = { points: 100, duration: 60 * MINUTES };
 const ACCOUNT_TOTP = { points: 50, duration: 24 * 60 * MINUTES };
 /** Failures (or requests) of one address, whatever the account: many people share one. */
 const ADDRESS = { points: 500, duration: 15 * MINUTES };
-/** Mails that one source, and all together, may have sent to one account in an hour. */
-const MAILS_SOURCE = { points: 20, duration: 60 * MINUTES };
-const MAILS_ACCOUNT = { points: 60, duration: 60 * MINUTES };
+/** Mails for one purpose that one network, or one known device, may have sent to one address in an hour. */
+const MAILS_OWN = { points: 20, duration: 60 * MINUTES };
+/**
+ * The same for all together: for the first two mails of each network, for what networks ask beyond these, and
+ * for known devices. Apart, so that nobody uses up what its owner needs by asking again and again; their sum
+ * is the most that an address gets, however many networks ask.
+ */
+const FIRST_MAILS = 2;
+const MAILS_FIRST = { points: 40, duration: 60 * MINUTES };
+const MAILS_AGAIN = { points: 20, duration: 60 * MINUTES };
+const MAILS_KNOWN = { points: 20, duration: 60 * MINUTES };
 
 /** Who guesses, at what. */
 export interface Guesser {
@@ -37,6 +46,9 @@ export interface Guesser {
   /** The known device that the guess comes from. */
   deviceId?: string | null;
 }
+
+/** What a mail is for; each has a budget of its own at each address. */
+export type MailPurpose = "register" | "reset_password" | "email_change" | `notice:${Notice}`;
 
 /** What of a guess reached its limit: one source at one account, one account from everywhere, one address. */
 export type LockScope = "source" | "account" | "address";
@@ -58,8 +70,13 @@ export interface Throttle {
   ): Promise<T | null>;
   /** Counts a request of an address. @throws AppError too_many_requests */
   request(kind: RequestKind, ip: string): Promise<void>;
-  /** Counts a mail to an account. False when there were too many. */
-  mail(account: string, ip: string): Promise<boolean>;
+  /**
+   * Sends a mail while the budget of its purpose at its address lasts. One that is not sent costs nothing.
+   * @param to the address, and who has it sent
+   * @param send gives false when there is nothing to send after all
+   * @returns whether it was sent
+   */
+  mail(purpose: MailPurpose, to: Guesser, send: () => Promise<boolean>): Promise<boolean>;
   /**
    * Forgets wrong passwords and codes from mails at an account, whose owner has read a mail of ours. Wrong
    * second factors stay counted: a mailbox must not be enough to go on guessing them.
@@ -67,18 +84,22 @@ export interface Throttle {
   forgive(account: string, ip: string): Promise<void>;
 }
 
-/** What an address counts as: an IPv6 network of 64 bits, which one household or machine has to itself. */
-export function sourceOf(ip: string): string {
+/**
+ * What an address counts as: an IPv6 network of 64 bits, which one household or machine has to itself.
+ * @param groups of 16 bits that tell one network from another
+ */
+export function sourceOf(ip: string, groups = 4): string {
   const [address = ""] = ip.split("%");
   if (!isIPv6(address)) return address;
   const [head = "", tail] = address.split("::");
   const left = head === "" ? [] : head.split(":");
-  const groups = tail === undefined ? left : [...left, ...Array(8).fill("0")];
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(":")}::/64`;
+  const all = tail === undefined ? left : [...left, ...Array(8).fill("0")];
+  const network = all.slice(0, groups).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(":")}::/${groups * 16}`;
 }
+
+/** What sends a mail for the first time: in IPv6 48 bits, since many are given networks of 64 by the thousand. */
+const networkOf = (ip: string): string => sourceOf(ip, 3);
 
 const keyOf = (...parts: string[]) =>
   createHash("sha256").update(JSON.stringify(parts)).digest("base64url").slice(0, 32);
@@ -105,8 +126,10 @@ export function createThrottle(limiters: Limiters): Throttle {
   };
   const requests = limiters({ name: "requests", ...ADDRESS });
   const mails = {
-    source: limiters({ name: "mails-source", ...MAILS_SOURCE }),
-    account: limiters({ name: "mails-account", ...MAILS_ACCOUNT }),
+    own: limiters({ name: "mails-own", ...MAILS_OWN }),
+    first: limiters({ name: "mails-first", ...MAILS_FIRST }),
+    again: limiters({ name: "mails-again", ...MAILS_AGAIN }),
+    known: limiters({ name: "mails-known", ...MAILS_KNOWN }),
   };
 
   const refuse = (policy: string, limit: typeof SOURCE, state: RateLimiterRes) =>
@@ -115,15 +138,20 @@ export function createThrottle(limiters: Limiters): Throttle {
       rateLimit: { policy, quota: limit.points, window: limit.duration },
     });
 
-  /** Counts a point. @returns the state when it was one too many */
-  async function count(limiter: RateLimiterAbstract, key: string): Promise<RateLimiterRes | null> {
+  /** Counts a point. @returns the state after it, also when it was one too many */
+  async function spend(limiter: RateLimiterAbstract, key: string): Promise<RateLimiterRes> {
     try {
-      await limiter.consume(key);
-      return null;
+      return await limiter.consume(key);
     } catch (state) {
       if (state instanceof Error) throw state;
       return state as RateLimiterRes;
     }
+  }
+
+  /** Counts a point. @returns the state when it was one too many */
+  async function count(limiter: RateLimiterAbstract, key: string): Promise<RateLimiterRes | null> {
+    const state = await spend(limiter, key);
+    return state.consumedPoints > limiter.points ? state : null;
   }
 
   return {
@@ -173,12 +201,33 @@ export function createThrottle(limiters: Limiters): Throttle {
       if (state) throw refuse(kind, ADDRESS, state);
     },
 
-    async mail(account, ip) {
-      const states = await Promise.all([
-        count(mails.source, keyOf(account, sourceOf(ip))),
-        count(mails.account, keyOf(account)),
-      ]);
-      return states.every((state) => state === null);
+    async mail(purpose, { account, ip, deviceId }, send) {
+      const taken: [RateLimiterAbstract, string][] = [];
+      /** @returns how many were taken by then, this one included; null when there is none left */
+      const take = async (limiter: RateLimiterAbstract, ...parts: string[]): Promise<number | null> => {
+        const key = keyOf(purpose, account, ...parts);
+        const state = await spend(limiter, key);
+        if (state.consumedPoints <= limiter.points) {
+          taken.push([limiter, key]);
+          return state.consumedPoints;
+        }
+        await limiter.reward(key);
+        return null;
+      };
+      const takeAll = async (): Promise<boolean> => {
+        const own = await take(mails.own, deviceId ?? networkOf(ip));
+        if (own === null) return false;
+        if (deviceId) return (await take(mails.known)) !== null;
+        const first = own <= FIRST_MAILS && (await take(mails.first)) !== null;
+        return first || (await take(mails.again)) !== null;
+      };
+      let sent = false;
+      try {
+        sent = (await takeAll()) && (await send());
+      } finally {
+        if (!sent) await Promise.all(taken.map(([limiter, key]) => limiter.reward(key)));
+      }
+      return sent;
     },
 
     async forgive(account, ip) {

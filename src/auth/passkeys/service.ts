@@ -4,6 +4,7 @@ import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
 import { deviceName } from "../device";
+import { knownDevice } from "../known-device";
 import { changeSignIn, proveAgain } from "../mfa/factors";
 import type { Proof } from "../mfa/schema";
 import { PASSKEY_TTL } from "../rules";
@@ -196,6 +197,6 @@ export async function signInWithPasskey(
   const signed = await checkAssertion(relyingParty(deps.config), response, challenge, row.publicKey);
   if (!signed) throw await refuse("wrong_signature");
   if (!(await deps.passkeys.use(row.id, { ...signed, now }))) throw await refuse("count_did_not_grow");
-  const deviceId = origin.deviceToken ? deps.tokens.readDevice(origin.deviceToken, user.id) : null;
+  const deviceId = knownDevice(deps, user.id, origin);
   return completeSignIn(deps, { userId: user.id, epoch: user.authEpoch, deviceId }, "passkey", origin);
 }

@@ -26,25 +26,29 @@ const sendEmailChangeLink =
       return;
     }
     const account = side === "old" ? user.emailCanonical : change.newEmailCanonical;
-    if (!(await deps.throttle.mail(account, change.requestedIp))) return;
     const holder = side === "old" ? null : await deps.users.findByEmail(account);
-    if (holder && holder.emailVerifiedAt !== null) {
-      if (holder.deletedAt === null) {
+    const taken = holder !== null && holder.emailVerifiedAt !== null;
+    if (taken && holder.deletedAt !== null) return;
+    // Whoever asked has shown that the old address is theirs; to the new one they may be a stranger.
+    const deviceId = side === "old" ? `user:${user.id}` : null;
+    await deps.throttle.mail("email_change", { account, ip: change.requestedIp, deviceId }, async () => {
+      if (taken) {
         await deps.mail.send({ to: holder.email, ...(await addressWantedMail(holder.name)) });
+        return true;
       }
-      return;
-    }
-    const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
-    const hash = deps.otp.hash(secret, sideOf(change.id, side));
-    if (!(await deps.accounts.setEmailChangeHash(change.id, side, hash))) return;
-    // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
-    const link = `${deps.config.appUrl}/confirm-email#token=${change.id}.${side}.${secret}`;
-    const minutes = EMAIL_CHANGE_TTL / MINUTE;
-    const mail =
-      side === "old"
-        ? { to: user.email, ...(await leaveAddressMail(user.name, change.newEmail, link, minutes)) }
-        : { to: change.newEmail, ...(await proveAddressMail(user.name, link, minutes)) };
-    await deps.mail.send(mail);
+      const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
+      const hash = deps.otp.hash(secret, sideOf(change.id, side));
+      if (!(await deps.accounts.setEmailChangeHash(change.id, side, hash))) return false;
+      // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
+      const link = `${deps.config.appUrl}/confirm-email#token=${change.id}.${side}.${secret}`;
+      const minutes = EMAIL_CHANGE_TTL / MINUTE;
+      const mail =
+        side === "old"
+          ? { to: user.email, ...(await leaveAddressMail(user.name, change.newEmail, link, minutes)) }
+          : { to: change.newEmail, ...(await proveAddressMail(user.name, link, minutes)) };
+      await deps.mail.send(mail);
+      return true;
+    });
   };
 
 /** Removes the files of a picture that nobody shows: it was replaced, or its upload never came to an end. */

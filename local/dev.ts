@@ -2,6 +2,7 @@
  * bin/dev — the backend for development: databases, migrations, seed, then the server, which starts again when
  * a file changes. Ctrl-C stops everything.
  */
+import { serverUrl } from "../src/http/address";
 import { joinDatabases } from "./join";
 import { leaveNote, runningDev } from "./note";
 import { boundToParent, portIsFree } from "./processes";
@@ -53,7 +54,7 @@ if (already) {
   );
 }
 const port = await choosePort();
-const address = `http://localhost:${port}`;
+const address = serverUrl(process.env.HOST || "127.0.0.1", port);
 leaveNote(address);
 
 const joined = await joinDatabases(terminal.report).catch((error: Error) => fail(error.message));

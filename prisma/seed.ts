@@ -3,7 +3,6 @@
  * there: a role keeps what administrators gave it, a product keeps its price.
  */
 import { canonicalKey } from "../src/canonical";
-import { parseConfig } from "../src/config";
 import { withDeployLock } from "../src/db/deploy-lock";
 import { createDeps, type Deps } from "../src/deps";
 import { createLogger } from "../src/http/log";
@@ -12,6 +11,7 @@ import { addPicture } from "../src/products/images/service";
 import { DEFAULT_SETTINGS } from "../src/products/inventory/ledger";
 import { createLocation } from "../src/products/inventory/service";
 import { buildProduct } from "../src/products/service";
+import { configOrExit } from "../src/program";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 import { drawPicture } from "./pictures";
@@ -155,7 +155,7 @@ export async function seed(
 }
 
 if (import.meta.main) {
-  const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+  const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
   const deps = createDeps(config, await createLogger(config));
   try {
     await deps.mongo.connection.asPromise();

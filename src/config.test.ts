@@ -1,7 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import fc from "fast-check";
 import { ConfigError, parseConfig } from "./config";
+import { checkMongoUri } from "./db/mongo";
+import { mysqlOptions } from "./db/prisma";
+import { createAddressReader, serverUrl } from "./http/address";
 
+const S3 = {
+  S3_ENDPOINT: "https://s3.example.com",
+  S3_REGION: "eu-central-1",
+  S3_BUCKET: "bucket",
+  S3_ACCESS_KEY_ID: "id",
+  S3_SECRET_ACCESS_KEY: "secret",
+};
 const KEY = `v1:${Buffer.alloc(32, 1).toString("base64")}`;
 const COMPLETE = {
   DATABASE_URL: "mysql://user:secret-word@localhost:3306/aizy_users",
@@ -9,6 +20,20 @@ const COMPLETE = {
   JWT_SECRET: "x".repeat(32),
   DATA_KEY: KEY,
 };
+
+const PRODUCTION = {
+  ...COMPLETE,
+  NODE_ENV: "production",
+  APP_URL: "https://shop.example",
+  CORS_ORIGINS: "https://admin.example",
+  SMTP_URL: "smtp://mail.example",
+  MAIL_FROM: "Shop <no-reply@shop.example>",
+};
+
+/** Every variable that the server reads. */
+const NAMES = [...readFileSync("src/config.ts", "utf8").matchAll(/^ {2}([A-Z][A-Z0-9_]+): /gm)].map(
+  ([, name]) => name ?? "",
+);
 
 /** The variables that a configuration is refused for, each with what is said. */
 function problemsOf(env: Record<string, string | undefined>): Record<string, string> {
@@ -26,6 +51,7 @@ describe("parseConfig", () => {
     expect(parseConfig(COMPLETE)).toMatchObject({
       environment: "development",
       port: 5000,
+      host: "127.0.0.1",
       corsOrigins: ["http://localhost:3000"],
       appUrl: "http://localhost:3000",
       databasePool: 10,
@@ -36,7 +62,7 @@ describe("parseConfig", () => {
   });
 
   test("an empty value is the same as none", () => {
-    const blank = { ...COMPLETE, PORT: "", SMTP_URL: "", CORS_ORIGINS: "", REDIS_URL: "" };
+    const blank = { ...COMPLETE, PORT: "", SMTP_URL: " ", CORS_ORIGINS: "", REDIS_URL: "\n", HOST: "" };
     expect(parseConfig(blank)).toEqual(parseConfig(COMPLETE));
   });
 
@@ -46,8 +72,30 @@ describe("parseConfig", () => {
     for (const text of Object.values(found)) expect(text).toMatch(/^is not set; (for example|make one with)/);
   });
 
-  test("production needs a mail server as well, and makes nothing up", () => {
-    expect(Object.keys(problemsOf({ ...COMPLETE, NODE_ENV: "production" }))).toEqual(["SMTP_URL"]);
+  test("production takes nothing that only development has, and names all of it at once", () => {
+    const missing = ["APP_URL", "CORS_ORIGINS", "MAIL_FROM", "SMTP_URL"];
+    expect(Object.keys(problemsOf({ ...COMPLETE, NODE_ENV: "production" })).sort()).toEqual(missing);
+    const found = problemsOf({ NODE_ENV: "production" });
+    expect(Object.keys(found).sort()).toEqual([...Object.keys(COMPLETE), ...missing].sort());
+    for (const text of Object.values(found)) expect(text).toMatch(/^is not set; /);
+    expect(JSON.stringify(Object.values(found))).not.toContain("http://localhost:3000");
+  });
+
+  test("production listens on every network unless HOST says otherwise", () => {
+    expect(parseConfig(PRODUCTION)).toMatchObject({ environment: "production", host: "0.0.0.0" });
+    expect(parseConfig({ ...PRODUCTION, HOST: "10.1.2.3" }).host).toBe("10.1.2.3");
+    expect(parseConfig({ ...COMPLETE, HOST: "::" }).host).toBe("::");
+  });
+
+  test("the frontend's own origin is one of those that may call, named or not", () => {
+    expect(parseConfig(PRODUCTION).corsOrigins).toEqual(["https://shop.example", "https://admin.example"]);
+    const both = { ...PRODUCTION, CORS_ORIGINS: "https://admin.example, https://shop.example" };
+    expect(parseConfig(both).corsOrigins).toEqual(["https://shop.example", "https://admin.example"]);
+  });
+
+  test("a replica set of several servers is one address", () => {
+    const uri = "mongodb://user:p%40ss@a.example:27017,b.example:27018,c.example/shop?replicaSet=rs0";
+    expect(parseConfig({ ...COMPLETE, MONGODB_URI: uri }).mongodbUri).toBe(uri);
   });
 
   test.each([
@@ -60,24 +108,125 @@ describe("parseConfig", () => {
     ["DATABASE_URL", "mysql://localhost", /must name a database/],
     ["DATABASE_URL", "mysql://localhost/", /must name a database/],
     ["DATABASE_URL", "nonsense", /must be a URL/],
+    ["DATABASE_URL", "mysql:///aizy", /must be a URL/],
+    ["DATABASE_URL", "mysql:localhost/aizy", /must be a URL/],
+    ["DATABASE_URL", "mysql://a%zz:b@localhost/aizy", /write % as %25/],
+    ["DATABASE_URL", "mysql://localhost/%zz", /write % as %25/],
+    ["DATABASE_URL", "mysql://localhost:0/aizy", /must be a URL/],
+    ["DATABASE_URL", "mysql://localhost:99999/aizy", /must be a URL/],
     ["MONGODB_URI", "http://localhost", /mongodb:\/\/localhost/],
+    ["MONGODB_URI", "mongodb://", /mongodb:\/\/localhost/],
+    ["MONGODB_URI", "mongodb:///aizy", /mongodb:\/\/localhost/],
+    ["MONGODB_URI", "mongodb://a@b@c/aizy", /write % as %25/],
+    ["HOST", "0.0.0.0:5000", /an address of this machine/],
+    ["HOST", "[::]", /an address of this machine/],
+    ["HOST", "http://localhost", /an address of this machine/],
+    ["HOST", "999.0.0.1", /an address of this machine/],
+    ["HOST", "*", /an address of this machine/],
     ["JWT_SECRET", "x".repeat(31), /at least 32 bytes/],
     ["DATA_KEY", "v1:short", /32 bytes in base64/],
     ["DATA_KEY", `${KEY},${KEY}`, /32 bytes in base64/],
     ["CORS_ORIGINS", "http://localhost:3000/", /origin without a path/],
     ["CORS_ORIGINS", "*", /origin without a path/],
+    ["CORS_ORIGINS", "null", /origin without a path/],
+    ["CORS_ORIGINS", "ftp://shop.example", /origin without a path/],
+    ["CORS_ORIGINS", "https://shop.example,https://Shop.example", /in lower case/],
+    ["CORS_ORIGINS", "https://shop.example:443", /without a usual port/],
+    ["CORS_ORIGINS", ",", /at least one/],
     ["APP_URL", "localhost:3000", /origin without a path/],
+    ["APP_URL", "https://shop.example/", /origin without a path/],
+    ["APP_URL", "https://user@shop.example", /origin without a path/],
+    ["APP_URL", "ws://shop.example", /origin without a path/],
     ["TRUSTED_PROXIES", "10.0.0.0/8,proxy", /CIDR/],
+    ["TRUSTED_PROXIES", "10.0.0.0/99", /at most 32 for IPv4/],
+    ["TRUSTED_PROXIES", "10.0.0.0/33", /at most 32 for IPv4/],
+    ["TRUSTED_PROXIES", "fd00::/129", /128 for IPv6/],
+    ["TRUSTED_PROXIES", "10.0.0/8", /CIDR/],
+    ["TRUSTED_PROXIES", "256.0.0.1", /CIDR/],
+    ["TRUSTED_PROXIES", "10.0.0.0/", /CIDR/],
+    ["TRUSTED_PROXIES", "10.0.0.0/8/8", /CIDR/],
+    ["TRUSTED_PROXIES", "fe80::1%eth0", /CIDR/],
+    ["TRUSTED_PROXIES", "::ffff:10.0.0.0/104", /CIDR/],
+    ["TRUSTED_PROXIES", " , ", /at least one/],
+    ["S3_ENDPOINT", "s3.example.com", /must be a URL/],
+    ["S3_ENDPOINT", "https://s3.example.com/?x=1", /must end with the host or a path/],
+    ["S3_REGION", "eu central", /must be a region/],
+    ["S3_BUCKET", "../other", /name of a bucket/],
+    ["S3_BUCKET", "a/b/c", /name of a bucket/],
+    ["S3_ACCESS_KEY_ID", "a key", /visible ASCII/],
+    ["S3_SECRET_ACCESS_KEY", "secret\n", /visible ASCII/],
+    ["REDIS_URL", "localhost:6379", /must be a URL/],
+    ["REDIS_URL", "redis://", /must be a URL/],
+    ["REDIS_URL", "redis://localhost/cache", /number of a database/],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", /must be a URL/],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://localhost:4317", /must be a URL/],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/#x", /must end with the host or a path/],
+    ["WEB_CONCURRENCY", "0", /between 1 and 64/],
+    ["WEB_CONCURRENCY", "auto", /whole number/],
+    ["MONGODB_POOL", "1", /between 2 and 500/],
+    ["JWT_SECRET_PREVIOUS", "short", /at least 32 bytes/],
+    ["DATABASE_POOL", "1e1", /whole number/],
     ["LOG_LEVEL", "loud", /must be fatal/],
     ["NODE_ENV", "prod", /must be development/],
     ["DATABASE_POOL", "0", /between 1 and 100/],
     ["DEFAULT_CURRENCY", "usd", /ISO 4217/],
+    ["DEFAULT_CURRENCY", "ZZZ", /ISO 4217/],
+    ["DEFAULT_CURRENCY", "US", /ISO 4217/],
+    ["MAIL_FROM", "Shop", /must be an address/],
+    ["SMTP_URL", "smtp://", /must be a URL/],
     ["MAIL_FROM", "a@example.com\r\nBcc: b@example.com", /must be an address/],
     ["SMTP_URL", "mail.example.com", /must be a URL/],
   ])("%s=%s is refused by its name and with the fix", (variable, value, fix) => {
-    const found = problemsOf({ ...COMPLETE, [variable]: value });
+    const found = problemsOf({ ...COMPLETE, ...S3, [variable]: value });
     expect(Object.keys(found)).toEqual([variable]);
     expect(found[variable]).toMatch(fix);
+  });
+
+  test("whatever a variable holds, it is refused by its name or the parts of a server can be made of it", () => {
+    const { NODE_ENV: _, ...complete } = PRODUCTION;
+    const like = fc.constantFrom(
+      ...Object.values(complete),
+      "10.0.0.0/8",
+      "::1",
+      "%",
+      "/",
+      "@",
+      "?",
+      ",",
+      " ",
+      "\0",
+    );
+    const hostile = fc.oneof(
+      fc.string({ unit: "grapheme" }),
+      fc.array(like, { maxLength: 4 }).map((of) => of.join("")),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...NAMES), hostile, (variable, value) => {
+        const env = { ...complete, ...S3, [variable]: value };
+        const found = problemsOf(env);
+        expect(Object.keys(found).filter((name) => name !== variable)).toEqual([]);
+        if (found[variable] !== undefined || value.trim() === "") return;
+        const config = parseConfig(env);
+        mysqlOptions(config.databaseUrl);
+        createAddressReader(config.trustedProxies)("10.0.0.1", "192.0.2.1");
+        expect(URL.canParse(serverUrl(config.host, config.port))).toBe(true);
+        for (const origin of config.corsOrigins) expect(new URL(origin).origin).toBe(origin);
+        try {
+          checkMongoUri(config.mongodbUri);
+        } catch (error) {
+          expect((error as ConfigError).problems).toMatchObject([{ variable: "MONGODB_URI" }]);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  test("what the driver of MongoDB does not understand is said under MONGODB_URI, without a password", () => {
+    for (const tail of ["aizy?nonsense=1", "aizy?w=majority&maxPoolSize=many", "a.b", "aizy?tls=perhaps"]) {
+      const uri = `mongodb://user:secret-word@localhost:27017/${tail}`;
+      expect(() => checkMongoUri(uri)).toThrow(/MONGODB_URI: is not what MongoDB's driver understands: ./);
+      expect(() => checkMongoUri(uri)).not.toThrow(/secret-word/);
+    }
   });
 
   test("a secret of 32 bytes may have fewer characters", () => {
@@ -107,14 +256,14 @@ describe(".env.example", () => {
   const example = readFileSync(".env.example", "utf8");
 
   test("names every variable that the server reads", () => {
-    const source = readFileSync("src/config.ts", "utf8");
-    const names = [...source.matchAll(/^ {2}([A-Z][A-Z0-9_]+): /gm)].map(([, name]) => name ?? "");
-    expect(names.length).toBeGreaterThan(20);
-    // NODE_ENV belongs to the way a command is started, not to a file that is copied.
-    const missing = names.filter(
+    expect(NAMES.length).toBeGreaterThan(20);
+    // NODE_ENV belongs to the way a server is started, not to a file that is copied; the file explains it.
+    const missing = NAMES.filter(
       (name) => name !== "NODE_ENV" && !new RegExp(`^#? ?${name}=`, "m").test(example),
     );
     expect(missing).toEqual([]);
+    for (const file of [".env.example", "README.md", "docs/operations.md"])
+      expect(readFileSync(file, "utf8")).toContain("NODE_ENV=production");
   });
 
   test("is harmless when copied: it sets nothing", () => {

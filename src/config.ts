@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 
 /** What was wrong with the environment: every problem at once, each with its variable and the fix. */
@@ -20,27 +21,59 @@ const integer = (min: number, max: number, fallback: number, what: string) =>
     .refine((n) => n >= min && n <= max, `must be between ${min} and ${max} (${what})`)
     .default(fallback);
 
+/** Whether every escape in a text is one: what is decoded later would throw otherwise. */
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const url = (protocols: string[], example: string) =>
   z.string().refine(
     (text) => {
       const parsed = URL.parse(text);
-      return parsed !== null && protocols.includes(parsed.protocol);
+      return (
+        parsed !== null &&
+        protocols.some((protocol) => parsed.protocol === protocol && text.startsWith(`${protocol}//`)) &&
+        parsed.hostname !== "" &&
+        parsed.port !== "0" &&
+        isDecodable(parsed.username + parsed.password + parsed.pathname)
+      );
     },
-    { error: `must be a URL such as ${example}`, abort: true },
+    {
+      error: `must be a URL such as ${example}; in names and passwords write % as %25, @ as %40`,
+      abort: true,
+    },
   );
+
+/** The address of a service, to which paths are added. */
+const endpoint = (example: string) =>
+  url(["http:", "https:"], example).refine((text) => !/[?#]/.test(text), {
+    error: `must end with the host or a path; for example ${example}`,
+  });
 
 const origin = z
   .string()
   .refine(
-    (text) => URL.parse(text)?.origin === text,
-    "must be an origin without a path or a slash at the end; for example http://localhost:3000",
+    (text) => /^https?:/.test(text) && URL.parse(text)?.origin === text,
+    "must be an origin without a path or a slash at the end, as browsers send it: in lower case and without a usual port; for example http://localhost:3000",
   );
+
+/** An address, or a network with the length of its prefix. An IPv4 peer is compared as IPv4, so no `::ffff:…`. */
+function isNetwork(text: string): boolean {
+  const [, address = "", prefix] = /^([0-9a-f.:]+)(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && !/^::ffff:/i.test(address) && Number(prefix ?? 0) <= (family === 4 ? 32 : 128);
+}
 
 const list = <T extends z.ZodType<unknown, string>>(item: T) =>
   z
     .string()
     .transform((text) => text.split(",").flatMap((part) => (part.trim() === "" ? [] : [part.trim()])))
-    .pipe(z.array(item));
+    .pipe(z.array(item).min(1, "must name at least one, or be left out"));
 
 const secret = z
   .string()
@@ -69,12 +102,29 @@ const dataKeys = z.string().transform((text, ctx) => {
   return keys;
 });
 
+const visible = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, "must be visible ASCII characters without spaces, as the store gave it");
+
 const schema = z.object({
   NODE_ENV: z
     .enum(["development", "test", "production"], "must be development, test or production")
     .default("development"),
   PORT: integer(0, 65535, 5000, "the port to listen on"),
-  MONGODB_URI: url(["mongodb:", "mongodb+srv:"], "mongodb://localhost:27017/aizy?replicaSet=rs0"),
+  HOST: z
+    .string()
+    .refine(
+      (text) => isIP(text) !== 0 || (/^[a-z][a-z0-9.-]*$/i.test(text) && URL.canParse(`http://${text}`)),
+      "must be an address of this machine, such as 127.0.0.1 (only this machine), 0.0.0.0 or :: (all networks)",
+    )
+    .optional(),
+  // Several servers of a replica set are no URL that others read; the driver reads the rest when it connects.
+  MONGODB_URI: z
+    .string()
+    .regex(
+      /^mongodb(\+srv)?:\/\/([^@/?#\s]+@)?[^@/?#\s]+(\/[^/?#\s]*)?(\?\S*)?$/,
+      "must be a URL such as mongodb://localhost:27017/aizy?replicaSet=rs0; in names and passwords write % as %25, @ as %40",
+    ),
   DATABASE_URL: url(["mysql:", "mariadb:"], "mysql://username:password@localhost:3306/aizy_users").refine(
     (text) => (URL.parse(text)?.pathname.length ?? 0) > 1,
     "must name a database after the host; for example mysql://username:password@localhost:3306/aizy_users",
@@ -96,15 +146,29 @@ const schema = z.object({
   TRUSTED_PROXIES: list(
     z
       .string()
-      .regex(/^[0-9a-fA-F.:]+(\/\d{1,3})?$/, "must be addresses or CIDR ranges; for example 10.0.0.0/8"),
+      .refine(
+        isNetwork,
+        "must be addresses or CIDR ranges (a prefix of at most 32 for IPv4, 128 for IPv6); for example 10.0.0.0/8",
+      ),
   ).default([]),
-  S3_ENDPOINT: url(["http:", "https:"], "https://s3.eu-central-1.amazonaws.com").optional(),
-  S3_REGION: z.string().min(1).optional(),
-  S3_BUCKET: z.string().min(1).optional(),
-  S3_ACCESS_KEY_ID: z.string().min(1).optional(),
-  S3_SECRET_ACCESS_KEY: z.string().min(1).optional(),
-  STORAGE_DIR: z.string().min(1).default(".data/files"),
-  REDIS_URL: url(["redis:", "rediss:"], "redis://localhost:6379").optional(),
+  S3_ENDPOINT: endpoint("https://s3.eu-central-1.amazonaws.com").optional(),
+  S3_REGION: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,64}$/, "must be a region such as eu-central-1")
+    .optional(),
+  S3_BUCKET: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, "must be the name of a bucket, such as aizy-files")
+    .optional(),
+  S3_ACCESS_KEY_ID: visible.optional(),
+  S3_SECRET_ACCESS_KEY: visible.optional(),
+  STORAGE_DIR: z.string().default(".data/files"),
+  REDIS_URL: url(["redis:", "rediss:"], "redis://localhost:6379")
+    .refine(
+      (text) => /^(\/\d{0,3})?$/.test(URL.parse(text)?.pathname ?? ""),
+      "must end with the host or the number of a database; for example redis://localhost:6379/0",
+    )
+    .optional(),
   DATABASE_POOL: integer(1, 100, 10, "MySQL connections of one process"),
   MONGODB_POOL: integer(2, 500, 20, "MongoDB connections of one process"),
   WEB_CONCURRENCY: integer(1, 64, 1, "server processes that share the port"),
@@ -116,15 +180,20 @@ const schema = z.object({
     .default("info"),
   DEFAULT_CURRENCY: z
     .string()
-    .regex(/^[A-Z]{3}$/, "must be an ISO 4217 code such as USD")
+    .refine(
+      (code) => Intl.supportedValuesOf("currency").includes(code),
+      "must be an ISO 4217 code such as USD",
+    )
     .default("USD"),
-  OTEL_EXPORTER_OTLP_ENDPOINT: url(["http:", "https:"], "http://localhost:4318").optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: endpoint("http://localhost:4318").optional(),
 });
 
 /** Every setting, parsed; nothing else in the project reads the environment. */
 export interface Config {
   environment: "development" | "test" | "production";
   port: number;
+  /** Address or name of this machine to listen on. */
+  host: string;
   mongodbUri: string;
   databaseUrl: string;
   jwtSecret: string;
@@ -134,6 +203,7 @@ export interface Config {
   jwtSecretPrevious: string | undefined;
   /** By version, the encrypting key first. */
   dataKeys: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** Every origin whose pages may call and sign in, the frontend's own first. */
   corsOrigins: string[];
   appUrl: string;
   smtpUrl: string | undefined;
@@ -161,12 +231,20 @@ const HOW_TO_SET: Record<string, string> = {
   DATA_KEY: 'is not set; make one with: echo "v1:$(openssl rand -base64 32)" (bin/dev makes one)',
 };
 
+/** What has a value in development that would be wrong anywhere else. */
+const PRODUCTION_NEEDS = {
+  APP_URL: "is not set; links in mails lead to the frontend there, for example https://shop.example",
+  CORS_ORIGINS: "is not set; name the origins of browsers that may call, for example https://shop.example",
+  SMTP_URL: "is not set; mail needs a server in production, for example smtp://user:password@host:587",
+  MAIL_FROM: "is not set; name the sender of mails, for example Shop <no-reply@shop.example>",
+};
+
 /**
  * Reads the environment. Pure. An empty value counts as unset, as in a copied `.env.example`.
  * @throws ConfigError naming every variable that is missing or malformed, and the fix
  */
 export function parseConfig(env: Record<string, string | undefined>): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim() !== ""));
   const parsed = schema.safeParse(given);
   const problems = parsed.success
     ? []
@@ -188,11 +266,9 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     for (const variable of s3Missing)
       problems.push({ variable, problem: "is not set, but other S3_ variables are" });
   }
-  if (given.NODE_ENV === "production" && given.SMTP_URL === undefined) {
-    problems.push({
-      variable: "SMTP_URL",
-      problem: "is not set; mail needs a server in production, for example smtp://user:password@host:587",
-    });
+  if (given.NODE_ENV === "production") {
+    for (const [variable, problem] of Object.entries(PRODUCTION_NEEDS))
+      if (given[variable] === undefined) problems.push({ variable, problem });
   }
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
 
@@ -200,13 +276,14 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
   return {
     environment: data.NODE_ENV,
     port: data.PORT,
+    host: data.HOST ?? (data.NODE_ENV === "production" ? "0.0.0.0" : "127.0.0.1"),
     mongodbUri: data.MONGODB_URI,
     databaseUrl: data.DATABASE_URL,
     jwtSecret: data.JWT_SECRET,
     jwtSecretNext: data.JWT_SECRET_NEXT,
     jwtSecretPrevious: data.JWT_SECRET_PREVIOUS,
     dataKeys: data.DATA_KEY,
-    corsOrigins: data.CORS_ORIGINS,
+    corsOrigins: [...new Set([data.APP_URL, ...data.CORS_ORIGINS])],
     appUrl: data.APP_URL,
     smtpUrl: data.SMTP_URL,
     mailFrom: data.MAIL_FROM,

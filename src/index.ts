@@ -1,14 +1,17 @@
 import { createApp } from "./app";
 import { noteHashKeys } from "./auth/api-keys/service";
 import { joinCluster, startCluster } from "./cluster";
-import { type Config, ConfigError, parseConfig } from "./config";
+import { type Config, ConfigError } from "./config";
 import { checkMySql, DatabaseUnreachable } from "./db/prisma";
 import { createDeps } from "./deps";
+import { serverUrl } from "./http/address";
 import { createLogger } from "./http/log";
 import { createRunner } from "./jobs/handlers";
 import { planHousekeeping } from "./jobs/housekeeping";
 import { IMPORTS } from "./products/bulk/routes";
 import { createStockKeeper } from "./products/inventory/keeper";
+import { configOrExit } from "./program";
+import { checkFolder } from "./storage/disk";
 
 /** How long requests in flight may take to finish after SIGTERM, in milliseconds. */
 const STOP_LIMIT = 10_000;
@@ -19,29 +22,27 @@ function fail(message: string): never {
   process.exit(1);
 }
 
-function readConfig() {
-  try {
-    return parseConfig(process.env);
-  } catch (error) {
-    if (error instanceof ConfigError) fail(error.message);
-    throw error;
-  }
-}
-
 /** The number of this process among `WEB_CONCURRENCY` ones; undefined where it is the only or the first one. */
 const WORKER = process.env.AIZY_WORKER;
 
-function portTaken(port: number): never {
-  fail(`Port ${port} is taken. Stop what listens there, or choose another: PORT=${port + 1}.`);
+/** Ends the process where its address cannot be listened on; anything else is thrown on. */
+function cannotListen({ host, port }: Config, error: unknown): never {
+  const { code } = error as { code?: string };
+  if (code === "EADDRINUSE")
+    fail(`Port ${port} is taken. Stop what listens there, or choose another: PORT=${port + 1}.`);
+  if (code === "EACCES") fail(`This user may not listen on port ${port}. Choose one above 1023: PORT=5000.`);
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EINVAL")
+    fail(`HOST: this machine has no address "${host}". Use 127.0.0.1, 0.0.0.0 or :: (${code}).`);
+  throw error;
 }
 
-const isPortTaken = (error: unknown) => (error as { code?: string }).code === "EADDRINUSE";
-
-async function checkDatabase(config: Config): Promise<void> {
+/** Ends the process where what the configuration names is not there. */
+async function checkSurroundings(config: Config): Promise<void> {
   try {
+    if (config.s3 === undefined) await checkFolder(config.storageDir);
     await checkMySql(config.databaseUrl);
   } catch (error) {
-    if (error instanceof DatabaseUnreachable) fail(error.message);
+    if (error instanceof DatabaseUnreachable || error instanceof ConfigError) fail(error.message);
     throw error;
   }
 }
@@ -56,7 +57,7 @@ function onStopSignal(stop: (reason: string) => unknown): void {
 async function serve(config: Config): Promise<void> {
   const logger = await createLogger(config);
   const log = WORKER === undefined ? logger : logger.child({ worker: Number(WORKER) });
-  await checkDatabase(config);
+  await checkSurroundings(config);
   // Loaded where it is asked for only: it is a tenth of the server's memory.
   const tracing = config.otelEndpoint
     ? (await import("./http/tracing")).createTracing(config.otelEndpoint)
@@ -73,6 +74,7 @@ async function serve(config: Config): Promise<void> {
   try {
     server = Bun.serve({
       port: config.port,
+      hostname: config.host,
       reusePort: WORKER !== undefined,
       idleTimeout: 60,
       // Behind the routes' own limits, which answer with a problem document.
@@ -81,8 +83,7 @@ async function serve(config: Config): Promise<void> {
     });
   } catch (error) {
     await deps.close();
-    if (isPortTaken(error)) portTaken(config.port);
-    throw error;
+    cannotListen(config, error);
   }
   planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
   noteHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
@@ -108,22 +109,21 @@ async function serve(config: Config): Promise<void> {
   };
   onStopSignal(stop);
   if (WORKER !== undefined) joinCluster(deps.metrics, () => void stop("the first process is gone"));
-  log.info({ port: server.port }, `listening on http://localhost:${server.port}`);
+  log.info({ port: server.port }, `listening on ${serverUrl(config.host, server.port)}`);
 }
 
 /** Serves with `WEB_CONCURRENCY` processes. */
 async function serveTogether(config: Config): Promise<void> {
   const log = await createLogger(config);
-  await checkDatabase(config);
+  await checkSurroundings(config);
   // Processes that share a port do not notice another server that shares it too: so it is asked for alone first.
   let port: number | undefined;
   try {
-    const probe = Bun.serve({ port: config.port, fetch: () => new Response() });
+    const probe = Bun.serve({ port: config.port, hostname: config.host, fetch: () => new Response() });
     port = probe.port;
     await probe.stop(true);
   } catch (error) {
-    if (isPortTaken(error)) portTaken(config.port);
-    throw error;
+    cannotListen(config, error);
   }
   const cluster = startCluster({
     count: config.webConcurrency,
@@ -135,10 +135,13 @@ async function serveTogether(config: Config): Promise<void> {
   });
   onStopSignal(() => cluster.stop());
   void cluster.listening.then(() =>
-    log.info({ port, processes: config.webConcurrency }, `all processes listen on http://localhost:${port}`),
+    log.info(
+      { port, processes: config.webConcurrency },
+      `all processes listen on ${serverUrl(config.host, port)}`,
+    ),
   );
   process.exit(await cluster.ended);
 }
 
-const config = readConfig();
+const config = configOrExit(process.env);
 await (config.webConcurrency > 1 && WORKER === undefined ? serveTogether : serve)(config);

@@ -1,10 +1,10 @@
 /** `bun run analytics:rebuild`: makes all sessions and rollups anew from the events that are kept. */
-import { parseConfig } from "../config";
 import { createDeps } from "../deps";
 import { createLogger } from "../http/log";
+import { configOrExit } from "../program";
 import { rebuild } from "./settle";
 
-const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
 const deps = createDeps(config, await createLogger(config));
 try {
   await deps.mongo.connection.asPromise();

@@ -30,10 +30,9 @@ const isBrowser = (c: Context<AppEnv>): boolean => c.req.header("origin") !== un
 /** True for an origin that is configured, or the one that the request itself was sent to. */
 const isAllowed = (deps: Deps, c: Context<AppEnv>, origin: string): boolean =>
   deps.config.corsOrigins.includes(origin) ||
-  origin === deps.config.appUrl ||
   // The scheme is left out: a proxy may end TLS before us.
   (/^https?:$/.test(URL.parse(origin)?.protocol ?? "") &&
-    URL.parse(origin)?.host === (c.req.header("host") ?? URL.parse(c.req.url)?.host));
+    URL.parse(origin)?.host === (c.req.header("host") ?? new URL(c.req.url).host));
 
 /** Refuses requests that a foreign page made a browser send. */
 export const checkOrigin = (deps: Deps) =>

@@ -1,4 +1,5 @@
 import mongoose, { type ClientSession, type Connection } from "mongoose";
+import { ConfigError } from "../config";
 import { AppError } from "../errors";
 
 declare const mongoTx: unique symbol;
@@ -66,8 +67,29 @@ export function duplicateKeys(error: unknown): Set<number> | undefined {
 /** Whether something took longer than its `maxTimeMS`. */
 export const tookTooLong = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 50;
 
-/** Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server. */
+/**
+ * Whether the driver understands an address with its options; it would otherwise say so only while it connects, again
+ * and again. Its text is left out where it holds the address, which may hold a password.
+ * @throws ConfigError
+ */
+export function checkMongoUri(uri: string): void {
+  try {
+    new mongoose.mongo.MongoClient(uri).db();
+  } catch (error) {
+    const { message } = error as Error;
+    const why = message.includes("://") ? "the address is malformed" : message;
+    throw new ConfigError([
+      { variable: "MONGODB_URI", problem: `is not what MongoDB's driver understands: ${why}` },
+    ]);
+  }
+}
+
+/**
+ * Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server.
+ * @throws ConfigError when the address is not one that the driver understands
+ */
 export function connectMongo(uri: string, poolSize: number): Mongo {
+  checkMongoUri(uri);
   const connection = mongoose.createConnection();
   const options = {
     maxPoolSize: poolSize,

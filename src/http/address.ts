@@ -35,6 +35,15 @@ export function createAddressReader(
   };
 }
 
+/**
+ * Where a server that listens on `host` can be reached from its own machine.
+ * @example serverUrl("0.0.0.0", 5000) // "http://localhost:5000"
+ */
+export function serverUrl(host: string, port: number | undefined): string {
+  const everywhere = ["0.0.0.0", "::", "127.0.0.1", "::1"].includes(host);
+  return `http://${everywhere ? "localhost" : isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+}
+
 const PRIVATE = new BlockList();
 for (const [network, prefix] of [
   ["127.0.0.0", 8],

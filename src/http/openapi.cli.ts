@@ -1,14 +1,14 @@
 /** bun run openapi [--check] — writes openapi.json from the routes; with --check ends with 1 when it is another. */
 import { readFile, writeFile } from "node:fs/promises";
 import { createApp } from "../app";
-import { parseConfig } from "../config";
 import { createDeps } from "../deps";
+import { configOrExit } from "../program";
 import { openApiDocument } from "./docs";
 import { silentLogger } from "./log";
 
 const FILE = "openapi.json";
 
-const deps = createDeps(parseConfig(process.env), silentLogger());
+const deps = createDeps(configOrExit(process.env), silentLogger());
 // biome-ignore lint/suspicious/noExplicitAny: the document needs the routes, not their types.
 const document = await openApiDocument(createApp(deps) as any);
 await deps.close();

@@ -1,7 +1,23 @@
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, open, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { ConfigError } from "../config";
 import type { Random } from "../random";
 import { checkKey, type Storage } from "./storage";
+
+/**
+ * Makes the folder where it is missing, and something in it, to know before anybody's file is lost that it can be done.
+ * @throws ConfigError saying why it cannot
+ */
+export async function checkFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await rmdir(await mkdtemp(join(folder, ".check-")));
+  } catch (cause) {
+    const { code = "no reason given" } = cause as { code?: string };
+    const problem = `nothing can be written there (${code}); name a folder that this user may write to`;
+    throw new ConfigError([{ variable: "STORAGE_DIR", problem }]);
+  }
+}
 
 /**
  * Files in a folder. Written beside their place and moved there, so nobody reads half a file; a draft that a dead

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { eventually, type ServerProcess, startProgram, startServer } from "../processes";
 import { startProxy } from "../proxy";
 
@@ -140,6 +141,39 @@ describe("a server that cannot start ends with 1 and says what to do", () => {
     expect(output).toContain("is taken. Stop what listens there, or choose another: PORT=");
   }, 60_000);
 
+  test("a folder for files that cannot be written to", async () => {
+    for (const folder of ["/dev/null/files", "/proc/files"]) {
+      const { code, output } = await failing({ STORAGE_DIR: folder });
+      expect(code).toBe(1);
+      expect(output).toContain("STORAGE_DIR: nothing can be written there (E");
+      expect(output).not.toMatch(/^\s+at |^\d+ \| /m);
+    }
+  }, 60_000);
+
+  test("an address that this machine does not have, alone and with WEB_CONCURRENCY", async () => {
+    for (const more of [{}, { WEB_CONCURRENCY: "2" }]) {
+      const { code, output } = await failing({ HOST: "192.0.2.1", ...more });
+      expect(code).toBe(1);
+      expect(output).toContain('HOST: this machine has no address "192.0.2.1"');
+      expect(output).not.toMatch(/^\s+at |^\d+ \| /m);
+    }
+  }, 60_000);
+
+  test("values that only show when they are used: each named, by servers and scripts, without source code", async () => {
+    const bad = { MONGODB_URI: `${process.env.MONGODB_URI}&nonsense=1`, TRUSTED_PROXIES: "" };
+    for (const [file, env, name] of [
+      ["src/index.ts", bad, "MONGODB_URI"],
+      ["prisma/seed.ts", bad, "MONGODB_URI"],
+      ["src/analytics/rebuild.cli.ts", { ...bad, TRUSTED_PROXIES: "10.0.0.0/99" }, "TRUSTED_PROXIES"],
+      ["src/db/migrate.ts", bad, "MONGODB_URI"],
+    ] as const) {
+      const program = startProgram([file], env);
+      expect([file, await program.ended()]).toEqual([file, 1]);
+      expect(program.output()).toContain(`${name}: `);
+      expect(program.output()).not.toMatch(/^\s+at |^\d+ \| /m);
+    }
+  }, 60_000);
+
   test("every problem of the configuration at once, with variable and fix", async () => {
     const { code, output } = await failing({
       DATABASE_URL: "postgres://x",
@@ -151,6 +185,56 @@ describe("a server that cannot start ends with 1 and says what to do", () => {
     for (const variable of ["DATABASE_URL", "MONGODB_URI", "JWT_SECRET", "PORT"])
       expect(output).toContain(`${variable}: `);
     expect(output).not.toContain("short");
+  }, 60_000);
+});
+
+describe("where a server listens", () => {
+  /** The addresses of this machine, its own excepted, on which a server's port answers. */
+  const reachable = async (server: ServerProcess) => {
+    const { port } = new URL(server.address);
+    const outside = Object.values(networkInterfaces())
+      .flatMap((addresses) => addresses ?? [])
+      .filter(({ family, internal }) => family === "IPv4" && !internal)
+      .map(({ address }) => address);
+    const answers = ["127.0.0.2", ...outside].map((address) =>
+      fetch(`http://${address}:${port}/health/live`).then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    );
+    return new Set(await Promise.all(answers));
+  };
+
+  test("development on this machine alone, unless HOST says otherwise", async () => {
+    const server = await serve({ NODE_ENV: "development" });
+    expect((await fetch(`${server.address}/health/live`)).status).toBe(200);
+    expect(await reachable(server)).toEqual(new Set([false]));
+    const open = await serve({ NODE_ENV: "development", HOST: "0.0.0.0" });
+    expect(await reachable(open)).toEqual(new Set([true]));
+  }, 60_000);
+
+  test("production on every network, and its frontend passes CORS and the check of the origin alike", async () => {
+    const server = await serve({
+      NODE_ENV: "production",
+      APP_URL: "https://shop.example",
+      CORS_ORIGINS: "https://admin.example",
+      SMTP_URL: "smtp://127.0.0.1:2525",
+      MAIL_FROM: "no-reply@shop.example",
+    });
+    expect(await reachable(server)).toEqual(new Set([true]));
+    for (const [origin, allowed] of [
+      ["https://shop.example", true],
+      ["https://admin.example", true],
+      ["http://localhost:3000", false],
+    ] as const) {
+      const answer = await fetch(`${server.address}/auth/login`, {
+        method: "POST",
+        headers: { origin, "content-type": "application/json" },
+        body: JSON.stringify({ email: "nobody@example.com", password: "a long password" }),
+      });
+      expect([origin, answer.status]).toEqual([origin, allowed ? 401 : 403]);
+      expect(answer.headers.get("access-control-allow-origin")).toBe(allowed ? origin : null);
+    }
   }, 60_000);
 });
 

@@ -169,7 +169,7 @@ test("nobody is signed out at any step, and API keys outlive both secrets", asyn
     ] as const) {
       await crossTokens(x, y);
       await crossFactor(x, y);
-      const json = { name: `Step ${step}`, permissions: ["inventory:read"] };
+      const json = { name: `Step ${step}`, permissions: ["inventory:read"], password: PASSWORD };
       const { data } = await done(x, "POST", "/auth/api-keys", json, session.accessToken);
       keys.push(data.key);
     }

@@ -26,8 +26,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "aizy-model-"));
   const env = { STORAGE_DIR: join(folder, "files"), TRUSTED_PROXIES: "127.0.0.1,::1", LOG_LEVEL: "info" };
   servers = await Promise.all([startServer(env), startServer(env)]);
-  const { accessToken } = await t.signIn({ roles: ["admin"] });
-  const json = { name: "Model", permissions: ["users:write"] };
+  const { accessToken, password } = await t.signIn({ roles: ["admin"] });
+  const json = { name: "Model", permissions: ["users:write"], password };
   const made = await t.request("/auth/api-keys", { method: "POST", json, token: accessToken });
   administrator = (await made.json()).data.key;
 }, 60_000);

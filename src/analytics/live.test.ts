@@ -124,7 +124,7 @@ describe("live", () => {
     const [leaves, loses, revokes] = people as [SignedInPerson, SignedInPerson, SignedInPerson];
     const made = await t.request("/auth/api-keys", {
       method: "POST",
-      json: { name: "Wall", permissions: ["analytics:read"] },
+      json: { name: "Wall", permissions: ["analytics:read"], password: revokes.password },
       token: revokes.accessToken,
     });
     const key = ((await made.json()) as { data: { id: string; key: string } }).data;

@@ -64,7 +64,7 @@ describe("who may read", () => {
     return [...new Set(reads.map(({ path }) => path.replace("/api/analytics/", "").replace(/:\w+/, "x")))];
   };
   const keyWith = async (...permissions: string[]) => {
-    const json = { name: "Server", permissions };
+    const json = { name: "Server", permissions, password: manager.password };
     const answer = await t.request("/auth/api-keys", { method: "POST", json, token: manager.accessToken });
     return ((await answer.json()) as { data: { key: string } }).data.key;
   };

@@ -205,7 +205,9 @@ describe("what /auth does is recorded", () => {
   test("API keys, without the key", async () => {
     const user = await t.signIn({ roles: ["manager"] });
     const json = { name: "Till", permissions: ["products:write"] };
-    const { id, key } = (await (await post("api-keys", json, user.accessToken)).json()).data;
+    const { id, key } = (
+      await (await post("api-keys", { ...json, password: user.password }, user.accessToken)).json()
+    ).data;
     const revoke = () => send("DELETE", `/auth/api-keys/${id}`, undefined, user.accessToken);
     expect([(await revoke()).status, (await revoke()).status]).toEqual([204, 404]);
     expect((await acts(user.id)).slice(1)).toEqual([

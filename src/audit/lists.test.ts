@@ -161,7 +161,7 @@ describe("one's own log", () => {
   });
 
   test("is not for a server's key", async () => {
-    const json = { name: "Sync", permissions: ["audit:read"] };
+    const json = { name: "Sync", permissions: ["audit:read"], password: admin.password };
     const made = await t.request("/auth/api-keys", { method: "POST", json, token: admin.accessToken });
     const { key } = (await made.json()).data;
     expect((await get("me/audit", key)).status).toBe(403);

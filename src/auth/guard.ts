@@ -4,7 +4,8 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import { type AppEnv, factory } from "../http/factory";
 import { demand } from "./actor";
-import { actorOfKey, looksLikeKey } from "./api-keys/service";
+import { looksLikeKey } from "./api-keys/form";
+import { actorOfKey } from "./api-keys/service";
 import type { Permission } from "./permissions";
 import { sessionEnd, TOUCH_EVERY } from "./rules";
 

@@ -9,6 +9,7 @@ import {
   bannedMail,
   NOTICES,
   type Notice,
+  type NoticeKeys,
   noticeMail,
   resetPasswordMail,
   verificationCodeMail,
@@ -79,9 +80,13 @@ const sendResetLink =
     });
   };
 
+/** What a notice says in place of an administrator's own address and device. */
+export const ADMINISTRATOR = { ip: "by an administrator", userAgent: "support" };
+
 /**
  * The job that tells a person of a change to their account.
- * @param to the address, when it is not the account's: the one before a change of address
+ * @param more.to the address, when it is not the account's: the one before a change of address
+ * @param more.keys the names of API keys that the change is about
  */
 export const newNotice = (
   notice: Notice,
@@ -89,11 +94,21 @@ export const newNotice = (
   userId: string,
   { ip, userAgent }: { ip: string; userAgent: string },
   now: Date,
-  to?: string,
+  { to, keys }: { to?: string; keys?: NoticeKeys | undefined } = {},
 ): NewJob => ({
   id: jobId,
   kind: "mail.notice",
-  payload: { notice, userId, ip, userAgent, at: now.toISOString(), ...(to === undefined ? {} : { to }) },
+  payload: {
+    notice,
+    userId,
+    ip,
+    userAgent,
+    at: now.toISOString(),
+    ...(to !== undefined && { to }),
+    ...(keys && {
+      keys: Object.fromEntries(Object.entries(keys).map(([what, names]) => [what, [...names]])),
+    }),
+  },
   runAt: now,
 });
 
@@ -105,7 +120,7 @@ const sendNotice =
     const user = await deps.users.findById(textIn(payload, "userId"));
     if (!user) return;
     if (notice === "new_device" && !(await wantsNotice(deps, user.id, "newDevice"))) return;
-    const { to } = payload as { to?: string };
+    const { to, keys } = payload as { to?: string; keys?: NoticeKeys };
     if (user.deletedAt !== null && to === undefined) return;
     const [address, ip] = [to ?? user.email, textIn(payload, "ip")];
     const content = await noticeMail(notice as Notice, user.name, {
@@ -113,6 +128,7 @@ const sendNotice =
       ip,
       device: deviceName(textIn(payload, "userAgent")),
       link: `${deps.config.appUrl}/account/security`,
+      keys,
     });
     // Nobody brings one about without a proof, so that strangers' mails do not count; many of one kind do.
     const receiver = { account: canonicalKey(address), ip, deviceId: `user:${user.id}` };

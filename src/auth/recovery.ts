@@ -4,6 +4,7 @@ import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { Actor } from "./actor";
+import { endKeys, namesOf, newKeysEnd } from "./api-keys/end";
 import { newNotice } from "./jobs";
 import { knownDevice } from "./known-device";
 import { recordLock } from "./lockout";
@@ -57,12 +58,13 @@ const wrongLink = () =>
 
 /**
  * Sets a new password with the token of a mailed link, which works once. Every session ends, every other link
- * dies, and failed sign-ins are forgiven. Nobody is signed in by it, so a second factor is still asked for.
+ * dies, API keys are revoked unless the caller wants to keep them, and failed sign-ins are forgiven. The mail says
+ * which keys were revoked, or go on working. Nobody is signed in by it, so a second factor is still asked for.
  * @throws AppError invalid_code for every reason alike
  */
 export async function resetPassword(
   deps: Deps,
-  { token, password }: { token: string; password: string },
+  { token, password, revokeApiKeys }: { token: string; password: string; revokeApiKeys: boolean },
   origin: Origin,
 ): Promise<void> {
   await deps.throttle.request("reset", origin.ip);
@@ -83,6 +85,12 @@ export async function resetPassword(
   refuseOwnWords(password, user.email, user.name);
   const hashedPassword = await deps.passwords.hash(password);
   const entry = newAuditEntry(deps, "password.reset", { actor: person(user.id), origin });
+  const keysEnd = newKeysEnd(deps, user.id, {
+    revoke: revokeApiKeys,
+    actor: person(user.id),
+    reason: "password_reset",
+    origin,
+  });
   await deps.mysql.transaction(async (tx) => {
     if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongLink();
     if (!(await deps.users.setPassword(user.id, { hashedPassword, now }, tx))) throw wrongLink();
@@ -92,7 +100,8 @@ export async function resetPassword(
       { reason: "password_reset", detail: `the password was reset, from ${origin.ip}`, now },
       tx,
     );
-    await deps.jobs.mysql.enqueue(newNotice("password_reset", jobId, user.id, origin, now), tx);
+    const keys = namesOf(await endKeys(deps, keysEnd, tx));
+    await deps.jobs.mysql.enqueue(newNotice("password_reset", jobId, user.id, origin, now, { keys }), tx);
     await deps.audit.record(entry, tx);
   });
   deps.jobs.wake();
@@ -100,13 +109,18 @@ export async function resetPassword(
 }
 
 /**
- * Changes the caller's password. Every other session ends; this one goes on.
+ * Changes the caller's password. Every other session ends; this one goes on. API keys go on too, unless the caller
+ * wants them revoked; the mail says which.
  * @throws AppError invalid_credentials when the current password is wrong
  */
 export async function changePassword(
   deps: Deps,
   actor: Actor,
-  { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
+  {
+    currentPassword,
+    newPassword,
+    revokeApiKeys,
+  }: { currentPassword: string; newPassword: string; revokeApiKeys: boolean },
   origin: Origin,
 ): Promise<void> {
   if (actor.sessionId === null) throw new AppError("forbidden", "An API key cannot change a password.");
@@ -133,6 +147,12 @@ export async function changePassword(
   refuseOwnWords(newPassword, user.email, user.name, "newPassword");
   const hashedPassword = await deps.passwords.hash(newPassword);
   const entry = newAuditEntry(deps, "password.changed", { actor: person(user.id), origin });
+  const keysEnd = newKeysEnd(deps, user.id, {
+    revoke: revokeApiKeys,
+    actor: person(user.id),
+    reason: "password_changed",
+    origin,
+  });
   await deps.mysql.transaction(async (tx) => {
     if (!(await deps.users.setPassword(user.id, { hashedPassword, now, from: current }, tx))) {
       throw new AppError("conflict", "The password was changed by another request just now.");
@@ -148,7 +168,8 @@ export async function changePassword(
       },
       tx,
     );
-    await deps.jobs.mysql.enqueue(newNotice("password_changed", jobId, user.id, origin, now), tx);
+    const keys = namesOf(await endKeys(deps, keysEnd, tx));
+    await deps.jobs.mysql.enqueue(newNotice("password_changed", jobId, user.id, origin, now, { keys }), tx);
     await deps.audit.record(entry, tx);
   });
   deps.jobs.wake();

@@ -20,6 +20,7 @@ import {
   challengeResponse,
   changePasswordSchema,
   endedResponse,
+  endSessionsSchema,
   forgotPasswordResponse,
   forgotPasswordSchema,
   listSessionsSchema,
@@ -147,6 +148,8 @@ export const authRoutes = (deps: Deps) =>
       "/reset-password",
       describe({
         summary: "Set a new password with a mailed link",
+        description:
+          "Ends every session and revokes every API key; with revokeApiKeys false the keys go on working. The mail says which.",
         tag,
         status: 204,
         errors: ["invalid_code", "too_many_requests"],
@@ -161,6 +164,8 @@ export const authRoutes = (deps: Deps) =>
       "/change-password",
       describe({
         summary: "Change your password",
+        description:
+          "Ends every other session. API keys go on working unless revokeApiKeys is true; the mail says which.",
         tag,
         status: 204,
         errors: ["invalid_credentials", "conflict", "too_many_requests"],
@@ -188,9 +193,19 @@ export const authRoutes = (deps: Deps) =>
     )
     .delete(
       "/sessions",
-      describe({ summary: "End all your other sessions", tag, response: endedResponse, secured: true }),
+      describe({
+        summary: "End all your other sessions",
+        description: "API keys go on working unless revokeApiKeys is true; the answer says which.",
+        tag,
+        response: endedResponse,
+        secured: true,
+      }),
       requirePerson(deps),
-      async (c) => c.json({ data: await endOtherSessions(deps, c.get("actor"), originOf(deps, c)) }, 200),
+      input("query", endSessionsSchema),
+      async (c) => {
+        const data = await endOtherSessions(deps, c.get("actor"), c.req.valid("query"), originOf(deps, c));
+        return c.json({ data }, 200);
+      },
     )
     .delete(
       "/sessions/:id",

@@ -5,7 +5,7 @@ import { isCommonPassword } from "./common";
 import { SECOND_FACTORS } from "./second-factor";
 
 /** Refuses control characters, also the invisible ones that turn text around. */
-const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
+export const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
 
 /** An address: one, in ASCII form around one @, without line breaks or look-alikes. */
 export const emailSchema = z
@@ -82,11 +82,21 @@ export const forgotPasswordSchema = z.strictObject({
 export const resetPasswordSchema = z.strictObject({
   token: z.string("must be a text").max(200, "is not a token of ours"),
   password: newPasswordSchema,
+  /** Someone who resets a password may not know who else had it. */
+  revokeApiKeys: z.boolean("must be true or false").default(true),
 });
 
 export const changePasswordSchema = z.strictObject({
   currentPassword: passwordSchema,
   newPassword: newPasswordSchema,
+  revokeApiKeys: z.boolean("must be true or false").default(false),
+});
+
+export const endSessionsSchema = z.strictObject({
+  revokeApiKeys: z
+    .enum(["true", "false"], "must be true or false")
+    .default("false")
+    .transform((text) => text === "true"),
 });
 
 export const listSessionsSchema = z.strictObject({
@@ -119,7 +129,19 @@ export const sessionsResponse = pageOf(
   }),
 );
 
-export const endedResponse = dataOf(z.object({ ended: z.number().int() }));
+const named = z.array(z.object({ id: z.string(), name: z.string() }));
+/** What became of a person's API keys when their sessions ended. */
+const keysAfterEnd = z.object({ revoked: named, working: named });
+export type KeysAfterEnd = z.infer<typeof keysAfterEnd>;
+
+export const endedResponse = dataOf(
+  z.object({
+    ended: z.number().int(),
+    /** The API keys of the person, when there are any: those that were revoked and those that go on working. */
+    apiKeys: keysAfterEnd.optional(),
+  }),
+);
+export type SessionsEnded = z.infer<typeof endedResponse>["data"];
 
 export const registrationResponse = dataOf(
   z.object({

@@ -6,7 +6,7 @@ import { AppError } from "../errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import type { UserRow } from "../users/store";
 import type { Actor } from "./actor";
-import { looksLikeKey } from "./api-keys/service";
+import { looksLikeKey } from "./api-keys/form";
 import { newNotice } from "./jobs";
 import { knownDevice } from "./known-device";
 import { recordLock } from "./lockout";

@@ -4,8 +4,10 @@ import { after } from "../clock";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { Actor } from "./actor";
+import { endKeysAndTell, newKeysEnd } from "./api-keys/end";
 import { deviceName } from "./device";
 import { KEEP_ENDED, sessionEnd } from "./rules";
+import type { SessionsEnded } from "./schema";
 import { endOwnSession, type Origin } from "./service";
 import type { SessionRow } from "./store";
 
@@ -92,16 +94,31 @@ export async function endOneSession(
   await endOwnSession(deps, actor, sessionId, origin);
 }
 
-/** Ends every session of the caller but this one. @returns how many there were */
-export async function endOtherSessions(deps: Deps, actor: Actor, origin: Origin): Promise<{ ended: number }> {
+/**
+ * Ends every session of the caller but this one, and revokes their API keys when they want that; then they are told
+ * by mail. @returns how many sessions there were, and what became of the keys
+ */
+export async function endOtherSessions(
+  deps: Deps,
+  actor: Actor,
+  { revokeApiKeys }: { revokeApiKeys: boolean },
+  origin: Origin,
+): Promise<SessionsEnded> {
   const now = deps.clock.now();
   if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to keep.");
   const except = actor.sessionId;
   const entry = newAuditEntry(deps, "session.others_ended", { actor: person(actor.userId), origin });
-  const ended = await deps.mysql.transaction(async (tx) => {
-    const count = await deps.auth.endSessions(actor.userId, { reason: "ended_by_user", now, except }, tx);
-    await deps.audit.record({ ...entry, detail: { ended: count } }, tx);
-    return count;
+  const keysEnd = newKeysEnd(deps, actor.userId, {
+    revoke: revokeApiKeys,
+    actor: person(actor.userId),
+    reason: "ended_by_user",
+    origin,
   });
-  return { ended };
+  const result = await deps.mysql.transaction(async (tx) => {
+    const ended = await deps.auth.endSessions(actor.userId, { reason: "ended_by_user", now, except }, tx);
+    await deps.audit.record({ ...entry, detail: { ended } }, tx);
+    return { ended, ...(await endKeysAndTell(deps, keysEnd, tx)) };
+  });
+  deps.jobs.wake();
+  return result;
 }

@@ -126,20 +126,49 @@ export const NOTICES = {
     "A backup code was used",
     "A backup code of your account was used in place of your authenticator app. Each works once: make new ones before they run out.",
   ],
+  api_key_created: [
+    "An API key was made",
+    "An API key of your account was made. Whoever has it may do what it and your account both allow.",
+  ],
+  api_key_revoked: ["An API key was revoked", "API keys of your account were revoked."],
 } as const;
 export type Notice = keyof typeof NOTICES;
+
+/** API keys that a notice is about, by their names: `working` are those that go on. */
+export type NoticeKeys = Partial<Record<"made" | "revoked" | "working", readonly string[]>>;
+
+const namesOf = (names: readonly string[]): string => names.map((name) => `“${name}”`).join(", ");
+
+function paragraphsOf({ made = [], revoked = [], working = [] }: NoticeKeys): string[] {
+  return [
+    ...(made.length > 0 ? [`The API key: ${namesOf(made)}.`] : []),
+    ...(revoked.length > 0
+      ? [`These API keys were revoked, and what uses them needs new ones: ${namesOf(revoked)}.`]
+      : []),
+    ...(working.length > 0
+      ? [`These API keys go on working; revoke the ones that you do not know: ${namesOf(working)}.`]
+      : []),
+  ];
+}
 
 /** A security notice: what happened, when and from where, and what to do when it was someone else. */
 export const noticeMail = (
   notice: Notice,
   name: string,
-  { at, ip, device, link }: { at: string; ip: string; device: string; link: string },
+  {
+    at,
+    ip,
+    device,
+    link,
+    keys = {},
+  }: { at: string; ip: string; device: string; link: string; keys?: NoticeKeys | undefined },
 ): Promise<Content> => {
   const [subject, what] = NOTICES[notice];
   return render(subject, [
     `Hello ${name}. ${what}`,
     `When: ${at}. Where: ${ip}, ${device}.`,
-    `If it was you, you need do nothing. If not, set a new password at once and end the sessions you do not know: ${link}`,
+    ...paragraphsOf(keys),
+    `If it was you, you need do nothing. If not, set a new password at once and end the sessions and API keys you do not know: ${link}`,
   ]);
 };
 

@@ -15,7 +15,11 @@ interface Made {
   lastUsedAt: string | null;
 }
 const make = (json: object, token = manager.accessToken) =>
-  t.request("/auth/api-keys", { method: "POST", json: { name: "Server", ...json }, token });
+  t.request("/auth/api-keys", {
+    method: "POST",
+    json: { name: "Server", password: manager.password, ...json },
+    token,
+  });
 async function made(json: object, token = manager.accessToken): Promise<Made> {
   const answer = await make(json, token);
   if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);

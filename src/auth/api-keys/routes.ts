@@ -4,7 +4,14 @@ import { factory } from "../../http/factory";
 import { input } from "../../http/input";
 import { originOf } from "../browser";
 import { requirePerson } from "../guard";
-import { apiKeyListAnswer, apiKeyParam, createApiKeySchema, madeApiKeyAnswer } from "./schema";
+import { PROOF_ERRORS } from "../mfa/schema";
+import {
+  apiKeyListAnswer,
+  apiKeyParam,
+  createApiKeySchema,
+  listApiKeysSchema,
+  madeApiKeyAnswer,
+} from "./schema";
 import { createApiKey, listApiKeys, revokeApiKey } from "./service";
 
 const tag = "API keys";
@@ -20,20 +27,23 @@ export const apiKeyRoutes = (deps: Deps) =>
         tag,
         response: apiKeyListAnswer,
         secured: true,
-        errors: ["forbidden"],
+        errors: ["forbidden", "invalid_cursor"],
       }),
       requirePerson(deps),
-      async (c) => c.json({ data: await listApiKeys(deps, c.get("actor")) }, 200),
+      input("query", listApiKeysSchema),
+      async (c) => c.json(await listApiKeys(deps, c.get("actor"), c.req.valid("query")), 200),
     )
     .post(
       "/",
       describe({
         summary: "Make a key for a server; it is shown once",
+        description:
+          "Asks for the password, and for a code of the second factor when there is one; a sign-in with a passkey in the last ten minutes does as well. Its owner is told by mail.",
         tag,
         response: madeApiKeyAnswer,
         status: 201,
         secured: true,
-        errors: ["forbidden", "conflict"],
+        errors: [...PROOF_ERRORS, "conflict"],
       }),
       requirePerson(deps),
       input("json", createApiKeySchema),
@@ -46,7 +56,7 @@ export const apiKeyRoutes = (deps: Deps) =>
     .delete(
       "/:id",
       describe({
-        summary: "Revoke a key",
+        summary: "Revoke a key; its owner is told by mail",
         tag,
         status: 204,
         secured: true,

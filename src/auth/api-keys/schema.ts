@@ -1,6 +1,8 @@
 import { z } from "zod";
-import { dataOf } from "../../http/describe";
+import { dataOf, pageOf } from "../../http/describe";
+import { proofShape } from "../mfa/schema";
 import { ALL_PERMISSIONS, type Permission } from "../permissions";
+import { NO_CONTROLS } from "../schema";
 
 const permissions = z.enum(
   ALL_PERMISSIONS as [Permission, ...Permission[]],
@@ -10,7 +12,7 @@ const permissions = z.enum(
 export const createApiKeySchema = z.strictObject({
   name: z
     .string("must be a text")
-    .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
+    .regex(NO_CONTROLS, "must not hold control characters")
     .trim()
     .min(1, "must not be empty")
     .max(100, "must be at most 100 characters"),
@@ -19,9 +21,16 @@ export const createApiKeySchema = z.strictObject({
     .min(1, "must be at least one permission")
     .transform((names) => [...new Set(names)]),
   expiresInDays: z.int("must be a whole number").min(1).max(365, "must be at most 365").default(90),
+  ...proofShape,
 });
 
 export type CreateApiKey = z.output<typeof createApiKeySchema>;
+export const listApiKeysSchema = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(100),
+  cursor: z.string().max(1000).optional(),
+});
+export type ListApiKeys = z.output<typeof listApiKeysSchema>;
+
 export const apiKeyParam = z.object({ id: z.uuid("must be an id") });
 
 const apiKeyResponse = z.object({
@@ -34,6 +43,6 @@ const apiKeyResponse = z.object({
 });
 
 export type ApiKeyResponse = z.infer<typeof apiKeyResponse>;
-export const apiKeyListAnswer = dataOf(z.array(apiKeyResponse));
+export const apiKeyListAnswer = pageOf(apiKeyResponse);
 /** The only answer that holds the key itself. */
 export const madeApiKeyAnswer = dataOf(apiKeyResponse.extend({ key: z.string() }));

@@ -1,25 +1,20 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { newAuditEntry, person } from "../../audit/entry";
 import { after, DAY, MINUTE } from "../../clock";
 import { isMac, macOf } from "../../crypto";
 import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
+import { changeSignIn, proveAgain } from "../mfa/factors";
 import type { Origin } from "../service";
-import type { ApiKeyResponse, CreateApiKey } from "./schema";
+import { formatKey, parseKey } from "./form";
+import type { ApiKeyResponse, CreateApiKey, ListApiKeys } from "./schema";
 import type { ApiKeyRow } from "./store";
 
-/** Most keys of one person. */
+/** Most keys of one person that work at once. */
 export const MAX_KEYS = 50;
 /** A key's last use is written at most so often. */
 const TOUCH_EVERY = MINUTE;
 const SECRET_BYTES = 32;
-
-/** `aizy_` so that scanners of published code know it, the id without hyphens, the secret. */
-const FORM = /^aizy_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
-
-/** Whether a text looks like one of our keys; access tokens never do. */
-export const looksLikeKey = (text: string): boolean => text.startsWith("aizy_");
 
 /**
  * What is kept of a key: of 256 random bits a plain hash is enough, and it needs no secret that may be changed.
@@ -37,62 +32,91 @@ const toApiKey = (row: Omit<ApiKeyRow, "secretDigest" | "secretHash">): ApiKeyRe
 });
 
 /**
- * Makes a key for a server. It is shown once and never again.
- * @throws AppError forbidden for a permission that its owner does not hold, conflict at the most keys
+ * Makes a key for a server and tells its owner by mail. It is shown once and never again.
+ * @throws AppError forbidden for a permission that its owner does not hold, conflict at the most keys, and as
+ * `proveAgain` does
  */
 export async function createApiKey(
   deps: Deps,
   actor: Actor,
-  input: CreateApiKey,
+  { name, permissions, expiresInDays, ...proof }: CreateApiKey,
   origin: Origin,
 ): Promise<ApiKeyResponse & { key: string }> {
-  const missing = input.permissions.find((permission) => !actor.permissions.has(permission));
+  const missing = permissions.find((permission) => !actor.permissions.has(permission));
   if (missing) throw new AppError("forbidden", `You do not hold ${missing} yourself.`);
-  if ((await deps.apiKeys.countOfUser(actor.userId)) >= MAX_KEYS) {
-    throw new AppError("conflict", `You have ${MAX_KEYS} keys. Revoke one first.`);
-  }
+  await proveAgain(deps, actor, proof, origin);
   const secret = deps.random.bytes(SECRET_BYTES);
-  const now = deps.clock.now();
+  const createdAt = deps.clock.now();
   const row = {
     id: deps.random.id(),
     userId: actor.userId,
-    name: input.name,
+    name,
     secretDigest: digestOf(secret),
     secretHash: macOf(deps.keys("api-key")[0], secret),
-    permissions: input.permissions,
-    createdAt: now,
-    expiresAt: after(now, input.expiresInDays * DAY),
+    permissions,
+    createdAt,
+    expiresAt: after(createdAt, expiresInDays * DAY),
   };
-  const entry = newAuditEntry(deps, "api_key.created", {
-    actor: person(actor.userId),
-    origin,
-    detail: { keyId: row.id, name: row.name, permissions: row.permissions },
-  });
-  await deps.mysql.transaction(async (tx) => {
+  const act = {
+    action: "api_key.created",
+    detail: { keyId: row.id, name, permissions },
+    notice: "api_key_created",
+    keys: { made: [name] },
+  } as const;
+  await changeSignIn(deps, actor, origin, act, async (tx, now) => {
+    if ((await deps.apiKeys.countWorking(actor.userId, now, tx)) >= MAX_KEYS) {
+      throw new AppError("conflict", `You have ${MAX_KEYS} keys that work. Revoke one first.`);
+    }
     await deps.apiKeys.create(row, tx);
-    await deps.audit.record(entry, tx);
   });
-  const key = `aizy_${row.id.replaceAll("-", "")}_${Buffer.from(secret).toString("base64url")}`;
-  return { ...toApiKey({ ...row, lastUsedAt: null }), key };
+  return { ...toApiKey({ ...row, lastUsedAt: null }), key: formatKey(row.id, secret) };
 }
 
-/** A person's own keys. */
-export const listApiKeys = async (deps: Deps, actor: Pick<Actor, "userId">): Promise<ApiKeyResponse[]> =>
-  (await deps.apiKeys.ofUser(actor.userId, MAX_KEYS)).map(toApiKey);
-
-/** Ends a key at once. @throws AppError not_found for one that is not the caller's */
-export async function revokeApiKey(deps: Deps, actor: Actor, id: string, origin: Origin): Promise<void> {
-  const now = deps.clock.now();
-  const entry = newAuditEntry(deps, "api_key.revoked", {
-    actor: person(actor.userId),
-    origin,
-    detail: { keyId: id },
+/** The caller's keys that were not revoked, the newest first, in pages. */
+export async function listApiKeys(
+  deps: Deps,
+  actor: Actor,
+  { limit, cursor }: ListApiKeys,
+): Promise<{ data: ApiKeyResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
+  const filter = { list: "api-keys", user: actor.userId };
+  const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
+  const rows = await deps.apiKeys.ofUser(actor.userId, {
+    limit: limit + 1,
+    ...(position && { before: { createdAt: new Date(String(position[0])), id: String(position[1]) } }),
   });
-  await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.apiKeys.revoke(id, actor.userId, now, tx))) {
-      throw new AppError("not_found", "You have no such key.");
-    }
-    await deps.audit.record(entry, tx);
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const hasMore = rows.length > limit;
+  return {
+    data: page.map(toApiKey),
+    page: {
+      nextCursor:
+        hasMore && last ? deps.cursors.encode([last.createdAt.toISOString(), last.id], filter) : null,
+      hasMore,
+    },
+  };
+}
+
+/** Every key of a person that was not revoked, for the export of their data. */
+export const allApiKeys = async (deps: Deps, userId: string): Promise<ApiKeyResponse[]> =>
+  (await deps.apiKeys.ofUser(userId)).map(toApiKey);
+
+/**
+ * Ends a key at once and tells its owner by mail. It asks for no proof: whoever lost a key should be quick.
+ * @throws AppError not_found for one that is not the caller's
+ */
+export async function revokeApiKey(deps: Deps, actor: Actor, id: string, origin: Origin): Promise<void> {
+  const key = await deps.apiKeys.find(id, actor.userId);
+  const none = () => new AppError("not_found", "You have no such key.");
+  if (!key) throw none();
+  const act = {
+    action: "api_key.revoked",
+    detail: { keyId: id },
+    notice: "api_key_revoked",
+    keys: { revoked: [key.name] },
+  } as const;
+  await changeSignIn(deps, actor, origin, act, async (tx, now) => {
+    if (!(await deps.apiKeys.revoke(id, actor.userId, now, tx))) throw none();
   });
 }
 
@@ -116,18 +140,16 @@ export async function noteHashKeys(deps: Deps): Promise<void> {
  */
 export async function actorOfKey(deps: Deps, text: string): Promise<Actor> {
   const refuse = () => new AppError("unauthenticated", "The API key is not valid.");
-  const [, a, b, c, d, e, secret = ""] = FORM.exec(text) ?? [];
-  const bytes = Buffer.from(secret, "base64url");
-  // Base64 has spare bits: only the one spelling that was given out counts.
-  if (a === undefined || bytes.toString("base64url") !== secret) throw refuse();
-  const id = [a, b, c, d, e].join("-");
+  const given = parseKey(text);
+  if (!given) throw refuse();
+  const { id, secret } = given;
   const key = await deps.apiKeys.findLive(id);
   const now = deps.clock.now();
   if (!key || key.expiresAt <= now) throw refuse();
-  const digest = digestOf(bytes);
+  const digest = digestOf(secret);
   const right = key.secretDigest
     ? timingSafeEqual(key.secretDigest, digest)
-    : await isUndigested(deps, bytes, key.secretHash);
+    : await isUndigested(deps, secret, key.secretHash);
   if (!right) throw refuse();
   if (!key.secretDigest) await deps.apiKeys.keepDigest(id, digest);
   const notSince = after(now, -TOUCH_EVERY);

@@ -29,16 +29,28 @@ const known = (names: unknown): Permission[] =>
 
 /** API keys in MySQL. */
 export const createApiKeyStore = (mysql: MySql) => ({
-  async create(key: Omit<ApiKeyRow, "lastUsedAt">, tx?: MySqlTx): Promise<void> {
+  async create(key: Omit<ApiKeyRow, "lastUsedAt">, tx: MySqlTx): Promise<void> {
     await mysql.on(tx).apiKey.create({ data: key });
   },
 
-  /** A person's keys that were not revoked, the newest first. */
-  async ofUser(userId: string, most: number): Promise<Omit<ApiKeyRow, "secretDigest" | "secretHash">[]> {
+  /** A person's keys that were not revoked, the newest first: all, or at most `limit` behind a position. */
+  async ofUser(
+    userId: string,
+    { limit, before }: { limit?: number; before?: { createdAt: Date; id: string } } = {},
+  ): Promise<Omit<ApiKeyRow, "secretDigest" | "secretHash">[]> {
     const rows = await mysql.on().apiKey.findMany({
-      where: { userId, revokedAt: null },
+      where: {
+        userId,
+        revokedAt: null,
+        ...(before && {
+          OR: [
+            { createdAt: { lt: before.createdAt } },
+            { createdAt: before.createdAt, id: { lt: before.id } },
+          ],
+        }),
+      },
       orderBy: [{ createdAt: "desc" }, { id: "desc" }],
-      take: most,
+      ...(limit !== undefined && { take: limit }),
     });
     return rows.map(({ secretDigest: _, secretHash: __, revokedAt: ___, ...row }) => ({
       ...row,
@@ -46,11 +58,30 @@ export const createApiKeyStore = (mysql: MySql) => ({
     }));
   },
 
-  countOfUser: (userId: string): Promise<number> =>
-    mysql.on().apiKey.count({ where: { userId, revokedAt: null } }),
+  /** One of a person's keys that was not revoked. */
+  find: (id: string, userId: string): Promise<{ name: string } | null> =>
+    mysql.on().apiKey.findFirst({ where: { id, userId, revokedAt: null }, select: { name: true } }),
+
+  countWorking: (userId: string, now: Date, tx: MySqlTx): Promise<number> =>
+    mysql.on(tx).apiKey.count({ where: { userId, revokedAt: null, expiresAt: { gt: now } } }),
+
+  /** A person's keys that were neither revoked nor expired, the newest first. */
+  working: (userId: string, now: Date, tx: MySqlTx): Promise<{ id: string; name: string }[]> =>
+    mysql.on(tx).apiKey.findMany({
+      where: { userId, revokedAt: null, expiresAt: { gt: now } },
+      select: { id: true, name: true },
+      orderBy: [{ createdAt: "desc" }, { id: "desc" }],
+    }),
+
+  async revokeAll(ids: string[], now: Date, tx: MySqlTx): Promise<void> {
+    await mysql.on(tx).apiKey.updateMany({
+      where: { id: { in: ids }, revokedAt: null },
+      data: { revokedAt: now },
+    });
+  },
 
   /** Revokes a person's key. @returns false when they have none of this id */
-  async revoke(id: string, userId: string, now: Date, tx?: MySqlTx): Promise<boolean> {
+  async revoke(id: string, userId: string, now: Date, tx: MySqlTx): Promise<boolean> {
     const { count } = await mysql.on(tx).apiKey.updateMany({
       where: { id, userId, revokedAt: null },
       data: { revokedAt: now },

@@ -4,6 +4,7 @@ import { after } from "../../clock";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import { AppError, invalidInput } from "../../errors";
+import type { Notice, NoticeKeys } from "../../mail/templates";
 import type { UserRow } from "../../users/store";
 import type { Actor } from "../actor";
 import { newNotice } from "../jobs";
@@ -192,27 +193,30 @@ export async function proveAgain(
 
 /**
  * Changes how a person signs in: one change at a time, recorded, and they are told of it by mail.
- * @param act what the audit log says of it
+ * @param actor who proved to be the person; what they proved counts for as long as their session does
+ * @param act what the audit log and the mail say of it
  * @param work makes the change; it may run again
- * @throws AppError unauthenticated when they were banned or deleted meanwhile
+ * @throws AppError unauthenticated when they were banned or deleted, or the session ended, meanwhile
  */
 export async function changeSignIn<T>(
   deps: Deps,
-  userId: string,
+  { userId, sessionId }: Pick<Actor, "userId" | "sessionId">,
   origin: Origin,
-  act: { action: AuditAction; detail?: AuditEntry["detail"] },
+  act: { action: AuditAction; detail?: AuditEntry["detail"]; notice?: Notice; keys?: NoticeKeys },
   work: (tx: MySqlTx, now: Date, owner: { hashedPassword: string | null }) => Promise<T>,
 ): Promise<T> {
   const now = deps.clock.now();
   const jobId = deps.random.id();
-  const { action, detail = {} } = act;
+  const { action, detail = {}, notice = "second_factor_changed", keys } = act;
   const entry = newAuditEntry(deps, action, { actor: person(userId), origin, detail });
   const result = await deps.mysql.transaction(async (tx) => {
     const owner = await deps.mfa.lockPerson(userId, tx);
-    if (!owner) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
+    const session = sessionId === null ? null : await deps.auth.findSession(sessionId, tx);
+    if (!owner || session?.endedAt !== null)
+      throw new AppError("unauthenticated", "The account has changed. Sign in again.");
     const done = await work(tx, now, owner);
     await deps.audit.record(entry, tx);
-    await deps.jobs.mysql.enqueue(newNotice("second_factor_changed", jobId, userId, origin, now), tx);
+    await deps.jobs.mysql.enqueue(newNotice(notice, jobId, userId, origin, now, { keys }), tx);
     return done;
   });
   deps.jobs.wake();

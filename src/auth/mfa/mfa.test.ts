@@ -488,7 +488,7 @@ describe("a lost app", () => {
 
   test("a server's key sees and changes nobody's second factor", async () => {
     const person = await t.signIn({ roles: ["manager"] });
-    const json = { name: "Till", permissions: ["products:write"] };
+    const json = { name: "Till", permissions: ["products:write"], password: person.password };
     const { key } = (await (await post("api-keys", json, person.accessToken)).json()).data;
     expect((await t.request("/auth/mfa", { token: key })).status).toBe(403);
     expect((await t.request("/auth/passkeys", { token: key })).status).toBe(403);

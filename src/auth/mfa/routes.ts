@@ -1,5 +1,4 @@
 import type { Deps } from "../../deps";
-import type { ErrorCode } from "../../errors";
 import { describe } from "../../http/describe";
 import { factory } from "../../http/factory";
 import { input } from "../../http/input";
@@ -11,14 +10,13 @@ import {
   challengeSchema,
   confirmSchema,
   enrolledAnswer,
+  PROOF_ERRORS,
   proofSchema,
   statusAnswer,
 } from "./schema";
 import { answerChallenge, confirm, disable, enrol, factorStatus, renewBackupCodes } from "./service";
 
 const tag = "Second factor";
-/** Of routes that ask once more who is there. */
-const PROOF_ERRORS: ErrorCode[] = ["invalid_credentials", "invalid_code", "forbidden", "too_many_requests"];
 
 /** /auth/mfa */
 export const mfaRoutes = (deps: Deps) =>

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ErrorCode } from "../../errors";
 import { dataOf } from "../../http/describe";
 import { passwordSchema } from "../schema";
 import { SECOND_FACTORS } from "../second-factor";
@@ -30,6 +31,13 @@ export type FactorAnswer = z.output<typeof factorSchema>;
 export const proofShape = { password: passwordSchema.optional(), factor: factorSchema.optional() };
 export const proofSchema = z.strictObject(proofShape);
 export type Proof = z.output<typeof proofSchema>;
+/** Of routes that ask once more who is there. */
+export const PROOF_ERRORS: ErrorCode[] = [
+  "invalid_credentials",
+  "invalid_code",
+  "forbidden",
+  "too_many_requests",
+];
 
 export const confirmSchema = z.strictObject({ code: totpCode });
 

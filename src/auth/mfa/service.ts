@@ -4,7 +4,7 @@ import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
-import { newNotice } from "../jobs";
+import { ADMINISTRATOR, newNotice } from "../jobs";
 import { ENROLMENT_TTL } from "../rules";
 import { confirmedFactors } from "../second-factor";
 import { completeSignIn, type Origin, readChallenge, type SignedIn } from "../service";
@@ -76,7 +76,7 @@ export async function confirm(
     new AppError("invalid_code", "The code is wrong, or the enrolment is over. Enrol again.");
   if (!pending) throw wrong();
   const { codes, rows } = await makeBackupCodes(deps);
-  await changeSignIn(deps, user.id, origin, { action: "second_factor.enrolled" }, async (tx) => {
+  await changeSignIn(deps, actor, origin, { action: "second_factor.enrolled" }, async (tx) => {
     if (!(await deps.mfa.confirm(pending.id, user.id, pending.step, now, tx))) throw wrong();
     await deps.mfa.replaceBackupCodes(user.id, rows, now, tx);
   });
@@ -108,7 +108,7 @@ export async function answerChallenge(
 export async function disable(deps: Deps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
   if (!(await hasFactor(deps, actor.userId))) throw noFactor();
   await proveAgain(deps, actor, proof, origin);
-  await changeSignIn(deps, actor.userId, origin, { action: "second_factor.disabled" }, async (tx) => {
+  await changeSignIn(deps, actor, origin, { action: "second_factor.disabled" }, async (tx) => {
     if (!(await deps.mfa.removeAll(actor.userId, tx))) throw noFactor();
   });
 }
@@ -126,15 +126,12 @@ export async function renewBackupCodes(
   if (!(await hasFactor(deps, actor.userId))) throw noFactor();
   await proveAgain(deps, actor, proof, origin);
   const { codes, rows } = await makeBackupCodes(deps);
-  await changeSignIn(deps, actor.userId, origin, { action: "backup_codes.renewed" }, async (tx, now) => {
+  await changeSignIn(deps, actor, origin, { action: "backup_codes.renewed" }, async (tx, now) => {
     if (!(await deps.mfa.findTotp(actor.userId, "confirmed", tx))) throw noFactor();
     await deps.mfa.replaceBackupCodes(actor.userId, rows, now, tx);
   });
   return { backupCodes: codes };
 }
-
-/** What the notice says in place of an administrator's own address and device. */
-const ADMINISTRATOR = { ip: "by an administrator", userAgent: "support" };
 
 /**
  * Takes the second factor of someone who lost it away, at the word of an administrator. Every session of theirs

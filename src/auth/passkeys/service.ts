@@ -100,7 +100,7 @@ export async function addPasskey(
     createdAt: wanted.now,
   };
   const act = { action: "passkey.added", detail: { passkeyId: row.id, name: row.name } } as const;
-  await changeSignIn(deps, actor.userId, origin, act, async (tx) => {
+  await changeSignIn(deps, actor, origin, act, async (tx) => {
     if ((await deps.passkeys.ofUser(actor.userId, tx)).length >= MAX_PASSKEYS) throw tooMany();
     if (!(await deps.passkeys.create(row, tx))) {
       throw new AppError("already_exists", "This passkey is registered already.");
@@ -146,7 +146,7 @@ export async function renamePasskey(
  */
 export async function removePasskey(deps: Deps, actor: Actor, id: string, origin: Origin): Promise<void> {
   const act = { action: "passkey.removed", detail: { passkeyId: id } } as const;
-  await changeSignIn(deps, actor.userId, origin, act, async (tx, _now, { hashedPassword }) => {
+  await changeSignIn(deps, actor, origin, act, async (tx, _now, { hashedPassword }) => {
     const own = await deps.passkeys.ofUser(actor.userId, tx);
     if (!(await deps.passkeys.remove(id, actor.userId, tx))) throw noPasskey();
     if (own.length === 1 && hashedPassword === null) {

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around, gate } from "../../../test/interleave";
 import { canonicalKey } from "../../canonical";
+import { after, DAY } from "../../clock";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);
@@ -233,7 +234,7 @@ describe("roles of a person", () => {
   });
 
   test("a key of an administrator grants only what the key holds", async () => {
-    const json = { name: "Sync", permissions: ["users:read", "roles:write"] };
+    const json = { name: "Sync", permissions: ["users:read", "roles:write"], password: admin.password };
     const { key } = (await (await send("POST", "/auth/api-keys", json)).json()).data;
     const person = await t.signIn();
     const set = (roles: string[]) =>
@@ -260,6 +261,26 @@ describe("roles of a person", () => {
   });
 });
 
+/** A key of someone, as a row. */
+async function keyOf(userId: string): Promise<{ id: string; name: string }> {
+  const [id, name] = [t.deps.random.id(), "Till <1>"];
+  const now = t.clock.now();
+  const bytes = t.deps.random.bytes(32);
+  await t.deps.mysql.on().apiKey.create({
+    data: {
+      id,
+      userId,
+      name,
+      secretDigest: bytes,
+      secretHash: bytes,
+      permissions: [],
+      createdAt: now,
+      expiresAt: after(now, DAY),
+    },
+  });
+  return { id, name };
+}
+
 describe("the sessions of a person", () => {
   test("are ended by an administrator, and the person sees it", async () => {
     const person = await t.signIn();
@@ -281,6 +302,29 @@ describe("the sessions of a person", () => {
     expect((await ended.json()).data[0]).toMatchObject({ endReason: "ended_by_administrator" });
     expect(await actsOn(person.id)).toContainEqual(["user.sessions_ended", support.id, { ended: 1 }]);
     expect((await send("DELETE", `/api/users/${t.deps.random.id()}/sessions`)).status).toBe(404);
+  });
+
+  test("their API keys are named, or revoked when that is asked, and then they are told", async () => {
+    const person = await t.signIn();
+    const { id, name } = await keyOf(person.id);
+    const end = async (query: string) =>
+      (
+        await send("DELETE", `/api/users/${person.id}/sessions${query}`, undefined, {}, support.accessToken)
+      ).json();
+    expect((await end("")).data).toEqual({ ended: 1, apiKeys: { revoked: [], working: [{ id, name }] } });
+    await t.runner.runDue();
+    expect(t.mails.filter(({ to }) => to === person.email)).toEqual([]);
+    const { data } = await end("?revokeApiKeys=true");
+    expect(data).toEqual({ ended: 0, apiKeys: { revoked: [{ id, name }], working: [] } });
+    await t.runner.runDue();
+    const [mail] = t.mails.filter(({ to }) => to === person.email);
+    expect(mail?.subject).toBe("An API key was revoked");
+    expect(mail?.text).toContain(`“${name}”`);
+    expect(mail?.text).toContain("by an administrator");
+    const detail = { reason: "ended_by_administrator", keyIds: [id] };
+    expect(await actsOn(person.id)).toContainEqual(["api_key.revoked", support.id, detail]);
+    expect((await end("?revokeApiKeys=true")).data).toEqual({ ended: 0 });
+    expect((await send("DELETE", `/api/users/${person.id}/sessions?revokeApiKeys=1`)).status).toBe(422);
   });
 });
 

@@ -1,6 +1,6 @@
 import { originOf } from "../../auth/browser";
 import { requirePermission, requireSome, requireUser } from "../../auth/guard";
-import { endedResponse } from "../../auth/schema";
+import { endedResponse, endSessionsSchema } from "../../auth/schema";
 import type { Deps } from "../../deps";
 import { describe } from "../../http/describe";
 import { etagOf, ifMatch } from "../../http/etag";
@@ -81,6 +81,8 @@ export const peopleRoutes = (deps: Deps) =>
       "/:id/sessions",
       describe({
         summary: "End every session of a person",
+        description:
+          "Their API keys go on working unless revokeApiKeys is true; the answer says which. Then they are told by mail.",
         tag,
         response: endedResponse,
         secured: true,
@@ -89,9 +91,14 @@ export const peopleRoutes = (deps: Deps) =>
       requireUser(deps),
       requirePermission("users:write"),
       input("param", userParam),
+      input("query", endSessionsSchema),
       async (c) => {
         const { id } = c.req.valid("param");
-        return c.json({ data: await endSessionsOf(deps, c.get("actor"), id, originOf(deps, c)) }, 200);
+        const choice = c.req.valid("query");
+        return c.json(
+          { data: await endSessionsOf(deps, c.get("actor"), id, choice, originOf(deps, c)) },
+          200,
+        );
       },
     )
     .delete(

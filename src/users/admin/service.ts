@@ -2,8 +2,11 @@ import type { AuditAction } from "../../audit/actions";
 import { auditActor, newAuditEntry } from "../../audit/entry";
 import type { Actor } from "../../auth/actor";
 import { demand } from "../../auth/actor";
+import { endKeysAndTell, newKeysEnd } from "../../auth/api-keys/end";
+import { ADMINISTRATOR } from "../../auth/jobs";
 import { removeLostFactor } from "../../auth/mfa/service";
 import { ADMIN_ROLE, BASE_ROLE, type Permission } from "../../auth/permissions";
+import type { SessionsEnded } from "../../auth/schema";
 import type { Origin } from "../../auth/service";
 import { canonicalKey } from "../../canonical";
 import type { MySqlTx } from "../../db/prisma";
@@ -163,27 +166,38 @@ export async function changeUser(
 }
 
 /**
- * Ends every session of someone, who then has to sign in again.
+ * Ends every session of someone, who then has to sign in again, and revokes their API keys when the caller wants
+ * that; then they are told by mail.
  * @throws AppError not_found, forbidden for someone who holds more than the caller
  */
 export async function endSessionsOf(
   deps: Deps,
   actor: Actor,
   id: string,
+  { revokeApiKeys }: { revokeApiKeys: boolean },
   origin: Origin,
-): Promise<{ ended: number }> {
+): Promise<SessionsEnded> {
   const now = deps.clock.now();
   const entry = newAuditEntry(deps, "user.sessions_ended", {
     actor: auditActor(actor),
     subjectUserId: id,
     origin,
   });
-  return administer(deps, actor, ["users:write"], async (tx, held) => {
+  const keysEnd = newKeysEnd(deps, id, {
+    revoke: revokeApiKeys,
+    actor: auditActor(actor),
+    reason: "ended_by_administrator",
+    origin,
+    told: ADMINISTRATOR,
+  });
+  const result = await administer(deps, actor, ["users:write"], async (tx, held) => {
     await changeable(deps, id, held, tx);
     const ended = await deps.auth.endSessions(id, { reason: "ended_by_administrator", now }, tx);
     await deps.audit.record({ ...entry, detail: { ended } }, tx);
-    return { ended };
+    return { ended, ...(await endKeysAndTell(deps, keysEnd, tx)) };
   });
+  deps.jobs.wake();
+  return result;
 }
 
 /**

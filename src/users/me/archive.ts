@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { ZipFile } from "yazl";
 import { type PersonReader, personEvents, personVisits } from "../../analytics/person";
-import { listApiKeys } from "../../auth/api-keys/service";
+import { allApiKeys } from "../../auth/api-keys/service";
 import { deviceName } from "../../auth/device";
 import { factorStatus } from "../../auth/mfa/service";
 import { listPasskeys } from "../../auth/passkeys/service";
@@ -152,7 +152,7 @@ export function sectionsOf(deps: Deps, userId: string, madeAt: Date): Section[] 
         endReason: row.endReason,
       })),
     ),
-    json("api-keys.json", "Your API keys, without their secrets", () => listApiKeys(deps, { userId })),
+    json("api-keys.json", "Your API keys, without their secrets", () => allApiKeys(deps, userId)),
     json("second-factors.json", "Your second factors and passkeys, without their secrets", async () => ({
       ...(await factorStatus(deps, userId)),
       passkeys: await listPasskeys(deps, userId),

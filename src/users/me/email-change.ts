@@ -154,7 +154,9 @@ export async function confirmEmailChange(
     }
     await deps.accounts.endEmailChanges(userId, "completed", now, tx);
     await deps.auth.killCodes(userId, "reset_password", now, tx);
-    const notice = newNotice("address_changed", jobId, userId, origin, now, confirmed.user.email);
+    const notice = newNotice("address_changed", jobId, userId, origin, now, {
+      to: confirmed.user.email,
+    });
     await deps.jobs.mysql.enqueue(notice, tx);
     await deps.audit.record(audit, tx);
     return "completed";

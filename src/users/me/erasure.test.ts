@@ -44,7 +44,11 @@ async function someone(mark: string): Promise<SignedInPerson> {
   });
   const post = (path: string, json: unknown, token = person.accessToken, headers = {}) =>
     t.request(path, { method: "POST", json, token, headers });
-  const made = await post("/auth/api-keys", { name: `Key ${mark}`, permissions: ["products:write"] });
+  const made = await post("/auth/api-keys", {
+    name: `Key ${mark}`,
+    permissions: ["products:write"],
+    password: person.password,
+  });
   const { key } = (await made.json()).data;
   const product = { name: "By a key", price: 1 };
   expect((await post("/api/products", product, key, { "idempotency-key": mark })).status).toBe(201);
@@ -110,7 +114,7 @@ describe("a deleted account", () => {
     const other = (await (await signIn(person.email, person.password)).json()).data;
     const made = await t.request("/auth/api-keys", {
       method: "POST",
-      json: { name: "Server", permissions: ["inventory:read"] },
+      json: { name: "Server", permissions: ["inventory:read"], password: person.password },
       token: person.accessToken,
     });
     const { key } = (await made.json()).data;

@@ -83,7 +83,12 @@ describe("an archive of one's data", () => {
     const { secret, backupCodes } = await enrolled(t, person);
     const made = await t.request("/auth/api-keys", {
       method: "POST",
-      json: { name: "My server", permissions: ["products:write"] },
+      json: {
+        name: "My server",
+        permissions: ["products:write"],
+        password: person.password,
+        factor: { method: "backup_code", code: backupCodes[1] },
+      },
       token: person.accessToken,
     });
     const { key } = (await made.json()).data;
@@ -217,7 +222,7 @@ describe("an archive of one's data", () => {
     const manager = await t.signIn({ roles: ["manager"] });
     const made = await t.request("/auth/api-keys", {
       method: "POST",
-      json: { name: "Server", permissions: ["products:write"] },
+      json: { name: "Server", permissions: ["products:write"], password: manager.password },
       token: manager.accessToken,
     });
     const { key } = (await made.json()).data;

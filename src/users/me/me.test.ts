@@ -129,7 +129,7 @@ describe("the account", () => {
     const owner = await t.signIn({ roles: ["manager"] });
     const made = await t.request("/auth/api-keys", {
       method: "POST",
-      json: { name: "Server", permissions: ["products:write"] },
+      json: { name: "Server", permissions: ["products:write"], password: owner.password },
       token: owner.accessToken,
     });
     const { key } = (await made.json()).data;

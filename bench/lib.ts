@@ -42,6 +42,7 @@ export function reportGoals(goals: Goal[]): number {
 export interface Load {
   perSecond: number;
   p50: number;
+  p95: number;
   p99: number;
   count: number;
 }
@@ -72,6 +73,7 @@ export async function load(
   return {
     perSecond: (times.length / (performance.now() - start)) * 1000,
     p50: percentile(times, 0.5),
+    p95: percentile(times, 0.95),
     p99: percentile(times, 0.99),
     count: times.length,
   };

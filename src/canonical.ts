@@ -7,6 +7,27 @@
 export const canonicalKey = (text: string): string =>
   text.toWellFormed().normalize("NFC").trim().toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
 
+/** Letters that Unicode does not take apart into a base and an accent. */
+const LETTERS: Record<string, string> = { ø: "o", ł: "l", đ: "d", ð: "d", þ: "th", æ: "ae", œ: "oe", ı: "i" };
+
+/**
+ * The canonical form of what is searched: compatibility forms (width, ligatures), case and the accents of alphabets
+ * are all one. Marks of other scripts stay, because there they are letters (Thai and Indic vowels, が beside か).
+ */
+export const searchKey = (text: string): string =>
+  /^[ -~]*$/.test(text) ? text.toLowerCase() : foldedKey(text);
+
+const foldedKey = (text: string): string =>
+  canonicalKey(
+    canonicalKey(text.normalize("NFKC"))
+      .normalize("NFKD")
+      .replace(
+        /([\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Hebrew}\p{Script=Arabic}])\p{M}+/gu,
+        "$1",
+      )
+      .replace(/[øłđðþæœı]/g, (letter) => LETTERS[letter] ?? letter),
+  );
+
 /**
  * True for text in the form of our ids. MySQL refuses to compare an ASCII column with other text ("illegal mix
  * of collations"), so an id from a path is looked at before it is looked up.

@@ -37,6 +37,10 @@ import { createPictureStore, type PictureStore } from "./products/images/store";
 import { createStockCommitter, type StockCommitter } from "./products/inventory/committer";
 import { watchCrossings } from "./products/inventory/in-stock";
 import { createInventoryStore, type InventoryStore } from "./products/inventory/store";
+import { createBuiltinEngine } from "./products/search/builtin";
+import type { SearchEngine } from "./products/search/engine";
+import { createIndexStore, type IndexStore } from "./products/search/store";
+import { walkProducts } from "./products/search/walk";
 import { createProductStore, type ProductStore } from "./products/store";
 import { createRandom, type Random } from "./random";
 import { createDiskStorage } from "./storage/disk";
@@ -68,6 +72,10 @@ export interface Deps {
   passkeys: PasskeyStore;
   categories: CategoryStore;
   products: ProductStore;
+  /** Finds products by text. */
+  search: SearchEngine;
+  /** What was searched for. */
+  searchIndex: IndexStore;
   formerSlugs: FormerSlugStore;
   pictures: PictureStore;
   bulk: BulkStore;
@@ -127,6 +135,19 @@ export function createDeps(
   const inventory = createInventoryStore(mongo);
   const mongoJobs = createMongoJobStore(mongo);
 
+  const categories = createCategoryStore(mongo);
+  const searchIndex = createIndexStore(mongo);
+  const search = createBuiltinEngine({
+    store: searchIndex,
+    clock,
+    random,
+    log,
+    categoriesOf: (ids) => categories.findByIds(ids),
+    countProducts: () => products.count(),
+    eachProduct: (onPage, onDone) => walkProducts(mongo, products, onPage, onDone),
+  });
+  const products = createProductStore(mongo, search);
+
   const deps: Deps = {
     config,
     log,
@@ -143,8 +164,10 @@ export function createDeps(
     audit: createAuditStore(mysql),
     mfa: createMfaStore(mysql),
     passkeys: createPasskeyStore(mysql),
-    categories: createCategoryStore(mongo),
-    products: createProductStore(mongo),
+    categories,
+    products,
+    search,
+    searchIndex,
     formerSlugs: createFormerSlugStore(mongo),
     pictures: createPictureStore(mongo),
     bulk: createBulkStore(mongo),

@@ -5,6 +5,7 @@ import { categoryModel, guardModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
 import { INVENTORY_MODELS } from "../products/inventory/model";
 import { formerSlugModel, productModel } from "../products/model";
+import { SEARCH_MODELS } from "../products/search/model";
 import { idempotencyModel } from "./idempotency.mongo";
 import type { Mongo } from "./mongo";
 
@@ -20,6 +21,7 @@ const MODELS = [
   guardModel,
   idempotencyModel,
   jobModel,
+  ...SEARCH_MODELS,
   ...INVENTORY_MODELS,
   ...ANALYTICS_MODELS,
 ];

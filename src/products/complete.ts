@@ -2,6 +2,9 @@ import { createPictureStore } from "./images/store";
 import { coverOf, shownOf } from "./shown";
 import { createProductStore } from "./store";
 
+/** What lists show is not searched. */
+const NO_INDEX = { put: async () => undefined, setInStock: async () => undefined };
+
 /** Products that are read and written together. */
 const BATCH = 200;
 
@@ -12,7 +15,7 @@ const BATCH = 200;
  * @returns how many products were completed
  */
 export async function completeProducts(mongo: Parameters<typeof createProductStore>[0]): Promise<number> {
-  const products = createProductStore(mongo);
+  const products = createProductStore(mongo, NO_INDEX);
   const pictures = createPictureStore(mongo);
   for (let done = 0; ; ) {
     const batch = await products.incomplete(BATCH);

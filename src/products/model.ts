@@ -213,11 +213,7 @@ const schema = new Schema<ProductDocument>(
   .index({ slugKey: 1 }, { unique: true, partialFilterExpression: LIVING })
   .index({ skuKeys: 1 }, { unique: true, partialFilterExpression: { skuKeys: { $exists: true } } })
   .index({ gtinKeys: 1 }, { partialFilterExpression: { gtinKeys: { $exists: true } } })
-  .index({ status: 1, attrKeys: 1, createdAt: -1, _id: -1 }, { partialFilterExpression: LIVING })
-  .index(
-    { name: "text", brand: "text", description: "text" },
-    { weights: { name: 10, brand: 5, description: 1 }, default_language: "english", name: "search" },
-  );
+  .index({ status: 1, attrKeys: 1, createdAt: -1, _id: -1 }, { partialFilterExpression: LIVING });
 
 schema.index({ categoryTree: 1, _id: 1 });
 

@@ -874,7 +874,7 @@ describe("lists", () => {
       price: n,
     }));
     await t.deps.mongo.connection.collection("products").insertMany(rows as never);
-    const hurried = createProductStore(t.deps.mongo, 1);
+    const hurried = createProductStore(t.deps.mongo, t.deps.search, 1);
     const { list: listed, countOf } = t.deps.products;
     for (const method of [{ list: hurried.list }, { countOf: hurried.countOf }]) {
       Object.assign(t.deps.products, method);
@@ -978,43 +978,4 @@ describe("lists", () => {
     }
     await t.deps.mongo.connection.collection("products").deleteMany({ slugKey: /^explain-/ });
   }, 60_000);
-});
-
-describe("search", () => {
-  const found = async (q: string, limit = 20) => {
-    const answer = await t.request(`/api/products/search?q=${encodeURIComponent(q)}&limit=${limit}`);
-    expect(answer.status).toBe(200);
-    return ((await answer.json()) as { data: ItemResponse[] }).data;
-  };
-  const make = async (name: string, popularity: number | undefined, description = "") => {
-    const { id } = await made({ name, description, price: 100, status: "active" });
-    await productModel(t.deps.mongo.connection).collection.updateOne(
-      { _id: id as never },
-      popularity === undefined ? { $unset: { popularity: 1 } } : { $set: { popularity } },
-    );
-    return id;
-  };
-
-  test("of texts that match equally the one that is looked at more comes first, whichever was made first", async () => {
-    const low = await make("Quokka lantern", 3);
-    const none = await make("Quokka lantern", 0);
-    const high = await make("Quokka lantern", 40);
-    const answer = await found("quokka");
-    expect(answer.map(({ id }) => id)).toEqual([high, low, none]);
-    expect((await found("quokka", 1)).map(({ id }) => id)).toEqual([high]);
-    expect(answer[0]).not.toHaveProperty("score");
-  });
-
-  test("a text that matches much better wins however popular another one is", async () => {
-    const text = "Something long that says of itself, among many other things, that a numbat is on it";
-    const popular = await make("Picture frame", 1_000_000, text);
-    const named = await make("Numbat", 0);
-    expect((await found("numbat")).map(({ id }) => id)).toEqual([named, popular]);
-  });
-
-  test("a product of before popularity was counted is found, behind equal ones that have some", async () => {
-    const old = await make("Bilby bench", undefined);
-    const seen = await make("Bilby bench", 1);
-    expect((await t.deps.products.search("bilby", 5)).map(({ _id }) => _id)).toEqual([seen, old]);
-  });
 });

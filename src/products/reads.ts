@@ -8,7 +8,7 @@ import type { Include, ProductFilter, ProductListQuery } from "./filters";
 import { expandItems, expandProduct, fieldsFor } from "./items";
 import { toProduct } from "./mapper";
 import type { ProductDocument } from "./model";
-import type { ItemResponse, ProductResponse } from "./schema";
+import type { ProductResponse } from "./schema";
 import { noProduct } from "./service";
 import { coverOf } from "./shown";
 
@@ -119,12 +119,4 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
           }),
     },
   };
-}
-
-/** Active products whose name, brand or description matches, the best first. */
-export async function searchProducts(
-  deps: Deps,
-  { q, limit }: { q: string; limit: number },
-): Promise<ItemResponse[]> {
-  return expandItems(deps, undefined, await deps.products.search(q, limit), []);
 }

@@ -12,7 +12,7 @@ import { categoryRoutes } from "./categories/routes";
 import { productListSchema, productReadSchema } from "./filters";
 import { imageRoutes } from "./images/routes";
 import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
-import { listProducts, readProduct, searchProducts } from "./reads";
+import { listProducts, readProduct } from "./reads";
 import {
   changeProductSchema,
   createProductSchema,
@@ -20,9 +20,8 @@ import {
   keyParam,
   productAnswer,
   productListAnswer,
-  searchAnswer,
-  searchSchema,
 } from "./schema";
+import { searchRoutes } from "./search/routes";
 import { changeProduct, createProduct, deleteProduct, restoreProduct } from "./service";
 
 const tag = "Products";
@@ -53,14 +52,9 @@ export const productRoutes = (deps: Deps) =>
     .route("/import", importRoutes(deps))
     .route("/export", exportRoutes(deps))
     .route("/inventory", inventoryRoutes(deps))
+    .route("/search", searchRoutes(deps))
     .route("/:id/inventory", productInventoryRoutes(deps))
     .route("/:id/images", imageRoutes(deps))
-    .get(
-      "/search",
-      describe({ summary: "Search products", tag, response: searchAnswer }),
-      input("query", searchSchema),
-      async (c) => c.json({ data: await searchProducts(deps, c.req.valid("query")) }, 200),
-    )
     .get(
       "/",
       describe({

@@ -159,15 +159,6 @@ export const limitSchema = z
   .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
   .default(20);
 
-export const searchSchema = z.strictObject({
-  q: z
-    .string()
-    .max(200, "must be at most 200 characters")
-    .transform(cleanText)
-    .pipe(z.string().min(1, "must not be empty")),
-  limit: limitSchema,
-});
-
 export const idParam = z.object({ id: z.uuid("must be an id") });
 
 /** The id or the slug of a product, or the id, slug or path of a category, in canonical form. */
@@ -262,7 +253,6 @@ const productResponse = itemFields.extend({
 
 export const productAnswer = dataOf(productResponse);
 export const productListAnswer = pageOf(itemResponse);
-export const searchAnswer = z.object({ data: z.array(itemResponse) });
 
 export type ProductResponse = z.infer<typeof productResponse>;
 export type ItemResponse = z.infer<typeof itemResponse>;

@@ -10,6 +10,7 @@ import {
   productModel,
   type VariantDocument,
 } from "./model";
+import type { SearchEngine } from "./search/engine";
 import type { Shown } from "./shown";
 
 /** The fields of a product in a list. */
@@ -163,16 +164,6 @@ function stepsOf({ name, descending }: ProductSort, after: ListPosition | null):
 /** Longest time that the server may take for a list, in milliseconds: a mix of filters may have no index. */
 const LIST_LIMIT = 3000;
 
-/** How many of the best texts a search ranks by popularity too. */
-const RANKED = 200;
-
-/**
- * What the popularity of a product makes of the score of its text: a tenth more for each power of ten, so that
- * it decides between texts that match about equally well and never beats one that matches much better.
- */
-const weightOf = (popularity: number | undefined): number =>
-  1 + Math.log10(1 + Math.max(0, popularity ?? 0)) / 10;
-
 /** Says that a list took too long, which the server's own error does not tell from a server that is away. */
 function tooSlow(error: unknown): unknown {
   if (!tookTooLong(error)) return error;
@@ -182,11 +173,15 @@ function tooSlow(error: unknown): unknown {
   });
 }
 
+/** What is told of every change, in its transaction. */
+export type ProductIndex = Pick<SearchEngine, "put" | "setInStock">;
+
 /**
  * Products in MongoDB.
+ * @param index the search, which finds products as they were written last
  * @param listLimit longest time that the server may take for a list, in milliseconds
  */
-export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
+export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit = LIST_LIMIT) => {
   const Product = productModel(mongo.connection);
   /**
    * The driver's own cursor: a list is what is asked for most, every value in it was checked, and what Mongoose
@@ -215,6 +210,10 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
   const validateAll = async (products: ProductDocument[]): Promise<void> => {
     for (const product of products) await new Product(product).validate();
   };
+  /** Takes products into the search again as they are, whichever of these are there. */
+  const reindex = async (ids: string[], tx?: MongoTx): Promise<void> => {
+    await index.put(await Product.find({ _id: { $in: ids } }, null, mongo.in(tx)).lean(), tx, false);
+  };
   return {
     /** @throws what `refusedFields` names, when the schema refuses one of them */
     validateAll,
@@ -223,28 +222,31 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
     async create(product: ProductDocument, tx?: MongoTx): Promise<void> {
       try {
         await Product.create([product], mongo.in(tx));
+        await index.put([product], tx, true);
       } catch (error) {
         throw taken(error) ?? error;
       }
     },
 
     /**
-     * Makes many at once, or none when the schema refuses one.
-     * @returns the indexes of those whose slug or SKU is taken; the others were made
+     * Makes many at once, or none when the schema refuses one or the slug or SKU of one is taken.
+     * @returns whether they were made; false when one was taken
      */
-    async createMany(products: ProductDocument[]): Promise<number[]> {
+    async createMany(products: ProductDocument[]): Promise<boolean> {
       await validateAll(products);
       try {
-        // Checked already, and not hydrated: Mongoose would track every field of what nobody reads again.
-        await Product.insertMany(
-          products.map((product) => ({ inStock: false, stockRevision: 0, ...product })),
-          { ordered: false, lean: true },
-        );
-        return [];
+        await mongo.transaction(async (tx) => {
+          // Checked already, and not hydrated: Mongoose would track every field of what nobody reads again.
+          await Product.insertMany(
+            products.map((product) => ({ inStock: false, stockRevision: 0, ...product })),
+            { lean: true, ...mongo.in(tx) },
+          );
+          await index.put(products, tx, true);
+        });
+        return true;
       } catch (error) {
-        const { writeErrors } = error as { writeErrors?: { code: number; index: number }[] };
-        if (!writeErrors?.length || writeErrors.some(({ code }) => code !== 11000)) throw error;
-        return writeErrors.map(({ index }) => index);
+        if (duplicateKey(error) === undefined) throw error;
+        return false;
       }
     },
 
@@ -331,6 +333,7 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
           replacementOf(product, version),
           { ...mongo.in(tx), runValidators: true },
         );
+        if (matchedCount === 1) await index.put([product], tx, false);
         return matchedCount === 1;
       } catch (error) {
         throw taken(error) ?? error;
@@ -355,7 +358,9 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
           })),
           mongo.in(tx),
         );
-        return matchedCount === products.length;
+        if (matchedCount !== products.length) return false;
+        await index.put(products, tx, false);
+        return true;
       } catch (error) {
         throw taken(error) ?? error;
       }
@@ -383,6 +388,17 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
           },
         })),
         { ordered: false },
+      );
+      const written = await Product.find(
+        { _id: { $in: states.map(({ id }) => id) } },
+        { inStock: 1, stockRevision: 1 },
+      ).lean();
+      await index.setInStock(
+        written.map(({ _id, inStock = false, stockRevision = 0 }) => ({
+          id: _id,
+          inStock,
+          revision: stockRevision,
+        })),
       );
       return states.length - matchedCount;
     },
@@ -429,6 +445,11 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
         })),
         mongo.in(tx),
       );
+      if (matchedCount === changes.length)
+        await reindex(
+          changes.map(({ id }) => id),
+          tx,
+        );
       return changes.length - matchedCount;
     },
 
@@ -482,38 +503,54 @@ export const createProductStore = (mongo: Mongo, listLimit = LIST_LIMIT) => {
       return plans;
     },
 
-    /**
-     * Active products whose text matches, the best first: by the score of the text, raised by popularity, among
-     * as many of the best texts as are looked at. `query` is text, never an operator.
-     */
-    async search(
-      query: string,
-      limit: number,
-      fields: Record<string, 1> = SUMMARY,
-    ): Promise<ListedProduct[]> {
-      const matches = await Product.find({ $text: { $search: query }, deletedAt: null, status: "active" })
-        .select({ ...fields, score: { $meta: "textScore" } })
-        .sort({ score: { $meta: "textScore" }, popularity: -1, _id: 1 })
-        .limit(Math.max(limit, RANKED))
-        .maxTimeMS(LIST_LIMIT)
-        .lean<(ListedProduct & { score: number })[]>();
-      // A stable sort: equal ones stay in the order of the database.
-      const ranked = matches
-        .map(({ score, ...product }) => ({ product, rank: score * weightOf(product.popularity) }))
-        .sort((a, b) => b.rank - a.rank);
-      return ranked.slice(0, limit).map(({ product }) => product);
+    /** Active products of these ids, in their order; those that are no longer there are left out. */
+    async activeOf(ids: string[], fields: Record<string, 1>): Promise<ListedProduct[]> {
+      const found = await Product.collection
+        .find<ListedProduct>(
+          { _id: { $in: ids as never[] }, ...LIVING, status: "active" },
+          { projection: fields, maxTimeMS: listLimit, hint: { _id: 1 } },
+        )
+        .toArray();
+      const byId = new Map(found.map((product) => [product._id, product]));
+      return ids.flatMap((id) => byId.get(id) ?? []);
     },
+
+    reindex,
+
+    /** Ids of the products that a filter by ids, SKUs or GTINs finds. */
+    idsOf: async ({ ids, skus, gtins }: ProductFilter): Promise<string[]> =>
+      (
+        await Product.find(
+          conditionsOf({
+            status: "active",
+            attrs: [],
+            ...(ids === undefined ? {} : { ids }),
+            ...(skus === undefined ? {} : { skus }),
+            ...(gtins === undefined ? {} : { gtins }),
+          }),
+          { _id: 1 },
+        ).lean()
+      ).map(({ _id }) => _id),
 
     count: (status?: ProductStatus): Promise<number> =>
       Product.countDocuments({ ...LIVING, ...(status === undefined ? {} : { status }) }),
 
     /** Living products by id from behind `after` on, whole: for an export. */
-    pageById: (after: string | null, limit: number, status?: ProductStatus): Promise<ProductDocument[]> =>
-      Product.find({
-        deletedAt: null,
-        ...(status === undefined ? {} : { status }),
-        ...(after === null ? {} : { _id: { $gt: after } }),
-      })
+    pageById: (
+      after: string | null,
+      limit: number,
+      status?: ProductStatus,
+      tx?: MongoTx,
+    ): Promise<ProductDocument[]> =>
+      Product.find(
+        {
+          deletedAt: null,
+          ...(status === undefined ? {} : { status }),
+          ...(after === null ? {} : { _id: { $gt: after } }),
+        },
+        null,
+        mongo.in(tx),
+      )
         .sort({ _id: 1 })
         .limit(limit)
         .lean(),

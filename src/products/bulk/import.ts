@@ -462,14 +462,14 @@ class Importer {
 
     const added = together.filter(({ decision }) => decision.outcome === "created");
     if (added.length > 0) {
-      const taken = await deps.products
+      const made = await deps.products
         .createMany(added.map(({ decision }) => decision.product))
         .catch((error: unknown) => {
           // One is refused and none was made: each by itself says which.
           if (!refusedFields(error)) throw error;
-          return added.keys().toArray();
+          return false;
         });
-      alone.push(...taken.flatMap((index) => added[index] ?? []));
+      if (!made) alone.push(...added);
     }
     const changed = together.filter(({ decision }) => decision.outcome === "updated");
     if (changed.length > 0) {
@@ -557,6 +557,7 @@ export async function importProducts(
     progress.rows = row;
     progress.bytes = Math.max(progress.bytes, bytes);
     await onBatch({ ...progress }, faults);
+    if (options.dryRun !== true) await deps.search.maintain();
   };
   for await (const read of readProducts(options.format, counted)) {
     if (read.last <= resume.rows) continue;

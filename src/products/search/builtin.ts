@@ -1,0 +1,177 @@
+/** The search that is built in: words and segments in MongoDB, scores of our own. */
+import { canonicalKey } from "../../canonical";
+import type { MongoTx } from "../../db/mongo";
+import type { Logger } from "../../http/log";
+import type { JsonValue } from "../../json";
+import type { CategoryDocument } from "../categories/model";
+import type { ProductDocument } from "../model";
+import { gtinKeyOf } from "../shown";
+import { compact, usesOf, type Worker } from "./compact";
+import { searchDocumentOf } from "./document";
+import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
+import { barsOf, FacetCounter, MOST_COUNTED } from "./facets";
+import { type Found, type Frozen, find, findAgain } from "./find";
+import { RECENT } from "./model";
+import { type Keys, orderOf, readKeysOf, TopHits } from "./order";
+import { type Plan, parseQuery } from "./query";
+import { rebuildIndex } from "./rebuild";
+import type { Strictness } from "./score";
+import type { Group, IndexStore } from "./store";
+import { suggestFrom } from "./suggest";
+
+/** Changed products from which on a round of taking them into segments is worth while. */
+const WORTH_WHILE = 256;
+/** Products written by this process from which on whoever writes many takes them into segments himself. */
+const MANY = 2048;
+
+/** What the engine needs from outside. */
+export interface BuiltinOptions extends Worker {
+  store: IndexStore;
+  log: Pick<Logger, "warn">;
+  categoriesOf(ids: string[]): Promise<Map<string, CategoryDocument>>;
+  /** Gives every product, some at a time, to a function within a transaction in which they were read. */
+  eachProduct(
+    onPage: (products: ProductDocument[], tx: MongoTx) => Promise<void>,
+    onDone: (count: number) => void,
+  ): Promise<void>;
+  countProducts(): Promise<number>;
+}
+
+/** What the answer rests on, when words were taken for others. */
+function correctedText({ slots }: Plan, strictness: Strictness): string | null {
+  if (strictness === "most" || !slots.some(({ corrected }) => corrected !== undefined)) return null;
+  return slots.map(({ surface, corrected }) => corrected ?? surface).join(" ");
+}
+
+/** Words that made products fit. */
+const matchedWords = ({ slots }: Plan, strictness: Strictness): string[] => [
+  ...new Set(
+    slots.flatMap(({ alternatives }) =>
+      alternatives.filter(({ spare }) => !spare || strictness !== "exact").flatMap(({ terms }) => terms),
+    ),
+  ),
+];
+
+/** The columns that a request needs. */
+function groupsOf({ filter, sort, facets }: SearchRequest): Group[] {
+  const { ids, category, brand, priceFrom, priceTo, inStock, attrs } = filter;
+  const filtered =
+    [ids, category, brand, priceFrom, priceTo, inStock].some((part) => part !== undefined) ||
+    attrs.length > 0;
+  return [
+    "rank",
+    ...(facets || filtered || sort?.name === "price" ? (["labels", "facets"] as const) : []),
+    ...(sort?.name === "createdAt" ? (["created"] as const) : []),
+  ];
+}
+
+/** The page of a request, and the counts over all that fit. */
+async function pageOf(found: Found, request: SearchRequest) {
+  const { filter, sort, limit, after } = request;
+  const compare = orderOf(sort);
+  const top = new TopHits(limit + 1, compare);
+  const counter = request.facets ? new FacetCounter(filter) : undefined;
+  let total = 0;
+  const plain = counter === undefined && groupsOf(request).includes("facets") === false;
+  for (const [index, segment] of found.opened.segments.entries()) {
+    const { ordinals, scores } = found.fits[index] as Found["fits"][number];
+    if (ordinals.length === 0) continue;
+    const keysOf = await readKeysOf(found.opened, segment, sort);
+    const barsAt = plain ? undefined : barsOf(filter, segment.columns);
+    const bars = new Int32Array(ordinals.length);
+    for (let n = 0; n < ordinals.length; n++) {
+      const ordinal = ordinals[n] as number;
+      if (barsAt) bars[n] = barsAt(ordinal);
+      if (bars[n] !== 0) continue;
+      total++;
+      const keys = keysOf(ordinal, scores[ordinal] as number);
+      if (after === null || compare(keys, after as Keys) > 0) top.add({ segment, ordinal, keys });
+    }
+    counter?.add(segment.columns, ordinals, bars);
+  }
+  const shown = top.hits.slice(0, limit);
+  return {
+    ids: await found.opened.idsOf(shown),
+    next: top.hits.length > limit ? ((shown.at(-1)?.keys ?? null) as JsonValue[] | null) : null,
+    total,
+    facets: counter?.done(total),
+  };
+}
+
+export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
+  const { store, clock, random, log, categoriesOf } = options;
+  let compacting: Promise<unknown> | undefined;
+  let written = 0;
+
+  /** Takes changes into segments beside what is going on, once at a time. */
+  const compactSoon = (): void => {
+    compacting ??= compact(options, WORTH_WHILE)
+      .catch((err) => log.warn({ err }, "changed products were not taken into a segment of the search"))
+      .finally(() => {
+        compacting = undefined;
+      });
+  };
+
+  const put = async (
+    products: ProductDocument[],
+    tx: MongoTx | undefined,
+    isNew: boolean,
+    epoch = RECENT,
+  ) => {
+    const ids = products.flatMap(({ categoryIds, categoryTree }) => [...categoryIds, ...categoryTree]);
+    const categories = await categoriesOf([...new Set(ids)]);
+    const stamp = random.id();
+    const documents = products.map((product) => ({
+      ...searchDocumentOf(product, categories, stamp, epoch),
+      inStock: product.inStock === true,
+    }));
+    await store.addWords(usesOf(documents.filter(({ live }) => live)), clock.now().getTime());
+    await store.put(documents, tx, isNew);
+    written += documents.length;
+  };
+
+  const findFor = async (request: SearchRequest): Promise<Found> => {
+    const groups = groupsOf(request);
+    if (request.state !== null) return findAgain(store, request.state as unknown as Frozen, groups);
+    const code = canonicalKey(request.text);
+    const codes = /^(?:\d{8}|\d{12,14})$/.test(code) ? [code, gtinKeyOf(code)] : [code];
+    const coded = code.length > 100 ? [] : await store.withCode(codes);
+    const first = [...new Set([...request.pinned, ...coded])];
+    return find(store, parseQuery(request.text), request.synonyms, { first, hidden: request.hidden }, groups);
+  };
+
+  return {
+    put: (products, tx, isNew) => put(products, tx, isNew),
+
+    setInStock: (states) => store.setInStock(states, random.id()),
+
+    setPopularity: (changes, tx) => store.setPopularity(changes, tx),
+
+    async search(request): Promise<SearchResult> {
+      const found = await findFor(request);
+      const { ids, next, total, facets } = await pageOf(found, request);
+      if (found.opened.changed >= WORTH_WHILE) compactSoon();
+      const { plan, weights, strictness, first, hidden } = found;
+      return {
+        ids,
+        next,
+        state: { plan, weights, strictness, first, hidden } as unknown as JsonValue,
+        total: { value: Math.min(total, MOST_COUNTED), relation: total > MOST_COUNTED ? "gte" : "eq" },
+        facets,
+        corrected: total === 0 ? null : correctedText(plan, strictness),
+        matched: matchedWords(plan, strictness),
+      };
+    },
+
+    suggest: (text, limit) => suggestFrom(store, text, limit),
+
+    rebuild: (onProgress) => rebuildIndex(options, put, onProgress),
+
+    async maintain() {
+      if (written < MANY) return;
+      written = 0;
+      await compacting;
+      while ((await compact(options, MANY / 2)) > 0);
+    },
+  };
+}

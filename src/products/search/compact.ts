@@ -1,0 +1,271 @@
+/** Moves search documents into segments, and small segments into larger ones. */
+import type { Clock } from "../../clock";
+import type { Random } from "../../random";
+import { SegmentBuilder, tieOf } from "./builder";
+import { unpack, type WordUse } from "./document";
+import { type ManifestDocument, type SegmentEntry, UNSEEN } from "./model";
+import type { IndexStore, ReadDocument } from "./store";
+import { BLOCK, deadBits } from "./store";
+
+/** Most products of a segment, which bounds the memory that building one takes. */
+export const MOST_PRODUCTS = 8192;
+/** Most changed products that one round takes up. */
+const MOST_RECENT = 2048;
+/** A segment is built anew together with smaller ones that are not much smaller. */
+const GROWTH = 3;
+/** How long whoever reads a segment may go on after it was replaced, in milliseconds. */
+const GRACE = 60_000;
+/** How long work on segments holds off others, in milliseconds. */
+const LEASE = 120_000;
+/** Documents read at once. */
+const READ = 256;
+
+/** Counts of words over some documents. */
+export type WordCounts = Map<string, WordUse & { count: number; namedCount: number; behindCount: number }>;
+
+/** Counts the words of a document that products are named with, and that were put together from them. */
+export function countWords(counts: WordCounts, document: ReadDocument, all: boolean): void {
+  for (const { surface, made, named, behindNumber } of unpack(document)) {
+    if (!all && !named && !made) continue;
+    let entry = counts.get(surface);
+    if (!entry) {
+      entry = { surface, made, named, behindNumber, count: 0, namedCount: 0, behindCount: 0 };
+      counts.set(surface, entry);
+    }
+    entry.count++;
+    entry.made &&= made;
+    if (named) entry.namedCount++;
+    if (behindNumber) entry.behindCount++;
+  }
+}
+
+/** The words of documents, each once. */
+export function usesOf(documents: { terms: string[]; packed: Uint8Array }[]): Map<string, WordUse> {
+  const uses = new Map<string, WordUse>();
+  for (const document of documents) {
+    for (const { surface, made, named, behindNumber } of unpack(document)) {
+      const use = uses.get(surface);
+      uses.set(surface, {
+        surface,
+        made: made && (use?.made ?? true),
+        named: named || use?.named === true,
+        behindNumber: behindNumber || use?.behindNumber === true,
+      });
+    }
+  }
+  return uses;
+}
+
+/** Every id of a segment with its ordinal, those that are gone left out. */
+async function idsOf(store: IndexStore, entry: SegmentEntry): Promise<string[]> {
+  const bits = deadBits(entry);
+  const ids: string[] = [];
+  const blocks = Array.from({ length: Math.ceil(entry.count / BLOCK) }, (_, index) => index);
+  for (let from = 0; from < blocks.length; from += 8) {
+    const places = blocks
+      .slice(from, from + 8)
+      .map((block) => ({ segment: entry.id, ordinal: block * BLOCK }));
+    const read = await store.listed("ids", places);
+    for (const block of blocks.slice(from, from + 8)) {
+      for (const [index, id] of (read.get(`${entry.id}.ids.${block}`) ?? []).entries()) {
+        if (!bits.has(block * BLOCK + index)) ids.push(id);
+      }
+    }
+  }
+  return ids;
+}
+
+/** Which segments are built anew together with so many new products: all that are not much larger than what there is. */
+function absorbed(segments: SegmentEntry[], fresh: number): SegmentEntry[] {
+  const chosen: SegmentEntry[] = [];
+  let size = fresh;
+  for (const entry of segments.toSorted((a, b) => a.count - a.deadCount - (b.count - b.deadCount))) {
+    const living = entry.count - entry.deadCount;
+    const worn = entry.deadCount > entry.count / 3;
+    if ((living > size * GROWTH && !worn) || size + living > MOST_PRODUCTS) continue;
+    chosen.push(entry);
+    size += living;
+  }
+  return chosen;
+}
+
+/** Puts products into a new segment in the order of their ids. @returns what was read, and the segment */
+async function build(
+  store: IndexStore,
+  id: string,
+  ids: string[],
+  fresh: Map<string, ReadDocument>,
+): Promise<SegmentEntry> {
+  const builder = new SegmentBuilder();
+  const sorted = ids.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  for (let from = 0; from < sorted.length; from += READ) {
+    const part = sorted.slice(from, from + READ);
+    const missing = part.filter((one) => !fresh.has(one));
+    const read =
+      missing.length === 0 ? [] : await store.documents({ after: null, limit: READ, ids: missing });
+    const documents = new Map(read.map((document) => [document._id, document]));
+    for (const one of part) {
+      const document = fresh.get(one) ?? documents.get(one);
+      if (document?.live) builder.add(document);
+    }
+  }
+  return store.writeSegment(id, builder);
+}
+
+/** Whoever works on the segments of an index, and what is asked of the world outside. */
+export interface Worker {
+  store: IndexStore;
+  clock: Clock;
+  random: Random;
+}
+
+/** Runs work on segments that no other process works on meanwhile. @returns undefined when one does */
+export async function withLease<T>(
+  { store, clock, random }: Worker,
+  work: (manifest: ManifestDocument, holder: string, renew: () => Promise<boolean>) => Promise<T>,
+): Promise<T | undefined> {
+  const holder = random.id();
+  const renew = async () => {
+    const now = clock.now().getTime();
+    return (await store.takeLease(holder, now, now + LEASE))?.lease?.holder === holder;
+  };
+  const now = clock.now().getTime();
+  const manifest = await store.takeLease(holder, now, now + LEASE);
+  if (!manifest) return undefined;
+  try {
+    return await work(manifest, holder, renew);
+  } finally {
+    await store.releaseLease(holder);
+  }
+}
+
+/**
+ * Takes changed products into a segment: first a segment with them is written, then the manifest names it and marks
+ * their older copies, then the documents are said to be in it unless they changed again. Whenever it is ended, what was
+ * not finished is still read from the documents.
+ * @returns how many products were taken up; 0 when there are fewer than `least`, or another process is at it
+ */
+export async function compact(worker: Worker, least: number): Promise<number> {
+  const { store, clock, random } = worker;
+  return (
+    (await withLease(worker, async (manifest, holder) => {
+      const read = await store.documents({ after: null, limit: MOST_RECENT, since: manifest.epoch });
+      if (read.length < Math.max(1, least)) return 0;
+      const fresh = new Map(read.map((document) => [document._id, document]));
+      const living = read.filter(({ live }) => live);
+      const chosen = absorbed(manifest.segments, living.length);
+      const kept: string[] = [];
+      for (const entry of chosen) kept.push(...(await idsOf(store, entry)).filter((id) => !fresh.has(id)));
+      const id = random.id();
+      const ids = [...kept, ...living.map(({ _id }) => _id)];
+      const made = ids.length === 0 ? [] : [await build(store, id, ids, fresh)];
+      const rest = manifest.segments.filter((entry) => !chosen.includes(entry));
+      const segments = [...(await buryIn(store, rest, fresh)), ...made];
+      const now = clock.now().getTime();
+      const old = manifest.retired.filter(({ at }) => at < now - GRACE);
+      const retired = [
+        ...manifest.retired.filter((one) => !old.includes(one)),
+        ...chosen.map((entry) => ({ id: entry.id, at: now })),
+      ];
+      if (!(await store.publish(holder, manifest.epoch, { segments, retired }))) {
+        await store.removeSegments(made.map((entry) => entry.id));
+        return 0;
+      }
+      await store.settle(
+        read.map(({ _id, stamp }) => ({ id: _id, stamp })),
+        manifest.epoch + 1,
+      );
+      const counts: WordCounts = new Map();
+      for (const document of living) countWords(counts, document, false);
+      await store.countWords(counts, "add", now);
+      await store.removeSegments(old.map((one) => one.id));
+      return read.length;
+    })) ?? 0
+  );
+}
+
+/** Marks the copies of changed products in segments that stay. */
+async function buryIn(
+  store: IndexStore,
+  segments: SegmentEntry[],
+  changed: Map<string, unknown>,
+): Promise<SegmentEntry[]> {
+  const ties = new Set([...changed.keys()].map(tieOf));
+  const buried: SegmentEntry[] = [];
+  for (const entry of segments) {
+    const [segment] = await store.readSegments([entry], [], ["rank"]);
+    const dead = deadBits(entry);
+    const before = dead.size;
+    for (let ordinal = 0; ordinal < entry.count; ordinal++) {
+      if (ties.has(segment?.columns.tie[ordinal] as number)) dead.add(ordinal);
+    }
+    buried.push(dead.size === before ? entry : store.withDead(entry, dead));
+  }
+  return buried;
+}
+
+/**
+ * Makes all segments anew from the search documents, with the counts of all words.
+ * @param onProgress called with how many documents are done
+ */
+export async function rebuildSegments(worker: Worker, onProgress: (done: number) => void): Promise<boolean> {
+  const { store, clock, random } = worker;
+  const rebuilt = await withLease(worker, async (manifest, holder, renew) => {
+    const began = clock.now().getTime();
+    const counts: WordCounts = new Map();
+    const segments: SegmentEntry[] = [];
+    const read: { id: string; stamp: string }[] = [];
+    let done = 0;
+    let builder = new SegmentBuilder();
+    const finish = async () => {
+      if (builder.ids.length > 0) segments.push(await store.writeSegment(random.id(), builder));
+      builder = new SegmentBuilder();
+    };
+    for (let after: string | null = null; ; ) {
+      const documents: ReadDocument[] = await store.documents({ after, limit: READ });
+      for (const document of documents) {
+        done++;
+        if (document.epoch > manifest.epoch || document.epoch === UNSEEN)
+          read.push({ id: document._id, stamp: document.stamp });
+        if (!document.live) continue;
+        builder.add(document);
+        countWords(counts, document, true);
+      }
+      onProgress(done);
+      if (builder.ids.length >= MOST_PRODUCTS - READ) await finish();
+      if (documents.length < READ) break;
+      after = documents.at(-1)?._id ?? null;
+      if (!(await renew())) return false;
+    }
+    await finish();
+    const now = clock.now().getTime();
+    const retired = [...manifest.retired, ...manifest.segments.map(({ id }) => ({ id, at: now }))];
+    if (!(await store.publish(holder, manifest.epoch, { segments, retired }))) {
+      await store.removeSegments(segments.map(({ id }) => id));
+      return false;
+    }
+    await store.settle(read, manifest.epoch + 1);
+    await store.countWords(counts, "set", now);
+    await dropWords(store, counts, began);
+    // What was written meanwhile may rest on words that went.
+    for (const document of await store.documents({
+      after: null,
+      limit: MOST_RECENT,
+      since: manifest.epoch + 1,
+    })) {
+      await store.addWords(usesOf([document]), now);
+    }
+    return true;
+  });
+  return rebuilt === true;
+}
+
+/** Removes words that no product has any more. */
+async function dropWords(store: IndexStore, counts: WordCounts, before: number): Promise<void> {
+  for (let after = ""; ; ) {
+    const words = await store.wordsAfter(after, 1000, before);
+    await store.removeWords(words.filter((word) => !counts.has(word)));
+    if (words.length < 1000) return;
+    after = words.at(-1) as string;
+  }
+}

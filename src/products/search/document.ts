@@ -1,0 +1,139 @@
+/** From a product to its search document and back to what a segment is built from. */
+import { canonicalKey } from "../../canonical";
+import type { CategoryDocument } from "../categories/model";
+import type { ProductDocument } from "../model";
+import { gtinKeyOf } from "../shown";
+import { type AnalysedProduct, analyse, type TermEntry } from "./analyse";
+import type { SearchDocument } from "./model";
+import { Reader, Writer } from "./segment";
+import { stemOf, wordsOf } from "./text";
+
+/** What of the words of a product goes into the lexicon. */
+export interface WordUse {
+  surface: string;
+  made: boolean;
+  named: boolean;
+  behindNumber: boolean;
+}
+
+const MADE = 1;
+const NAMED = 2;
+const BEHIND_NUMBER = 4;
+
+/** The terms of a product with what is known of each, in few bytes. */
+function pack({ terms, joins, named, behindNumbers }: AnalysedProduct): Uint8Array {
+  const writer = new Writer();
+  for (const { term, impact, places } of terms) {
+    const flags =
+      (joins.has(term) ? MADE : 0) |
+      (named.has(term) ? NAMED : 0) |
+      (behindNumbers.has(term) ? BEHIND_NUMBER : 0);
+    writer.number(flags);
+    writer.number(impact);
+    writer.number(places.length);
+    let last = 0;
+    for (const place of places) {
+      writer.number(place - last);
+      last = place;
+    }
+  }
+  return writer.done();
+}
+
+/** The terms of a search document. */
+export function unpack({ terms, packed }: { terms: string[]; packed: Uint8Array }): (TermEntry & WordUse)[] {
+  const reader = new Reader(packed);
+  return terms.map((term) => {
+    const flags = reader.number();
+    const impact = reader.number();
+    const places: number[] = [];
+    let place = 0;
+    for (let left = reader.number(); left > 0; left--) {
+      place += reader.number();
+      places.push(place);
+    }
+    return {
+      term,
+      surface: term,
+      impact,
+      places,
+      made: (flags & MADE) !== 0,
+      named: (flags & NAMED) !== 0,
+      behindNumber: (flags & BEHIND_NUMBER) !== 0,
+    };
+  });
+}
+
+/** What a category holds, by the last word of each part of its name ("Cases & Clips": case, clip). */
+const headsOf = (name: string): string[] =>
+  name
+    .split(/\s*(?:&|\/|,|\s(?:and|und|et|y|e)\s)\s*/u)
+    .flatMap((part) => wordsOf(part).at(-1)?.surface ?? [])
+    .map(stemOf);
+
+const shown = ({ value, unit }: { value: string | number | boolean; unit: string | null }): string =>
+  unit === null ? String(value) : `${value} ${unit}`;
+
+/** A search document before it is written: `inStock` belongs to the stock and stays as it is. */
+export type NewSearchDocument = Omit<SearchDocument, "packed" | "inStock"> & { packed: Uint8Array };
+
+/**
+ * What is searched of a product.
+ * @param categories those of the product and their ancestors, by id
+ * @param stamp new with each write
+ */
+export function searchDocumentOf(
+  product: ProductDocument,
+  categories: Map<string, CategoryDocument>,
+  stamp: string,
+  epoch: number,
+): NewSearchDocument {
+  const own = product.categoryIds.flatMap((id) => categories.get(id) ?? []);
+  const ownIds = new Set(own.map(({ _id }) => _id));
+  const above = product.categoryTree.flatMap((id) => {
+    const category = categories.get(id);
+    return category && !ownIds.has(category._id) ? [category.name] : [];
+  });
+  const attrs = product.attrs ?? [];
+  const gtins = product.variants.flatMap(({ gtin }) => gtin ?? []);
+  const unique = (list: string[]) => [...new Set(list)];
+  const analysed = analyse({
+    name: product.name,
+    brand: product.brand,
+    skus: product.variants.map(({ sku }) => sku),
+    gtins: unique(gtins),
+    options: unique(
+      product.variants.flatMap(({ name, options }) => [
+        ...(name === null ? [] : [name]),
+        ...options.map(({ value }) => value),
+      ]),
+    ),
+    attributes: attrs.map((attr) =>
+      typeof attr.value === "boolean" ? (attr.value ? attr.key : "") : shown(attr),
+    ),
+    categories: own.map(({ name }) => name),
+    ancestors: above,
+    description: product.description,
+  });
+  return {
+    _id: product._id,
+    live: product.status === "active" && product.deletedAt === null,
+    stamp,
+    epoch,
+    terms: analysed.terms.map(({ term }) => term),
+    packed: pack(analysed),
+    head: analysed.head,
+    targeted: analysed.targeted,
+    codes: unique([...product.variants.map(({ skuKey }) => skuKey), ...gtins.map(gtinKeyOf)]),
+    brandKey: product.brandKey ?? null,
+    brand: product.brand,
+    categoryIds: product.categoryIds,
+    categoryTree: product.categoryTree,
+    categoryHeads: unique(own.flatMap(({ name }) => headsOf(name))),
+    attrs: attrs.map((attr, index) => [product.attrKeys?.[index] ?? "", attr.key, shown(attr)]),
+    price: product.price,
+    createdAt: product.createdAt.getTime(),
+    nameKey: product.nameKey ?? canonicalKey(product.name),
+    popularity: product.popularity,
+  };
+}

@@ -68,6 +68,8 @@ export async function updatePopularity(deps: Deps, stopped: () => boolean = () =
           : [{ id: _id, base, popularity: next, before: popularity }];
       });
       await deps.analytics.writePopularity(changes, tx);
+      await deps.search.setPopularity(changes, tx);
     });
   }
+  await deps.search.refreshPopularity();
 }

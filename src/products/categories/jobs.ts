@@ -4,6 +4,8 @@ import { plant, removeMerged } from "./service";
 
 /** Products that are read and written together. */
 const BATCH = 200;
+/** Products that are taken into the search again together. */
+const REINDEXED = 50;
 
 /**
  * Brings the products below a category up to where it lies now, or into the one that it was merged into; the late
@@ -27,6 +29,23 @@ const replant =
     }
   };
 
+/** Lets the products below a category be found by its new name. Repeatable. */
+const reindex =
+  (deps: Deps): JobHandler =>
+  async ({ job, saveProgress, signal }) => {
+    const { categoryId } = job.payload as { categoryId: string };
+    for (let last = (job.progress as string | null) ?? null; ; ) {
+      signal.throwIfAborted();
+      const products = await deps.products.below(categoryId, last, REINDEXED);
+      const ids = products.map(({ _id }) => _id);
+      if (ids.length > 0) await deps.mongo.transaction((tx) => deps.products.reindex(ids, tx));
+      if (ids.length < REINDEXED) return;
+      last = ids.at(-1) ?? null;
+      await saveProgress(last);
+    }
+  };
+
 export const categoryJobs = (deps: Deps): Record<string, JobHandler> => ({
   "categories.replant": replant(deps),
+  "categories.reindex": reindex(deps),
 });

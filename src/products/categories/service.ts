@@ -308,7 +308,8 @@ export async function changeCategory(
   { slug, attributes, name, position }: ChangeCategory,
   version: number | undefined,
 ): Promise<CategoryResponse> {
-  return deps.mongo.transaction(async (tx) => {
+  const jobId = deps.random.id();
+  const response = await deps.mongo.transaction(async (tx) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
     if (version !== undefined && version !== category.version) throw stale(category.version);
@@ -339,8 +340,15 @@ export async function changeCategory(
       tx,
     );
     if (!changed) throw stale(present.version);
+    // Products are found by the names of their categories.
+    if (changed.name !== category.name) {
+      const job = { id: jobId, kind: "categories.reindex", payload: { categoryId: id } };
+      await deps.jobs.mongo.enqueue({ ...job, runAt: deps.clock.now() }, tx);
+    }
     return toCategoryResponse(changed);
   });
+  deps.jobs.wake();
+  return response;
 }
 
 /**

@@ -6,7 +6,7 @@ import type { JsonValue } from "../../json";
 import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument } from "../model";
 import { gtinKeyOf } from "../shown";
-import { compact, usesOf, type Worker } from "./compact";
+import { compact, refreshPopularity, usesOf, type Worker } from "./compact";
 import { searchDocumentOf } from "./document";
 import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
 import { barsOf, FacetCounter, MOST_COUNTED } from "./facets";
@@ -146,6 +146,8 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     setInStock: (states) => store.setInStock(states, random.id()),
 
     setPopularity: (changes, tx) => store.setPopularity(changes, tx),
+
+    refreshPopularity: () => refreshPopularity(options),
 
     async search(request): Promise<SearchResult> {
       const found = await findFor(request);

@@ -260,6 +260,24 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
   return rebuilt === true;
 }
 
+/** Writes the popularity column of every segment anew, from the search documents. */
+export async function refreshPopularity(worker: Worker): Promise<void> {
+  const { store } = worker;
+  await withLease(worker, async ({ segments }) => {
+    for (const { id, count } of segments) {
+      const values: number[] = [];
+      for (let ordinal = 0; ordinal < count; ordinal += BLOCK) {
+        const ids = (await store.listed("ids", [{ segment: id, ordinal }])).get(
+          `${id}.ids.${ordinal / BLOCK}`,
+        );
+        const known = await store.popularityOf(ids ?? []);
+        for (const one of ids ?? []) values.push(known.get(one) ?? 0);
+      }
+      await store.setPopularityColumn(id, values);
+    }
+  });
+}
+
 /** Removes words that no product has any more. */
 async function dropWords(store: IndexStore, counts: WordCounts, before: number): Promise<void> {
   for (let after = ""; ; ) {

@@ -82,8 +82,10 @@ export interface SearchEngine {
   put(products: ProductDocument[], tx: MongoTx | undefined, isNew: boolean): Promise<void>;
   /** Takes what `inStock` is; `revision` grows with each look at the stock. */
   setInStock(states: { id: string; inStock: boolean; revision: number }[]): Promise<void>;
-  /** Takes popularity, which ranks products that fit alike. */
+  /** Takes popularity, which ranks products that fit alike; from `refreshPopularity` on searches go by it. */
   setPopularity(changes: { id: string; popularity: number }[], tx?: MongoTx): Promise<void>;
+  /** Makes what `setPopularity` took count, without indexing anything anew. */
+  refreshPopularity(): Promise<void>;
   search(request: SearchRequest): Promise<SearchResult>;
   /** Ways to go on from what was typed so far. */
   suggest(text: string, limit: number): Promise<Suggestions>;

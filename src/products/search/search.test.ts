@@ -180,3 +180,34 @@ describe("any text", () => {
     }
   });
 });
+
+test("a rebuild makes the index anew while products are written, and loses none", async () => {
+  const before = await make({ name: "Quoll teapot" });
+  let going = true;
+  const written: string[] = [];
+  const writing = (async () => {
+    while (going) written.push((await make({ name: `Quoll cup ${written.length}` })).id);
+  })();
+  const steps: number[] = [];
+  await t.deps.search.rebuild((done) => steps.push(done));
+  going = false;
+  await writing;
+  expect(steps.length).toBeGreaterThan(1);
+  expect((await found("quoll", "&limit=100")).toSorted()).toEqual([before.id, ...written].toSorted());
+  await settle();
+  expect((await found("quolls", "&limit=100")).length).toBe(1 + written.length);
+});
+
+test("products are found by the new name of their category", async () => {
+  const category = await post<{ id: string }>("/api/products/categories", { name: "Dunnarts" });
+  const { id } = await make({ name: "Plain thing", categoryIds: [category.id] });
+  expect(await found("dunnart")).toEqual([id]);
+  const answer = await t.request(`/api/products/categories/${category.id}`, {
+    method: "PATCH",
+    json: { name: "Phascogales" },
+    token: manager.accessToken,
+  });
+  expect(answer.status).toBe(200);
+  await t.runner.runDue();
+  expect([await found("phascogale"), await found("dunnart")]).toEqual([[id], []]);
+});

@@ -1,0 +1,37 @@
+/**
+ * bun run search rebuild (or search:rebuild) — makes the index of the search anew from the products. The shop stays open:
+ * searches use the index that there is until the new one takes its place, and nothing that is written meanwhile is lost.
+ */
+import { parseConfig } from "../../config";
+import { createDeps } from "../../deps";
+import { createLogger } from "../../http/log";
+import { createProgress } from "../../progress";
+
+async function main(command: string | undefined): Promise<number> {
+  if (command !== "rebuild") {
+    console.error("Use: bun run search rebuild");
+    return 2;
+  }
+  const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+  const deps = createDeps(config, await createLogger(config));
+  try {
+    await deps.mongo.connection.asPromise();
+    const products = await deps.products.count();
+    const progress = createProgress("Rebuilding", products * 2);
+    await deps.search.rebuild((done) => progress.update(done, `${done} of ${products * 2} steps`));
+    progress.end();
+    console.log(`The search has ${products} products.`);
+    return 0;
+  } finally {
+    await deps.close();
+  }
+}
+
+if (import.meta.main) {
+  process.exit(
+    await main(process.argv[2]).catch((error: Error) => {
+      console.error(`The rebuild stopped: ${error.message}\nThe index is as it was: run it again.`);
+      return 1;
+    }),
+  );
+}

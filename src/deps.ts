@@ -32,6 +32,7 @@ import { createMailbox, type Mailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
 import { type BulkStore, createBulkStore } from "./products/bulk/store";
 import { type CategoryStore, createCategoryStore } from "./products/categories/store";
+import { type CatalogueCounts, createCounts } from "./products/counts";
 import { createFormerSlugStore, type FormerSlugStore } from "./products/former-slugs.store";
 import { createPictureStore, type PictureStore } from "./products/images/store";
 import { createStockCommitter, type StockCommitter } from "./products/inventory/committer";
@@ -77,6 +78,8 @@ export interface Deps {
   /** What was searched for. */
   searchIndex: IndexStore;
   formerSlugs: FormerSlugStore;
+  /** How many products categories and brands have. */
+  counts: CatalogueCounts;
   pictures: PictureStore;
   bulk: BulkStore;
   storage: Storage;
@@ -134,7 +137,6 @@ export function createDeps(
 
   const inventory = createInventoryStore(mongo);
   const mongoJobs = createMongoJobStore(mongo);
-
   const categories = createCategoryStore(mongo);
   const searchIndex = createIndexStore(mongo);
   const search = createBuiltinEngine({
@@ -168,6 +170,7 @@ export function createDeps(
     products,
     search,
     searchIndex,
+    counts: createCounts(products, clock),
     formerSlugs: createFormerSlugStore(mongo),
     pictures: createPictureStore(mongo),
     bulk: createBulkStore(mongo),

@@ -5,6 +5,7 @@ import { generateSpecs } from "hono-openapi";
 import absolutePath from "swagger-ui-dist/absolute-path.js";
 import type { Deps } from "../deps";
 import { ERRORS, type ErrorCode } from "../errors";
+import { compressed } from "./compress";
 import { type AppEnv, factory } from "./factory";
 import { problem } from "./problems";
 
@@ -88,7 +89,7 @@ export function docsRoutes(_deps: Deps, app: () => Hono<AppEnv>) {
   let document: ReturnType<typeof openApiDocument> | undefined;
   return factory
     .createApp()
-    .get("/openapi.json", async (c) => {
+    .get("/openapi.json", compressed(), async (c) => {
       document ??= openApiDocument(app());
       return c.json((await document) as object, 200);
     })
@@ -99,7 +100,7 @@ export function docsRoutes(_deps: Deps, app: () => Hono<AppEnv>) {
       );
       return c.html(PAGE, 200);
     })
-    .get("/docs/:asset", async (c) => {
+    .get("/docs/:asset", compressed(), async (c) => {
       const asset = c.req.param("asset");
       const type = ASSETS[asset];
       if (type === undefined) return problem(c, "not_found", "There is no such page of the documentation.");

@@ -16,7 +16,8 @@ export function ifMatch(c: Context, required = false): number | undefined {
     throw new AppError("precondition_required", "Send If-Match with the ETag of the version you have read.");
   }
   if (header === "*") return undefined;
-  const version = /^"v(\d{1,15})"$/.exec(header)?.[1];
+  // What guests are shown has a hash behind the version; see `shown` in `cache.ts`.
+  const version = /^"v(\d{1,15})(?:-[0-9a-f]{32}(?:-[a-z]+)?)?"$/.exec(header)?.[1];
   if (version === undefined) {
     throw new AppError(
       "precondition_failed",

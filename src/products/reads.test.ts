@@ -5,6 +5,7 @@ import { type SignedInPerson, useTestApp } from "../../test/app";
 import { createStock } from "../../test/stock";
 import type { CategoryResponse } from "./categories/schema";
 import { completeProducts } from "./complete";
+import { createCounts } from "./counts";
 import { INCLUDES } from "./filters";
 import { productModel } from "./model";
 import { isReserved } from "./reserved";
@@ -373,6 +374,107 @@ describe("a category", () => {
       expect([key, found.map((item) => item.id)]).toEqual([key, [id]]);
     }
     expect(await list("filter[category]=nothing-here")).toEqual([]);
+  });
+});
+
+describe("counts", () => {
+  interface MenuItem {
+    id: string;
+    name: string;
+    slug: string;
+    count: number;
+    children?: MenuItem[];
+  }
+
+  test("of categories and brands are those of what a guest can list", async () => {
+    const top = await category({ name: unique("Counted") });
+    const [one, two] = [
+      await category({ name: unique("One"), parentId: top.id, position: 2 }),
+      await category({ name: unique("Two"), parentId: top.id, position: 1 }),
+    ];
+    const brand = unique("Größe");
+    const product = (more: object) => made({ name: unique("Counted"), price: 1, ...more });
+    await product({ categoryIds: [one.id], brand });
+    await product({ categoryIds: [one.id, two.id], brand });
+    await product({ categoryIds: [top.id], brand: brand.toUpperCase() });
+    await product({ categoryIds: [one.id], brand, status: "draft" });
+    await product({ categoryIds: [one.id], brand, status: "archived" });
+    const gone = await product({ categoryIds: [one.id], brand });
+    await send("DELETE", `/${gone.id}`);
+    const listed = await data<(CategoryResponse & { count: number })[]>(read("/categories"));
+    for (const [which, count] of [
+      [top, 3],
+      [one, 2],
+      [two, 1],
+    ] as const) {
+      expect(listed.find(({ id }) => id === which.id)?.count).toBe(count);
+      expect(await list(`filter[category]=${which.path}`)).toHaveLength(count);
+    }
+    const menu = await data<MenuItem[]>(read("/menu"));
+    const item = ({ id, name, slug }: CategoryResponse, count: number) => ({ id, name, slug, count });
+    expect(menu.find(({ id }) => id === top.id)).toEqual({
+      ...item(top, 3),
+      children: [item(two, 1), item(one, 2)],
+    });
+    const brands = await data<{ name: string; count: number }[]>(read("/brands?limit=1000"));
+    expect(brands.filter(({ name }) => name.toLowerCase() === brand.toLowerCase())).toEqual([
+      { name: brand, count: 3 },
+    ]);
+  });
+
+  test("of brands come in pages, by name or by how many, each once", async () => {
+    const whole = await data<{ name: string; count: number }[]>(read("/brands?limit=1000"));
+    expect(whole.length).toBeGreaterThan(2);
+    for (const sort of ["name", "-count"]) {
+      const seen: { name: string; count: number }[] = [];
+      for (let cursor = ""; ; ) {
+        const answer = await read(`/brands?sort=${sort}&limit=2${cursor}`);
+        const page = (await answer.json()) as { data: typeof seen; page: { nextCursor: string | null } };
+        seen.push(...page.data);
+        if (page.page.nextCursor === null) break;
+        cursor = `&cursor=${page.page.nextCursor}`;
+      }
+      const order = sort === "name" ? whole : whole.toSorted((a, b) => b.count - a.count);
+      expect(seen).toEqual(order);
+    }
+    const { page } = (await (await read("/brands?limit=1")).json()) as { page: { nextCursor: string } };
+    expect((await read(`/brands?sort=-count&cursor=${page.nextCursor}`)).status).toBe(400);
+    for (const query of ["limit=0", "limit=1001", "sort=count", "x=1"]) {
+      expect((await read(`/brands?${query}`)).status).toBe(422);
+    }
+  });
+
+  test("of a large shop are kept for half a minute and made once for all who ask", async () => {
+    let made = 0;
+    const counts = createCounts(
+      {
+        countByCategory: async () => [{ id: "c", count: 30_001 + made++ }],
+        countByBrand: async () => [{ key: "b", name: "B", count: 1 + made++ }],
+      },
+      t.clock,
+    );
+    const first = await counts.categories();
+    t.clock.advance(29_000);
+    expect([await counts.categories(), made]).toEqual([first, 1]);
+    t.clock.advance(1_000);
+    const later = await Promise.all([counts.categories(), counts.categories(), counts.categories()]);
+    expect([later.map((one) => one.get("c")), made]).toEqual([[30_002, 30_002, 30_002], 2]);
+    expect([(await counts.brands())[0]?.count, (await counts.brands())[0]?.count]).toEqual([3, 4]);
+  });
+
+  test("the menu of 84 categories is small", async () => {
+    const roots = await Promise.all(
+      Array.from({ length: 12 }, () => category({ name: unique("Electronics & more") })),
+    );
+    for (const root of roots) {
+      for (let n = 0; n < 6; n++) await category({ name: unique("Phones"), parentId: root.id });
+    }
+    const menu = await data<MenuItem[]>(read("/menu"));
+    const own = menu.filter(({ id }) => roots.some((root) => root.id === id));
+    expect(own.flatMap(({ children = [] }) => children)).toHaveLength(72);
+    expect(JSON.stringify(own).length).toBeLessThan(12_000);
+    const packed = await t.request("/api/products/menu", { headers: { "accept-encoding": "zstd" } });
+    expect((await packed.bytes()).length).toBeLessThan(6_000);
   });
 });
 

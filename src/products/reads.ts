@@ -3,12 +3,13 @@ import { isId } from "../canonical";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { JsonValue } from "../json";
-import { findCategory } from "./categories/service";
+import { findCategory } from "./categories/reads";
+import type { BrandCount } from "./counts";
 import type { Include, ProductFilter, ProductListQuery } from "./filters";
 import { expandItems, expandProduct, fieldsFor } from "./items";
 import { toProduct } from "./mapper";
 import type { ProductDocument } from "./model";
-import type { ProductResponse } from "./schema";
+import type { BrandListQuery, ProductResponse } from "./schema";
 import { noProduct } from "./service";
 import { coverOf } from "./shown";
 
@@ -117,6 +118,28 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
               relation: total > MOST_COUNTED ? ("gte" as const) : ("eq" as const),
             },
           }),
+    },
+  };
+}
+
+/** A page of the brands that have active products, with how many. @throws AppError invalid_cursor */
+export async function listBrands(deps: Deps, { limit, sort, cursor }: BrandListQuery) {
+  const scope = { list: "brands", sort };
+  const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, scope);
+  const brands = [...(await deps.counts.brands())];
+  if (sort === "-count") brands.sort((a, b) => b.count - a.count || (a.key < b.key ? -1 : 1));
+  const [count, key] = [Number(position?.[0]), String(position?.[1])];
+  const isBehind = (brand: BrandCount) =>
+    sort === "-count" ? brand.count < count || (brand.count === count && brand.key > key) : brand.key > key;
+  const rest = position === undefined ? brands : brands.filter(isBehind);
+  const page = rest.slice(0, limit);
+  const last = page.at(-1);
+  const hasMore = rest.length > limit;
+  return {
+    data: page.map(({ name, count }) => ({ name, count })),
+    page: {
+      hasMore,
+      nextCursor: hasMore && last ? deps.cursors.encode([last.count, last.key], scope) : null,
     },
   };
 }

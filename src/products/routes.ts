@@ -2,18 +2,24 @@ import type { Context } from "hono";
 import { knowUser, requirePermission, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
 import type { ErrorCode } from "../errors";
+import { shown } from "../http/cache";
 import { describe } from "../http/describe";
 import { etagOf, ifMatch } from "../http/etag";
 import { factory } from "../http/factory";
 import { once } from "../http/idempotency";
 import { input } from "../http/input";
 import { exportRoutes, importRoutes } from "./bulk/routes";
+import { readMenu } from "./categories/reads";
 import { categoryRoutes } from "./categories/routes";
+import { menuAnswer } from "./categories/schema";
 import { productListSchema, productReadSchema } from "./filters";
+import { CATALOGUE, PRODUCTS } from "./freshness";
 import { imageRoutes } from "./images/routes";
 import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
-import { listProducts, readProduct } from "./reads";
+import { listBrands, listProducts, readProduct } from "./reads";
 import {
+  brandListAnswer,
+  brandListSchema,
   changeProductSchema,
   createProductSchema,
   idParam,
@@ -56,6 +62,31 @@ export const productRoutes = (deps: Deps) =>
     .route("/:id/inventory", productInventoryRoutes(deps))
     .route("/:id/images", imageRoutes(deps))
     .get(
+      "/brands",
+      describe({
+        summary: "List brands with how many active products they have",
+        tag,
+        response: brandListAnswer,
+        errors: ["invalid_cursor"],
+      }),
+      shown(CATALOGUE),
+      input("query", brandListSchema),
+      async (c) => c.json(await listBrands(deps, c.req.valid("query")), 200),
+    )
+    .get(
+      "/menu",
+      describe({
+        summary: "The tree of categories for a menu",
+        description:
+          "Nested, with the number of active products in each and below it; siblings by position, then by name. " +
+          "Counts are exact in a shop of up to some 10,000 products, and at most half a minute old in a larger one.",
+        tag: "Categories",
+        response: menuAnswer,
+      }),
+      shown(CATALOGUE),
+      async (c) => c.json({ data: await readMenu(deps) }, 200),
+    )
+    .get(
       "/",
       describe({
         summary: "List products",
@@ -67,6 +98,7 @@ export const productRoutes = (deps: Deps) =>
         response: productListAnswer,
         errors: ["invalid_cursor", "forbidden", "invalid_input"],
       }),
+      shown(PRODUCTS),
       knowUser(deps),
       input("query", productListSchema),
       async (c) => c.json(await listProducts(deps, c.get("actor"), c.req.valid("query")), 200),
@@ -102,6 +134,7 @@ export const productRoutes = (deps: Deps) =>
         response: productAnswer,
         errors: ["not_found"],
       }),
+      shown(PRODUCTS),
       knowUser(deps),
       input("param", keyParam),
       input("query", productReadSchema),

@@ -159,6 +159,19 @@ export const limitSchema = z
   .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
   .default(20);
 
+export const brandListSchema = z.strictObject({
+  sort: z.enum(["name", "-count"], "must be name or -count").default("name"),
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, "must be a whole number")
+    .transform(Number)
+    .refine((n) => n >= 1 && n <= 1000, "must be between 1 and 1000")
+    .default(100),
+  cursor: z.string().max(2000, "is too long").optional(),
+});
+
+export type BrandListQuery = z.output<typeof brandListSchema>;
+
 export const idParam = z.object({ id: z.uuid("must be an id") });
 
 /** The id or the slug of a product, or the id, slug or path of a category, in canonical form. */
@@ -253,6 +266,7 @@ const productResponse = itemFields.extend({
 
 export const productAnswer = dataOf(productResponse);
 export const productListAnswer = pageOf(itemResponse);
+export const brandListAnswer = pageOf(z.object({ name: z.string(), count: z.number().int() }));
 
 export type ProductResponse = z.infer<typeof productResponse>;
 export type ItemResponse = z.infer<typeof itemResponse>;

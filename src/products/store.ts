@@ -163,6 +163,8 @@ function stepsOf({ name, descending }: ProductSort, after: ListPosition | null):
 
 /** Longest time that the server may take for a list, in milliseconds: a mix of filters may have no index. */
 const LIST_LIMIT = 3000;
+/** Longest time that the server may take to count all that is for sale, in milliseconds. */
+const COUNT_LIMIT = 8000;
 
 /** Says that a list took too long, which the server's own error does not tell from a server that is away. */
 function tooSlow(error: unknown): unknown {
@@ -531,6 +533,36 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit 
           { _id: 1 },
         ).lean()
       ).map(({ _id }) => _id),
+
+    /** How many active products are in each category and below it. */
+    async countByCategory(): Promise<{ id: string; count: number }[]> {
+      const counted = await Product.collection
+        .aggregate<{ _id: string; count: number }>(
+          [
+            { $match: { ...LIVING, status: "active" } },
+            { $project: { categoryTree: 1 } },
+            { $unwind: "$categoryTree" },
+            { $group: { _id: "$categoryTree", count: { $sum: 1 } } },
+          ],
+          { maxTimeMS: COUNT_LIMIT },
+        )
+        .toArray();
+      return counted.map(({ _id, count }) => ({ id: _id, count }));
+    },
+
+    /** How many active products each brand has, by each of its spellings. */
+    async countByBrand(): Promise<{ key: string; name: string; count: number }[]> {
+      const counted = await Product.collection
+        .aggregate<{ _id: { key: string; name: string }; count: number }>(
+          [
+            { $match: { ...LIVING, status: "active", brandKey: { $exists: true } } },
+            { $group: { _id: { key: "$brandKey", name: "$brand" }, count: { $sum: 1 } } },
+          ],
+          { maxTimeMS: COUNT_LIMIT },
+        )
+        .toArray();
+      return counted.map(({ _id, count }) => ({ ..._id, count }));
+    },
 
     count: (status?: ProductStatus): Promise<number> =>
       Product.countDocuments({ ...LIVING, ...(status === undefined ? {} : { status }) }),

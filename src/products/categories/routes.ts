@@ -1,12 +1,15 @@
 import { z } from "zod";
 import { requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
+import { shown } from "../../http/cache";
 import { describe } from "../../http/describe";
 import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
+import { CATALOGUE } from "../freshness";
 import { keyParam, keySchema } from "../schema";
+import { listCategories, readCategory } from "./reads";
 import {
   categoryAnswer,
   categoryListAnswer,
@@ -17,15 +20,7 @@ import {
   mergeCategorySchema,
   moveCategorySchema,
 } from "./schema";
-import {
-  changeCategory,
-  createCategory,
-  deleteCategory,
-  listCategories,
-  mergeCategory,
-  moveCategory,
-  readCategory,
-} from "./service";
+import { changeCategory, createCategory, deleteCategory, mergeCategory, moveCategory } from "./service";
 
 const tag = "Categories";
 const pathParam = z.object({ path: keySchema });
@@ -36,7 +31,12 @@ export const categoryRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({ summary: "List categories, parents before children", tag, response: categoryListAnswer }),
+      describe({
+        summary: "List categories, parents before children, with how many active products each has",
+        tag,
+        response: categoryListAnswer,
+      }),
+      shown(CATALOGUE),
       async (c) => c.json({ data: await listCategories(deps) }, 200),
     )
     .post(
@@ -68,6 +68,7 @@ export const categoryRoutes = (deps: Deps) =>
         response: categoryAnswer,
         errors: ["not_found"],
       }),
+      shown(CATALOGUE),
       input("param", keyParam),
       async (c) => {
         const category = await readCategory(deps, c.req.valid("param").id);
@@ -83,6 +84,7 @@ export const categoryRoutes = (deps: Deps) =>
         response: categoryAnswer,
         errors: ["not_found"],
       }),
+      shown(CATALOGUE),
       input("param", pathParam),
       async (c) => {
         const category = await readCategory(deps, c.req.valid("param").path);

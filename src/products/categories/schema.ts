@@ -78,6 +78,32 @@ const categoryResponse = z.object({
   version: z.number().int(),
 });
 
+/** A category in a list: with how many active products are in it and below it. */
+const listedCategory = categoryResponse.extend({ count: z.number().int() });
+
+/** A category as a menu shows it; its path is the slugs on the way to it, joined by "/". */
+interface MenuItem {
+  id: string;
+  name: string;
+  slug: string;
+  count: number;
+  children?: MenuItem[];
+}
+
+const menuItem: z.ZodType<MenuItem> = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    slug: z.string(),
+    count: z.number().int(),
+    get children() {
+      return z.array(menuItem).optional();
+    },
+  })
+  .meta({ id: "MenuItem" });
+
+export type MenuItemResponse = MenuItem;
+export const menuAnswer = dataOf(z.array(menuItem));
 export type CategoryResponse = z.infer<typeof categoryResponse>;
 export const categoryAnswer = dataOf(categoryResponse);
-export const categoryListAnswer = dataOf(z.array(categoryResponse));
+export const categoryListAnswer = dataOf(z.array(listedCategory));

@@ -1,4 +1,4 @@
-import { canonicalKey, cleanText, isId, slugify } from "../../canonical";
+import { canonicalKey, cleanText, slugify } from "../../canonical";
 import { after, SECOND } from "../../clock";
 import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
@@ -28,7 +28,7 @@ export const toCategoryResponse = (category: CategoryDocument): CategoryResponse
   version: category.version,
 });
 
-const noCategory = () => new AppError("not_found", "There is no such category.");
+export const noCategory = () => new AppError("not_found", "There is no such category.");
 const taken = (path: string) => new AppError("already_exists", `There is a category ${path} already.`);
 
 async function requireCategory(deps: Deps, id: string, tx?: MongoTx): Promise<CategoryDocument> {
@@ -131,27 +131,6 @@ const makeCategory: Make = (deps, made) =>
     await deps.categories.create(made, tx);
     return made;
   });
-
-/** The whole tree as a list, parents before children. */
-export async function listCategories(deps: Deps): Promise<CategoryResponse[]> {
-  return (await deps.categories.all()).map(toCategoryResponse);
-}
-
-/**
- * A category by its id, its path or its slug, in canonical form. A path goes before a slug; of several categories
- * with one slug it is the one nearest to the root.
- */
-export async function findCategory(deps: Deps, key: string): Promise<CategoryDocument | null> {
-  if (isId(key)) return deps.categories.findById(key);
-  return (await deps.categories.findByPath(key)) ?? (await deps.categories.findBySlug(key));
-}
-
-/** @throws AppError not_found */
-export async function readCategory(deps: Deps, key: string): Promise<CategoryResponse> {
-  const category = await findCategory(deps, key);
-  if (!category) throw noCategory();
-  return toCategoryResponse(category);
-}
 
 /** Makes a category. @throws AppError not_found (the parent), already_exists, invalid_input */
 export async function createCategory(

@@ -55,6 +55,10 @@ export const createCategoryStore = (mongo: Mongo) => {
     /** The whole tree, parents before children. */
     all: (): Promise<CategoryDocument[]> => Category.find({ mergedInto: null }).sort({ path: 1 }).lean(),
 
+    /** What a menu shows of the whole tree. */
+    outline: (): Promise<Pick<CategoryDocument, "_id" | "name" | "slug" | "parentId" | "position">[]> =>
+      Category.find({ mergedInto: null }, { name: 1, slug: 1, parentId: 1, position: 1 }).lean(),
+
     /** Everything below a category, parents before children. */
     descendants: (id: string, tx?: MongoTx): Promise<CategoryDocument[]> =>
       Category.find({ ancestors: id }, null, mongo.in(tx)).sort({ path: 1 }).lean(),

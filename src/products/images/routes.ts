@@ -1,11 +1,13 @@
 import { knowUser, requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
+import { shown } from "../../http/cache";
 import { describe } from "../../http/describe";
 import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
 import { sendFile } from "../../http/file";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
+import { PRODUCTS } from "../freshness";
 import { keyParam } from "../schema";
 import {
   changePictureSchema,
@@ -32,6 +34,7 @@ export const imageRoutes = (deps: Deps) =>
         response: pictureListAnswer,
         errors: ["not_found"],
       }),
+      shown(PRODUCTS),
       knowUser(deps),
       input("param", keyParam),
       async (c) => {

@@ -1,8 +1,11 @@
 import { knowUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
+import { shown } from "../../http/cache";
+import { compressed } from "../../http/compress";
 import { describe } from "../../http/describe";
 import { factory } from "../../http/factory";
 import { input } from "../../http/input";
+import { PRODUCTS } from "../freshness";
 import { searchAnswer, searchSchema, suggestAnswer, suggestSchema } from "./schema";
 import { searchProducts, suggest } from "./service";
 
@@ -22,6 +25,8 @@ export const searchRoutes = (deps: Deps) =>
         response: searchAnswer,
         errors: ["invalid_cursor", "invalid_input"],
       }),
+      // Not kept by anybody: each search has an id of its own.
+      compressed(),
       knowUser(deps),
       input("query", searchSchema),
       async (c) => c.json(await searchProducts(deps, c.get("actor"), c.req.valid("query")), 200),
@@ -29,6 +34,7 @@ export const searchRoutes = (deps: Deps) =>
     .get(
       "/suggest",
       describe({ summary: "Suggest how to go on from what was typed", tag, response: suggestAnswer }),
+      shown(PRODUCTS),
       input("query", suggestSchema),
       async (c) => c.json({ data: await suggest(deps, c.req.valid("query")) }, 200),
     );

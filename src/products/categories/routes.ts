@@ -23,7 +23,8 @@ import {
 import { changeCategory, createCategory, deleteCategory, mergeCategory, moveCategory } from "./service";
 
 const tag = "Categories";
-const pathParam = z.object({ path: keySchema });
+/** A path of two parts or more, as it is in the address. */
+const pathParam = z.object({ id: keySchema, below: keySchema });
 
 /** /api/products/categories */
 export const categoryRoutes = (deps: Deps) =>
@@ -77,7 +78,7 @@ export const categoryRoutes = (deps: Deps) =>
       },
     )
     .get(
-      "/:path{.+/.+}",
+      "/:id/:below{.+}",
       describe({
         summary: "Read a category by its path",
         tag,
@@ -87,7 +88,8 @@ export const categoryRoutes = (deps: Deps) =>
       shown(CATALOGUE),
       input("param", pathParam),
       async (c) => {
-        const category = await readCategory(deps, c.req.valid("param").path);
+        const { id, below } = c.req.valid("param");
+        const category = await readCategory(deps, `${id}/${below}`);
         c.header("ETag", etagOf(category.version));
         return c.json({ data: category }, 200);
       },

@@ -346,14 +346,17 @@ describe("notices", () => {
       headers: { "user-agent": "Elsewhere/1" },
     });
     expect(elsewhere.status).toBe(200);
-    await t.runner.runDue();
-    expect(t.mails).toEqual([]);
+    // Other tests of the file leave mails of their own.
+    const subjects = async () => {
+      await t.runner.runDue();
+      return t.mails.filter(({ to }) => to === person.email).map(({ subject }) => subject);
+    };
+    expect(await subjects()).toEqual([]);
     await t.request("/auth/change-password", {
       method: "POST",
       json: { currentPassword: person.password, newPassword: "quite another password" },
       token: person.accessToken,
     });
-    await t.runner.runDue();
-    expect(t.mails.map(({ subject }) => subject)).toEqual(["Your password was changed"]);
+    expect(await subjects()).toEqual(["Your password was changed"]);
   });
 });

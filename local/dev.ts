@@ -76,12 +76,14 @@ for (const step of ["src/db/migrate.ts", "prisma/seed.ts"]) {
 
 terminal.report("Server     starting");
 terminal.end();
-const server = Bun.spawn(boundToParent(["bun", "--watch", "--no-clear-screen", "src/index.ts"]), {
-  env: commandEnv(env),
-  stdin: "ignore",
-  stdout: "inherit",
-  stderr: "inherit",
-});
+const startServer = () =>
+  Bun.spawn(boundToParent(["bun", "--watch", "--no-clear-screen", "src/index.ts"]), {
+    env: commandEnv(env),
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+let server = startServer();
 let stopping = false;
 const stop = () => {
   if (stopping) return;
@@ -90,7 +92,8 @@ const stop = () => {
 };
 process.on("SIGINT", stop).on("SIGTERM", stop).on("SIGHUP", stop);
 
-if (await untilReady(address, server)) {
+let wasReady = await untilReady(address, server);
+if (wasReady) {
   const password = process.env.SEED_ADMIN_PASSWORD || joined.env.SEED_ADMIN_PASSWORD;
   const email = process.env.SEED_ADMIN_EMAIL || "admin@aizy.local";
   const seconds = ((performance.now() - STARTED) / 1000).toFixed(1);
@@ -107,6 +110,13 @@ if (await untilReady(address, server)) {
 } else if (!stopping && server.exitCode === null) {
   console.error(`The server does not answer at ${address}/health/ready; its log above says why.`);
 }
-const code = await server.exited;
+let code = await server.exited;
+// An error that nobody caught ends the server; one that never got ready would only do so again.
+while (!stopping && wasReady && code !== 0) {
+  console.error(`The server ended with ${code}; its log above says why. Starting it again.`);
+  server = startServer();
+  wasReady = await untilReady(address, server);
+  code = await server.exited;
+}
 joined.leave();
 process.exit(stopping ? 0 : code);

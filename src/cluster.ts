@@ -34,8 +34,8 @@ export interface Cluster {
   listening: Promise<void>;
   /** Resolves with the exit code when all workers have ended. */
   ended: Promise<number>;
-  /** Tells all workers to stop; they finish their requests. */
-  stop(): void;
+  /** Tells all workers to stop; they finish their requests. @param code the exit code, unless it is set already */
+  stop(code?: number): void;
 }
 
 /** Starts the workers. One that ends before all have listened once ends the whole with its exit code. */
@@ -52,7 +52,9 @@ export function startCluster({ count, command, env, log, stopLimit }: ClusterOpt
   let requests = 0;
 
   const tell = (worker: number, message: ToWorker) => {
-    if (up.has(worker)) workers.get(worker)?.send(message);
+    const child = workers.get(worker);
+    // To one that has ended a moment ago `send` throws.
+    if (up.has(worker) && child?.exitCode === null && child.signalCode === null) child.send(message);
   };
 
   const gather = async (): Promise<Snapshot[]> => {
@@ -79,7 +81,10 @@ export function startCluster({ count, command, env, log, stopLimit }: ClusterOpt
         listening.resolve();
       }
     } else if ("ask" in message) {
-      void gather().then((snapshots) => tell(worker, { snapshots, answers: message.ask }));
+      gather().then(
+        (snapshots) => tell(worker, { snapshots, answers: message.ask }),
+        (error) => log.warn({ err: error, worker }, "the processes were not measured"),
+      );
     } else gathering.get(message.answers)?.(worker, message.snapshot);
   };
 
@@ -101,23 +106,31 @@ export function startCluster({ count, command, env, log, stopLimit }: ClusterOpt
         if (workers.size === 0) ended.resolve(exitCode);
         return;
       }
-      if (!everUp) {
-        exitCode = code || 1;
-        stop();
-        return;
-      }
+      if (!everUp) return stop(code || 1);
       const again = performance.now() - began > LIVED ? 0 : failures + 1;
-      const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** again);
+      const wait = startLater(worker, again);
       log.error({ worker, exit: child.signalCode ?? code, wait }, "a worker died; starting it again");
-      const timer = setTimeout(() => {
-        restarts.delete(timer);
-        start(worker, again);
-      }, wait);
-      restarts.add(timer);
     });
   };
 
-  function stop() {
+  /** @returns the wait, in milliseconds */
+  function startLater(worker: number, failures: number): number {
+    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures);
+    const timer = setTimeout(() => {
+      restarts.delete(timer);
+      try {
+        start(worker, failures);
+      } catch (error) {
+        log.error({ err: error, worker }, "a worker could not be started; trying again");
+        startLater(worker, failures + 1);
+      }
+    }, wait);
+    restarts.add(timer);
+    return wait;
+  }
+
+  function stop(code = 0) {
+    exitCode ||= code;
     if (stopping) return;
     stopping = true;
     for (const timer of restarts) clearTimeout(timer);
@@ -136,13 +149,18 @@ export function startCluster({ count, command, env, log, stopLimit }: ClusterOpt
  * A worker's side, once it listens: it says so, answers for its measurements, and stops when the first
  * process is gone, however that ended.
  */
-export function joinCluster(metrics: Metrics, stop: () => void): void {
-  const send = (message: FromWorker) => process.send?.(message);
+export function joinCluster(metrics: Metrics, log: Logger, stop: () => void): void {
+  const send = (message: FromWorker) => {
+    if (process.connected) process.send?.(message);
+  };
   const waiting = new Map<number, (snapshots: Snapshot[]) => void>();
   let asked = 0;
   process.on("message", (message: ToWorker) => {
     if ("give" in message) {
-      void metrics.snapshot().then((snapshot) => send({ snapshot, answers: message.give }));
+      metrics.snapshot().then(
+        (snapshot) => send({ snapshot, answers: message.give }),
+        (error) => log.warn({ err: error }, "this process was not measured"),
+      );
     } else {
       waiting.get(message.answers)?.(message.snapshots);
       waiting.delete(message.answers);

@@ -8,12 +8,13 @@ import { serverUrl } from "./http/address";
 import { createLogger } from "./http/log";
 import { createRunner } from "./jobs/handlers";
 import { planHousekeeping } from "./jobs/housekeeping";
+import { onStopSignal, onUncaughtError } from "./process";
 import { IMPORTS } from "./products/bulk/routes";
 import { createStockKeeper } from "./products/inventory/keeper";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
 
-/** How long requests in flight may take to finish after SIGTERM, in milliseconds. */
+/** How long requests in flight may take to finish when the server stops, in milliseconds. */
 const STOP_LIMIT = 10_000;
 
 /** Says what is wrong in words and ends the process. */
@@ -45,12 +46,6 @@ async function checkSurroundings(config: Config): Promise<void> {
     if (error instanceof DatabaseUnreachable || error instanceof ConfigError) fail(error.message);
     throw error;
   }
-}
-
-/** Calls `stop` at the first signal that asks this process to end. */
-function onStopSignal(stop: (reason: string) => unknown): void {
-  process.on("SIGTERM", () => stop("SIGTERM"));
-  process.on("SIGINT", () => stop("SIGINT"));
 }
 
 /** Serves with one process. */
@@ -91,13 +86,14 @@ async function serve(config: Config): Promise<void> {
   keeper.start();
 
   let stopping = false;
+  let exitCode = 0;
   const stop = async (reason: string) => {
     if (stopping) return;
     stopping = true;
     log.info({ reason }, "stopping: no new requests, finishing those in flight");
     const limit = setTimeout(() => {
       log.warn("requests in flight took too long and were ended");
-      process.exit(0);
+      process.exit(exitCode);
     }, STOP_LIMIT);
     deps.stopping.abort();
     await server.stop();
@@ -105,10 +101,14 @@ async function serve(config: Config): Promise<void> {
     await deps.close();
     clearTimeout(limit);
     log.info("stopped");
-    process.exit(0);
+    process.exit(exitCode);
   };
   onStopSignal(stop);
-  if (WORKER !== undefined) joinCluster(deps.metrics, () => void stop("the first process is gone"));
+  onUncaughtError(log, (reason) => {
+    exitCode = 1;
+    return stop(reason);
+  });
+  if (WORKER !== undefined) joinCluster(deps.metrics, log, () => void stop("the first process is gone"));
   log.info({ port: server.port }, `listening on ${serverUrl(config.host, server.port)}`);
 }
 
@@ -134,6 +134,7 @@ async function serveTogether(config: Config): Promise<void> {
     stopLimit: STOP_LIMIT + 2000,
   });
   onStopSignal(() => cluster.stop());
+  onUncaughtError(log, () => cluster.stop(1));
   void cluster.listening.then(() =>
     log.info(
       { port, processes: config.webConcurrency },

@@ -67,6 +67,12 @@ export function startProgram(
   };
 }
 
+/** The environment of a process that makes an error which nobody catches when it gets SIGUSR2. */
+export const uncaught = (kind: "thrown" | "promise") => ({
+  UNCAUGHT: kind,
+  BUN_OPTIONS: "--preload=./test/programs/uncaught.ts",
+});
+
 /** A server process of the application. */
 export interface ServerProcess extends Program {
   address: string;

@@ -1,7 +1,34 @@
 import type { Context } from "hono";
-import type { StoredFile } from "../storage/storage";
+import { type StoredFile, streamOf } from "../storage/storage";
 import { isKnown } from "./etag";
 import type { AppEnv } from "./factory";
+
+/** Up to so many bytes a file is read before it is answered with: Bun tells nobody how long a stream is. */
+const WHOLE = 2 * 1024 * 1024;
+
+/**
+ * A stored file as the body of an answer. A large one is read while it is sent: when that fails, it is logged and the
+ * connection cut, so that nobody takes a part for the whole. Call it before the answer's own headers are set, which
+ * an error's answer would keep.
+ * @throws what storage throws for a small one that cannot be read
+ */
+export async function fileBody(
+  c: Context<AppEnv>,
+  { body, size }: StoredFile,
+): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> {
+  const content = size <= WHOLE ? await new Response(body).bytes() : streamOf(heard(c, body));
+  c.header("Content-Length", String(size));
+  return content;
+}
+
+async function* heard(c: Context<AppEnv>, body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body as unknown as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    c.get("log").error({ err: error }, "a stored file could not be read to its end");
+    throw error;
+  }
+}
 
 /**
  * Answers with a file that never changes under its name, or 304 when the caller has it already.
@@ -17,10 +44,10 @@ export async function sendFile(
   c.header("Cache-Control", "no-store");
   const etag = `"${name}"`;
   const stored = await read(isKnown(c, etag));
+  const content = stored && (await fileBody(c, stored));
   c.header("Cache-Control", cache);
   c.header("ETag", etag);
-  if (!stored) return c.body(null, 304);
+  if (!content) return c.body(null, 304);
   c.header("Content-Type", type);
-  c.header("Content-Length", String(stored.size));
-  return c.body(stored.body, 200);
+  return c.body(content, 200);
 }

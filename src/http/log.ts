@@ -52,11 +52,14 @@ export async function createLogger(
     serializers: { err: (error) => withoutSecrets(pino.stdSerializers.err(error)) },
   };
   if (to !== undefined) return pino(options, to);
-  if (config.environment !== "development") return pino(options);
+  const stdout = pino.destination({ dest: 1, sync: true });
+  // A full disk or a reader that went away loses lines; it must not end the server, and there is nowhere to say it.
+  stdout.on("error", () => undefined);
+  if (config.environment !== "development") return pino(options, stdout);
   const pretty = await import("pino-pretty").catch(() => undefined);
   return pretty
-    ? pino(options, pretty.default({ sync: true, translateTime: "HH:MM:ss", singleLine: true }))
-    : pino(options);
+    ? pino(options, pretty.default({ destination: stdout, translateTime: "HH:MM:ss", singleLine: true }))
+    : pino(options, stdout);
 }
 
 /** A logger that says nothing, for tests. */

@@ -22,6 +22,11 @@ export function createSmtpMailer(smtpUrl: string, from: string): Mailer {
       transport ??= open();
       await (await transport).sendMail(mail);
     },
-    close: () => void transport?.then((opened) => opened.close()),
+    // One that did not open has failed the mail that asked for it.
+    close: () =>
+      transport?.then(
+        (opened) => opened.close(),
+        () => undefined,
+      ),
   };
 }

@@ -1,8 +1,32 @@
-import { mkdir, mkdtemp, open, rename, rm, rmdir } from "node:fs/promises";
+import { mkdir, mkdtemp, open, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../config";
 import type { Random } from "../random";
-import { checkKey, type Storage } from "./storage";
+import { checkKey, type Storage, streamOf } from "./storage";
+
+/** Bytes that are read at once. */
+const CHUNK = 256 * 1024;
+
+/**
+ * The bytes of a file. Bun's own stream of a file gives an unreadable one out as empty, and throws where nobody
+ * listens when its reader leaves.
+ * @throws Error when the file cannot be read, or ends before its size
+ */
+async function* bytesOf(path: string, size: number): AsyncGenerator<Uint8Array> {
+  const file = await open(path);
+  try {
+    let read = 0;
+    do {
+      const { bytesRead, buffer } = await file.read(new Uint8Array(Math.min(CHUNK, size - read || 1)));
+      if (bytesRead === 0 && read < size)
+        throw new Error(`a stored file of ${size} bytes ended after ${read}`);
+      if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
+      read += bytesRead;
+    } while (read < size);
+  } finally {
+    await file.close();
+  }
+}
 
 /**
  * Makes the folder where it is missing, and something in it, to know before anybody's file is lost that it can be done.
@@ -61,9 +85,13 @@ export function createDiskStorage(folder: string, random: Random): Storage {
     },
     putStream,
     async get(key) {
-      const file = Bun.file(place(key));
-      if (!(await file.exists())) return null;
-      return { body: file.stream(), size: file.size };
+      const path = place(key);
+      const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+        throw error;
+      });
+      if (!found?.isFile()) return null;
+      return { body: streamOf(bytesOf(path, found.size)), size: found.size };
     },
     removeAll: (prefix) => rm(place(prefix), { recursive: true, force: true }),
   };

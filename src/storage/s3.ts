@@ -28,8 +28,9 @@ export function createS3Storage(settings: NonNullable<Config["s3"]>): Storage {
         }
       } catch (error) {
         // Bun's client has no way to give an upload up: it is ended, and what came is removed.
-        await Promise.resolve(writer.end(error as Error)).catch(() => undefined);
-        await client.delete(key);
+        // What that says is of no account beside the error that led here.
+        await Promise.allSettled([Promise.resolve(writer.end(error as Error))]);
+        await Promise.allSettled([client.delete(key)]);
         throw error;
       }
       await writer.end();
@@ -38,7 +39,7 @@ export function createS3Storage(settings: NonNullable<Config["s3"]>): Storage {
     async get(key) {
       const file = client.file(checkKey(key));
       const stat = await file.stat().catch((error: { code?: string }) => {
-        if (error.code === "NoSuchKey" || error.code === "NotFound" || error.code === "S3Error") return null;
+        if (error.code === "NoSuchKey" || error.code === "NotFound") return null;
         throw error;
       });
       return stat && { body: file.stream(), size: stat.size };

@@ -7,6 +7,22 @@ export interface StoredFile {
   size: number;
 }
 
+/** Bytes as they are made, as a stream: nothing is made before somebody reads, and the maker ends with the reader. */
+export const streamOf = (bytes: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> =>
+  new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await bytes.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: async () => {
+        await bytes.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+
 /**
  * Where files lie: a folder in development, an S3-compatible store in production. Keys are made by the
  * application, never taken from a request: lower-case letters, digits, `-`, `_`, `.`, in parts joined by `/`.

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { freePort } from "../../local/processes";
-import { eventually, type Program, startProgram } from "../processes";
+import { eventually, type Program, startProgram, uncaught } from "../processes";
 
 const started: Program[] = [];
 afterAll(async () => {
@@ -64,6 +64,23 @@ describe("WEB_CONCURRENCY: processes that share a port", () => {
     expect(await program.ended()).toBe(0);
     expect(program.output().match(/"msg":"stopped"/g)).toHaveLength(2);
     expect(now.filter(isUp)).toEqual([]);
+    await expect(fetch(`${address}/health/live`)).rejects.toThrow();
+  }, 120_000);
+
+  test("a worker with an error that nobody caught is started again; the first process with one stops all", async () => {
+    const { program, address } = await serveTogether(uncaught("promise"));
+    await program.line(/all processes listen on/);
+    const [first = 0] = childrenOf(program.child.pid);
+    process.kill(first, "SIGUSR2");
+    await program.line(/"exit":1,.*a worker died; starting it again/);
+    expect(program.output()).toMatch(/"level":"fatal".*"worker":\d.*"msg":"an error that nobody caught"/);
+    expect(await answers(address)).toBe(200);
+    await eventually(async () => (await processes(address)) === 2, "the worker's return");
+
+    const workers = childrenOf(program.child.pid);
+    program.child.kill("SIGUSR2");
+    expect(await program.ended()).toBe(1);
+    expect(workers.filter(isUp)).toEqual([]);
     await expect(fetch(`${address}/health/live`)).rejects.toThrow();
   }, 120_000);
 

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
-import { eventually, type ServerProcess, startProgram, startServer } from "../processes";
+import { freePort } from "../../local/processes";
+import { eventually, type ServerProcess, startProgram, startServer, uncaught } from "../processes";
 import { startProxy } from "../proxy";
 
 const mysql = await startProxy(process.env.DATABASE_URL ?? "");
@@ -260,6 +261,67 @@ describe("the end of a server", () => {
     mongo.slow(0);
     expect(await server.ended()).toBe(0);
     expect(server.output()).toContain("stopped");
+  }, 60_000);
+
+  test.each(["thrown", "promise"] as const)(
+    "an error that nobody caught (%s) is logged; requests in flight finish, exit 1",
+    async (kind) => {
+      const server = await serve({ ...through, ...uncaught(kind) });
+      await eventually(readyAs(server, UP), "the start");
+      mongo.slow(700);
+      const asked = mongo.sent((bytes) => bytes.includes("\0products\0"));
+      const slow = fetch(`${server.address}/api/products`);
+      await asked;
+      server.child.kill("SIGUSR2");
+      expect((await slow).status).toBe(200);
+      mongo.slow(0);
+      expect(await server.ended()).toBe(1);
+      expect(server.output()).toMatch(
+        /"level":"fatal".*"message":"a test made this".*"msg":"an error that nobody caught"/,
+      );
+      expect(server.output()).toContain('"msg":"stopped"');
+    },
+    60_000,
+  );
+
+  test("an error that nobody caught while it stops makes it exit 1 too", async () => {
+    const server = await serve({ ...through, ...uncaught("thrown") });
+    await eventually(readyAs(server, UP), "the start");
+    mongo.slow(700);
+    const asked = mongo.sent((bytes) => bytes.includes("\0products\0"));
+    const slow = fetch(`${server.address}/api/products`);
+    await asked;
+    server.child.kill("SIGTERM");
+    await server.line(/stopping/);
+    server.child.kill("SIGUSR2");
+    expect((await slow).status).toBe(200);
+    mongo.slow(0);
+    expect(await server.ended()).toBe(1);
+  }, 60_000);
+
+  test("a log that cannot be written ends nobody's requests", async () => {
+    const port = await freePort();
+    const command = `exec "$0" src/index.ts >/dev/full`;
+    const program = startProgram(["-c", command, process.execPath], { PORT: String(port) }, "sh");
+    try {
+      for (let request = 0; request < 5; request++) {
+        await eventually(
+          () =>
+            fetch(`http://localhost:${port}/api/products`).then(
+              ({ status }) => status === 200,
+              (error) => {
+                if (program.child.exitCode !== null) throw error;
+                return false;
+              },
+            ),
+          "an answer",
+        );
+      }
+      program.child.kill("SIGTERM");
+      expect(await program.ended()).toBe(0);
+    } finally {
+      await program.kill();
+    }
   }, 60_000);
 
   test("kill -9, then a new one on the same databases serves", async () => {

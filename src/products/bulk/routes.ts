@@ -4,6 +4,7 @@ import { requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
 import { describe } from "../../http/describe";
 import { type AppEnv, factory } from "../../http/factory";
+import { fileBody } from "../../http/file";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
 import type { LargerBody } from "../../http/middleware";
@@ -219,11 +220,11 @@ export const exportRoutes = (deps: Deps) => {
       input("param", bulkParam),
       async (c) => {
         const file = await readExport(deps, c.req.valid("param").id);
+        const content = await fileBody(c, file);
         c.header("Content-Disposition", `attachment; filename="${file.name}"`);
         c.header("Content-Type", file.type);
-        c.header("Content-Length", String(file.size));
         c.header("Cache-Control", "no-store");
-        return c.body(file.body, 200);
+        return c.body(content, 200);
       },
     );
 };

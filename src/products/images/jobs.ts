@@ -24,7 +24,10 @@ const avif =
       signal.throwIfAborted();
       if (picture.avifWidths.includes(width)) continue;
       const webp = await deps.storage.get(`${folderOf(id)}/${width}.webp`);
-      if (!webp) return; // It was removed meanwhile.
+      if (!webp) {
+        if (!(await deps.pictures.findById(id))) break; // It was removed meanwhile.
+        throw new Error(`the file of the picture ${id} with a width of ${width} is not there`);
+      }
       const { bytes } = await encodeAvif(await new Response(webp.body).bytes());
       await deps.storage.put(`${folderOf(id)}/${width}.avif`, bytes, "image/avif");
       await addAvif(deps, picture, width);

@@ -129,11 +129,11 @@ export function sectionsOf(deps: Deps, userId: string, madeAt: Date): Section[] 
       what: "Your picture, empty when there is none",
       async read() {
         const user = await deps.users.findById(userId);
-        const widths = Array.isArray(user?.avatarWidths) ? user.avatarWidths : [];
-        const stored = user?.avatarId
-          ? await deps.storage.get(`${avatarFolder(user.avatarId)}/${widths.at(-1)}.webp`)
-          : null;
-        return { content: stored ? await new Response(stored.body).bytes() : "", next: null };
+        if (!user?.avatarId) return { content: "", next: null };
+        const widths = Array.isArray(user.avatarWidths) ? user.avatarWidths : [];
+        const stored = await deps.storage.get(`${avatarFolder(user.avatarId)}/${widths.at(-1)}.webp`);
+        if (!stored) throw new Error(`the picture ${user.avatarId} is not there`);
+        return { content: await new Response(stored.body).bytes(), next: null };
       },
     },
     json("preferences.json", "Your preferences", async () => {
@@ -182,12 +182,20 @@ export async function* zipOf(
 ): AsyncGenerator<Uint8Array> {
   const zip = new ZipFile();
   const output = zip.outputStream as Readable;
-  zip.on("error", (error: Error) => output.destroy(error));
+  let input: Readable | undefined;
+  // The library hears no error of a stream that it is given.
+  const fail = (error: Error) => output.destroy(error);
+  zip.on("error", fail);
   for (const { name, read } of files) {
-    zip.addReadStreamLazy(name, { mtime }, (give) =>
-      give(null, Readable.from(read(), { objectMode: false })),
-    );
+    zip.addReadStreamLazy(name, { mtime }, (give) => {
+      input = Readable.from(read(), { objectMode: false }).on("error", fail);
+      give(null, input);
+    });
   }
   zip.end();
-  for await (const piece of output) yield piece as Uint8Array;
+  try {
+    for await (const piece of output) yield piece as Uint8Array;
+  } finally {
+    input?.destroy();
+  }
 }

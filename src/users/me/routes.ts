@@ -5,7 +5,7 @@ import type { Deps } from "../../deps";
 import { dataOf, describe } from "../../http/describe";
 import { etagOf, ifMatch } from "../../http/etag";
 import { factory } from "../../http/factory";
-import { sendFile } from "../../http/file";
+import { fileBody, sendFile } from "../../http/file";
 import { once } from "../../http/idempotency";
 import { input } from "../../http/input";
 import { takeUpload } from "../../products/images/upload";
@@ -321,11 +321,11 @@ export const meRoutes = (deps: Deps) =>
       async (c) => {
         const { id } = c.req.valid("param");
         const { file, name } = await openExport(deps, c.get("actor"), id, originOf(deps, c));
+        const content = await fileBody(c, file);
         c.header("Cache-Control", "no-store");
         c.header("Content-Type", "application/zip");
         c.header("Content-Disposition", `attachment; filename="${name}"`);
-        c.header("Content-Length", String(file.size));
-        return c.body(file.body, 200);
+        return c.body(content, 200);
       },
     );
 

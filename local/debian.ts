@@ -2,9 +2,10 @@
  * MySQL and MongoDB on a Debian-like machine as root: MySQL and DocumentDB from Debian's packages, in a root
  * of their own (`root.ts`), the gateway (`gateway/`) in front of DocumentDB, the data in `.data/`.
  *
- * Each server runs in a mount namespace of its own in which its data folder is mounted into the root, as an
- * unprivileged user, and dies with this process (`setpriv --pdeathsig`, set after the change of user, which
- * would clear it).
+ * Each server runs as an unprivileged user in namespaces of its own. In that of the mounts its data folder is
+ * mounted into the root. In that of the processes it is the first one, so the kernel ends all the others, such
+ * as PostgreSQL's backends, as soon as it ends, however it ends. It ends with this process (`setpriv
+ * --pdeathsig`, set again after the change of user, which clears it).
  */
 import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -12,7 +13,7 @@ import { join } from "node:path";
 import mariadb from "mariadb";
 import { type Gateway, POSTGRES_SETTINGS, startGateway } from "./gateway/index";
 import { DATA } from "./paths";
-import { freePort, stopChild } from "./processes";
+import { freePort } from "./processes";
 import { prepareRoot } from "./root";
 import type { Secrets } from "./secrets";
 import type { Engine, Report } from "./supervisor";
@@ -26,8 +27,17 @@ const START_LIMIT = 90_000;
 const STOP_LIMIT = 20_000;
 const POSTGRES = "/usr/lib/postgresql/18/bin";
 
-/** Runs a command inside the root with a data folder mounted at `/mnt`. */
-async function inside(root: string, data: string, name: string, command: string[]): Promise<Bun.Subprocess> {
+/**
+ * Runs a command inside the root with a data folder mounted at `/mnt`.
+ * @param lock a file that stays locked until the command and every process that it started are gone
+ */
+async function inside(
+  root: string,
+  data: string,
+  name: string,
+  command: string[],
+  lock?: string,
+): Promise<Bun.Subprocess> {
   const logFile = join(DATA, "logs", `${name}.log`);
   await mkdir(join(DATA, "logs"), { recursive: true });
   const log = await open(logFile, "w");
@@ -35,9 +45,15 @@ async function inside(root: string, data: string, name: string, command: string[
   const script =
     'mount --bind "$1" "$2/mnt" && root=$2 && shift 2 && ' +
     `exec chroot "$root" /usr/bin/setpriv --reuid ${user} --regid ${user} --clear-groups --pdeathsig KILL -- "$@"`;
+  const words = [
+    ...["setpriv", "--pdeathsig", "KILL"],
+    ...(lock === undefined ? [] : ["flock", "--no-fork", "--nonblock", lock]),
+    ...["unshare", "--mount", "--propagation", "private", "--ipc", "--pid", "--fork", "--kill-child"],
+    ...["sh", "-c", script, "sh", data, root],
+  ];
   try {
     return Bun.spawn(
-      ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", data, root, ...command],
+      [...words, ...command],
       // A process group of its own: Ctrl-C in a terminal must not reach it before the commands that use it end.
       {
         stdin: "ignore",
@@ -50,6 +66,26 @@ async function inside(root: string, data: string, name: string, command: string[
   } finally {
     await log.close();
   }
+}
+
+/**
+ * Waits until a server that was killed is gone, so that its port and its files are free again.
+ * @throws Error when it still runs after a while
+ */
+async function untilGone(name: string, lock: string): Promise<void> {
+  const wait = ["flock", "--wait", String(STOP_LIMIT / 1000), lock, "true"];
+  if ((await Bun.spawn(wait, { stdin: "ignore", stdout: "ignore", stderr: "ignore" }).exited) === 0) return;
+  throw new Error(`Another ${name} still uses ${lock}. End it, then try again.`);
+}
+
+/** Ends a server in good order; with SIGKILL when that takes too long. */
+async function stopServer(server: Bun.Subprocess, signal: "SIGINT" | "SIGTERM"): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  // To its process group: `unshare`, which waits for the server, lets both signals pass by.
+  process.kill(-server.pid, signal);
+  const timer = setTimeout(() => server.kill("SIGKILL"), STOP_LIMIT);
+  await server.exited;
+  clearTimeout(timer);
 }
 
 /** The end of a server's log, for the message of a failure. */
@@ -115,8 +151,8 @@ function port(name: string): Promise<number> {
 
 async function startMySql(root: string, secrets: Secrets, report: Report) {
   const data = join(DATA, "mysql");
-  const mysqld = (folder: string, ...flags: string[]) =>
-    inside(root, folder, "mysql", [
+  const mysqld = (folder: string, flags: string[], lock?: string) => {
+    const command = [
       "/usr/sbin/mysqld",
       "--no-defaults",
       `--datadir=${INSIDE}/data`,
@@ -132,10 +168,12 @@ async function startMySql(root: string, secrets: Secrets, report: Report) {
       "--max-connections=500",
       "--character-set-server=utf8mb4",
       ...flags,
-    ]);
+    ];
+    return inside(root, folder, "mysql", command, lock);
+  };
   await initialised(data, "mysql", async (draft) => {
     report("MySQL      making its data folder");
-    return mysqld(draft, "--initialize-insecure");
+    return mysqld(draft, ["--initialize-insecure"]);
   });
 
   report("MySQL      starting");
@@ -154,15 +192,16 @@ async function startMySql(root: string, secrets: Secrets, report: Report) {
   );
   await chown(join(data, "init.sql"), SERVER_USER, SERVER_USER);
   await chmod(join(data, "init.sql"), 0o600);
+  const lock = join(data, "lock");
+  await untilGone("mysql", lock);
   const tcp = await port("mysql");
-  await removeStaleLocks("mysqld", join(data, "mysql.sock.lock"));
-  const child = await mysqld(
-    data,
+  const flags = [
     "--bind-address=127.0.0.1",
     `--port=${tcp}`,
     "--skip-name-resolve",
     `--init-file=${INSIDE}/init.sql`,
-  );
+  ];
+  const child = await mysqld(data, flags, lock);
   await untilReady("mysql", child, async () => {
     try {
       const connection = await mariadb.createConnection({
@@ -182,7 +221,7 @@ async function startMySql(root: string, secrets: Secrets, report: Report) {
   return {
     child,
     url: `mysql://aizy:${password}@127.0.0.1:${tcp}/aizy_users?allowPublicKeyRetrieval=true`,
-    stop: () => stopChild(child, "SIGTERM", STOP_LIMIT),
+    stop: () => stopServer(child, "SIGTERM"),
   };
 }
 
@@ -223,9 +262,10 @@ async function startPostgres(root: string, report: Report) {
   });
 
   report("MongoDB    starting");
+  const lock = join(data, "lock");
+  await untilGone("postgres", lock);
   const tcp = await port("postgres");
-  await removeStaleLocks("postgres", join(data, "data/postmaster.pid"), join(data, `.s.PGSQL.${tcp}.lock`));
-  const child = await inside(root, data, "postgres", [
+  const command = [
     `${POSTGRES}/postgres`,
     "-D",
     `${INSIDE}/data`,
@@ -237,7 +277,8 @@ async function startPostgres(root: string, report: Report) {
     "-c",
     `unix_socket_directories=${INSIDE}`,
     ...Object.entries(POSTGRES_SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
-  ]);
+  ];
+  const child = await inside(root, data, "postgres", command, lock);
   const ask = async (sql: string) => (await (await psql(root, data, tcp, "postgres", sql)).exited) === 0;
   await untilReady("postgres", child, () => ask("SELECT 1"));
   const made = join(data, "extensions");
@@ -254,21 +295,7 @@ async function startPostgres(root: string, report: Report) {
   // A socket's address holds 107 bytes; a checkout that lies deeper takes TCP.
   const host = Buffer.byteLength(join(data, `.s.PGSQL.${tcp}`)) <= 107 ? data : "127.0.0.1";
   // SIGTERM would wait for every client to leave.
-  return { child, host, port: tcp, stop: () => stopChild(child, "SIGINT", STOP_LIMIT) };
-}
-
-/**
- * After a kill these files name a process that is gone, or that waits to be reaped, or, its number taken
- * again, another one; a server would refuse to start over the last two. That no server of this checkout runs
- * is certain here, up to one that is just dying: hence the look at the process.
- */
-async function removeStaleLocks(server: "mysqld" | "postgres", ...files: string[]): Promise<void> {
-  for (const file of files) {
-    const pid = /^\d+/.exec(await readFile(file, "utf8").catch(() => ""))?.[0];
-    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-    const runs = new RegExp(`^Name:\\s*${server}$`, "m").test(status) && !/^State:\s*Z/m.test(status);
-    if (!runs) await rm(file, { force: true });
-  }
+  return { child, host, port: tcp, stop: () => stopServer(child, "SIGINT") };
 }
 
 /** The databases of a Debian-like machine. */

@@ -1,29 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  chownSync,
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, chownSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { canStart, copyCheckout, newcomer, PATIENCE, processesOf, startIn } from "../test/checkout";
 import { chooseWay, NoDatabases } from "./join";
 import { CHECKOUT } from "./paths";
-import { freePort, lines } from "./processes";
+import { freePort } from "./processes";
 import { mirrorOf } from "./root";
 import { localSecrets } from "./secrets";
-
-/** Whether these tests can start local databases of their own here, as the run itself did. */
-const canStart =
-  process.platform === "linux" && process.getuid?.() === 0 && Boolean(process.env.AIZY_LOCAL_POSTGRES);
-/** A hang guard: ten times what a start usually takes. */
-const PATIENCE = 120_000;
 
 describe("choosing the databases", () => {
   const machine = { docker: false, root: true, debian: true, linux: true };
@@ -85,75 +70,6 @@ describe("secrets of a checkout", () => {
   });
 });
 
-/** A copy of this checkout without its data, sharing only the packages. */
-function copyCheckout(): string {
-  const copy = mkdtempSync(join(tmpdir(), "aizy-checkout-"));
-  for (const name of [
-    "bin",
-    "local",
-    "prisma",
-    "src",
-    "package.json",
-    "bun.lock",
-    "tsconfig.json",
-    "prisma.config.ts",
-    "bunfig.toml",
-  ]) {
-    cpSync(join(CHECKOUT, name), join(copy, name), { recursive: true });
-  }
-  symlinkSync(join(CHECKOUT, "node_modules"), join(copy, "node_modules"));
-  return copy;
-}
-
-/** The environment of a newcomer: nothing of this run's own. */
-function newcomer(added: Record<string, string> = {}): Record<string, string> {
-  const { PATH = "", HOME = "", XDG_CACHE_HOME } = process.env;
-  return { PATH, HOME, ...(XDG_CACHE_HOME ? { XDG_CACHE_HOME } : {}), ...added };
-}
-
-/** Starts a command and collects its output; `until` waits for a line. */
-function start(command: string[], cwd: string, env = newcomer()) {
-  const child = Bun.spawn(command, { cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  let output = "";
-  const collect = async (stream: ReadableStream<Uint8Array>) => {
-    for await (const line of lines(stream)) output += `${line}\n`;
-  };
-  const done = Promise.all([collect(child.stdout), collect(child.stderr)]);
-  return {
-    child,
-    output: () => output,
-    async until(pattern: RegExp): Promise<void> {
-      for (const deadline = Date.now() + PATIENCE; !pattern.test(output); await Bun.sleep(20)) {
-        if (child.exitCode !== null || Date.now() > deadline) {
-          await done;
-          if (!pattern.test(output)) throw new Error(`${pattern} did not come:\n${output}`);
-        }
-      }
-    },
-    async end(): Promise<number> {
-      const code = await child.exited;
-      await done;
-      return code;
-    },
-  };
-}
-
-/** Processes whose command line or mount shows that they belong to a checkout. */
-function processesOf(checkout: string): string[] {
-  const listing = Bun.spawnSync(["ps", "-eo", "pid=,stat=,args="]).stdout.toString().split("\n");
-  const ports = existsSync(join(checkout, ".data/ports.json"))
-    ? Object.values(
-        JSON.parse(readFileSync(join(checkout, ".data/ports.json"), "utf8")) as Record<string, number>,
-      )
-    : [];
-  return listing.filter(
-    (line) =>
-      !/^\s*\d+\s+Z/.test(line) &&
-      (line.includes(checkout) ||
-        ports.some((port) => /mysqld|postgres/.test(line) && line.includes(String(port)))),
-  );
-}
-
 describe.skipIf(!canStart)("bin/dev (needs root on Debian and databases that are not given)", () => {
   let checkout = "";
   beforeAll(() => {
@@ -167,7 +83,7 @@ describe.skipIf(!canStart)("bin/dev (needs root on Debian and databases that are
       const port = await freePort();
       const env = newcomer({ PORT: String(port) });
       const address = `http://localhost:${port}`;
-      const first = start(["bin/dev"], checkout, env);
+      const first = startIn(["bin/dev"], checkout, env);
       await first.until(/Aizy is ready/);
       expect(first.output()).toContain(`${address}/docs`);
       expect(first.output()).toContain(`${address}/dev/mail`);
@@ -185,12 +101,15 @@ describe.skipIf(!canStart)("bin/dev (needs root on Debian and databases that are
       const { port: ours } = JSON.parse(process.env.AIZY_LOCAL_POSTGRES ?? "{}") as { port: number };
       expect(ports.postgres).not.toBe(ours);
 
-      const second = start(["bin/dev"], checkout, newcomer());
+      const second = startIn(["bin/dev"], checkout, newcomer());
       expect(await second.end()).toBe(1);
       expect(second.output()).toContain(`bin/dev runs already for this checkout: ${address}`);
 
       // A script joins the same databases while it runs.
-      const script = start([process.execPath, "local/run.ts", "sh", "-c", "echo at $DATABASE_URL"], checkout);
+      const script = startIn(
+        [process.execPath, "local/run.ts", "sh", "-c", "echo at $DATABASE_URL"],
+        checkout,
+      );
       expect(await script.end()).toBe(0);
 
       // The server and the databases end with the two that own them.
@@ -199,7 +118,7 @@ describe.skipIf(!canStart)("bin/dev (needs root on Debian and databases that are
       }
       await first.end();
 
-      const third = start(["bin/dev"], checkout, env);
+      const third = startIn(["bin/dev"], checkout, env);
       await third.until(/Aizy is ready/);
       expect(third.output()).toContain("0 products made, 60 present");
       const again = (await (await fetch(`${address}/api/products?limit=1`)).json()) as {
@@ -249,7 +168,7 @@ describe.skipIf(!canStart)("bin/dev (needs root on Debian and databases that are
       holder.listen(0, () => resolve((holder.address() as { port: number }).port));
     });
     try {
-      const run = start(["bin/dev"], checkout, newcomer({ PORT: String(port) }));
+      const run = startIn(["bin/dev"], checkout, newcomer({ PORT: String(port) }));
       expect(await run.end()).toBe(1);
       expect(run.output()).toContain(`Port ${port} is taken`);
       expect(run.output()).not.toContain("MySQL");
@@ -269,7 +188,7 @@ describe.skipIf(!canStart)("without root and without Docker", () => {
       chownSync(checkout, NOBODY, NOBODY);
       const bun = join(checkout, "bun");
       cpSync(process.execPath, bun);
-      const run = start(
+      const run = startIn(
         [
           "setpriv",
           "--reuid",

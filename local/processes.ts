@@ -35,15 +35,6 @@ export async function freePort(preferred?: number): Promise<number> {
   });
 }
 
-/** Ends a child: the signal, then SIGKILL after `limit` milliseconds. */
-export async function stopChild(child: Bun.Subprocess, signal: NodeJS.Signals, limit: number): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill(signal);
-  const timer = setTimeout(() => child.kill("SIGKILL"), limit);
-  await child.exited;
-  clearTimeout(timer);
-}
-
 /** A command that ends when this process does, however it ends; where the system can do that. */
 export const boundToParent = (command: string[]): string[] =>
   process.platform === "linux" && Bun.which("setpriv")

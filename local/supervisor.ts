@@ -51,26 +51,35 @@ async function supervise(way: "docker" | "debian"): Promise<void> {
 
   let inTheMaking = 0;
   const running = new Map<Database, Promise<Running>>();
-  const start = (database: Database): Promise<Running> => {
-    const present = running.get(database);
-    if (present) return present;
-    const starting = engine[database]();
+  const keep = (database: Database, starting: Promise<Running>): Promise<Running> => {
     running.set(database, starting);
     inTheMaking++;
     void starting.catch(() => {}).then(() => inTheMaking--);
     starting.then(
-      ({ children }) => {
-        // A server that dies is started again for the next command that asks; those that use it see it fail.
+      ({ children, stop }) => {
         for (const child of children) {
           void child.exited.then(() => {
-            if (stopping === undefined && running.get(database) === starting) running.delete(database);
+            if (stopping !== undefined || running.get(database) !== starting) return;
+            console.log(
+              `${database} ended by itself (${child.signalCode ?? child.exitCode}); starting it again`,
+            );
+            // Those that use it find it at the same address: what listens there, such as the gateway, goes first.
+            void keep(
+              database,
+              stop().then(() => engine[database]()),
+            );
           });
         }
       },
-      () => running.delete(database),
+      (error: Error) => {
+        console.log(`${database}: ${error.message}`);
+        running.delete(database);
+      },
     );
     return starting;
   };
+  const start = (database: Database): Promise<Running> =>
+    running.get(database) ?? keep(database, engine[database]());
 
   let stopping: Promise<void> | undefined;
   let linger: ReturnType<typeof setTimeout> | undefined;

@@ -102,12 +102,14 @@ async function targetsOf(client: MongoClient, names: string[]): Promise<Target[]
 function writeUntilStopped(targets: Target[]) {
   let stopped = false;
   let written = 0;
+  const kept = new Map<Collection, string[]>(targets.map(({ collection }) => [collection, []]));
   const writers = Array.from({ length: WRITERS }, async () => {
     while (!stopped) {
       const { collection, indexes } = chance(targets);
       const documents = Array.from({ length: MANY }, () => documentFor(indexes));
       try {
         await collection.insertMany(documents);
+        kept.get(collection)?.push(...documents.slice(5).map(({ _id }) => _id));
         await collection.deleteMany({ _id: { $in: documents.slice(0, 5).map(({ _id }) => _id) } });
         written += MANY;
       } catch {
@@ -117,11 +119,24 @@ function writeUntilStopped(targets: Target[]) {
   });
   return {
     written: () => written,
+    /** What was acknowledged and not taken back. */
+    kept,
     async stop() {
       stopped = true;
       await Promise.all(writers);
     },
   };
+}
+
+/** Every document is there, and is found by its key. */
+async function expectKept(kept: Map<Collection, string[]>): Promise<void> {
+  for (const [collection, ids] of kept) {
+    let found = 0;
+    for (let from = 0; from < ids.length; from += 1000) {
+      found += await collection.countDocuments({ _id: { $in: ids.slice(from, from + 1000) as never[] } });
+    }
+    expect([collection.collectionName, found]).toEqual([collection.collectionName, ids.length]);
+  }
 }
 
 /** Every collection takes documents, into each of its indexes, and gives them back. */
@@ -170,8 +185,8 @@ describe.skipIf(!canStart)(
       const address = JSON.parse(held.postgres) as PostgresAddress;
       return {
         targets,
-        /** Ends `victim` while the load runs. @returns when nothing of PostgreSQL runs any more */
-        async kill(victim: (postmaster: number) => number) {
+        /** Ends `victim` under load. @returns what the load had been told is kept, once nothing of PostgreSQL runs */
+        async kill(victim: (postmaster: number) => number): Promise<Map<Collection, string[]>> {
           // Something that would go on by itself: it waits for nobody and looks at nothing.
           const busy = await PostgresConnection.open(address);
           busy.run("SELECT count(*) FROM generate_series(1, 1000000000000)").catch(() => undefined);
@@ -182,6 +197,7 @@ describe.skipIf(!canStart)(
           process.kill(victim(postmaster), "SIGKILL");
           await eventually(async () => stillRun(all).length === 0, "the end of every backend");
           await load.stop();
+          return load.kept;
         },
         answers: () =>
           eventually(
@@ -205,8 +221,9 @@ describe.skipIf(!canStart)(
         const engine = await underLoad();
         try {
           for (let round = 1; round <= 3; round++) {
-            await engine.kill((postmaster) => postmaster);
+            const kept = await engine.kill((postmaster) => postmaster);
             await engine.answers();
+            await expectKept(kept);
             const { postmaster } = postgresOf(checkout);
             await expectInsertsEverywhere(engine.targets);
             // It did not crash once more on the way.
@@ -224,13 +241,14 @@ describe.skipIf(!canStart)(
       async () => {
         const engine = await underLoad();
         try {
-          await engine.kill(() => {
+          const kept = await engine.kill(() => {
             const line = processesOf(checkout).find((one) => one.includes("local/supervisor.ts"));
             return Number.parseInt(line ?? "", 10);
           });
           expect(processesOf(checkout).filter((line) => /mysqld|postgres|supervisor/.test(line))).toEqual([]);
           const next = await hold(NO_MYSQL);
           await engine.answers();
+          await expectKept(kept);
           await expectInsertsEverywhere(engine.targets);
           await next.end();
         } finally {

@@ -8,7 +8,9 @@ COPY patches ./patches
 RUN bun install --frozen-lockfile
 COPY tsconfig.json prisma.config.ts ./
 COPY prisma ./prisma
-COPY local/generate.ts local/paths.ts ./local/
+COPY local ./local
+COPY src/cli.ts src/commands.ts ./src/
+COPY src/db/confirm.ts ./src/db/
 RUN bun run generate
 COPY src ./src
 RUN bun run build

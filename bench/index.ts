@@ -4,14 +4,17 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { readCommandLine } from "../src/cli";
+import { COMMANDS } from "../src/commands";
 
 const SHARED = new Set(["index.ts", "lib.ts"]);
 const names = (await readdir(import.meta.dir))
   .filter((name) => name.endsWith(".ts") && !name.includes(".test.") && !SHARED.has(name))
   .map((name) => name.slice(0, -3))
   .sort();
-const words = process.argv.slice(2);
-const [chosen] = words.filter((word) => !word.startsWith("--"));
+const {
+  positionals: [chosen],
+} = readCommandLine(COMMANDS.bench);
 if (chosen !== undefined && !names.includes(chosen)) {
   console.error(`There is no benchmark "${chosen}". There are: ${names.join(", ")}.`);
   process.exit(2);
@@ -19,7 +22,7 @@ if (chosen !== undefined && !names.includes(chosen)) {
 let code = 0;
 for (const name of chosen === undefined ? names : [chosen]) {
   console.log(`\n${name}`);
-  const options = words.filter((word) => word.startsWith("--"));
+  const options = process.argv.slice(2).filter((word) => word !== chosen);
   const child = Bun.spawn([process.execPath, join(import.meta.dir, `${name}.ts`), ...options], {
     stdout: "inherit",
     stderr: "inherit",

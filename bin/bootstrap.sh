@@ -1,9 +1,25 @@
 # Sourced by bin/dev and bin/test: leaves Bun in $BUN, the packages installed and Prisma's client generated.
 # Needs a Debian-like system with Node and npm, or Bun. POSIX shell.
+# Before that it answers for the script's command line: -h and --help print the comment at its head; an option
+# that is not in $OPTIONS, or a word where $WORDS is not set, ends with 2.
 
 MINIMUM_BUN=1.4.0
 
 say() { printf '%s\n' "$*" >&2; }
+
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+for word in "$@"; do
+  case $word in -h | --help) usage; exit 0 ;; esac
+done
+for word in "$@"; do
+  case $word in
+    -*) case " $OPTIONS " in *" $word "*) continue ;; esac ;;
+    *) [ -z "$WORDS" ] || continue ;;
+  esac
+  say "Unexpected $word."
+  usage >&2
+  exit 2
+done
 
 cd "$(dirname "$0")/.." || exit 1
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/aizy"

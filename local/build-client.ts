@@ -5,6 +5,8 @@
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, normalize, relative } from "node:path";
+import { readCommandLine } from "../src/cli";
+import { COMMANDS } from "../src/commands";
 import { CHECKOUT } from "./paths";
 
 /** Modules that say what the server is made of: nothing that a client sees depends on them. */
@@ -98,6 +100,7 @@ export async function buildClient(target: string): Promise<string[]> {
 }
 
 if (import.meta.main) {
+  readCommandLine(COMMANDS["build:client"]);
   const target = join(CHECKOUT, "dist/client");
   try {
     const files = await buildClient(target);

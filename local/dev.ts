@@ -2,6 +2,7 @@
  * bin/dev — the backend for development: databases, migrations, seed, then the server, which starts again when
  * a file changes. Ctrl-C stops everything.
  */
+import { readCommandLine } from "../src/cli";
 import { serverUrl } from "../src/http/address";
 import { joinDatabases } from "./join";
 import { leaveNote, runningDev } from "./note";
@@ -46,6 +47,10 @@ async function untilReady(address: string, server: Bun.Subprocess): Promise<bool
   return false;
 }
 
+readCommandLine({ usage: "Usage: bin/dev" });
+if (process.env.NODE_ENV === "production") {
+  fail("bin/dev is for development: it puts demo goods on sale. NODE_ENV is production; use bun run start.");
+}
 const already = runningDev();
 if (already) {
   fail(
@@ -61,16 +66,17 @@ const joined = await joinDatabases(terminal.report).catch((error: Error) => fail
 // One process: a reload replaces it in place, and its log is one.
 const env = {
   ...joined.env,
+  SEED_ADMIN_PASSWORD: joined.adminPassword,
   PORT: String(port),
   WEB_CONCURRENCY: "1",
   // As in the Dockerfile: the catalogue's first pictures would otherwise cost 250 MB for good.
   MALLOC_ARENA_MAX: "2",
   MALLOC_TRIM_THRESHOLD_: "131072",
 };
-terminal.report("Migrations applying what is missing, and the catalogue of the seed");
+terminal.report("Migrations applying what is missing, and the demo catalogue");
 terminal.end();
-for (const step of ["src/db/migrate.ts", "prisma/seed.ts"]) {
-  const code = await runCommand(["bun", step], env);
+for (const step of [["src/db/migrate.ts"], ["prisma/seed.ts", "--demo"]]) {
+  const code = await runCommand(["bun", ...step], env);
   if (code !== 0) process.exit(code);
 }
 
@@ -94,7 +100,6 @@ process.on("SIGINT", stop).on("SIGTERM", stop).on("SIGHUP", stop);
 
 let wasReady = await untilReady(address, server);
 if (wasReady) {
-  const password = process.env.SEED_ADMIN_PASSWORD || joined.env.SEED_ADMIN_PASSWORD;
   const email = process.env.SEED_ADMIN_EMAIL || "admin@aizy.local";
   const seconds = ((performance.now() - STARTED) / 1000).toFixed(1);
   console.log(`
@@ -103,7 +108,7 @@ if (wasReady) {
   API            ${address}
   Documentation  ${address}/docs
   Mailbox        ${address}/dev/mail
-  Sign in as     ${email}   ${password}
+  Sign in as     ${email}   ${joined.adminPassword}
 
   It starts again when a file changes. Ctrl-C stops it.
 `);

@@ -17,6 +17,8 @@ export interface Joined {
   env: Record<string, string>;
   /** Where the databases come from, in words. */
   from: string;
+  /** Of the administrator that `bin/dev` makes; empty in production. */
+  adminPassword: string;
   leave(): void;
 }
 
@@ -130,23 +132,37 @@ async function askSupervisor(
 export async function joinDatabases(report: Report = () => {}): Promise<Joined> {
   const given = (name: string) => Boolean(process.env[name]);
   // In production nothing is made up: parseConfig says what is missing.
-  if (process.env.NODE_ENV === "production") return { env: {}, from: "the environment", leave: () => {} };
+  if (process.env.NODE_ENV === "production") {
+    return { env: {}, from: "the environment", adminPassword: "", leave: () => {} };
+  }
   const { JWT_SECRET, DATA_KEY, SEED_ADMIN_PASSWORD } = localSecrets();
+  const adminPassword = process.env.SEED_ADMIN_PASSWORD || SEED_ADMIN_PASSWORD;
   const secrets = Object.fromEntries(
-    Object.entries({ JWT_SECRET, DATA_KEY, SEED_ADMIN_PASSWORD }).filter(([name]) => !given(name)),
+    Object.entries({ JWT_SECRET, DATA_KEY }).filter(([name]) => !given(name)),
   );
   const need: Database[] = [];
   if (!given("DATABASE_URL")) need.push("mysql");
   if (!given("MONGODB_URI")) need.push("mongodb");
-  if (need.length === 0) return { env: secrets, from: "DATABASE_URL and MONGODB_URI", leave: () => {} };
+  if (need.length === 0) {
+    return { env: secrets, from: "DATABASE_URL and MONGODB_URI", adminPassword, leave: () => {} };
+  }
 
   const socket = await reachSupervisor(need);
   const env = await askSupervisor(socket, need, report);
   // The connection holds the databases; it must not hold the command.
   socket.unref();
+  const own = [process.env.AIZY_OWN_DATABASES, env.DATABASE_URL, env.MONGODB_URI].filter(Boolean).join(" ");
   return {
-    env: { ...secrets, ...env },
+    env: {
+      ...secrets,
+      ...env,
+      // Which addresses are this checkout's own: their data may be erased without a question (src/db/confirm.ts).
+      AIZY_OWN_DATABASES: own,
+      // Nobody else's database gets an administrator without being asked for one.
+      ...(need.includes("mysql") ? { SEED_ADMIN_PASSWORD: adminPassword } : {}),
+    },
     from: need.length === 2 ? "this machine" : "this machine and the environment",
+    adminPassword,
     leave: () => socket.destroy(),
   };
 }

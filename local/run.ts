@@ -1,9 +1,9 @@
 /**
  * bun local/run.ts COMMAND [ARGUMENT…] — runs a command with the databases and secrets it needs, as `bin/dev`
- * has them. Every script of package.json that touches a database goes through here.
+ * has them. The scripts of package.json do the same (`script.ts`).
  */
 import { join } from "node:path";
-import { joinDatabases } from "./join";
+import { type Joined, joinDatabases } from "./join";
 import { runningDev } from "./note";
 import { CHECKOUT } from "./paths";
 import { boundToParent } from "./processes";
@@ -47,18 +47,26 @@ export async function runCommand(command: string[], added: Record<string, string
   return code;
 }
 
+/** The databases and secrets of a command, which is told on the terminal why it cannot have them. */
+export async function joinOrExit(): Promise<Joined> {
+  const terminal = createReport();
+  try {
+    return await joinDatabases(terminal.report);
+  } catch (error) {
+    terminal.end();
+    console.error((error as Error).message);
+    process.exit(1);
+  } finally {
+    terminal.end();
+  }
+}
+
 if (import.meta.main) {
   const [command, ...rest] = process.argv.slice(2);
   if (command === undefined) {
     console.error("Usage: bun local/run.ts COMMAND [ARGUMENT…]");
     process.exit(2);
   }
-  const terminal = createReport();
-  const joined = await joinDatabases(terminal.report).catch((error: Error) => {
-    terminal.end();
-    console.error(error.message);
-    process.exit(1);
-  });
-  terminal.end();
+  const joined = await joinOrExit();
   process.exit(await runCommand([command, ...rest], joined.env));
 }

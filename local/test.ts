@@ -3,12 +3,11 @@
  * `--long` adds what takes minutes (soak, large data, repeated races). Ends with one line that counts.
  */
 import { join } from "node:path";
-import { joinDatabases } from "./join";
+import { readCommandLine } from "../src/cli";
 import { provideProgram } from "./packages";
 import { CHECKOUT } from "./paths";
 import { lines } from "./processes";
-import { commandEnv } from "./run";
-import { createReport } from "./terminal";
+import { commandEnv, joinOrExit } from "./run";
 
 const TOOLS = join(CHECKOUT, "node_modules/.bin");
 /** Hang guard of a test that names none, in milliseconds: Bun's own five seconds end tests of a busy machine. */
@@ -65,23 +64,17 @@ async function runTests(options: string[], env: Record<string, string>) {
   return { ...counts, content: (await child.exited) === 0 && counts.passed > 0 };
 }
 
-const words = process.argv.slice(2);
-const unknown = words.find((word) => word.startsWith("-") && word !== "--long");
-if (unknown) {
-  console.error(`Unknown option ${unknown}. Usage: bin/test [--long] [PATH…]`);
-  process.exit(2);
-}
-const long = words.includes("--long");
-const paths = words.filter((word) => word !== "--long");
+const {
+  values: { long = false },
+  positionals: paths,
+} = readCommandLine({
+  usage: "Usage: bin/test [--long] [PATH…]",
+  options: { long: { type: "boolean" } },
+  words: [0, Number.POSITIVE_INFINITY],
+});
 const started = performance.now();
 
-const terminal = createReport();
-const joined = await joinDatabases(terminal.report).catch((error: Error) => {
-  terminal.end();
-  console.error(error.message);
-  process.exit(1);
-});
-terminal.end();
+const joined = await joinOrExit();
 console.log(`Databases   from ${joined.from}`);
 if (paths.length === 0) {
   const { CHROMIUM, REDIS_SERVER } = process.env;

@@ -11,6 +11,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type GetDMMFError, getDMMF } from "@prisma/get-dmmf";
 import mariadb from "mariadb";
+import { readCommandLine } from "../src/cli";
+import { COMMANDS } from "../src/commands";
 import { migrateMySql } from "../src/db/migrate";
 import { mysqlOptions } from "../src/db/prisma";
 
@@ -343,7 +345,7 @@ async function main(scratch: boolean): Promise<number> {
 
 if (import.meta.main) {
   process.exit(
-    await main(process.argv.includes("--scratch")).catch((error: Error) => {
+    await main(readCommandLine(COMMANDS["db:check"]).values.scratch ?? false).catch((error: Error) => {
       console.error(error.message);
       return 1;
     }),

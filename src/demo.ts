@@ -6,7 +6,9 @@
  * It needs the mailbox of development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD),
  * because a new customer may not create products.
  */
+import { readCommandLine } from "./cli";
 import { createClient } from "./client";
+import { COMMANDS } from "./commands";
 
 class DemoFailed extends Error {}
 
@@ -123,6 +125,7 @@ export async function runDemo(
 }
 
 if (import.meta.main) {
+  readCommandLine(COMMANDS.demo);
   const baseUrl = process.env.DEMO_URL ?? `http://localhost:${process.env.PORT ?? 5000}`;
   console.log(`Walking through ${baseUrl}`);
   const outcome = await runDemo(baseUrl, {

@@ -5,7 +5,9 @@
  */
 
 import { seed } from "../prisma/seed";
+import { readCommandLine } from "../src/cli";
 import { createClient } from "../src/client";
+import { COMMANDS } from "../src/commands";
 import { parseConfig } from "../src/config";
 import { createDeps } from "../src/deps";
 import { silentLogger } from "../src/http/log";
@@ -127,9 +129,10 @@ export async function runRaces(rounds: number, onRound: (round: number) => void 
 }
 
 async function main(): Promise<number> {
-  const rounds = Number(process.argv[2] ?? 50);
+  const [given = "50"] = readCommandLine(COMMANDS.race).positionals;
+  const rounds = Number(given);
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100_000) {
-    console.error("Usage: bun run race [ROUNDS]");
+    console.error(COMMANDS.race.usage);
     return 2;
   }
   const base = { databaseUrl: process.env.DATABASE_URL ?? "", mongodbUri: process.env.MONGODB_URI ?? "" };

@@ -1,9 +1,12 @@
 /** `bun run analytics:rebuild`: makes all sessions and rollups anew from the events that are kept. */
+import { readCommandLine } from "../cli";
+import { COMMANDS } from "../commands";
 import { createDeps } from "../deps";
 import { createLogger } from "../http/log";
 import { configOrExit } from "../program";
 import { rebuild } from "./settle";
 
+readCommandLine(COMMANDS["analytics:rebuild"]);
 const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
 const deps = createDeps(config, await createLogger(config));
 try {

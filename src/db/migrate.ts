@@ -6,18 +6,24 @@
  *
  *   bun src/db/migrate.ts          apply what is missing
  *   bun src/db/migrate.ts status   say what is applied and what is missing; exit 1 when something is missing
- *   bun src/db/migrate.ts reset    drop every table and collection first (never in production)
+ *   bun src/db/migrate.ts reset    drop every table and collection first, when that is confirmed (confirm.ts)
  */
 import { createHash, randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import mariadb from "mariadb";
+import { readCommandLine } from "../cli";
+import { COMMANDS } from "../commands";
 import { parseConfig } from "../config";
 import { completeProducts } from "../products/complete";
+import { confirmErasing } from "./confirm";
 import { withDeployLock } from "./deploy-lock";
 import { syncIndexes } from "./indexes";
 import { connectMongo } from "./mongo";
 import { checkMySql, mysqlOptions } from "./prisma";
+
+/** What the program may be told to do instead of applying what is missing. */
+const COMMAND_WORDS = ["status", "reset"] as const;
 
 /** Why the deploy step would not go on; the message says what to do. */
 export class MigrationError extends Error {
@@ -163,12 +169,18 @@ async function apply(connection: mariadb.Connection, migration: Migration): Prom
 
 /**
  * Brings MySQL to the newest migration.
+ * @param first what is done before, under the same lock
  * @returns the names of the migrations it applied
  * @throws MigrationError, with the migration's name and what to do
  */
-export async function migrateMySql(databaseUrl: string, folder = "prisma/migrations"): Promise<string[]> {
+export async function migrateMySql(
+  databaseUrl: string,
+  folder = "prisma/migrations",
+  first: (connection: mariadb.Connection) => Promise<void> = async () => {},
+): Promise<string[]> {
   const migrations = await readMigrations(folder);
   return withDeployLock(databaseUrl, async (connection) => {
+    await first(connection);
     const pending = pendingMigrations(migrations, await readApplied(connection));
     for (const migration of pending) await apply(connection, migration);
     return pending.map((migration) => migration.name);
@@ -190,21 +202,26 @@ export async function missingMigrations(
   }
 }
 
-/** Drops every table of the database that the URL names. */
-export async function dropTables(databaseUrl: string): Promise<void> {
-  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
-  try {
-    const tables = await connection.query<{ name: string }[]>(
-      "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'",
-    );
-    await connection.query("SET foreign_key_checks = 0");
-    for (const { name } of tables) await connection.query(`DROP TABLE ${connection.escapeId(name)}`);
-  } finally {
-    await connection.end();
-  }
+/** Drops every table of the database that a connection is to. */
+async function dropTables(connection: mariadb.Connection): Promise<void> {
+  const tables = await connection.query<{ name: string }[]>(
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'",
+  );
+  await connection.query("SET foreign_key_checks = 0");
+  for (const { name } of tables) await connection.query(`DROP TABLE ${connection.escapeId(name)}`);
+  await connection.query("SET foreign_key_checks = 1");
 }
 
-async function main(command: string | undefined): Promise<number> {
+async function main(words: string[]): Promise<number> {
+  const command = COMMAND_WORDS.find((word) => word === words[0]);
+  const { values } = readCommandLine(
+    COMMANDS[command ? (`migrate:${command}` as const) : "migrate"],
+    command ? words.slice(1) : words,
+  );
+  if (command === "reset") {
+    const { confirm = [] } = values as { confirm?: string[] };
+    await confirmErasing(process.env, confirm);
+  }
   const config = parseConfig(process.env);
   await checkMySql(config.databaseUrl);
   if (command === "status") {
@@ -214,22 +231,18 @@ async function main(command: string | undefined): Promise<number> {
     );
     return missing.length === 0 ? 0 : 1;
   }
-  if (command !== undefined && command !== "reset") {
-    console.error(`Unknown command "${command}". Use none, status or reset.`);
-    return 2;
-  }
-  if (command === "reset" && config.environment === "production") {
-    console.error("Refused: reset drops every table, and NODE_ENV is production.");
-    return 1;
-  }
   const mongo = connectMongo(config.mongodbUri, 5);
   try {
     await mongo.connection.asPromise();
-    if (command === "reset") {
-      await dropTables(config.databaseUrl);
+    const erase = async (connection: mariadb.Connection) => {
+      await dropTables(connection);
       await mongo.connection.dropDatabase();
-    }
-    const applied = await migrateMySql(config.databaseUrl);
+    };
+    const applied = await migrateMySql(
+      config.databaseUrl,
+      undefined,
+      command === "reset" ? erase : undefined,
+    );
     const collections = await syncIndexes(mongo);
     const completed = await completeProducts(mongo);
     console.log(
@@ -245,7 +258,7 @@ async function main(command: string | undefined): Promise<number> {
 
 if (import.meta.main) {
   process.exit(
-    await main(process.argv[2]).catch((error: Error) => {
+    await main(process.argv.slice(2)).catch((error: Error) => {
       console.error(error.message);
       return 1;
     }),

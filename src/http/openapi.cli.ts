@@ -1,6 +1,8 @@
 /** bun run openapi [--check] — writes openapi.json from the routes; with --check ends with 1 when it is another. */
 import { readFile, writeFile } from "node:fs/promises";
 import { createApp } from "../app";
+import { readCommandLine } from "../cli";
+import { COMMANDS } from "../commands";
 import { createDeps } from "../deps";
 import { configOrExit } from "../program";
 import { openApiDocument } from "./docs";
@@ -8,12 +10,13 @@ import { silentLogger } from "./log";
 
 const FILE = "openapi.json";
 
+const { check } = readCommandLine(COMMANDS.openapi).values;
 const deps = createDeps(configOrExit(process.env), silentLogger());
 // biome-ignore lint/suspicious/noExplicitAny: the document needs the routes, not their types.
 const document = await openApiDocument(createApp(deps) as any);
 await deps.close();
 const text = `${JSON.stringify(document, null, 2)}\n`;
-if (!process.argv.includes("--check")) {
+if (!check) {
   await writeFile(FILE, text);
   console.log(`${FILE}: ${Object.keys(document.paths ?? {}).length} paths.`);
 } else if ((await readFile(FILE, "utf8").catch(() => "")) !== text) {

@@ -5,8 +5,9 @@
  */
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
-import { parseArgs } from "node:util";
 import { emailSchema, nameSchema, newPasswordSchema } from "../auth/schema";
+import { readCommandLine } from "../cli";
+import { COMMANDS } from "../commands";
 import { ConfigError, parseConfig } from "../config";
 import { checkMySql, DatabaseUnreachable } from "../db/prisma";
 import { createDeps, type Deps } from "../deps";
@@ -14,17 +15,6 @@ import { AppError } from "../errors";
 import { createLogger } from "../http/log";
 import { createAccount, holdersOf, removeSecondFactor, setRole } from "./admin/commands";
 import { ensureRoles } from "./roles/ensure";
-
-const USAGE = `Usage:
-  bun run admin create EMAIL [--name NAME] [--role ROLE] [--generate]
-  bun run admin grant EMAIL ROLE
-  bun run admin revoke EMAIL ROLE
-  bun run admin list [ROLE]
-  bun run admin remove-second-factor EMAIL
-
-ROLE is admin unless you say otherwise. create asks for the password, or reads it from standard input:
-  bun run admin create ann@example.com < password.txt
---generate makes one and shows it once.`;
 
 /** Bytes of a password that is made. */
 const GENERATED_BYTES = 18;
@@ -94,11 +84,10 @@ async function create(
 }
 
 async function run(deps: Deps, words: string[], options: Parameters<typeof create>[2]): Promise<void> {
-  const [command, first, second, ...more] = words;
-  if (more.length > 0) throw new UsageError(USAGE);
+  const [command, first, second] = words;
   if (command === "create" && first !== undefined && second === undefined)
     return create(deps, first, options);
-  if (Object.keys(options).length > 0) throw new UsageError(USAGE);
+  if (Object.keys(options).length > 0) throw new UsageError(COMMANDS.admin.usage);
   if ((command === "grant" || command === "revoke") && first !== undefined && second !== undefined) {
     await setRole(deps, first, second, command === "grant");
     console.log(`${first} ${command === "grant" ? "has" : "no longer has"} the role ${second}.`);
@@ -109,31 +98,13 @@ async function run(deps: Deps, words: string[], options: Parameters<typeof creat
   } else if (command === "remove-second-factor" && first !== undefined && second === undefined) {
     await removeSecondFactor(deps, first);
     console.log(`${first} signs in with the password alone, and is signed out everywhere.`);
-  } else throw new UsageError(USAGE);
+  } else throw new UsageError(COMMANDS.admin.usage);
 }
 
-function parseWords(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: { name: { type: "string" }, role: { type: "string" }, generate: { type: "boolean" } },
-    });
-  } catch (error) {
-    const secret = argv.some((word) => word.startsWith("--password"));
-    throw new UsageError(
-      secret
-        ? "A password is not given on the command line: others can read it there. Send it on standard input."
-        : `${(error as Error).message}\n${USAGE}`,
-    );
-  }
-}
-
-async function main(argv: string[]): Promise<number> {
+async function main(): Promise<number> {
+  const { values, positionals } = readCommandLine(COMMANDS.admin);
   let deps: Deps | undefined;
   try {
-    const { values, positionals } = parseWords(argv);
-    if (positionals.length === 0) throw new UsageError(USAGE);
     const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
     await checkMySql(config.databaseUrl);
     deps = createDeps(config, await createLogger(config));
@@ -152,4 +123,4 @@ async function main(argv: string[]): Promise<number> {
   }
 }
 
-process.exit(await main(process.argv.slice(2)));
+process.exit(await main());

@@ -8,30 +8,10 @@ import { createDeps, type Deps } from "../../deps";
 import { createLogger } from "../../http/log";
 import { FORMATS, type Format } from "./read";
 
-/** The words of a command line. */
-export interface Words {
-  path: string | undefined;
-  format: Format;
-  flags: Set<string>;
-}
-
-/**
- * Reads `FILE [--format=ndjson|csv] [FLAG…]`; without a format the file's name decides.
- * @returns what is wrong with them when something is
- */
-export function readWords(words: string[], allowed: string[]): Words | { wrong: string } {
-  const flags = new Set(words.filter((word) => word.startsWith("--") && !word.startsWith("--format=")));
-  const unknown = [...flags].find((flag) => !allowed.includes(flag));
-  if (unknown !== undefined) return { wrong: `Unknown option ${unknown}.` };
-  const paths = words.filter((word) => !word.startsWith("--"));
-  if (paths.length > 1) return { wrong: "Name one file." };
-  const named = words.find((word) => word.startsWith("--format="))?.slice("--format=".length);
-  if (named !== undefined && !(FORMATS as readonly string[]).includes(named)) {
-    return { wrong: `The format must be ${FORMATS.join(" or ")}.` };
-  }
-  const [path] = paths;
-  const format = (named as Format | undefined) ?? (path?.toLowerCase().endsWith(".csv") ? "csv" : "ndjson");
-  return { path, format, flags };
+/** The format of a file: the one that was given, else its name decides. Nothing when there is no such format. */
+export function formatOf(path: string, given: string | undefined): Format | undefined {
+  if (given === undefined) return path.toLowerCase().endsWith(".csv") ? "csv" : "ndjson";
+  return FORMATS.find((format) => format === given);
 }
 
 /** Size and time of a file, or why it cannot be read. */

@@ -3,21 +3,22 @@
  * reads again.
  */
 import { open, rename, rm } from "node:fs/promises";
+import { readCommandLine } from "../../cli";
+import { COMMANDS } from "../../commands";
 import { createProgress } from "../../progress";
-import { connect, lookAt, readWords } from "./cli";
+import { connect, formatOf, lookAt } from "./cli";
 import { exportProducts } from "./export";
+import { FORMATS } from "./read";
 
-const USAGE =
-  "Usage: bun run export FILE [--force] [--format=ndjson|csv]   (a name in .csv is CSV; --force replaces a file)";
-
-async function main(given: string[]): Promise<number> {
-  const words = readWords(given, ["--force"]);
-  if ("wrong" in words || words.path === undefined) {
-    console.error("wrong" in words ? `${words.wrong}\n${USAGE}` : USAGE);
+async function main(): Promise<number> {
+  const { values, positionals } = readCommandLine(COMMANDS.export);
+  const [path = ""] = positionals;
+  const format = formatOf(path, values.format);
+  if (format === undefined) {
+    console.error(`The format must be ${FORMATS.join(" or ")}.`);
     return 2;
   }
-  const { path, format, flags } = words;
-  if (!flags.has("--force") && !("wrong" in (await lookAt(path)))) {
+  if (!values.force && !("wrong" in (await lookAt(path)))) {
     console.error(`${path} is there already. Name another file, or replace it with --force.`);
     return 1;
   }
@@ -50,7 +51,7 @@ async function main(given: string[]): Promise<number> {
 
 if (import.meta.main) {
   process.exit(
-    await main(process.argv.slice(2)).catch((error: Error) => {
+    await main().catch((error: Error) => {
       console.error(`The export stopped: ${error.message}`);
       return 1;
     }),

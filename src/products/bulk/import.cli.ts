@@ -4,10 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
+import { readCommandLine } from "../../cli";
 import { after, DAY } from "../../clock";
+import { COMMANDS } from "../../commands";
 import { createProgress } from "../../progress";
-import { connect, lookAt, readWords } from "./cli";
+import { connect, formatOf, lookAt } from "./cli";
 import { importProducts } from "./import";
+import { FORMATS } from "./read";
 
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
@@ -16,29 +19,26 @@ const TIDY_ABOVE = 195 * 1024 * 1024;
 /** How long an interrupted import may be gone on with. */
 const KEEP = 7 * DAY;
 
-const USAGE =
-  "Usage: bun run import FILE [--dry-run] [--restart] [--format=ndjson|csv]\n" +
-  "NDJSON has one product a line, CSV one variant a row; see docs/catalogue.md.";
-
-async function main(given: string[]): Promise<number> {
-  const words = readWords(given, ["--dry-run", "--restart"]);
-  if ("wrong" in words || words.path === undefined) {
-    console.error("wrong" in words ? `${words.wrong}\n${USAGE}` : USAGE);
+async function main(): Promise<number> {
+  const { values, positionals } = readCommandLine(COMMANDS.import);
+  const [path = ""] = positionals;
+  const format = formatOf(path, values.format);
+  if (format === undefined) {
+    console.error(`The format must be ${FORMATS.join(" or ")}.`);
     return 2;
   }
-  const { path, format, flags } = words;
   const file = await lookAt(path);
   if ("wrong" in file) {
     console.error(`Cannot read ${path}: ${file.wrong}.`);
     return 1;
   }
-  const dryRun = flags.has("--dry-run");
+  const dryRun = values["dry-run"] ?? false;
   const deps = await connect(process.env);
   try {
     const key = createHash("sha256")
       .update(JSON.stringify([resolve(path), file.size, file.changed, format]))
       .digest("hex");
-    if (flags.has("--restart")) await deps.bulk.removeCheckpoint(key);
+    if (values.restart) await deps.bulk.removeCheckpoint(key);
     const resume = dryRun ? undefined : ((await deps.bulk.checkpoint(key)) ?? undefined);
     if (resume) {
       console.error(
@@ -78,7 +78,7 @@ async function main(given: string[]): Promise<number> {
 
 if (import.meta.main) {
   process.exit(
-    await main(process.argv.slice(2)).catch((error: Error) => {
+    await main().catch((error: Error) => {
       console.error(
         `The import stopped: ${error.message}\nNothing is lost: run it again, it goes on where it was.`,
       );

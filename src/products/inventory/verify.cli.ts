@@ -2,24 +2,15 @@
  * bun run stock:verify [--sku SKU] [--repair] — recomputes every level from its movements while sales go on
  * and prints each difference. Ends with 1 when there is one that was not repaired.
  */
+import { readCommandLine } from "../../cli";
+import { COMMANDS } from "../../commands";
 import { parseConfig } from "../../config";
 import { createDeps } from "../../deps";
 import { createLogger } from "../../http/log";
 import { repairSku, verifyAll, verifySku } from "./verify";
 
-const USAGE = "Usage: bun run stock:verify [--sku SKU] [--repair]";
-
-async function main(argv: string[]): Promise<number> {
-  let sku: string | undefined;
-  let mayRepair = false;
-  for (let index = 0; index < argv.length; index++) {
-    if (argv[index] === "--repair") mayRepair = true;
-    else if (argv[index] === "--sku" && argv[index + 1] !== undefined) sku = argv[++index];
-    else {
-      console.error(USAGE);
-      return 2;
-    }
-  }
+async function main(): Promise<number> {
+  const { sku, repair: mayRepair = false } = readCommandLine(COMMANDS["stock:verify"]).values;
   const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
   const deps = createDeps(config, await createLogger(config));
   try {
@@ -51,7 +42,7 @@ async function main(argv: string[]): Promise<number> {
 
 if (import.meta.main) {
   process.exit(
-    await main(process.argv.slice(2)).catch((error: Error) => {
+    await main().catch((error: Error) => {
       console.error(error.message);
       return 1;
     }),

@@ -2,14 +2,16 @@
  * bun run search rebuild (or search:rebuild) — makes the index of the search anew from the products. The shop stays open:
  * searches use the index that there is until the new one takes its place, and nothing that is written meanwhile is lost.
  */
+import { readCommandLine } from "../../cli";
+import { COMMANDS } from "../../commands";
 import { parseConfig } from "../../config";
 import { createDeps } from "../../deps";
 import { createLogger } from "../../http/log";
 import { createProgress } from "../../progress";
 
-async function main(command: string | undefined): Promise<number> {
-  if (command !== "rebuild") {
-    console.error("Use: bun run search rebuild");
+async function main(): Promise<number> {
+  if (readCommandLine(COMMANDS.search).positionals[0] !== "rebuild") {
+    console.error(COMMANDS.search.usage);
     return 2;
   }
   const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
@@ -29,7 +31,7 @@ async function main(command: string | undefined): Promise<number> {
 
 if (import.meta.main) {
   process.exit(
-    await main(process.argv[2]).catch((error: Error) => {
+    await main().catch((error: Error) => {
       console.error(`The rebuild stopped: ${error.message}\nThe index is as it was: run it again.`);
       return 1;
     }),

@@ -1,0 +1,100 @@
+/**
+ * bun local/script.ts NAME [ARGUMENT…] — a script of package.json. Its command line is read before anything is
+ * touched; then come the databases and secrets that it needs, as `bin/dev` has them, and its steps, one after
+ * the other until one fails.
+ */
+import { readCommandLine } from "../src/cli";
+import { COMMANDS, type CommandName } from "../src/commands";
+import { confirmErasing } from "../src/db/confirm";
+import { joinOrExit, runCommand } from "./run";
+
+/** What a script runs. */
+interface Script {
+  /** Commands; the first one is given the script's arguments. */
+  steps: string[][];
+  /** It needs neither databases nor secrets. */
+  alone?: true;
+  /** Arguments of the first step when no words are given. */
+  otherwise?: string[];
+}
+
+const bun = (...words: string[]): string[] => ["bun", ...words];
+
+const ENTRIES = ["src/index.ts", "src/db/migrate.ts", "prisma/seed.ts", "src/users/admin.cli.ts"];
+/** Native addons, and files that are read where they lie. */
+const EXTERNAL = ["argon2", "sharp", "swagger-ui-dist", "pino-pretty"];
+const BUNDLE = [
+  ...["--target=bun", "--outdir=dist", "--root=.", "--splitting", "--minify-syntax", "--minify-whitespace"],
+  ...["--sourcemap=linked", ...EXTERNAL.flatMap((name) => ["--external", name])],
+];
+
+const SCRIPTS: Record<CommandName, Script> = {
+  start: { steps: [bun("src/index.ts")] },
+  build: { steps: [["rm", "-rf", "dist"], bun("build", ...ENTRIES, ...BUNDLE)], alone: true },
+  "build:client": { steps: [bun("local/build-client.ts")], alone: true },
+  lint: { steps: [["biome", "check"]], alone: true, otherwise: ["."] },
+  format: { steps: [["biome", "check", "--write"]], alone: true, otherwise: ["."] },
+  typecheck: { steps: [["tsc", "--noEmit"]], alone: true },
+  generate: { steps: [bun("local/generate.ts")], alone: true },
+  migrate: { steps: [bun("src/db/migrate.ts")] },
+  "migrate:status": { steps: [bun("src/db/migrate.ts", "status")] },
+  "migrate:reset": { steps: [bun("src/db/migrate.ts", "reset"), bun("prisma/seed.ts")] },
+  "migrate:dev": { steps: [["prisma", "migrate", "dev"]] },
+  seed: { steps: [bun("prisma/seed.ts")] },
+  studio: { steps: [["prisma", "studio"]] },
+  "db:check": { steps: [bun("prisma/check.ts")] },
+  "db:studio": { steps: [["drizzle-kit", "studio"]] },
+  import: { steps: [bun("--smol", "src/products/bulk/import.cli.ts")] },
+  export: { steps: [bun("--smol", "src/products/bulk/export.cli.ts")] },
+  "analytics:rebuild": { steps: [bun("src/analytics/rebuild.cli.ts")] },
+  demo: { steps: [bun("src/demo.ts")] },
+  bench: { steps: [bun("bench/index.ts")] },
+  race: { steps: [bun("test/race.ts")] },
+  admin: { steps: [bun("src/users/admin.cli.ts")] },
+  search: { steps: [bun("src/products/search/rebuild.cli.ts")] },
+  "search:rebuild": { steps: [bun("src/products/search/rebuild.cli.ts", "rebuild")] },
+  "stock:verify": { steps: [bun("src/products/inventory/verify.cli.ts")] },
+  openapi: { steps: [bun("src/http/openapi.cli.ts")] },
+};
+
+const isScript = (name: string | undefined): name is CommandName =>
+  name !== undefined && Object.hasOwn(SCRIPTS, name);
+
+async function main(name: string | undefined, words: string[]): Promise<number> {
+  if (!isScript(name)) {
+    console.error(
+      `Usage: bun local/script.ts NAME [ARGUMENT…]\nNAME is one of ${Object.keys(SCRIPTS).join(", ")}.`,
+    );
+    return 2;
+  }
+  const { values, positionals } = readCommandLine(COMMANDS[name], words);
+  const { steps, alone, otherwise = [] } = SCRIPTS[name];
+  let given = positionals.length === 0 ? [...words, ...otherwise] : words;
+  const joined = alone ? undefined : await joinOrExit();
+  const env = { ...joined?.env };
+  // It signs in as the administrator that `bin/dev` made, on whatever databases that runs.
+  if (name === "demo" && joined) env.SEED_ADMIN_PASSWORD ??= joined.adminPassword;
+  if (name === "migrate:dev") {
+    // Prisma has a question of its own, but asks it of any database.
+    const { confirm = [], ...options } = values as Record<string, string[] | undefined>;
+    await confirmErasing({ ...process.env, ...env }, confirm, ["MySQL"]);
+    given = Object.entries(options).flatMap(([key, value]) =>
+      typeof value === "string" ? [`--${key}`, value] : [`--${key}`],
+    );
+  }
+  for (const step of steps) {
+    const code = await runCommand(step === steps[0] ? [...step, ...given] : step, env);
+    if (code !== 0) return code;
+  }
+  return 0;
+}
+
+if (import.meta.main) {
+  const [name, ...words] = process.argv.slice(2);
+  process.exit(
+    await main(name, words).catch((error: Error) => {
+      console.error(error.message);
+      return 1;
+    }),
+  );
+}

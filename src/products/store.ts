@@ -567,6 +567,9 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit 
     count: (status?: ProductStatus): Promise<number> =>
       Product.countDocuments({ ...LIVING, ...(status === undefined ? {} : { status }) }),
 
+    /** True when there is or ever was a product: deleted ones are kept. */
+    wasUsed: async (): Promise<boolean> => (await Product.exists({})) !== null,
+
     /** Living products by id from behind `after` on, whole: for an export. */
     pageById: (
       after: string | null,

@@ -60,7 +60,7 @@ fi
 
 # 2. Packages, when the lockfile is not the one that was installed. One run at a time.
 prepare() {
-  lock=$(cksum <bun.lock)
+  lock=$(cat bun.lock patches/* | cksum)
   if [ "$(cat node_modules/.installed 2>/dev/null)" != "$lock" ]; then
     say "Packages   installing from bun.lock"
     if ! "$BUN" install --frozen-lockfile --silent >&2; then

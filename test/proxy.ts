@@ -11,6 +11,10 @@ export interface Proxy {
   start(): Promise<void>;
   /** Cuts every connection; new ones are let through. */
   cut(): void;
+  /** The same, as a machine that was restarted: with a reset instead of an end. */
+  reset(): void;
+  /** Answers what matches in the server's stead, which never gets it. @returns ends that */
+  answer(matching: (bytesToServer: Buffer) => boolean, make: (bytesToServer: Buffer) => Buffer): () => void;
   /** Holds every byte in both directions back, as a server that hangs, until `resume`. */
   pause(): void;
   resume(): void;
@@ -34,6 +38,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   const pairs = new Set<[Socket, Socket]>();
   let paused = false;
   let delay = 0;
+  let answering: { matching: (bytes: Buffer) => boolean; make: (bytes: Buffer) => Buffer } | undefined;
   let awaited: { matching: (bytes: Buffer) => boolean; done: () => void } | undefined;
   let losing: { matching: (bytes: Buffer) => boolean; armed?: Socket; done: () => void } | undefined;
 
@@ -49,6 +54,10 @@ export async function startProxy(target: string): Promise<Proxy> {
     server.setNoDelay(true);
     if (paused) for (const socket of pair) socket.pause();
     client.on("data", (bytes) => {
+      if (answering?.matching(bytes)) {
+        client.write(answering.make(bytes));
+        return;
+      }
       if (losing && !losing.armed && losing.matching(bytes)) losing.armed = server;
       server.write(bytes);
       if (awaited?.matching(bytes)) {
@@ -105,6 +114,19 @@ export async function startProxy(target: string): Promise<Proxy> {
     start,
     stop,
     cut,
+    reset() {
+      for (const pair of [...pairs]) {
+        pairs.delete(pair);
+        pair[0].resetAndDestroy();
+        pair[1].destroy();
+      }
+    },
+    answer(matching, make) {
+      answering = { matching, make };
+      return () => {
+        answering = undefined;
+      };
+    },
     pause() {
       paused = true;
       for (const pair of pairs) for (const socket of pair) socket.pause();

@@ -1,8 +1,8 @@
 import { after, DAY, HOUR } from "../clock";
 import { type MongoTx, tookTooLong } from "../db/mongo";
+import { isUnavailable } from "../db/unavailable";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
-import { isUnavailable } from "../http/problems";
 import { isBot, visitorOf } from "./ingest";
 import type { EventDocument, SessionDocument } from "./model";
 import { ORDER_WINDOW, quarterOf, searchBefore, searchesOf, searchLine, settleRollups } from "./rollups";

@@ -28,6 +28,15 @@ export interface Mongo {
 
 /** Longest time one transaction may take with its retries, in milliseconds. */
 const TRANSACTION_LIMIT = 5000;
+/**
+ * Longest wait for a server that takes the operation, in milliseconds. With the time until the driver's monitor
+ * notices a silent server (HEARTBEAT and CONNECT_LIMIT), whoever asks is told within six seconds that it is away.
+ */
+const SELECTION_LIMIT = 2000;
+const CONNECT_LIMIT = 2000;
+const HEARTBEAT = 1500;
+/** Longest wait for a server to give up a transaction that failed, in milliseconds. */
+const ABORT_LIMIT = 500;
 /** Longest time the server may work on one query, in milliseconds. */
 const OPERATION_LIMIT = 10_000;
 
@@ -42,6 +51,11 @@ const labelled = (error: unknown, label: string): boolean =>
   error instanceof mongoose.mongo.MongoError &&
   (error.hasErrorLabel(label) ||
     (error instanceof mongoose.mongo.MongoBulkWriteError && labelled(error.errorResponse, label)));
+
+/** Whether no server could be reached, so that whoever asks next waits for one again. */
+const isAway = (error: unknown): boolean =>
+  error instanceof mongoose.mongo.MongoNetworkError ||
+  error instanceof mongoose.mongo.MongoServerSelectionError;
 
 /**
  * The key that a unique index refused, or undefined when `error` is something else. Real MongoDB names
@@ -94,10 +108,10 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
   const options = {
     maxPoolSize: poolSize,
     minPoolSize: 1,
-    serverSelectionTimeoutMS: 3000,
-    connectTimeoutMS: 2500,
+    serverSelectionTimeoutMS: SELECTION_LIMIT,
+    connectTimeoutMS: CONNECT_LIMIT,
     // A server that comes back is found so soon also when nobody asks for it, as while readiness keeps callers off.
-    heartbeatFrequencyMS: 2000,
+    heartbeatFrequencyMS: HEARTBEAT,
     waitQueueTimeoutMS: TRANSACTION_LIMIT,
     // The server's own limit answers first; this one is for a server that no longer answers at all.
     socketTimeoutMS: OPERATION_LIMIT + 5000,
@@ -125,31 +139,45 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
   // At most half the pool in transactions, or plain reads would wait behind them.
   const limit = Math.max(1, Math.floor(poolSize / 2));
   let running = 0;
-  const waiting: (() => void)[] = [];
+  const waiting: { go: () => void; fail: (error: unknown) => void }[] = [];
   const enter = async (deadline: number) => {
     if (running < limit) {
       running++;
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      const go = () => {
-        clearTimeout(timer);
-        resolve();
-      };
       const timer = setTimeout(() => {
-        waiting.splice(waiting.indexOf(go), 1);
+        waiting.splice(waiting.indexOf(turn), 1);
         reject(tooBusy());
       }, deadline - performance.now());
-      waiting.push(go);
+      const turn = {
+        go: () => {
+          clearTimeout(timer);
+          resolve();
+        },
+        fail: (error: unknown) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      };
+      waiting.push(turn);
     });
   };
   const leave = () => {
     const next = waiting.shift();
-    if (next) next();
+    if (next) next.go();
     else running--;
+  };
+  /** Each of those who wait would wait for the same server once more. */
+  const failWaiting = (error: unknown) => {
+    for (const { fail } of waiting.splice(0)) fail(error);
   };
   const tooBusy = (cause?: unknown) =>
     new AppError("service_unavailable", "Too many changes at once. Try again.", { retryAfter: 1, cause });
+
+  /** Whether another try can end before the deadline. */
+  const isTimeFor = (error: unknown, deadline: number) =>
+    performance.now() + (isAway(error) ? SELECTION_LIMIT : 0) < deadline;
 
   const commit = async (session: ClientSession, deadline: number) => {
     for (;;) {
@@ -157,7 +185,7 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
         return await session.commitTransaction();
       } catch (error) {
         // The commit may have happened: asking again is safe, and the only way to know.
-        if (!labelled(error, "UnknownTransactionCommitResult") || performance.now() > deadline) throw error;
+        if (!labelled(error, "UnknownTransactionCommitResult") || !isTimeFor(error, deadline)) throw error;
         await sleep(20);
       }
     }
@@ -169,31 +197,35 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
     async transaction(work) {
       const deadline = performance.now() + TRANSACTION_LIMIT;
       await enter(deadline);
-      const session = await connection.startSession().catch((error) => {
-        leave();
-        throw error;
-      });
       try {
         for (let attempt = 1; ; attempt++) {
-          session.startTransaction({
-            readConcern: { level: "snapshot" },
-            writeConcern: { w: "majority" },
-            readPreference: "primary",
-          });
+          const session = await connection.startSession();
+          let lost = false;
           try {
+            session.startTransaction({
+              readConcern: { level: "snapshot" },
+              writeConcern: { w: "majority" },
+              readPreference: "primary",
+            });
             const result = await work(session as unknown as MongoTx);
             await commit(session, deadline);
             return result;
           } catch (error) {
-            if (session.inTransaction()) await session.abortTransaction();
-            if (!labelled(error, "TransientTransactionError")) throw error;
-            if (performance.now() > deadline) throw tooBusy(error);
-            await sleep(Math.random() * Math.min(250, 5 * 1.5 ** attempt));
+            const isTransient = labelled(error, "TransientTransactionError");
+            lost = isAway(error);
+            if (!isTransient || !isTimeFor(error, deadline)) {
+              if (lost) failWaiting(error);
+              throw isTransient && !lost ? tooBusy(error) : error;
+            }
+          } finally {
+            // What was begun is given up; a server that is away forgets it by itself, and is not waited for long.
+            const ended = session.endSession();
+            await (lost ? Promise.race([ended, sleep(ABORT_LIMIT)]) : ended);
           }
+          await sleep(Math.random() * Math.min(250, 5 * 1.5 ** attempt));
         }
       } finally {
         leave();
-        await session.endSession();
       }
     },
     async ping() {

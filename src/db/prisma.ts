@@ -94,8 +94,11 @@ export async function checkMySql(databaseUrl: string): Promise<void> {
 const TRANSACTION_LIMIT = 5000;
 /** Longest wait for another transaction's lock before the whole transaction is tried again, in seconds. */
 const LOCK_WAIT_SECONDS = 2;
-/** Longest time one statement waits for its answer, in milliseconds. */
-const STATEMENT_LIMIT = 10_000;
+/**
+ * Longest wait for a free connection, and for the answer of one statement, in milliseconds. Who asks is told within six
+ * seconds that the database is away, also where it is only silent.
+ */
+const ANSWER_LIMIT = 4500;
 
 /** A number behind Prisma's error: MySQL's own error code, when the error came from MySQL. */
 function mysqlErrno(error: unknown): number | undefined {
@@ -136,8 +139,8 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
     connectionLimit: poolSize,
     // Zero never connects; one keeps the first query of a quiet hour fast.
     minimumIdle: 1,
-    acquireTimeout: TRANSACTION_LIMIT,
-    socketTimeout: STATEMENT_LIMIT,
+    acquireTimeout: ANSWER_LIMIT,
+    socketTimeout: ANSWER_LIMIT,
     // MySQL's own 50 s are longer than anybody waits for an answer.
     initSql: `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`,
     // The adapter's default of 0 prepares, executes and closes for every read.

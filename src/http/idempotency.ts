@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Context, TypedResponse } from "hono";
 import type { JSONParsed } from "hono/utils/types";
 import type { IdempotencyStore } from "../db/idempotency";
+import { isUnavailable } from "../db/unavailable";
 import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { JsonValue } from "../json";
@@ -100,7 +101,10 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
       const body = problemOf(error.code, error.detail, c.get("requestId"), error);
       await store.complete(request, { status: error.status, body: body as unknown as JsonValue });
     } else {
-      await store.release(request);
+      const released = store.release(request);
+      // Who is told that the database is away does not wait for it once more; the lease ends by itself.
+      if (!isUnavailable(error)) await released;
+      else released.catch((cause) => c.get("log").warn({ err: cause }, "an idempotency key was not freed"));
     }
     throw error;
   }

@@ -2,6 +2,7 @@ import type { Context, ErrorHandler, NotFoundHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
+import { isUnavailable } from "../db/unavailable";
 import { AppError, ERRORS, type ErrorCode, type ErrorExtras, type Problem, refusedFields } from "../errors";
 import type { AppEnv } from "./factory";
 
@@ -71,38 +72,6 @@ const BY_STATUS: Partial<Record<ContentfulStatusCode, ErrorCode>> = {
   415: "unsupported_media_type",
   429: "too_many_requests",
 };
-
-/** The database does not answer or takes too long: names the drivers use, so that no library is imported. */
-const UNAVAILABLE = new Set([
-  "MongoServerSelectionError",
-  "MongoNetworkError",
-  "MongoNetworkTimeoutError",
-  "MongoPoolClearedError",
-  "MongoNotConnectedError",
-  "MongoWaitQueueTimeoutError",
-  "MongoTopologyClosedError",
-  "PrismaClientInitializationError",
-]);
-
-/** True for errors that mean "a database is not there now", which may be tried again. */
-export function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (UNAVAILABLE.has(error.name)) return true;
-  // Mongoose's own error before a connection is there, with bufferCommands off.
-  if (/before initial connection is complete|Client must be connected/.test(error.message)) return true;
-  const { code, errorResponse } = error as { code?: unknown; errorResponse?: unknown };
-  // A bulk write wraps what went wrong with its command.
-  if (error.name === "MongoBulkWriteError" && isUnavailable(errorResponse)) return true;
-  if (error.name === "MongoServerError") return code === 50 || code === 91 || code === 11600 || code === 189;
-  // P1001/P1002/P1008/P1017: unreachable, timed out, closed; P2024: no free connection; P2028: no transaction.
-  return (
-    /^Prisma/.test(error.name) &&
-    (/^(P1001|P1002|P1008|P1017|P2024|P2028)$/.test(String(code)) ||
-      /pool timeout|ECONNREFUSED|socket has unexpectedly been closed|Connection lost|timeout/i.test(
-        error.message,
-      ))
-  );
-}
 
 /** The one place where an error becomes an answer. The text of a 5xx is constant; its cause is logged. */
 export const onError: ErrorHandler<AppEnv> = (error, c) => {

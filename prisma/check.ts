@@ -73,7 +73,8 @@ function defaultOf(field: Field): string {
     if (value.name === "now") return " default now";
     return value.name === "autoincrement" ? " autoincrement" : "";
   }
-  return ` default ${String(value)}`;
+  // MySQL keeps a truth as a number.
+  return ` default ${typeof value === "boolean" ? Number(value) : String(value)}`;
 }
 
 /** The tables that a Prisma schema describes. */

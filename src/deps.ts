@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type AnalyticsStore, createAnalyticsStore } from "./analytics/store";
 import { type AuditStore, createAuditStore } from "./audit/store";
 import { type ApiKeyStore, createApiKeyStore } from "./auth/api-keys/store";
+import { createDeviceStore, type DeviceStore } from "./auth/devices/store";
 import { createMfaStore, type MfaStore } from "./auth/mfa/store";
 import { createOtp, type Otp } from "./auth/otp";
 import { createPasskeyStore, type PasskeyStore } from "./auth/passkeys/store";
@@ -67,6 +68,7 @@ export interface Deps {
   accounts: AccountStore;
   auth: AuthStore;
   apiKeys: ApiKeyStore;
+  devices: DeviceStore;
   /** Who did what to whom; recorded in the transaction of the change. */
   audit: AuditStore;
   mfa: MfaStore;
@@ -164,6 +166,7 @@ export function createDeps(
     auth: createAuthStore(mysql),
     apiKeys: createApiKeyStore(mysql),
     audit: createAuditStore(mysql),
+    devices: createDeviceStore(mysql),
     mfa: createMfaStore(mysql),
     passkeys: createPasskeyStore(mysql),
     categories,

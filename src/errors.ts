@@ -9,6 +9,7 @@ export const ERRORS = {
   unauthenticated: [401, "Sign in to do this"],
   invalid_credentials: [401, "The credentials are not right"],
   forbidden: [403, "Not allowed"],
+  second_factor_required: [403, "A second factor is needed"],
   origin_not_allowed: [403, "The origin is not allowed"],
   not_found: [404, "Not found"],
   method_not_allowed: [405, "The method is not allowed here"],

@@ -11,6 +11,7 @@ export const AUDIT_ACTIONS = {
   "session.ended": "A person ended another of their sessions",
   "session.others_ended": "A person ended all their other sessions",
   "session.token_reused": "A refresh token was used twice and its session ended",
+  "device.forgotten": "A person forgot one or all of their known devices",
   "password.reset_requested": "A link for a new password was asked for",
   "password.reset": "A password was set with a mailed link",
   "password.changed": "A password was changed by its owner",

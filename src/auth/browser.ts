@@ -44,11 +44,18 @@ export const checkOrigin = (deps: Deps) =>
     await next();
   });
 
-/** Where the request came from, with the device token of the body (native) or the cookie (browser). */
+/** Most people whose device tokens one browser keeps side by side: a cookie has room for no more than 4 KB. */
+const PEOPLE_OF_BROWSER = 10;
+
+/** The device tokens of a browser's cookie, the last signed in first. */
+const deviceTokensOf = (deps: Deps, c: Context<AppEnv>): string[] =>
+  isBrowser(c) ? (getCookie(c, deviceCookie(deps)) ?? "").split("~").slice(0, PEOPLE_OF_BROWSER) : [];
+
+/** Where the request came from, with the device token of the body (native) or those of the cookie (browser). */
 export const originOf = (deps: Deps, c: Context<AppEnv>, deviceToken?: string): Origin => ({
   ip: c.get("ip"),
   userAgent: (c.req.header("user-agent") ?? "unknown").slice(0, 500),
-  deviceToken: deviceToken ?? (isBrowser(c) ? getCookie(c, deviceCookie(deps)) : undefined),
+  deviceTokens: deviceToken === undefined ? deviceTokensOf(deps, c) : [deviceToken],
 });
 
 /** The refresh token of a browser's cookie. */
@@ -75,7 +82,12 @@ export function signedInAnswer(
     expires: new Date(rest.refreshExpiresAt),
   });
   if (deviceToken !== undefined) {
-    setCookie(c, deviceCookie(deps), deviceToken, { ...cookieOptions(deps), maxAge: DEVICE_TTL / 1000 });
+    const others = deviceTokensOf(deps, c).filter((token) => {
+      const owner = deps.tokens.deviceOwner(token);
+      return owner !== null && owner !== rest.user.id;
+    });
+    const tokens = [deviceToken, ...others].slice(0, PEOPLE_OF_BROWSER).join("~");
+    setCookie(c, deviceCookie(deps), tokens, { ...cookieOptions(deps), maxAge: DEVICE_TTL / 1000 });
   }
   return rest;
 }

@@ -8,6 +8,7 @@ import { looksLikeKey } from "./api-keys/form";
 import { actorOfKey } from "./api-keys/service";
 import type { Permission } from "./permissions";
 import { sessionEnd, TOUCH_EVERY } from "./rules";
+import { rotationOf } from "./tokens";
 
 /** What was sent as `Authorization: Bearer …`, good or not. */
 export const bearerOf = (c: Context<AppEnv>): string | undefined =>
@@ -17,8 +18,9 @@ export const bearerOf = (c: Context<AppEnv>): string | undefined =>
  * Lets a signed-in caller through, a person by an access token or a server by an API key, and says who it is.
  * One round trip to MySQL a request, so an ended session or key, a ban or a changed role counts at once on
  * every process.
+ * @param enrolling true where somebody may come who owes a second factor that their role demands: to get one
  */
-export const requireUser = (deps: Deps) =>
+export const requireUser = (deps: Deps, { enrolling = false } = {}) =>
   factory.createMiddleware(async (c, next) => {
     const token = bearerOf(c);
     if (token === undefined) {
@@ -28,14 +30,24 @@ export const requireUser = (deps: Deps) =>
       c.set("actor", await actorOfKey(deps, token));
       return next();
     }
-    const { sub, sid } = await deps.tokens.verifyAccess(token);
+    const claims = await deps.tokens.verifyAccess(token);
+    const { sub, sid } = claims;
     const now = deps.clock.now();
     const session = await deps.auth.findLiveSession(sid, sub);
     if (!session || sessionEnd(session, session.permissions) <= now) {
       throw new AppError("unauthenticated", "The access token is not valid. Refresh it or sign in again.");
     }
+    if (session.owesFactor && !enrolling) {
+      throw new AppError(
+        "second_factor_required",
+        "Your role demands a second factor. Enrol one, or sign in again with yours.",
+      );
+    }
     const notSince = after(now, -TOUCH_EVERY);
     if (session.lastUsedAt < notSince) await deps.auth.touchSession(sid, now, notSince);
+    // Whoever has this token has the answer of its refresh: its parent was not lost, and is good no longer.
+    const rotation = rotationOf(claims);
+    if (rotation > session.seenCounter) await deps.auth.seeRotation(sid, rotation);
     c.set("actor", {
       kind: "user",
       callerId: `user:${sub}`,
@@ -47,8 +59,8 @@ export const requireUser = (deps: Deps) =>
   });
 
 /** Lets a person through who signed in: what is theirs alone is not for a server's key. */
-export const requirePerson = (deps: Deps) => {
-  const required = requireUser(deps);
+export const requirePerson = (deps: Deps, options: { enrolling?: boolean } = {}) => {
+  const required = requireUser(deps, options);
   return factory.createMiddleware((c, next) =>
     required(c, async () => {
       if (c.get("actor").kind !== "user") {

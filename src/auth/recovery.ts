@@ -5,8 +5,10 @@ import type { Deps } from "../deps";
 import { AppError } from "../errors";
 import type { Actor } from "./actor";
 import { endKeys, namesOf, newKeysEnd } from "./api-keys/end";
+import { knownDevice } from "./devices/known";
+import { deviceOf } from "./devices/service";
+import { forgiveOwner } from "./forgive";
 import { newNotice } from "./jobs";
-import { knownDevice } from "./known-device";
 import { recordLock } from "./lockout";
 import { refuseOwnWords } from "./registration";
 import { RESET_TTL } from "./rules";
@@ -25,7 +27,7 @@ export async function forgotPassword(
   const now = deps.clock.now();
   const [codeId, jobId] = [deps.random.id(), deps.random.id()];
   const user = await deps.users.findByEmail(canonicalKey(email));
-  const deviceId = knownDevice(deps, user?.id, origin);
+  const deviceId = await knownDevice(deps, user?.id, origin);
   const entry = newAuditEntry(deps, "password.reset_requested", {
     actor: ANONYMOUS,
     subjectUserId: user?.id ?? null,
@@ -60,11 +62,17 @@ const wrongLink = () =>
  * Sets a new password with the token of a mailed link, which works once. Every session ends, every other link
  * dies, API keys are revoked unless the caller wants to keep them, and failed sign-ins are forgiven. The mail says
  * which keys were revoked, or go on working. Nobody is signed in by it, so a second factor is still asked for.
+ * @param forgetDevices also makes every known device a stranger's
  * @throws AppError invalid_code for every reason alike
  */
 export async function resetPassword(
   deps: Deps,
-  { token, password, revokeApiKeys }: { token: string; password: string; revokeApiKeys: boolean },
+  {
+    token,
+    password,
+    revokeApiKeys,
+    forgetDevices,
+  }: { token: string; password: string; revokeApiKeys: boolean; forgetDevices: boolean },
   origin: Origin,
 ): Promise<void> {
   await deps.throttle.request("reset", origin.ip);
@@ -84,7 +92,12 @@ export async function resetPassword(
   }
   refuseOwnWords(password, user.email, user.name);
   const hashedPassword = await deps.passwords.hash(password);
-  const entry = newAuditEntry(deps, "password.reset", { actor: person(user.id), origin });
+  const deviceId = await knownDevice(deps, user.id, origin);
+  const entry = newAuditEntry(deps, "password.reset", {
+    actor: person(user.id),
+    origin,
+    detail: { forgetDevices },
+  });
   const keysEnd = newKeysEnd(deps, user.id, {
     revoke: revokeApiKeys,
     actor: person(user.id),
@@ -100,12 +113,13 @@ export async function resetPassword(
       { reason: "password_reset", detail: `the password was reset, from ${origin.ip}`, now },
       tx,
     );
+    if (forgetDevices) await deps.devices.forget(user.id, { now }, tx);
     const keys = namesOf(await endKeys(deps, keysEnd, tx));
     await deps.jobs.mysql.enqueue(newNotice("password_reset", jobId, user.id, origin, now, { keys }), tx);
     await deps.audit.record(entry, tx);
   });
   deps.jobs.wake();
-  await deps.throttle.forgive(user.emailCanonical, origin.ip);
+  await forgiveOwner(deps, user, origin, { deviceId, proof: "mailbox" });
 }
 
 /**
@@ -120,7 +134,8 @@ export async function changePassword(
     currentPassword,
     newPassword,
     revokeApiKeys,
-  }: { currentPassword: string; newPassword: string; revokeApiKeys: boolean },
+    forgetDevices,
+  }: { currentPassword: string; newPassword: string; revokeApiKeys: boolean; forgetDevices: boolean },
   origin: Origin,
 ): Promise<void> {
   if (actor.sessionId === null) throw new AppError("forbidden", "An API key cannot change a password.");
@@ -146,7 +161,12 @@ export async function changePassword(
   }
   refuseOwnWords(newPassword, user.email, user.name, "newPassword");
   const hashedPassword = await deps.passwords.hash(newPassword);
-  const entry = newAuditEntry(deps, "password.changed", { actor: person(user.id), origin });
+  const deviceId = await deviceOf(deps, actor);
+  const entry = newAuditEntry(deps, "password.changed", {
+    actor: person(user.id),
+    origin,
+    detail: { forgetDevices },
+  });
   const keysEnd = newKeysEnd(deps, user.id, {
     revoke: revokeApiKeys,
     actor: person(user.id),
@@ -168,9 +188,11 @@ export async function changePassword(
       },
       tx,
     );
+    if (forgetDevices) await deps.devices.forget(user.id, { except: deviceId, now }, tx);
     const keys = namesOf(await endKeys(deps, keysEnd, tx));
     await deps.jobs.mysql.enqueue(newNotice("password_changed", jobId, user.id, origin, now, { keys }), tx);
     await deps.audit.record(entry, tx);
   });
   deps.jobs.wake();
+  await forgiveOwner(deps, user, origin, { deviceId, proof: "mailbox" });
 }

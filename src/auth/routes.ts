@@ -11,6 +11,7 @@ import {
   refreshTokenOfCookie,
   signedInAnswer,
 } from "./browser";
+import { deviceRoutes } from "./devices/routes";
 import { bearerOf, requirePerson } from "./guard";
 import { mfaRoutes } from "./mfa/routes";
 import { passkeyRoutes } from "./passkeys/routes";
@@ -47,6 +48,7 @@ export const authRoutes = (deps: Deps) =>
     .createApp()
     .use(checkOrigin(deps))
     .route("/api-keys", apiKeyRoutes(deps))
+    .route("/devices", deviceRoutes(deps))
     .route("/mfa", mfaRoutes(deps))
     .route("/passkeys", passkeyRoutes(deps))
     .post(
@@ -156,7 +158,8 @@ export const authRoutes = (deps: Deps) =>
       }),
       input("json", resetPasswordSchema),
       async (c) => {
-        await resetPassword(deps, c.req.valid("json"), originOf(deps, c));
+        const { deviceToken, ...asked } = c.req.valid("json");
+        await resetPassword(deps, asked, originOf(deps, c, deviceToken));
         return c.body(null, 204);
       },
     )

@@ -63,6 +63,9 @@ export const resendOtpSchema = z.strictObject({ registrationId: idSchema, email:
 /** What a native client kept of an earlier sign-in on this device. Browsers keep it in a cookie. */
 export const deviceTokenSchema = z.string("must be a text").max(500).optional();
 
+/** Whether known devices are to be forgotten with what is done: offered where a thief may have been. */
+const forgetDevicesSchema = z.boolean("must be true or false").default(false);
+
 export const loginSchema = z.strictObject({
   email: emailSchema,
   password: passwordSchema,
@@ -84,19 +87,26 @@ export const resetPasswordSchema = z.strictObject({
   password: newPasswordSchema,
   /** Someone who resets a password may not know who else had it. */
   revokeApiKeys: z.boolean("must be true or false").default(true),
+  deviceToken: deviceTokenSchema,
+  forgetDevices: forgetDevicesSchema,
 });
 
 export const changePasswordSchema = z.strictObject({
   currentPassword: passwordSchema,
   newPassword: newPasswordSchema,
   revokeApiKeys: z.boolean("must be true or false").default(false),
+  forgetDevices: forgetDevicesSchema,
 });
 
+const flagSchema = z
+  .enum(["true", "false"], "must be true or false")
+  .default("false")
+  .transform((text) => text === "true");
+
+/** What else may end with all sessions. */
 export const endSessionsSchema = z.strictObject({
-  revokeApiKeys: z
-    .enum(["true", "false"], "must be true or false")
-    .default("false")
-    .transform((text) => text === "true"),
+  revokeApiKeys: flagSchema,
+  forgetDevices: flagSchema,
 });
 
 export const listSessionsSchema = z.strictObject({
@@ -137,11 +147,14 @@ export type KeysAfterEnd = z.infer<typeof keysAfterEnd>;
 export const endedResponse = dataOf(
   z.object({
     ended: z.number().int(),
+    /** Known devices that were forgotten with them, where that was asked for. */
+    forgotten: z.number().int().optional(),
     /** The API keys of the person, when there are any: those that were revoked and those that go on working. */
     apiKeys: keysAfterEnd.optional(),
   }),
 );
 export type SessionsEnded = z.infer<typeof endedResponse>["data"];
+export type AlsoEnd = z.output<typeof endSessionsSchema>;
 
 export const registrationResponse = dataOf(
   z.object({
@@ -175,6 +188,8 @@ export const tokensResponse = dataOf(
     refreshToken: z.string().optional(),
     refreshExpiresAt: z.string(),
     deviceToken: z.string().optional(),
+    /** Only where a role demands a second factor that this sign-in did not show: enrol one. */
+    secondFactorRequired: z.literal(true).optional(),
     user: userResponse,
   }),
 );

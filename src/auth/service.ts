@@ -7,13 +7,13 @@ import { toUserResponse, type UserResponse } from "../users/mapper";
 import type { UserRow } from "../users/store";
 import type { Actor } from "./actor";
 import { looksLikeKey } from "./api-keys/form";
+import { knownDevice, stillKnown } from "./devices/known";
 import { newNotice } from "./jobs";
-import { knownDevice } from "./known-device";
 import { recordLock } from "./lockout";
-import { CHALLENGE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
+import { CHALLENGE_TTL, DEVICE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
 import { confirmedFactors, type SecondFactor } from "./second-factor";
 import type { SignInMethod } from "./store";
-import { ACCESS_TTL, type ChallengeClaims } from "./tokens";
+import { ACCESS_TTL, accessTokenId, type ChallengeClaims } from "./tokens";
 
 /** How many earlier sign-ins decide whether one is unusual. */
 const RECENT = 50;
@@ -22,8 +22,8 @@ const RECENT = 50;
 export interface Origin {
   ip: string;
   userAgent: string;
-  /** What an earlier sign-in on this device was given. */
-  deviceToken?: string | undefined;
+  /** What earlier sign-ins on this device were given: a browser keeps one for each person. */
+  deviceTokens?: string[];
 }
 
 export interface SignedIn {
@@ -35,6 +35,8 @@ export interface SignedIn {
   refreshExpiresAt: string;
   /** Sent with later sign-ins, it makes this device a known one; only with a new session. */
   deviceToken?: string;
+  /** Only where a role demands a second factor that this sign-in did not show: nothing but enrolment is open. */
+  secondFactorRequired?: true;
   user: UserResponse;
 }
 
@@ -75,7 +77,7 @@ export async function login(
   const user = await deps.users.findByEmail(account);
   const usable =
     user !== null && user.emailVerifiedAt !== null && user.bannedAt === null && user.deletedAt === null;
-  const deviceId = knownDevice(deps, user?.id, origin);
+  const deviceId = await knownDevice(deps, user?.id, origin);
   const right = await deps.throttle.guess(
     "password",
     { account, ip: origin.ip, deviceId },
@@ -99,12 +101,16 @@ export async function login(
     await deps.users.rehash(user.id, user.hashedPassword, await deps.passwords.hash(password));
   }
   const proven = { userId: user.id, epoch: user.authEpoch, deviceId };
+  const now = deps.clock.now();
   const methods = await confirmedFactors(deps, user.id);
   if (methods.length > 0) {
+    const id = deps.random.id();
+    const expiresAt = after(now, CHALLENGE_TTL);
+    await deps.auth.createCode({ id, userId: user.id, purpose: "sign_in", requestedAt: now, expiresAt });
     return {
       challenge: {
         mfaRequired: true,
-        challenge: deps.tokens.challenge(proven),
+        challenge: deps.tokens.challenge({ id, ...proven }),
         methods,
         expiresIn: CHALLENGE_TTL / 1000,
       },
@@ -113,15 +119,21 @@ export async function login(
   return { signedIn: await completeSignIn(deps, proven, "password", origin) };
 }
 
+export const challengeOver = (): AppError =>
+  new AppError("unauthenticated", "The challenge is not valid. Sign in again.");
+
 /**
  * Reads the token of a challenge.
  * @throws AppError unauthenticated when it is not one of ours or no longer good
  */
 export function readChallenge(deps: Deps, token: string): ChallengeClaims {
   const claims = deps.tokens.readChallenge(token);
-  if (!claims) throw new AppError("unauthenticated", "The challenge is not valid. Sign in again.");
+  if (!claims) throw challengeOver();
   return claims;
 }
+
+/** Who proved themselves: `id` is that of the challenge, when there was one. */
+export type Proven = Omit<ChallengeClaims, "id"> & { id?: string };
 
 /**
  * Opens the session of someone who proved who they are: by password, a second factor after `readChallenge`,
@@ -130,12 +142,13 @@ export function readChallenge(deps: Deps, token: string): ChallengeClaims {
  */
 export async function completeSignIn(
   deps: Deps,
-  { userId, epoch, deviceId: known }: ChallengeClaims,
+  { id: challengeId, userId, epoch, deviceId: claimed }: Proven,
   method: SignInMethod,
   origin: Origin,
 ): Promise<SignedIn> {
   const now = deps.clock.now();
   const [sessionId, jobId] = [deps.random.id(), deps.random.id()];
+  const known = await stillKnown(deps, claimed);
   const deviceId = known ?? deps.random.id();
   const user = await deps.users.findById(userId);
   const permissions = await deps.users.permissionsOf(userId);
@@ -154,6 +167,14 @@ export async function completeSignIn(
     idleExpiresAt,
     absoluteExpiresAt,
   };
+  const device = {
+    id: deviceId,
+    userId,
+    ip: origin.ip,
+    userAgent: origin.userAgent,
+    now,
+    expiresAt: after(now, DEVICE_TTL),
+  };
   const earlier = known === null ? await deps.auth.recentSessions(userId, RECENT) : [];
   const alike = ({ userAgent, ip }: Origin) => userAgent === origin.userAgent && ip === origin.ip;
   const unusual = earlier.length > 0 && !earlier.some(alike);
@@ -164,6 +185,10 @@ export async function completeSignIn(
   });
   const opened = await deps.mysql.transaction(async (tx) => {
     if (!(await deps.auth.createSession(session, tx))) return false;
+    await deps.devices.use(device, tx);
+    if (challengeId !== undefined && !(await deps.auth.consumeCode(challengeId, now, tx))) {
+      throw challengeOver();
+    }
     if (unusual) await deps.jobs.mysql.enqueue(newNotice("new_device", jobId, userId, origin, now), tx);
     await deps.audit.record(entry, tx);
     return true;
@@ -183,20 +208,25 @@ async function tokensOf(
   counter: number,
   refreshExpiresAt: Date,
 ): Promise<SignedIn> {
-  const { token } = await deps.tokens.access(user.id, sessionId, deps.random.id());
+  const { token } = await deps.tokens.access(user.id, sessionId, accessTokenId(deps.random.id(), counter));
+  const { names, demandsFactor } = await deps.users.rolesOf(user.id);
+  const owing = demandsFactor && (await deps.auth.findLiveSession(sessionId, user.id))?.owesFactor;
   return {
     accessToken: token,
     tokenType: "Bearer",
     expiresIn: ACCESS_TTL / 1000,
     refreshToken: deps.tokens.refresh(sessionId, counter),
     refreshExpiresAt: refreshExpiresAt.toISOString(),
-    user: toUserResponse(user, await deps.users.roleNames(user.id)),
+    ...(owing ? { secondFactorRequired: true } : {}),
+    user: toUserResponse(user, names),
   };
 }
 
 /**
  * Exchanges a refresh token for its successor. The immediate parent gives the same successor for ten seconds,
- * so a lost answer or twenty tabs neither sign anyone out nor fork the family; any older one ends the session.
+ * and after that for as long as nothing shows that the successor arrived: neither it nor an access token that
+ * came with it was used. So a lost answer or twenty tabs neither sign anyone out nor fork the family. Any other
+ * ends the session, and its owner is told by mail.
  * @throws AppError unauthenticated for every reason alike
  */
 export async function refresh(deps: Deps, refreshToken: string, origin: Origin): Promise<SignedIn> {
@@ -227,7 +257,8 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
       return tokensOf(deps, session.user, session.id, token.counter + 1, idleExpiresAt);
     }
     const inGrace = now.getTime() - session.rotatedAt.getTime() <= REFRESH_GRACE;
-    if (token.counter === session.refreshCounter - 1 && inGrace) {
+    const lost = session.seenCounter < session.refreshCounter;
+    if (token.counter === session.refreshCounter - 1 && (inGrace || lost)) {
       return tokensOf(deps, session.user, session.id, session.refreshCounter, session.idleExpiresAt);
     }
     const detail = `its refresh token was used twice, from ${origin.ip}`;
@@ -237,10 +268,14 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
       origin,
       detail: { sessionId: session.id },
     });
+    const notice = newNotice("token_reused", deps.random.id(), session.userId, origin, now);
     await deps.mysql.transaction(async (tx) => {
       const ended = await deps.auth.endSession(session.id, { reason: "refresh_reuse", detail, now }, tx);
-      if (ended) await deps.audit.record(entry, tx);
+      if (!ended) return;
+      await deps.audit.record(entry, tx);
+      await deps.jobs.mysql.enqueue(notice, tx);
     });
+    deps.jobs.wake();
     throw refuse();
   }
 }

@@ -6,8 +6,9 @@ import { AppError } from "../errors";
 import type { Actor } from "./actor";
 import { endKeysAndTell, newKeysEnd } from "./api-keys/end";
 import { deviceName } from "./device";
+import { deviceOf } from "./devices/service";
 import { KEEP_ENDED, sessionEnd } from "./rules";
-import type { SessionsEnded } from "./schema";
+import type { AlsoEnd, SessionsEnded } from "./schema";
 import { endOwnSession, type Origin } from "./service";
 import type { SessionRow } from "./store";
 
@@ -95,18 +96,20 @@ export async function endOneSession(
 }
 
 /**
- * Ends every session of the caller but this one, and revokes their API keys when they want that; then they are told
- * by mail. @returns how many sessions there were, and what became of the keys
+ * Ends every session of the caller but this one. When they want that, also revokes their API keys, of which they are
+ * then told by mail, and forgets every known device but this one.
+ * @returns how many sessions and devices there were, and what became of the keys
  */
 export async function endOtherSessions(
   deps: Deps,
   actor: Actor,
-  { revokeApiKeys }: { revokeApiKeys: boolean },
+  { revokeApiKeys, forgetDevices }: AlsoEnd,
   origin: Origin,
 ): Promise<SessionsEnded> {
   const now = deps.clock.now();
   if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to keep.");
   const except = actor.sessionId;
+  const device = await deviceOf(deps, actor);
   const entry = newAuditEntry(deps, "session.others_ended", { actor: person(actor.userId), origin });
   const keysEnd = newKeysEnd(deps, actor.userId, {
     revoke: revokeApiKeys,
@@ -116,8 +119,11 @@ export async function endOtherSessions(
   });
   const result = await deps.mysql.transaction(async (tx) => {
     const ended = await deps.auth.endSessions(actor.userId, { reason: "ended_by_user", now, except }, tx);
-    await deps.audit.record({ ...entry, detail: { ended } }, tx);
-    return { ended, ...(await endKeysAndTell(deps, keysEnd, tx)) };
+    const forgotten: Record<string, number> = forgetDevices
+      ? { forgotten: await deps.devices.forget(actor.userId, { except: device, now }, tx) }
+      : {};
+    await deps.audit.record({ ...entry, detail: { ended, ...forgotten } }, tx);
+    return { ended, ...forgotten, ...(await endKeysAndTell(deps, keysEnd, tx)) };
   });
   deps.jobs.wake();
   return result;

@@ -45,6 +45,54 @@ describe("refresh", () => {
     expect(await me(first.accessToken)).toBe(401);
   });
 
+  test("one whose answer was lost is repeated hours later, again and again, and gets the same successor", async () => {
+    const person = await t.signIn();
+    const lost = (await (await refresh(person.refreshToken)).json()).data;
+    for (const wait of [12 * SECOND, 2 * HOUR, DAY]) {
+      t.clock.advance(wait);
+      const repeated = await refresh(person.refreshToken);
+      expect(repeated.status).toBe(200);
+      expect((await repeated.json()).data.refreshToken).toBe(lost.refreshToken);
+    }
+    const next = (await (await refresh(lost.refreshToken)).json()).data;
+    expect(await me(next.accessToken)).toBe(200);
+    // The old one is two behind by now.
+    expect((await refresh(person.refreshToken)).status).toBe(401);
+    expect(await me(next.accessToken)).toBe(401);
+  });
+
+  test.each(["access token", "refresh token"])(
+    "theft is found once the %s of the successor was used: the session ends and its owner gets a mail",
+    async (used) => {
+      const person = await t.signIn();
+      const thief = (await (await refresh(person.refreshToken)).json()).data;
+      if (used === "access token") expect(await me(thief.accessToken)).toBe(200);
+      else expect((await refresh(thief.refreshToken)).status).toBe(200);
+      t.clock.advance(12 * SECOND);
+      const answers = await Promise.all([refresh(person.refreshToken), refresh(person.refreshToken)]);
+      expect(answers.map(({ status }) => status)).toEqual([401, 401]);
+      expect(await me(thief.accessToken)).toBe(401);
+      expect((await refresh(thief.refreshToken)).status).toBe(401);
+      await t.runner.runDue();
+      const notices = t.mails.filter(({ to }) => to === person.email);
+      expect(notices.map(({ subject }) => subject)).toEqual(["A sign-in of yours was ended"]);
+    },
+  );
+
+  test("two who share a stolen token are found out whoever comes first, at the latest at the next turn", async () => {
+    const person = await t.signIn();
+    // Both were given the same successor, since neither used it before.
+    const one = (await (await refresh(person.refreshToken)).json()).data;
+    t.clock.advance(MINUTE);
+    const other = (await (await refresh(person.refreshToken)).json()).data;
+    expect(other.refreshToken).toBe(one.refreshToken);
+    const ahead = (await (await refresh(one.refreshToken)).json()).data;
+    expect(await me(ahead.accessToken)).toBe(200);
+    t.clock.advance(15 * MINUTE);
+    expect((await refresh(other.refreshToken)).status).toBe(401);
+    expect((await refresh(ahead.refreshToken)).status).toBe(401);
+  });
+
   test("twenty tabs at once get one successor and nobody is signed out", async () => {
     const person = await t.signIn();
     const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(person.refreshToken)));

@@ -6,7 +6,7 @@ export type SessionRow = Session;
 export type CodeRow = VerificationCode;
 
 /** What a code may be used for. */
-export type CodePurpose = "register" | "reset_password" | "change_email";
+export type CodePurpose = "register" | "reset_password" | "change_email" | "sign_in";
 
 /** Why a session ended; the person sees it. */
 export type SessionEndReason =
@@ -32,6 +32,9 @@ export interface LiveSession {
   lastUsedAt: Date;
   absoluteExpiresAt: Date;
   idleExpiresAt: Date;
+  seenCounter: number;
+  /** A role demands a second factor that this sign-in did not show, or that the person no longer has. */
+  owesFactor: boolean;
 }
 
 /** Codes and sessions in MySQL. */
@@ -79,7 +82,7 @@ export const createAuthStore = (mysql: MySql) => ({
   /** Counts a try before it is judged, so that parallel tries cannot exceed the limit. */
   async countTry(id: string, maxFailures: number): Promise<boolean> {
     const { count } = await mysql.on().verificationCode.updateMany({
-      where: { id, failures: { lt: maxFailures } },
+      where: { id, consumedAt: null, failures: { lt: maxFailures } },
       data: { failures: { increment: 1 } },
     });
     return count === 1;
@@ -242,11 +245,15 @@ export const createAuthStore = (mysql: MySql) => ({
    */
   async findLiveSession(sessionId: string, userId: string): Promise<LiveSession | null> {
     const rows = await mysql.on().$queryRaw<
-      (Omit<LiveSession, "permissions"> & { permission: string | null })[]
+      (Omit<LiveSession, "permissions" | "owesFactor"> & { permission: string | null; owesFactor: unknown })[]
     >`
       SELECT s.user_id AS userId, s.created_at AS createdAt, s.rotated_at AS rotatedAt,
         s.last_used_at AS lastUsedAt, s.absolute_expires_at AS absoluteExpiresAt,
-        s.idle_expires_at AS idleExpiresAt, rp.permission_name AS permission
+        s.idle_expires_at AS idleExpiresAt, s.seen_counter AS seenCounter, rp.permission_name AS permission,
+        EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+          WHERE ur.user_id = ${userId} AND r.requires_second_factor) AND (s.method = 'password' OR NOT (
+            EXISTS (SELECT 1 FROM totp_factors WHERE user_id = ${userId} AND state = 'confirmed')
+            OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = ${userId}))) AS owesFactor
       FROM sessions s
       JOIN users u ON u.id = s.user_id
       LEFT JOIN user_roles ur ON ur.user_id = u.id
@@ -256,8 +263,22 @@ export const createAuthStore = (mysql: MySql) => ({
     const [first] = rows;
     if (!first) return null;
     const names = new Set(rows.flatMap(({ permission }) => (permission === null ? [] : [permission])));
-    const { permission: _, ...session } = first;
-    return { ...session, permissions: [...names].filter(isPermission) };
+    const { permission: _, owesFactor, ...session } = first;
+    // MySQL gives a truth as a number, which the driver may make a bigint.
+    return { ...session, owesFactor: Number(owesFactor) === 1, permissions: [...names].filter(isPermission) };
+  },
+
+  /** Notes that a session's owner has shown more in it than at its beginning. */
+  async setMethod(id: string, method: SignInMethod, tx: MySqlTx): Promise<void> {
+    await mysql.on(tx).session.updateMany({ where: { id }, data: { method } });
+  },
+
+  /** Notes that an access token was used that was given out with this rotation. */
+  async seeRotation(id: string, counter: number): Promise<void> {
+    await mysql.on().session.updateMany({
+      where: { id, seenCounter: { lt: counter } },
+      data: { seenCounter: counter },
+    });
   },
 
   /** Notes that a session is used, at most once a minute. */

@@ -19,8 +19,8 @@ const fail = async (times: number, email: string, ip = "192.0.2.1") => {
   for (let i = 0; i < times; i++) expect(await login(email, "wrong password", ip)).toBe(401);
 };
 /** A hundred failures from ten addresses, counted without hashing. */
-const failEverywhere = async (account: string) => {
-  for (let i = 0; i < 100; i++) {
+const failEverywhere = async (account: string, times = 100) => {
+  for (let i = 0; i < times; i++) {
     await t.deps.throttle.guess("password", { account, ip: `198.51.100.${i % 10}` }, async () => null);
   }
 };
@@ -169,6 +169,87 @@ describe("failed sign-ins", () => {
     expect(await change(person.password)).toBe(204);
     for (let i = 0; i < 10; i++) expect(await change("wrong password")).toBe(401);
     expect(await change("the new password")).toBe(429);
+  });
+});
+
+describe("a proof of ownership", () => {
+  const reset = async (email: string, ip: string, extra: object = {}) => {
+    await post("forgot-password", { email }, ip);
+    await t.runner.runDue();
+    const token = /#token=(\S+)/.exec(t.mails.findLast(({ to }) => to === email)?.text ?? "")?.[1];
+    return (await post("reset-password", { token, password: "the new password", ...extra }, ip)).status;
+  };
+  const known = async (person: { email: string; password: string }, ip: string) =>
+    (await (await post("login", { email: person.email, password: person.password }, ip)).json()).data
+      .deviceToken as string;
+
+  test("a reset unlocks the known device that was locked, with its token and without, and the place", async () => {
+    const ip = "192.0.2.120";
+    for (const told of [true, false]) {
+      const person = await t.signIn();
+      const deviceToken = await known(person, ip);
+      for (let i = 0; i < 10; i++) {
+        expect(await login(person.email, "wrong password", ip, { deviceToken })).toBe(401);
+        expect(await login(person.email, "wrong password", ip)).toBe(401);
+      }
+      expect(await login(person.email, person.password, ip, { deviceToken })).toBe(429);
+      expect(await reset(person.email, ip, told ? { deviceToken } : {})).toBe(204);
+      expect(await login(person.email, "the new password", ip, { deviceToken })).toBe(200);
+      expect(await login(person.email, "the new password", ip)).toBe(200);
+    }
+  });
+
+  test("forgives nothing of an attacker: neither their source nor the ceiling for other strangers", async () => {
+    const person = await t.signIn();
+    const [own, attacker] = ["192.0.2.121", "192.0.2.122"];
+    await fail(10, person.email, attacker);
+    await failEverywhere(person.email, 90);
+    expect(await reset(person.email, own)).toBe(204);
+    expect(await login(person.email, "the new password", own)).toBe(200);
+    expect(await login(person.email, "the new password", attacker)).toBe(429);
+    expect(await login(person.email, "the new password", "192.0.2.123")).toBe(429);
+    // Neither does an attack that goes on, nor one from behind the same address at other accounts.
+    await fail(9, person.email, own);
+    expect(await login(person.email, "the new password", own)).toBe(200);
+    for (let i = 0; i < 500; i++) {
+      const guesser = { account: `victim-${i}@example.com`, ip: own };
+      await t.deps.throttle.guess("password", guesser, async () => null);
+    }
+    expect(await login("somebody-else@example.com", "any password", own)).toBe(429);
+    expect(await login(person.email, "the new password", own)).toBe(200);
+    t.clock.advance(HOUR);
+    await failEverywhere(person.email);
+    expect(await login(person.email, "the new password", own)).toBe(429);
+  });
+
+  test("the password, given once more while signed in, unlocks the place too", async () => {
+    const person = await t.signIn();
+    const ip = "192.0.2.124";
+    await fail(10, person.email, ip);
+    const json = { currentPassword: person.password, newPassword: "the new password" };
+    const init = { method: "POST", json, token: person.accessToken, headers: from(ip) };
+    expect((await t.request("/auth/change-password", init)).status).toBe(204);
+    expect(await login(person.email, "the new password", ip)).toBe(200);
+    await fail(10, person.email, ip);
+    const enrol = { ...init, json: { password: "the new password" } };
+    expect((await t.request("/auth/mfa/enrol", enrol)).status).toBe(201);
+    expect(await login(person.email, "the new password", ip)).toBe(200);
+  });
+
+  test("a mailbox alone forgives no wrong second factor, a whole proof does", async () => {
+    const guesser = { account: "factors@example.com", ip: "192.0.2.125", deviceId: "phone" };
+    const guess = (kind: "totp" | "backup_code" | "code", right: boolean) =>
+      t.deps.throttle.guess(kind, guesser, async () => right || null).catch((error) => error.code);
+    for (const kind of ["totp", "backup_code", "code"] as const) {
+      for (let i = 0; i < 10; i++) expect(await guess(kind, false)).toBeNull();
+      expect(await guess(kind, true)).toBe("too_many_requests");
+    }
+    await t.deps.throttle.forgive(guesser.account, guesser.ip, { deviceIds: ["phone"], proof: "mailbox" });
+    expect(await guess("code", true)).toBe(true);
+    expect(await guess("totp", true)).toBe("too_many_requests");
+    await t.deps.throttle.forgive(guesser.account, guesser.ip, { deviceIds: ["phone"], proof: "whole" });
+    expect(await guess("totp", true)).toBe(true);
+    expect(await guess("backup_code", true)).toBe(true);
   });
 });
 

@@ -6,7 +6,9 @@ import { AppError } from "../errors";
 import type { Notice } from "../mail/templates";
 
 /** What is guessed at; each is counted apart. */
-export type GuessKind = "password" | "code" | "totp" | "backup_code";
+const GUESS_KINDS = ["password", "code", "totp", "backup_code"] as const;
+export type GuessKind = (typeof GUESS_KINDS)[number];
+const isFactor = (kind: GuessKind): boolean => kind === "totp" || kind === "backup_code";
 /** What costs us work or somebody a mail, and is counted by address. */
 export type RequestKind = "register" | "resend" | "forgot" | "reset" | "passkey" | "email_change";
 
@@ -26,6 +28,9 @@ const ACCOUNT = { points: 100, duration: 60 * MINUTES };
 const ACCOUNT_TOTP = { points: 50, duration: 24 * 60 * MINUTES };
 /** Failures (or requests) of one address, whatever the account: many people share one. */
 const ADDRESS = { points: 500, duration: 15 * MINUTES };
+/** How much a place has shown, and how long that counts. */
+const PROOFS = { mailbox: 1, whole: 2 };
+const PROOF = { points: PROOFS.whole, duration: 60 * MINUTES };
 /** Mails for one purpose that one network, or one known device, may have sent to one address in an hour. */
 const MAILS_OWN = { points: 20, duration: 60 * MINUTES };
 /**
@@ -78,10 +83,17 @@ export interface Throttle {
    */
   mail(purpose: MailPurpose, to: Guesser, send: () => Promise<boolean>): Promise<boolean>;
   /**
-   * Forgets wrong passwords and codes from mails at an account, whose owner has read a mail of ours. Wrong
-   * second factors stay counted: a mailbox must not be enough to go on guessing them.
+   * For someone who has shown that an account is theirs: forgets what was guessed wrong at it from their place
+   * and on their devices, and lets that place guess on for an hour whatever strangers bring about. Failures of
+   * other places stay counted.
+   * @param proof `mailbox` forgives wrong passwords and codes from mails, not wrong second factors: a mailbox
+   * must not be enough to go on guessing them; `whole` forgives every kind
    */
-  forgive(account: string, ip: string): Promise<void>;
+  forgive(
+    account: string,
+    ip: string,
+    more?: { deviceIds?: string[]; proof?: "mailbox" | "whole" },
+  ): Promise<void>;
 }
 
 /**
@@ -124,6 +136,7 @@ export function createThrottle(limiters: Limiters): Throttle {
     totp: perKind("totp", ACCOUNT_TOTP),
     backup_code: perKind("backup_code"),
   };
+  const proofs = limiters({ name: "proofs", ...PROOF });
   const requests = limiters({ name: "requests", ...ADDRESS });
   const mails = {
     own: limiters({ name: "mails-own", ...MAILS_OWN }),
@@ -158,7 +171,6 @@ export function createThrottle(limiters: Limiters): Throttle {
     async guess(kind, { account, ip, deviceId }, check, onLock) {
       const { source, account: all, address, ceiling } = guesses[kind];
       const sourceKey = keyOf(account, deviceId ?? sourceOf(ip));
-      const [accountKey, addressKey] = [keyOf(account), keyOf(sourceOf(ip))];
       const counters: {
         scope: LockScope;
         limiter: RateLimiterAbstract;
@@ -166,32 +178,39 @@ export function createThrottle(limiters: Limiters): Throttle {
         limit: typeof SOURCE;
       }[] = [
         { scope: "source", limiter: source, key: sourceKey, limit: SOURCE },
-        ...(deviceId ? [] : [{ scope: "account" as const, limiter: all, key: accountKey, limit: ceiling }]),
-        { scope: "address", limiter: address, key: addressKey, limit: ADDRESS },
+        { scope: "account", limiter: all, key: keyOf(account), limit: ceiling },
+        { scope: "address", limiter: address, key: keyOf(sourceOf(ip)), limit: ADDRESS },
       ];
+      /** What counts now: strangers' failures do not stop a known device, nor a place that has shown a proof. */
       const check429 = async () => {
-        const states = await Promise.all(counters.map(({ limiter, key }) => limiter.get(key)));
-        for (const [index, { limiter, limit }] of counters.entries()) {
+        const [own, ...strangers] = deviceId ? counters.slice(0, 1) : counters;
+        const [proof, ...states] = await Promise.all([
+          deviceId ? null : proofs.get(keyOf(account, sourceOf(ip))),
+          ...[own, ...strangers].map((one) => one?.limiter.get(one.key) ?? null),
+        ]);
+        const proved = (proof?.consumedPoints ?? 0) >= (isFactor(kind) ? PROOFS.whole : PROOFS.mailbox);
+        const active = counters.slice(0, deviceId || proved ? 1 : counters.length);
+        for (const [index, { limiter, limit }] of active.entries()) {
           const state = states[index] ?? null;
           if (isFull(limiter, state)) throw refuse(kind, limit, state);
         }
-        return states;
+        return { active, own: states[0] ?? null };
       };
 
-      await check429();
+      const { active } = await check429();
       const result = await check();
       if (result === null) {
-        const before = await Promise.all(counters.map(({ limiter, key }) => count(limiter, key)));
-        for (const [index, { limiter, limit }] of counters.entries()) {
+        const before = await Promise.all(active.map(({ limiter, key }) => count(limiter, key)));
+        for (const [index, { limiter, limit }] of active.entries()) {
           const state = before[index];
           // The tenth failure is still answered as one; what others brought beyond it is not.
           if (state && state.consumedPoints > limiter.points + 1) throw refuse(kind, limit, state);
         }
-        const reached = counters.flatMap(({ scope }, index) => (before[index] ? [scope] : []));
+        const reached = active.flatMap(({ scope }, index) => (before[index] ? [scope] : []));
         if (reached.length > 0) await onLock?.(reached);
         return null;
       }
-      const [own] = await check429();
+      const { own } = await check429();
       if (own) await source.delete(sourceKey);
       return result;
     },
@@ -230,10 +249,15 @@ export function createThrottle(limiters: Limiters): Throttle {
       return sent;
     },
 
-    async forgive(account, ip) {
-      for (const { source, account: all } of [guesses.password, guesses.code]) {
-        await Promise.all([source.delete(keyOf(account, sourceOf(ip))), all.delete(keyOf(account))]);
-      }
+    async forgive(account, ip, { deviceIds = [], proof = "mailbox" } = {}) {
+      const place = keyOf(account, sourceOf(ip));
+      const keys = [place, ...deviceIds.map((deviceId) => keyOf(account, deviceId))];
+      const kinds = GUESS_KINDS.filter((kind) => proof === "whole" || !isFactor(kind));
+      const sources = kinds.flatMap((kind) => keys.map((key) => ({ limiter: guesses[kind].source, key })));
+      const states = await Promise.all(sources.map(({ limiter, key }) => limiter.get(key)));
+      const counted = sources.filter((_, index) => states[index] !== null);
+      await Promise.all(counted.map(({ limiter, key }) => limiter.delete(key)));
+      await proofs.set(place, PROOFS[proof], PROOF.duration);
     },
   };
 }

@@ -74,7 +74,10 @@ describe("access tokens", () => {
       ["cut", person.accessToken.slice(0, -1)],
       ["four parts", `${person.accessToken}.${s}`],
       ["two parts", `${h}.${p}`],
-      ["a challenge", t.deps.tokens.challenge({ userId: person.id, epoch: 0, deviceId: null })],
+      [
+        "a challenge",
+        t.deps.tokens.challenge({ id: "challenge", userId: person.id, epoch: 0, deviceId: null }),
+      ],
       ["the refresh token", person.refreshToken],
       ["very long", `${h}.${"A".repeat(100_000)}.${s}`],
       ["empty", ""],
@@ -126,7 +129,7 @@ describe("keys", () => {
       expect(stranger.readRefresh(maker.refresh(id, 3))).toBeNull();
       expect(reader.readDevice(maker.device("user", id), "user")).toBe(id);
       expect(stranger.readDevice(maker.device("user", id), "user")).toBeNull();
-      const challenge = { userId: "user", epoch: 2, deviceId: null };
+      const challenge = { id: "challenge", userId: "user", epoch: 2, deviceId: null };
       expect(reader.readChallenge(maker.challenge(challenge))).toEqual(challenge);
       expect(stranger.readChallenge(maker.challenge(challenge))).toBeNull();
     },
@@ -173,7 +176,7 @@ describe("keys", () => {
 
   test("a token of one kind is none of another", async () => {
     const tokens = createTokens(createKeyRing({ jwtSecret: first }), t.clock);
-    const challenge = tokens.challenge({ userId: "user", epoch: 0, deviceId: null });
+    const challenge = tokens.challenge({ id: "challenge", userId: "user", epoch: 0, deviceId: null });
     expect(tokens.readDevice(challenge, "user")).toBeNull();
     expect(tokens.readChallenge(tokens.device("user", t.deps.random.id()))).toBeNull();
     expect(tokens.readDevice(tokens.device("user", t.deps.random.id()), "another")).toBeNull();
@@ -185,7 +188,7 @@ describe("keys", () => {
 
   test("a challenge ends after five minutes", () => {
     const tokens = createTokens(createKeyRing({ jwtSecret: first }), t.clock);
-    const challenge = tokens.challenge({ userId: "user", epoch: 0, deviceId: null });
+    const challenge = tokens.challenge({ id: "challenge", userId: "user", epoch: 0, deviceId: null });
     t.clock.advance(5 * MINUTE);
     expect(tokens.readChallenge(challenge)).toBeNull();
   });

@@ -25,8 +25,16 @@ const claimsSchema = z.object({
 
 export type AccessClaims = z.infer<typeof claimsSchema>;
 
+/** The id of an access token that is given out after `counter` rotations of the session's refresh token. */
+export const accessTokenId = (id: string, counter: number): string => `${id}.${counter}`;
+
+/** The rotation with which an access token was given out; 0 for one of before its id named it. */
+export const rotationOf = ({ jti }: AccessClaims): number => Number(/\.(\d{1,9})$/.exec(jti)?.[1] ?? 0);
+
 /** What a right password proved, until the second factor completes the sign-in. */
 export interface ChallengeClaims {
+  /** Of the row that counts its wrong codes and lets it open one session. */
+  id: string;
   userId: string;
   /** The account's epoch when the password was checked: a reset or a ban in between ends the challenge. */
   epoch: number;
@@ -35,7 +43,13 @@ export interface ChallengeClaims {
 }
 
 /** Values that come back unchanged from a token that we signed ourselves: `fields.fields.MAC`. */
-const challengeSchema = z.tuple([z.string(), z.number().int(), z.string().nullable(), z.number().int()]);
+const challengeSchema = z.tuple([
+  z.string(),
+  z.string(),
+  z.number().int(),
+  z.string().nullable(),
+  z.number().int(),
+]);
 const deviceSchema = z.tuple([z.string(), z.string(), z.number().int()]);
 
 /** Access tokens (JWT, HS256) and refresh tokens (derived, never stored). */
@@ -58,6 +72,8 @@ export interface Tokens {
   device(userId: string, deviceId: string): string;
   /** The id of the device, or null unless the token is one of ours, for this person and not too old. */
   readDevice(token: string, userId: string): string | null;
+  /** Whose device token this is, or null unless it is one of ours and not too old. */
+  deviceOwner(token: string): string | null;
 }
 
 /** Base64 has spare bits and padding: only the one spelling that we made is ours. */
@@ -102,6 +118,11 @@ export function createTokens(ring: KeyRing, clock: Clock): Tokens {
       : null;
   };
 
+  const readDeviceToken = (token: string) => {
+    const values = unseal("device", deviceSchema, token);
+    return values && values[2] > clock.now().getTime() ? values : null;
+  };
+
   const readAccess = async (token: string): Promise<AccessClaims | null> => {
     // hono/jwt reads the system clock: its checks of time are off and ours, with `clock`, decide.
     const parts = token.split(".");
@@ -126,7 +147,16 @@ export function createTokens(ring: KeyRing, clock: Clock): Tokens {
       const iat = Math.floor(clock.now().getTime() / 1000);
       const exp = iat + ACCESS_TTL / 1000;
       const token = await sign(
-        { iss: ISSUER, aud: AUDIENCE, sub: userId, sid: sessionId, jti, iat, exp, purpose: "access" },
+        {
+          iss: ISSUER,
+          aud: AUDIENCE,
+          sub: userId,
+          sid: sessionId,
+          jti,
+          iat,
+          exp,
+          purpose: "access",
+        },
         signing.jwk,
         "HS256",
       );
@@ -154,20 +184,22 @@ export function createTokens(ring: KeyRing, clock: Clock): Tokens {
       return ours && String(counter) === digits ? { sessionId, counter } : null;
     },
 
-    challenge: ({ userId, epoch, deviceId }) =>
-      seal("challenge", [userId, epoch, deviceId, clock.now().getTime() + CHALLENGE_TTL]),
+    challenge: ({ id, userId, epoch, deviceId }) =>
+      seal("challenge", [id, userId, epoch, deviceId, clock.now().getTime() + CHALLENGE_TTL]),
 
     readChallenge(token) {
       const values = unseal("challenge", challengeSchema, token);
-      if (!values || values[3] <= clock.now().getTime()) return null;
-      return { userId: values[0], epoch: values[1], deviceId: values[2] };
+      if (!values || values[4] <= clock.now().getTime()) return null;
+      return { id: values[0], userId: values[1], epoch: values[2], deviceId: values[3] };
     },
 
     device: (userId, deviceId) => seal("device", [userId, deviceId, clock.now().getTime() + DEVICE_TTL]),
 
     readDevice(token, userId) {
-      const values = unseal("device", deviceSchema, token);
-      return values && values[0] === userId && values[2] > clock.now().getTime() ? values[1] : null;
+      const values = readDeviceToken(token);
+      return values && values[0] === userId ? values[1] : null;
     },
+
+    deviceOwner: (token) => readDeviceToken(token)?.[0] ?? null,
   };
 }

@@ -40,6 +40,7 @@ const keepHouse =
       () => deps.jobs.mongo.prune(after(now, -KEEP_DONE), STEP),
       () => deps.idempotency.mysql.prune(now, STEP),
       () => deps.auth.pruneCodes(after(now, -ATTEMPT_TTL), STEP),
+      () => deps.devices.prune(now, STEP),
       () => deps.auth.pruneSessions(after(now, -KEEP_ENDED), STEP),
     ];
     for (const step of steps) while (!signal.aborted && (await step()) > 0);

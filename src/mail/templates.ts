@@ -118,6 +118,10 @@ export const NOTICES = {
     "Your second factor was changed",
     "A second factor or a passkey of your account was added, removed or replaced.",
   ],
+  token_reused: [
+    "A sign-in of yours was ended",
+    "A sign-in of yours was used in two places, as when somebody has copied it. It was ended in both.",
+  ],
   second_factor_failed: [
     "Someone has your password",
     "Someone entered your password on a new device, and then a wrong code in place of your second factor.",

@@ -7,10 +7,11 @@ import { AppError, invalidInput } from "../../errors";
 import type { Notice, NoticeKeys } from "../../mail/templates";
 import type { UserRow } from "../../users/store";
 import type { Actor } from "../actor";
+import { forgiveOwner } from "../forgive";
 import { newNotice } from "../jobs";
 import { recordLock } from "../lockout";
-import { PROOF_TTL } from "../rules";
-import { invalidCredentials, type Origin } from "../service";
+import { MAX_CODE_FAILURES, PROOF_TTL } from "../rules";
+import { challengeOver, invalidCredentials, type Origin } from "../service";
 import type { FactorAnswer, Proof } from "./schema";
 import type { TotpFactorRow } from "./store";
 import { stepOfCode } from "./totp";
@@ -119,6 +120,8 @@ async function recordFailure(
 export interface FactorGuesser {
   deviceId: string | null;
   signedIn: boolean;
+  /** The challenge that is answered: it takes five answers, and none once it has opened a session. */
+  challengeId?: string;
 }
 
 /** Someone signed in, so a known device: strangers' failures do not count for them. */
@@ -126,7 +129,8 @@ export const signedInGuesser = (userId: string) => ({ deviceId: `user:${userId}`
 
 /**
  * Takes the answer of a second factor, and counts a wrong one apart from wrong passwords.
- * @throws AppError invalid_code when it is wrong or was used, too_many_requests
+ * @throws AppError invalid_code when it is wrong or was used, too_many_requests, unauthenticated when the
+ * challenge is over
  */
 export async function takeFactor(
   deps: Deps,
@@ -139,6 +143,9 @@ export async function takeFactor(
     method,
     { account: user.emailCanonical, ip: origin.ip, deviceId: by.deviceId },
     async () => {
+      // Counted before it is judged, so that answers at once cannot exceed the limit.
+      const { challengeId: id } = by;
+      if (id !== undefined && !(await deps.auth.countTry(id, MAX_CODE_FAILURES))) throw challengeOver();
       const take = method === "totp" ? takeTotp : takeBackupCode;
       return (await take(deps, user, code, origin)) || null;
     },
@@ -188,6 +195,7 @@ export async function proveAgain(
     throw invalidCredentials();
   }
   if (totp && factor !== undefined) await takeFactor(deps, user, factor, origin, by);
+  await forgiveOwner(deps, user, origin, { deviceId: session.deviceId, proof: "whole" });
   return user;
 }
 

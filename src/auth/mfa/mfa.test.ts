@@ -177,11 +177,10 @@ describe("codes", () => {
   test("one step early or late is taken, two are not", async () => {
     const person = await t.signIn();
     const { secret } = await enrolled(t, person);
-    const { challenge } = await begin(person);
     const codes = [-2, 2, 0, -1, 1].map((steps) => codeOf(secret, t.clock.now(), steps));
     const statuses = [];
     // The one before comes after the present one was used: an older step is none any more.
-    for (const code of codes) statuses.push((await answer(challenge, code)).status);
+    for (const code of codes) statuses.push((await answer((await begin(person)).challenge, code)).status);
     expect(statuses).toEqual([422, 422, 200, 422, 200]);
     t.clock.advance(3 * STEP);
     expect((await answer((await begin(person)).challenge, codeOf(secret, t.clock.now(), -1))).status).toBe(
@@ -192,27 +191,34 @@ describe("codes", () => {
   test("each is taken once, also after the clock was set back", async () => {
     const person = await t.signIn();
     const { secret } = await enrolled(t, person);
-    const { challenge } = await begin(person);
+    const attempt = async (code: string) => (await answer((await begin(person)).challenge, code)).status;
     const code = codeOf(secret, t.clock.now());
-    expect((await answer(challenge, code)).status).toBe(200);
-    expect((await answer(challenge, code)).status).toBe(422);
+    expect(await attempt(code)).toBe(200);
+    expect(await attempt(code)).toBe(422);
     t.clock.advance(-STEP);
     for (const steps of [0, 1]) {
-      expect((await answer(challenge, codeOf(secret, t.clock.now(), steps))).status).toBe(422);
+      expect(await attempt(codeOf(secret, t.clock.now(), steps))).toBe(422);
     }
     t.clock.advance(2 * STEP);
-    expect((await answer(challenge, codeOf(secret, t.clock.now()))).status).toBe(200);
+    expect(await attempt(codeOf(secret, t.clock.now()))).toBe(200);
   });
 
-  test("20 at once with one code: one session", async () => {
-    const person = await t.signIn();
-    const { secret } = await enrolled(t, person);
-    const { challenge } = await begin(person);
-    const code = codeOf(secret, t.clock.now());
-    const answers = await Promise.all(Array.from({ length: 20 }, () => answer(challenge, code)));
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-    expect(answers.filter(({ status }) => status === 422)).toHaveLength(19);
-    expect(await t.deps.mysql.on().session.count({ where: { userId: person.id, method: "totp" } })).toBe(1);
+  test("20 at once with one code, to one challenge or to twenty: one session", async () => {
+    for (const challenges of [1, 20]) {
+      const person = await t.signIn();
+      const { secret } = await enrolled(t, person);
+      const begun: string[] = [];
+      for (let i = 0; i < challenges; i++) begun.push((await begin(person)).challenge);
+      const code = codeOf(secret, t.clock.now());
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => answer(begun[i % challenges] ?? "", code)),
+      );
+      const statuses = answers.map(({ status }) => status);
+      expect(statuses.filter((status) => status === 200)).toHaveLength(1);
+      expect(statuses.every((status) => [200, 401, 422].includes(status))).toBe(true);
+      const where = { userId: person.id, id: { not: person.refreshToken.split(".")[0] ?? "" } };
+      expect(await t.deps.mysql.on().session.count({ where })).toBe(1);
+    }
   });
 
   test("another person's code, and a code of an app that was only enrolled, are none", async () => {
@@ -281,6 +287,57 @@ describe("backup codes", () => {
 });
 
 describe("a challenge", () => {
+  test("opens one session, also after that was signed out, and takes no other factor then", async () => {
+    const person = await t.signIn();
+    const { secret, backupCodes } = await enrolled(t, person);
+    const { challenge } = await begin(person);
+    const first = await answer(challenge, codeOf(secret, t.clock.now()));
+    expect(first.status).toBe(200);
+    const { accessToken } = (await first.json()).data;
+    t.clock.advance(STEP);
+    expect((await answer(challenge, codeOf(secret, t.clock.now()))).status).toBe(401);
+    expect((await post("logout", undefined, accessToken)).status).toBe(204);
+    expect((await answer(challenge, codeOf(secret, t.clock.now()))).status).toBe(401);
+    expect((await answer(challenge, backupCodes[0], "backup_code")).status).toBe(401);
+    // What was refused is not used up.
+    expect((await answer((await begin(person)).challenge, backupCodes[0], "backup_code")).status).toBe(200);
+    expect((await answer((await begin(person)).challenge, codeOf(secret, t.clock.now()))).status).toBe(200);
+  });
+
+  test("answered by an app's code and a backup code at once opens one", async () => {
+    for (let round = 0; round < 5; round++) {
+      const person = await t.signIn();
+      const { secret, backupCodes } = await enrolled(t, person);
+      const { challenge } = await begin(person);
+      const answers = await Promise.all([
+        answer(challenge, codeOf(secret, t.clock.now())),
+        answer(challenge, backupCodes[0], "backup_code"),
+        answer(challenge, backupCodes[1], "backup_code"),
+      ]);
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+      expect(answers.every(({ status }) => [200, 401].includes(status))).toBe(true);
+    }
+  });
+
+  test("is over after five wrong codes, one after the other or at once, for the right one too", async () => {
+    for (const atOnce of [false, true]) {
+      const person = await t.signIn();
+      const { secret, backupCodes } = await enrolled(t, person);
+      const { challenge } = await begin(person);
+      const wrong = wrongCode(secret, t.clock.now());
+      const statuses = [];
+      if (atOnce) {
+        const answers = await Promise.all(Array.from({ length: 9 }, () => answer(challenge, wrong)));
+        statuses.push(...answers.map(({ status }) => status).sort());
+      } else for (let i = 0; i < 9; i++) statuses.push((await answer(challenge, wrong)).status);
+      expect(statuses.filter((status) => status === 422)).toHaveLength(5);
+      expect(statuses.filter((status) => status === 401)).toHaveLength(4);
+      expect((await answer(challenge, codeOf(secret, t.clock.now()))).status).toBe(401);
+      expect((await answer(challenge, backupCodes[0], "backup_code")).status).toBe(401);
+      expect((await answer((await begin(person)).challenge, codeOf(secret, t.clock.now()))).status).toBe(200);
+    }
+  });
+
   test("ends with a ban, a reset, the end of all sessions, and five minutes", async () => {
     const cases: Record<string, (person: SignedInPerson) => Promise<unknown>> = {
       ban: (person) =>
@@ -505,7 +562,9 @@ describe("guesses", () => {
     const { challenge } = await begin(person);
     const wrong = () => wrongCode(secret, t.clock.now());
     const ip = "192.0.2.1";
-    for (let i = 0; i < 10; i++) expect((await answer(challenge, wrong(), "totp", ip)).status).toBe(422);
+    for (let i = 0; i < 10; i++) {
+      expect((await answer((await begin(person)).challenge, wrong(), "totp", ip)).status).toBe(422);
+    }
     const right = codeOf(secret, t.clock.now());
     const refused = await answer(challenge, right, "totp", ip);
     expect([refused.status, refused.headers.get("ratelimit-policy")]).toEqual([429, '"totp";q=10;w=900']);
@@ -514,7 +573,12 @@ describe("guesses", () => {
     ).toBe(202);
     expect((await answer(challenge, backupCodes[0], "backup_code", ip)).status).toBe(200);
     // What was refused was not even looked at.
-    expect((await answer(challenge, right, "totp", "192.0.2.2")).status).toBe(200);
+    const other = await begin(person);
+    expect((await answer(other.challenge, right, "totp", "192.0.2.2")).status).toBe(200);
+    // And who has shown both is stopped no more by what was wrong from there.
+    t.clock.advance(STEP);
+    const again = await begin(person);
+    expect((await answer(again.challenge, codeOf(secret, t.clock.now()), "totp", ip)).status).toBe(200);
   });
 
   test("from everywhere reach a ceiling for a day; a known device and a backup code pass, a reset does not", async () => {
@@ -540,12 +604,14 @@ describe("guesses", () => {
   test("30 at once are ten answers at most", async () => {
     const person = await t.signIn();
     const { secret } = await enrolled(t, person);
-    const { challenge } = await begin(person);
+    const begun: string[] = [];
+    for (let i = 0; i < 10; i++) begun.push((await begin(person)).challenge);
     const wrong = wrongCode(secret, t.clock.now());
     const answers = await Promise.all(
-      Array.from({ length: 30 }, () => answer(challenge, wrong, "totp", "192.0.2.9")),
+      Array.from({ length: 30 }, (_, i) => answer(begun[i % 10] ?? "", wrong, "totp", "192.0.2.9")),
     );
     expect(answers.filter(({ status }) => status === 422)).toHaveLength(10);
+    const { challenge } = await begin(person);
     expect((await answer(challenge, codeOf(secret, t.clock.now()), "totp", "192.0.2.9")).status).toBe(429);
   });
 });
@@ -566,7 +632,10 @@ describe("what is recorded", () => {
     const { challenge } = await begin(person);
     const wrong = wrongCode(secret, t.clock.now());
     await answer(challenge, wrong);
-    await Promise.all(Array.from({ length: 5 }, () => answer(challenge, backupCodes[0], "backup_code")));
+    const other = await begin(person);
+    await Promise.all(
+      Array.from({ length: 5 }, () => answer(other.challenge, backupCodes[0], "backup_code")),
+    );
     const proof = () => ({
       password: person.password,
       factor: { method: "totp", code: codeOf(secret, t.clock.now()) },

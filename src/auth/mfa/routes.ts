@@ -31,7 +31,7 @@ export const mfaRoutes = (deps: Deps) =>
         secured: true,
         errors: ["forbidden"],
       }),
-      requirePerson(deps),
+      requirePerson(deps, { enrolling: true }),
       async (c) => c.json({ data: await factorStatus(deps, c.get("actor").userId) }, 200),
     )
     .post(
@@ -45,7 +45,7 @@ export const mfaRoutes = (deps: Deps) =>
         errors: PROOF_ERRORS,
         secured: true,
       }),
-      requirePerson(deps),
+      requirePerson(deps, { enrolling: true }),
       input("json", proofSchema),
       async (c) => {
         const data = await enrol(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
@@ -62,7 +62,7 @@ export const mfaRoutes = (deps: Deps) =>
         errors: ["invalid_code", "forbidden", "too_many_requests"],
         secured: true,
       }),
-      requirePerson(deps),
+      requirePerson(deps, { enrolling: true }),
       input("json", confirmSchema),
       async (c) => {
         const data = await confirm(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));

@@ -4,6 +4,8 @@ import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
+import { stillKnown } from "../devices/known";
+import { forgiveOwner } from "../forgive";
 import { ADMINISTRATOR, newNotice } from "../jobs";
 import { ENROLMENT_TTL } from "../rules";
 import { confirmedFactors } from "../second-factor";
@@ -79,6 +81,7 @@ export async function confirm(
   await changeSignIn(deps, actor, origin, { action: "second_factor.enrolled" }, async (tx) => {
     if (!(await deps.mfa.confirm(pending.id, user.id, pending.step, now, tx))) throw wrong();
     await deps.mfa.replaceBackupCodes(user.id, rows, now, tx);
+    if (actor.sessionId !== null) await deps.auth.setMethod(actor.sessionId, "totp", tx);
   });
   return { backupCodes: codes };
 }
@@ -97,8 +100,15 @@ export async function answerChallenge(
   if (!user || user.authEpoch !== claims.epoch || user.bannedAt !== null || user.deletedAt !== null) {
     throw goneMeanwhile();
   }
-  await takeFactor(deps, user, answer, origin, { deviceId: claims.deviceId, signedIn: false });
-  return completeSignIn(deps, claims, answer.method, origin);
+  const deviceId = await stillKnown(deps, claims.deviceId);
+  await takeFactor(deps, user, answer, origin, {
+    deviceId,
+    signedIn: false,
+    challengeId: claims.id,
+  });
+  const signedIn = await completeSignIn(deps, { ...claims, deviceId }, answer.method, origin);
+  await forgiveOwner(deps, user, origin, { deviceId, proof: "whole" });
+  return signedIn;
 }
 
 /**

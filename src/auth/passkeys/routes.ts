@@ -71,7 +71,7 @@ export const passkeyRoutes = (deps: Deps) =>
         errors: ["invalid_credentials", "invalid_code", "forbidden", "conflict", "too_many_requests"],
         secured: true,
       }),
-      requirePerson(deps),
+      requirePerson(deps, { enrolling: true }),
       input("json", registerOptionsSchema),
       async (c) => {
         const data = await passkeyOptions(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
@@ -89,7 +89,7 @@ export const passkeyRoutes = (deps: Deps) =>
         errors: ["invalid_code", "forbidden", "already_exists", "conflict"],
         secured: true,
       }),
-      requirePerson(deps),
+      requirePerson(deps, { enrolling: true }),
       input("json", registerSchema),
       async (c) => {
         const data = await addPasskey(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));

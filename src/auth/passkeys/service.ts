@@ -4,7 +4,8 @@ import type { Deps } from "../../deps";
 import { AppError } from "../../errors";
 import type { Actor } from "../actor";
 import { deviceName } from "../device";
-import { knownDevice } from "../known-device";
+import { knownDevice } from "../devices/known";
+import { forgiveOwner } from "../forgive";
 import { changeSignIn, proveAgain } from "../mfa/factors";
 import type { Proof } from "../mfa/schema";
 import { PASSKEY_TTL } from "../rules";
@@ -197,6 +198,9 @@ export async function signInWithPasskey(
   const signed = await checkAssertion(relyingParty(deps.config), response, challenge, row.publicKey);
   if (!signed) throw await refuse("wrong_signature");
   if (!(await deps.passkeys.use(row.id, { ...signed, now }))) throw await refuse("count_did_not_grow");
-  const deviceId = knownDevice(deps, user.id, origin);
-  return completeSignIn(deps, { userId: user.id, epoch: user.authEpoch, deviceId }, "passkey", origin);
+  const deviceId = await knownDevice(deps, user.id, origin);
+  const proven = { userId: user.id, epoch: user.authEpoch, deviceId };
+  const signedIn = await completeSignIn(deps, proven, "passkey", origin);
+  await forgiveOwner(deps, user, origin, { deviceId, proof: "whole" });
+  return signedIn;
 }

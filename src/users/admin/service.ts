@@ -6,7 +6,7 @@ import { endKeysAndTell, newKeysEnd } from "../../auth/api-keys/end";
 import { ADMINISTRATOR } from "../../auth/jobs";
 import { removeLostFactor } from "../../auth/mfa/service";
 import { ADMIN_ROLE, BASE_ROLE, type Permission } from "../../auth/permissions";
-import type { SessionsEnded } from "../../auth/schema";
+import type { AlsoEnd, SessionsEnded } from "../../auth/schema";
 import type { Origin } from "../../auth/service";
 import { canonicalKey } from "../../canonical";
 import type { MySqlTx } from "../../db/prisma";
@@ -166,15 +166,15 @@ export async function changeUser(
 }
 
 /**
- * Ends every session of someone, who then has to sign in again, and revokes their API keys when the caller wants
- * that; then they are told by mail.
+ * Ends every session of someone, who then has to sign in again. When the caller wants that, also revokes their API
+ * keys, of which they are then told by mail, and forgets every known device of theirs.
  * @throws AppError not_found, forbidden for someone who holds more than the caller
  */
 export async function endSessionsOf(
   deps: Deps,
   actor: Actor,
   id: string,
-  { revokeApiKeys }: { revokeApiKeys: boolean },
+  { revokeApiKeys, forgetDevices }: AlsoEnd,
   origin: Origin,
 ): Promise<SessionsEnded> {
   const now = deps.clock.now();
@@ -193,8 +193,11 @@ export async function endSessionsOf(
   const result = await administer(deps, actor, ["users:write"], async (tx, held) => {
     await changeable(deps, id, held, tx);
     const ended = await deps.auth.endSessions(id, { reason: "ended_by_administrator", now }, tx);
-    await deps.audit.record({ ...entry, detail: { ended } }, tx);
-    return { ended, ...(await endKeysAndTell(deps, keysEnd, tx)) };
+    const forgotten: Record<string, number> = forgetDevices
+      ? { forgotten: await deps.devices.forget(id, { now }, tx) }
+      : {};
+    await deps.audit.record({ ...entry, detail: { ended, ...forgotten } }, tx);
+    return { ended, ...forgotten, ...(await endKeysAndTell(deps, keysEnd, tx)) };
   });
   deps.jobs.wake();
   return result;

@@ -148,6 +148,7 @@ export const createAccountStore = (mysql: MySql) => ({
     const where = { userId };
     const db = mysql.on();
     await db.session.deleteMany({ where });
+    await db.knownDevice.deleteMany({ where });
     await db.verificationCode.deleteMany({ where });
     await db.apiKey.deleteMany({ where });
     await db.totpFactor.deleteMany({ where });

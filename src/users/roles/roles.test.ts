@@ -72,6 +72,7 @@ describe("a role", () => {
       name: "reader",
       description: "Reads",
       permissions: ["users:read"],
+      requiresSecondFactor: false,
       builtIn: false,
       version: 1,
       createdAt: t.clock.now().toISOString(),

@@ -21,16 +21,27 @@ const descriptionSchema = z
   .transform(cleanText)
   .pipe(z.string().max(255, "must be at most 255 characters"));
 
+/** Whoever has the role reaches nothing but enrolment until they sign in with a second factor or a passkey. */
+const requiresSecondFactor = z.boolean("must be true or false");
+
 export const createRoleSchema = z.strictObject({
   name: roleNameSchema,
   description: descriptionSchema.default(""),
   permissions: permissionsSchema,
+  requiresSecondFactor: requiresSecondFactor.default(false),
 });
 
 /** A role keeps its name: it is what commands and clients know it by. */
 export const changeRoleSchema = z
-  .strictObject({ description: descriptionSchema.optional(), permissions: permissionsSchema.optional() })
-  .refine((change) => Object.keys(change).length > 0, "give a description or permissions");
+  .strictObject({
+    description: descriptionSchema.optional(),
+    permissions: permissionsSchema.optional(),
+    requiresSecondFactor: requiresSecondFactor.optional(),
+  })
+  .refine(
+    (change) => Object.keys(change).length > 0,
+    "give a description, permissions or whether it requires a second factor",
+  );
 
 export type CreateRole = z.output<typeof createRoleSchema>;
 export type ChangeRole = z.output<typeof changeRoleSchema>;
@@ -42,7 +53,8 @@ const roleResponse = z.object({
   name: z.string(),
   description: z.string(),
   permissions: z.array(z.string()),
-  /** True for the roles that are always there: admin, which never changes, and customer. */
+  requiresSecondFactor: z.boolean(),
+  /** True for the roles that are always there: admin, whose permissions never change, and customer. */
   builtIn: z.boolean(),
   version: z.number().int(),
   createdAt: z.string(),

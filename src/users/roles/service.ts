@@ -18,6 +18,7 @@ const toRole = (row: RoleRow): RoleResponse => ({
   name: row.name,
   description: row.description,
   permissions: row.permissions,
+  requiresSecondFactor: row.requiresSecondFactor,
   builtIn: row.name === ADMIN_ROLE || row.name === BASE_ROLE,
   version: row.version,
   createdAt: row.createdAt.toISOString(),
@@ -46,7 +47,7 @@ export async function readRole(deps: Deps, id: string): Promise<RoleResponse> {
 export async function createRole(
   deps: Deps,
   actor: Actor,
-  { name, description, permissions }: CreateRole,
+  { name, description, permissions, requiresSecondFactor }: CreateRole,
   origin: Origin,
   record: RecordAnswer<MySqlTx>,
 ): Promise<RoleResponse> {
@@ -56,21 +57,20 @@ export async function createRole(
     actor: auditActor(actor),
     subjectUserId: null,
     origin,
-    detail: { roleId: id, name, permissions },
+    detail: { roleId: id, name, permissions, ...(requiresSecondFactor ? { requiresSecondFactor } : {}) },
   });
   return administer(deps, actor, ["roles:write"], async (tx, held) => {
     demandAll(held, permissions, "The role");
     if ((await deps.roles.count(tx)) >= MAX_ROLES) {
       throw new AppError("conflict", `There are ${MAX_ROLES} roles. Delete one first.`);
     }
-    if (!(await deps.roles.create({ id, name, description, permissions, now }, tx))) {
+    const role = { id, name, description, permissions, requiresSecondFactor };
+    if (!(await deps.roles.create({ ...role, now }, tx))) {
       throw new AppError("already_exists", `There is a role ${name}.`);
     }
     await deps.audit.record(entry, tx);
     const made = toRole({
-      id,
-      name,
-      description,
+      ...role,
       permissions: permissions.sort(),
       version: 1,
       createdAt: now,
@@ -119,14 +119,17 @@ export async function changeRole(
   });
   return administer(deps, actor, ["roles:write"], async (tx, held) => {
     const role = await changeable(deps, id, version, held, tx);
-    if (role.name === ADMIN_ROLE)
+    if (role.name === ADMIN_ROLE && (change.description !== undefined || change.permissions !== undefined))
       throw new AppError("conflict", `The role ${ADMIN_ROLE} always holds everything.`);
     const permissions = change.permissions ?? role.permissions;
     demandAll(held, permissions, "The role");
     await deps.roles.change(id, change, tx);
     const added = permissions.filter((name) => !role.permissions.includes(name));
     const removed = role.permissions.filter((name) => !permissions.includes(name));
-    const detail = { roleId: id, name: role.name, added, removed };
+    const { requiresSecondFactor = role.requiresSecondFactor } = change;
+    const demand: Record<string, boolean> =
+      requiresSecondFactor === role.requiresSecondFactor ? {} : { requiresSecondFactor };
+    const detail = { roleId: id, name: role.name, added, removed, ...demand };
     await deps.audit.record({ ...entry, detail }, tx);
     const changed = await deps.roles.find(id, tx);
     if (!changed) throw noSuchRole();

@@ -57,12 +57,21 @@ export const createRoleStore = (mysql: MySql) => ({
 
   /** Makes a role. @returns false when there is one of this name */
   async create(
-    role: { id: string; name: string; description: string; permissions: string[]; now: Date },
+    role: {
+      id: string;
+      name: string;
+      description: string;
+      permissions: string[];
+      requiresSecondFactor?: boolean;
+      now: Date;
+    },
     tx: MySqlTx,
   ): Promise<boolean> {
-    const { id, name, description, now } = role;
+    const { id, name, description, requiresSecondFactor = false, now } = role;
     try {
-      await mysql.on(tx).role.createMany({ data: [{ id, name, description, createdAt: now }] });
+      await mysql
+        .on(tx)
+        .role.createMany({ data: [{ id, name, description, requiresSecondFactor, createdAt: now }] });
     } catch (error) {
       if (duplicateIndex(error) !== "roles_name_key") throw error;
       return false;
@@ -76,12 +85,15 @@ export const createRoleStore = (mysql: MySql) => ({
   /** Gives a role another description, and other permissions when they are given. */
   async change(
     id: string,
-    { description, permissions }: { description?: string; permissions?: string[] },
+    {
+      permissions,
+      ...data
+    }: { description?: string; permissions?: string[]; requiresSecondFactor?: boolean },
     tx: MySqlTx,
   ): Promise<void> {
     await mysql.on(tx).role.update({
       where: { id },
-      data: { version: { increment: 1 }, ...(description === undefined ? {} : { description }) },
+      data: { version: { increment: 1 }, ...data },
     });
     if (permissions === undefined) return;
     await mysql.on(tx).rolePermission.deleteMany({ where: { roleId: id } });

@@ -1,0 +1,20 @@
+import type { Deps } from "../../deps";
+import type { Origin } from "../service";
+
+/** The id of a device unless it was forgotten since its token was given out. */
+export const stillKnown = async (deps: Deps, deviceId: string | null): Promise<string | null> =>
+  deviceId !== null && (await deps.devices.isForgotten(deviceId)) ? null : deviceId;
+
+/** The device that a request comes from, when it is a known one of this person; null for strangers. */
+export async function knownDevice(
+  deps: Deps,
+  userId: string | undefined,
+  { deviceTokens = [] }: Origin,
+): Promise<string | null> {
+  if (userId === undefined) return null;
+  for (const token of deviceTokens) {
+    const id = await stillKnown(deps, deps.tokens.readDevice(token, userId));
+    if (id !== null) return id;
+  }
+  return null;
+}

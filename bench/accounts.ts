@@ -5,10 +5,10 @@
  */
 
 import { createApp } from "../src/app";
-import { canonicalKey } from "../src/canonical";
+import { canonicalKey } from "../src/lib/text";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
-import { silentLogger } from "../src/http/log";
+import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { startServer } from "../test/processes";
 import { type Goal, type Load, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";

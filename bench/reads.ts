@@ -11,7 +11,7 @@ import { parseConfig } from "../src/config";
 import { syncIndexes } from "../src/db/indexes";
 import { createDeps, type Deps } from "../src/deps";
 import { ENCODINGS } from "../src/http/compress";
-import { silentLogger } from "../src/http/log";
+import { silentLogger } from "../src/telemetry/log";
 import type { CategoryDocument } from "../src/products/categories/model";
 import { pictureModel } from "../src/products/images/model";
 import { buildProduct } from "../src/products/service";

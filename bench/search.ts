@@ -10,7 +10,7 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
-import { silentLogger } from "../src/http/log";
+import { silentLogger } from "../src/telemetry/log";
 import { importProducts } from "../src/products/bulk/import";
 import { startServer } from "../test/processes";
 import { type Goal, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";

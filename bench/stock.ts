@@ -6,14 +6,14 @@
 
 import { seedAdministrator } from "../prisma/seed";
 import { createApp } from "../src/app";
-import type { Actor } from "../src/auth/actor";
-import { canonicalKey } from "../src/canonical";
+import type { Actor } from "../src/lib/actor";
+import { canonicalKey } from "../src/lib/text";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
-import { silentLogger } from "../src/http/log";
-import type { LevelDocument, MovementDocument } from "../src/products/inventory/model";
-import { reserve } from "../src/products/inventory/service";
-import { verifyAll } from "../src/products/inventory/verify";
+import { silentLogger } from "../src/telemetry/log";
+import type { LevelDocument, MovementDocument } from "../src/inventory/model";
+import { reserve } from "../src/inventory/service";
+import { verifyAll } from "../src/inventory/verify";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { type Goal, load, onThrowAwayDatabases, options, reportGoals } from "./lib";
 

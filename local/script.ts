@@ -53,8 +53,8 @@ const SCRIPTS: Record<CommandName, Script> = {
   admin: { steps: [bun("src/users/admin.cli.ts")] },
   search: { steps: [bun("src/products/search/rebuild.cli.ts")] },
   "search:rebuild": { steps: [bun("src/products/search/rebuild.cli.ts", "rebuild")] },
-  "stock:verify": { steps: [bun("src/products/inventory/verify.cli.ts")] },
-  openapi: { steps: [bun("src/http/openapi.cli.ts")] },
+  "stock:verify": { steps: [bun("src/inventory/verify.cli.ts")] },
+  openapi: { steps: [bun("src/openapi.cli.ts")] },
 };
 
 const isScript = (name: string | undefined): name is CommandName =>

@@ -4,15 +4,15 @@
  * deleted.
  */
 
-import { ADMIN_ROLE } from "../src/auth/permissions";
+import { ADMIN_ROLE } from "../src/lib/permissions";
 import { emailSchema, newPasswordSchema } from "../src/auth/schema";
-import { canonicalKey } from "../src/canonical";
+import { canonicalKey } from "../src/lib/text";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
 import { withDeployLock } from "../src/db/deploy-lock";
 import { createDeps, type Deps } from "../src/deps";
-import { AppError } from "../src/errors";
-import { createLogger } from "../src/http/log";
+import { AppError } from "../src/lib/errors";
+import { createLogger } from "../src/telemetry/log";
 import { configOrExit } from "../src/program";
 import { createAccount, holdersOf } from "../src/users/admin/commands";
 import { ensureRoles } from "../src/users/roles/ensure";

@@ -5,13 +5,13 @@ import { docsRoutes } from "./http/docs";
 import { factory } from "./http/factory";
 import { healthRoutes } from "./http/health";
 import { pathOf, requireHost } from "./http/host";
-import { metricsRoutes } from "./http/metrics";
 import { corsFor, limitBody, MAX_BODY, requestContext, requestIds, security } from "./http/middleware";
 import { notFound, onError } from "./http/problems";
 import { mailboxRoutes } from "./mail/routes";
+import { UPLOADS } from "./media/upload";
 import { IMPORTS } from "./products/bulk/routes";
-import { UPLOADS } from "./products/images/upload";
 import { productRoutes } from "./products/routes";
+import { metricsRoutes } from "./telemetry/metrics";
 import { userRoutes } from "./users/routes";
 
 /** The application: the one place where route groups are mounted. */

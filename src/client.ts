@@ -1,6 +1,6 @@
 import { type ApplyGlobalResponse, hc } from "hono/client";
 import type { AppType } from "./app";
-import type { Problem } from "./errors";
+import type { Problem } from "./lib/errors";
 
 /**
  * The application's type with the answers that any route may give: what is thrown is invisible to `hc`, so

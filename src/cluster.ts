@@ -2,8 +2,8 @@
  * `WEB_CONCURRENCY` processes that share one port (SO_REUSEPORT): the first process serves nothing itself, it
  * starts the others, starts one that died again, stops all of them, and lets each tell what all have measured.
  */
-import type { Logger } from "./http/log";
-import type { Metrics, Snapshot } from "./http/metrics";
+import type { Logger } from "./telemetry/log";
+import type { Metrics, Snapshot } from "./telemetry/metrics";
 
 /** What a worker says to the first process. */
 type FromWorker = { listening: true } | { ask: number } | { snapshot: Snapshot; answers: number };

@@ -1,18 +1,18 @@
 import { createApp } from "./app";
 import { noteHashKeys } from "./auth/api-keys/service";
+import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";
 import { checkMySql, DatabaseUnreachable } from "./db/prisma";
 import { createDeps } from "./deps";
+import { planHousekeeping } from "./housekeeping";
 import { serverUrl } from "./http/address";
-import { createLogger } from "./http/log";
-import { createRunner } from "./jobs/handlers";
-import { planHousekeeping } from "./jobs/housekeeping";
+import { createStockKeeper } from "./inventory/keeper";
 import { onStopSignal, onUncaughtError } from "./process";
 import { IMPORTS } from "./products/bulk/routes";
-import { createStockKeeper } from "./products/inventory/keeper";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
+import { createLogger } from "./telemetry/log";
 
 /** How long requests in flight may take to finish when the server stops, in milliseconds. */
 const STOP_LIMIT = 10_000;
@@ -55,7 +55,7 @@ async function serve(config: Config): Promise<void> {
   await checkSurroundings(config);
   // Loaded where it is asked for only: it is a tenth of the server's memory.
   const tracing = config.otelEndpoint
-    ? (await import("./http/tracing")).createTracing(config.otelEndpoint)
+    ? (await import("./telemetry/tracing")).createTracing(config.otelEndpoint)
     : undefined;
   const deps = createDeps(config, log, { tracing });
   const app = createApp(deps);

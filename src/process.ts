@@ -1,4 +1,4 @@
-import type { Logger } from "./http/log";
+import type { Logger } from "./telemetry/log";
 
 /** Calls `stop` at the first signal that asks this process to end. */
 export function onStopSignal(stop: (reason: string) => unknown): void {

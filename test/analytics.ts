@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import type { EventDocument, SessionDocument } from "../src/analytics/model";
 import type { BatchResult } from "../src/analytics/schema";
 import { settle } from "../src/analytics/settle";
-import { AppError } from "../src/errors";
+import { AppError } from "../src/lib/errors";
 import type { TestApp } from "./app";
 
 /** A browser of a person; without one, requests of tests count as bots or as nobody. */

@@ -10,8 +10,8 @@ import { createClient } from "../src/client";
 import { COMMANDS } from "../src/commands";
 import { parseConfig } from "../src/config";
 import { createDeps } from "../src/deps";
-import { silentLogger } from "../src/http/log";
-import { verifySku } from "../src/products/inventory/verify";
+import { verifySku } from "../src/inventory/verify";
+import { silentLogger } from "../src/telemetry/log";
 import { dropWorkerDatabases, openWorkerDatabases } from "./databases";
 import { type ServerProcess, startServer } from "./processes";
 

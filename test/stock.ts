@@ -1,4 +1,4 @@
-import { verifyAll } from "../src/products/inventory/verify";
+import { verifyAll } from "../src/inventory/verify";
 import type { SignedInPerson, TestApp } from "./app";
 
 /** An answer with its body read. */

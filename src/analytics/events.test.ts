@@ -4,7 +4,7 @@ import { isbot } from "isbot";
 import { anEvent, BROWSER, eventsOf, sendBatch, sent as sentBatch } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
 import { startServer } from "../../test/processes";
-import { DAY, HOUR, MINUTE, SECOND } from "../clock";
+import { DAY, HOUR, MINUTE, SECOND } from "../lib/clock";
 import { erasePersonAnalytics, exportPersonAnalytics } from "./person";
 import type { BatchResult, EventResponse } from "./schema";
 import { settle } from "./settle";

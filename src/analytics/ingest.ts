@@ -1,7 +1,7 @@
 import { isbot } from "isbot";
 import { z } from "zod";
-import { canonicalKey } from "../canonical";
-import { minorDigits } from "../products/money";
+import { minorDigits } from "../lib/money";
+import { canonicalKey } from "../lib/text";
 import type { EventContext } from "./context";
 import type { EventDocument, EventProduct } from "./model";
 import { cleanUrl, shortenAddress, sourceOf } from "./privacy";

@@ -3,9 +3,9 @@ import { anEvent, emptyAnalytics, eventsOf, sent, sessionsOf } from "../../test/
 import { useTestApp } from "../../test/app";
 import { around } from "../../test/interleave";
 import { startProgram } from "../../test/processes";
-import type { Actor } from "../auth/actor";
-import type { Permission } from "../auth/permissions";
-import { DAY, HOUR, SECOND } from "../clock";
+import type { Actor } from "../lib/actor";
+import { DAY, HOUR, SECOND } from "../lib/clock";
+import type { Permission } from "../lib/permissions";
 import { buildProduct } from "../products/service";
 import { analyticsJobs, removeExpired } from "./jobs";
 import { erasePersonAnalytics } from "./person";

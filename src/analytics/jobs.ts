@@ -1,6 +1,6 @@
-import { after, DAY, HOUR, SECOND } from "../clock";
 import type { Deps } from "../deps";
 import type { JobHandler } from "../jobs/runner";
+import { after, DAY, HOUR, SECOND } from "../lib/clock";
 import { updatePopularity } from "./popularity";
 import { wakeSessioniser } from "./service";
 import { settleUnlessBusy } from "./settle";

@@ -2,7 +2,7 @@ import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { anEvent, emptyAnalytics, sent } from "../../test/analytics";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { eventually, type ServerProcess, startServer } from "../../test/processes";
-import { HOUR, MINUTE } from "../clock";
+import { HOUR, MINUTE } from "../lib/clock";
 import { type LiveMessage, live } from "./live";
 import { analyticsSessionModel, eventModel } from "./model";
 import type { EventResponse, SessionResponse } from "./schema";

@@ -1,6 +1,6 @@
-import { after, MINUTE, SECOND } from "../clock";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
+import { after, MINUTE, SECOND } from "../lib/clock";
+import { AppError } from "../lib/errors";
 import type { EventDocument } from "./model";
 
 /** One message of the live view, as server-sent events name their parts. */

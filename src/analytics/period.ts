@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { DAY } from "../clock";
-import { invalidInput } from "../errors";
+import { DAY } from "../lib/clock";
+import { invalidInput } from "../lib/errors";
 import { QUARTER } from "./rollups";
 import type { Range } from "./store";
 

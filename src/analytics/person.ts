@@ -1,6 +1,6 @@
-import { after } from "../clock";
 import type { Deps } from "../deps";
-import type { JsonValue } from "../json";
+import { after } from "../lib/clock";
+import type { JsonValue } from "../lib/json";
 import type { EventDocument } from "./model";
 import type { EventResponse, SessionResponse } from "./schema";
 import { toEvent } from "./service";

@@ -1,5 +1,5 @@
-import { DAY } from "../clock";
 import type { Deps } from "../deps";
+import { DAY } from "../lib/clock";
 import { addDocument, COLUMNS, emptyBucket } from "./rollups";
 
 /** What one of each is worth: closer to a purchase counts more. */

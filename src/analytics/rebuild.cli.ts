@@ -2,8 +2,8 @@
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { createDeps } from "../deps";
-import { createLogger } from "../http/log";
 import { configOrExit } from "../program";
+import { createLogger } from "../telemetry/log";
 import { rebuild } from "./settle";
 
 readCommandLine(COMMANDS["analytics:rebuild"]);

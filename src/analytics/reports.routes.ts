@@ -1,8 +1,6 @@
-import { requirePermission, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
-import { describe, type RouteDescription } from "../http/describe";
+import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
-import { input } from "../http/input";
 import {
   categoriesReport,
   funnelReport,

@@ -11,7 +11,7 @@ import {
 } from "../../test/analytics";
 import { type Ask, createOracle, cuts, type Oracle } from "../../test/analytics-oracle";
 import { type SignedInPerson, useTestApp } from "../../test/app";
-import { DAY, HOUR, MINUTE } from "../clock";
+import { DAY, HOUR, MINUTE } from "../lib/clock";
 import { intervalsOf } from "./period";
 import { erasePersonAnalytics } from "./person";
 import type { OverviewReport, SeriesReport } from "./reports.schema";

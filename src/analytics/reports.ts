@@ -1,6 +1,6 @@
-import { after, DAY } from "../clock";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
+import { after, DAY } from "../lib/clock";
+import { AppError } from "../lib/errors";
 import type { RollupDocument } from "./model";
 import { intervalsOf, resolvePeriod } from "./period";
 import type {

@@ -1,6 +1,6 @@
-import { after, DAY, MINUTE } from "../clock";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
+import { after, DAY, MINUTE } from "../lib/clock";
 import type { Level, RollupDocument, RollupKind, SessionDocument } from "./model";
 import { pack, unpackInto, visitorNumber } from "./packing";
 import { byTime } from "./sessions";

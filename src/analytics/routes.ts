@@ -1,10 +1,8 @@
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import { knowUser, requirePermission, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
-import { describe } from "../http/describe";
+import { endpoint } from "../http/endpoint";
 import { type AppEnv, factory } from "../http/factory";
-import { input } from "../http/input";
 import { admitLive, live } from "./live";
 import { reportRoutes } from "./reports.routes";
 import { sessionsQuery } from "./reports.schema";
@@ -55,78 +53,75 @@ export const analyticsRoutes = (deps: Deps) => {
     .route("/reports", reportRoutes(deps))
     .post(
       "/events",
-      describe({
+      beacon(),
+      endpoint(deps, {
+        id: "track",
         summary: "Record what people did",
         description:
           "Up to 500 events as in Segment's specification, from browsers (no sign-in needed) or from servers with " +
           "an API key. Each messageId is stored once, so a batch may be sent again. Also takes text/plain, as " +
           "navigator.sendBeacon sends it.",
         tag,
-        response: batchAnswer,
-        status: 202,
-        errors: ["malformed_json", "payload_too_large", "unsupported_media_type", "forbidden"],
+        caller: "optional",
+        body: batchSchema,
+        success: { 202: batchAnswer },
+        errors: ["forbidden"],
       }),
-      beacon(),
-      knowUser(deps),
-      input("json", batchSchema),
       async (c) => c.json({ data: await track(deps, callerOf(c), c.req.valid("json")) }, 202),
     )
     .get(
       "/sessions",
-      describe({
+      endpoint(deps, {
+        id: "listSessions",
         summary: "List sessions, the newest first",
         tag,
-        response: sessionListAnswer,
-        secured: true,
-        errors: ["forbidden", "invalid_cursor"],
+        permission: "analytics:read",
+        query: sessionsQuery,
+        success: { 200: sessionListAnswer },
+        errors: ["invalid_cursor"],
       }),
-      guard,
-      mayRead,
-      input("query", sessionsQuery),
       async (c) => c.json(await listSessions(deps, c.req.valid("query")), 200),
     )
     .get(
       "/sessions/:id",
-      describe({
+      endpoint(deps, {
+        id: "readSession",
         summary: "Read a session",
         tag,
-        response: sessionAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found"],
+        permission: "analytics:read",
+        params: sessionParam,
+        success: { 200: sessionAnswer },
+        errors: ["not_found"],
       }),
-      guard,
-      mayRead,
-      input("param", sessionParam),
       async (c) => c.json({ data: await readSession(deps, c.req.valid("param").id) }, 200),
     )
     .get(
       "/sessions/:id/events",
-      describe({
+      endpoint(deps, {
+        id: "listSessionEvents",
         summary: "List the events of a session, the oldest first",
         tag,
-        response: eventListAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "invalid_cursor"],
+        permission: "analytics:read",
+        params: sessionParam,
+        query: sessionEventsQuery,
+        success: { 200: eventListAnswer },
+        errors: ["not_found", "invalid_cursor"],
       }),
-      guard,
-      mayRead,
-      input("param", sessionParam),
-      input("query", sessionEventsQuery),
       async (c) => c.json(await listSessionEvents(deps, c.req.valid("param").id, c.req.valid("query")), 200),
     )
     .get(
       "/live",
-      describe({
+      endpoint(deps, {
+        id: "getLive",
         summary: "Watch what happens now",
         description:
           "Server-sent events: `events` with what was just received, `summary` every five seconds with how many are " +
           "here. Goes on after Last-Event-ID. Ends when the right to read does.",
         tag,
-        secured: true,
-        errors: ["forbidden", "too_many_requests"],
+        permission: "analytics:read",
+        success: { 200: null },
+        errors: ["too_many_requests"],
       }),
-      guard,
-      mayRead,
       (c) => {
         admitLive(deps);
         c.header("Cache-Control", "no-store");

@@ -1,7 +1,7 @@
-import type { Actor } from "../auth/actor";
-import { after, DAY, SECOND } from "../clock";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
+import type { Actor } from "../lib/actor";
+import { after, DAY, SECOND } from "../lib/clock";
+import { AppError } from "../lib/errors";
 import { readContext } from "./context";
 import { type Arrival, type ReadEvent, readBatch, visitorOf } from "./ingest";
 import type { EventDocument } from "./model";

@@ -15,7 +15,7 @@ import {
 import { createOracle } from "../../test/analytics-oracle";
 import { useTestApp } from "../../test/app";
 import { eventually, startProgram } from "../../test/processes";
-import { DAY, MINUTE, SECOND } from "../clock";
+import { DAY, MINUTE, SECOND } from "../lib/clock";
 import { visitorOf } from "./ingest";
 import type { EventDocument } from "./model";
 import type { Totals } from "./rollups";

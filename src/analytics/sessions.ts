@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { DAY, MINUTE } from "../clock";
+import { DAY, MINUTE } from "../lib/clock";
 import type { EventDocument, SessionDocument } from "./model";
 
 /** A pause above this ends a session, in milliseconds. */

@@ -4,7 +4,7 @@ import { anEvent, emptyAnalytics, eventsOf, sent, settleElsewhere } from "../../
 import { useTestApp } from "../../test/app";
 import { around, gate } from "../../test/interleave";
 import { eventually } from "../../test/processes";
-import { DAY, MINUTE, SECOND } from "../clock";
+import { DAY, MINUTE, SECOND } from "../lib/clock";
 import { readBatch } from "./ingest";
 import { analyticsJobs } from "./jobs";
 import { overviewReport, searchesReport } from "./reports";

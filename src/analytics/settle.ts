@@ -1,8 +1,8 @@
-import { after, DAY, HOUR } from "../clock";
 import { type MongoTx, tookTooLong } from "../db/mongo";
 import { isUnavailable } from "../db/unavailable";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
+import { after, DAY, HOUR } from "../lib/clock";
+import { AppError } from "../lib/errors";
 import { isBot, visitorOf } from "./ingest";
 import type { EventDocument, SessionDocument } from "./model";
 import { ORDER_WINDOW, quarterOf, searchBefore, searchesOf, searchLine, settleRollups } from "./rollups";

@@ -1,6 +1,6 @@
 import type { mongo as driver, Model, QueryFilter } from "mongoose";
-import { after, DAY } from "../clock";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
+import { after, DAY } from "../lib/clock";
 import { productModel } from "../products/model";
 import {
   analyticsSessionModel,

@@ -1,4 +1,4 @@
-import { DAY, MINUTE } from "../clock";
+import { DAY, MINUTE } from "../lib/clock";
 import type { TimeFlag } from "./model";
 
 /** How long events and sessions are kept, in milliseconds: 13 months, as data protection authorities advise. */

@@ -1,5 +1,5 @@
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
+import { AppError } from "../lib/errors";
 import type { SessionDocument } from "./model";
 import { resolvePeriod } from "./period";
 import type { PeriodQuery } from "./reports.schema";

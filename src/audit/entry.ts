@@ -1,6 +1,6 @@
-import type { Actor } from "../auth/actor";
 import type { Deps } from "../deps";
-import type { JsonValue } from "../json";
+import type { Actor } from "../lib/actor";
+import type { JsonValue } from "../lib/json";
 import type { AuditAction } from "./actions";
 
 /** Who did it: a person, a server's key, the system itself (a job, a command), or someone unknown. */

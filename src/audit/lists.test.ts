@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../test/app";
-import { after } from "../clock";
+import { after } from "../lib/clock";
 import { newAuditEntry, person } from "./entry";
 import type { AuditEntryResponse, OwnAuditEntryResponse } from "./schema";
 

@@ -1,5 +1,5 @@
-import { deviceName } from "../auth/device";
-import type { JsonValue } from "../json";
+import type { JsonValue } from "../lib/json";
+import { deviceName } from "../lib/user-agent";
 import type { AuditEntryResponse, OwnAuditEntryResponse } from "./schema";
 import type { AuditRow } from "./store";
 

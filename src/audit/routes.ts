@@ -1,8 +1,6 @@
-import { requirePermission, requirePerson, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
-import { describe } from "../http/describe";
+import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
-import { input } from "../http/input";
 import { auditAnswer, auditListSchema, ownAuditAnswer, ownAuditSchema } from "./schema";
 import { listAudit, listOwnAudit } from "./service";
 
@@ -12,18 +10,17 @@ const tag = "Audit";
 export const auditRoutes = (deps: Deps) =>
   factory.createApp().get(
     "/",
-    describe({
+    endpoint(deps, {
+      id: "listAudit",
       summary: "Read the audit log",
       description:
         "The newest first. With more than one of action, actor and subject a page may be shorter than its limit, even empty, and still have a next one.",
       tag,
-      response: auditAnswer,
-      secured: true,
-      errors: ["forbidden", "invalid_cursor"],
+      permission: "audit:read",
+      query: auditListSchema,
+      success: { 200: auditAnswer },
+      errors: ["invalid_cursor"],
     }),
-    requireUser(deps),
-    requirePermission("audit:read"),
-    input("query", auditListSchema),
     async (c) => c.json(await listAudit(deps, c.req.valid("query")), 200),
   );
 
@@ -31,14 +28,14 @@ export const auditRoutes = (deps: Deps) =>
 export const ownAuditRoutes = (deps: Deps) =>
   factory.createApp().get(
     "/",
-    describe({
+    endpoint(deps, {
+      id: "listOwnAudit",
       summary: "See what you did and what was done to your account",
       tag,
-      response: ownAuditAnswer,
-      secured: true,
-      errors: ["forbidden", "invalid_cursor"],
+      caller: "person",
+      query: ownAuditSchema,
+      success: { 200: ownAuditAnswer },
+      errors: ["invalid_cursor"],
     }),
-    requirePerson(deps),
-    input("query", ownAuditSchema),
     async (c) => c.json(await listOwnAudit(deps, c.get("actor"), c.req.valid("query")), 200),
   );

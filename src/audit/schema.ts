@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { isId } from "../canonical";
 import { pageOf } from "../http/describe";
+import { isId } from "../lib/text";
 import { ALL_AUDIT_ACTIONS, type AuditAction } from "./actions";
 
 const idSchema = z.string("must be given once").refine(isId, "must be an id");

@@ -1,6 +1,6 @@
-import type { Actor } from "../auth/actor";
 import type { Deps } from "../deps";
-import { nextPage, type Stretch } from "../paging";
+import type { Actor } from "../lib/actor";
+import { nextPage, type Stretch } from "../lib/paging";
 import { toAuditEntry, toOwnAuditEntry } from "./mapper";
 import type { AuditEntryResponse, AuditListQuery, OwnAuditEntryResponse, OwnAuditQuery } from "./schema";
 import type { AuditRow, SeenEntry } from "./store";

@@ -1,6 +1,6 @@
 import type { MySql, MySqlTx } from "../db/prisma";
 import { type AuditEntry as AuditRow, Prisma } from "../generated/prisma/client";
-import type { Seen } from "../paging";
+import type { Seen } from "../lib/paging";
 import type { AuditEntry } from "./entry";
 
 export type { AuditRow };

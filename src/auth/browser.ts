@@ -1,8 +1,8 @@
 import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
 import { type AppEnv, factory } from "../http/factory";
+import { AppError } from "../lib/errors";
 import { DEVICE_TTL } from "./rules";
 import type { Origin, SignedIn } from "./service";
 

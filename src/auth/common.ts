@@ -1,4 +1,4 @@
-import { canonicalKey } from "../canonical";
+import { canonicalKey } from "../lib/text";
 import list from "./common-passwords.txt" with { type: "text" };
 
 const fold = (text: string): string => canonicalKey(text.normalize("NFKC"));

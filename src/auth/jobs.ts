@@ -1,9 +1,10 @@
-import { canonicalKey } from "../canonical";
-import { after } from "../clock";
 import type { Deps } from "../deps";
 import type { NewJob } from "../jobs/jobs";
 import type { JobHandler } from "../jobs/runner";
 import { JobRefused } from "../jobs/runner";
+import { after } from "../lib/clock";
+import { canonicalKey } from "../lib/text";
+import { deviceName } from "../lib/user-agent";
 import {
   accountExistsMail,
   bannedMail,
@@ -15,7 +16,6 @@ import {
   verificationCodeMail,
 } from "../mail/templates";
 import { wantsNotice } from "../users/me/notices";
-import { deviceName } from "./device";
 import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
 import type { CodePurpose } from "./store";
 

@@ -1,5 +1,5 @@
 import otpGenerator from "otp-generator";
-import { isMac, type Keys, macOf } from "../crypto";
+import { isMac, type Keys, macOf } from "../lib/crypto";
 
 /** One-time codes of six digits. */
 export interface Otp {

@@ -1,9 +1,9 @@
 import { ANONYMOUS, newAuditEntry, person } from "../audit/entry";
-import { canonicalKey } from "../canonical";
-import { after } from "../clock";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
-import type { Actor } from "./actor";
+import type { Actor } from "../lib/actor";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import { canonicalKey } from "../lib/text";
 import { endKeys, namesOf, newKeysEnd } from "./api-keys/end";
 import { knownDevice } from "./devices/known";
 import { deviceOf } from "./devices/service";

@@ -1,8 +1,8 @@
 import { newAuditEntry, person } from "../audit/entry";
-import { canonicalKey } from "../canonical";
-import { after } from "../clock";
 import type { Deps } from "../deps";
-import { AppError, invalidInput } from "../errors";
+import { after } from "../lib/clock";
+import { AppError, invalidInput } from "../lib/errors";
+import { canonicalKey } from "../lib/text";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import { isOwnWord } from "./common";
 import { recordLock } from "./lockout";

@@ -1,7 +1,7 @@
 import type { Deps } from "../deps";
-import { dataOf, describe } from "../http/describe";
+import { endpoint } from "../http/endpoint";
+import { dataOf } from "../http/envelopes";
 import { factory } from "../http/factory";
-import { input } from "../http/input";
 import { apiKeyRoutes } from "./api-keys/routes";
 import {
   checkOrigin,
@@ -12,7 +12,6 @@ import {
   signedInAnswer,
 } from "./browser";
 import { deviceRoutes } from "./devices/routes";
-import { bearerOf, requirePerson } from "./guard";
 import { mfaRoutes } from "./mfa/routes";
 import { passkeyRoutes } from "./passkeys/routes";
 import { changePassword, forgotPassword, resetPassword } from "./recovery";
@@ -53,45 +52,51 @@ export const authRoutes = (deps: Deps) =>
     .route("/passkeys", passkeyRoutes(deps))
     .post(
       "/register",
-      describe({
+      endpoint(deps, {
+        id: "register",
         summary: "Register and get a code by mail",
         tag,
-        response: registrationResponse,
-        status: 202,
+        body: registerSchema,
+        success: { 202: registrationResponse },
       }),
-      input("json", registerSchema),
       async (c) => c.json({ data: await register(deps, c.req.valid("json"), c.get("ip")) }, 202),
     )
     .post(
       "/verify-otp",
-      describe({
+      endpoint(deps, {
+        id: "verifyRegistration",
         summary: "Prove the address with the code",
         tag,
-        response: dataOf(userResponse),
+        body: verifyOtpSchema,
+        success: { 200: dataOf(userResponse) },
         errors: ["invalid_code", "too_many_requests"],
       }),
-      input("json", verifyOtpSchema),
       async (c) =>
         c.json({ data: await verifyRegistration(deps, c.req.valid("json"), originOf(deps, c)) }, 200),
     )
     .post(
       "/resend-otp",
-      describe({ summary: "Ask for another code", tag, response: registrationResponse, status: 202 }),
-      input("json", resendOtpSchema),
+      endpoint(deps, {
+        id: "resendRegistrationCode",
+        summary: "Ask for another code",
+        tag,
+        body: resendOtpSchema,
+        success: { 202: registrationResponse },
+      }),
       async (c) =>
         c.json({ data: await resendRegistrationCode(deps, c.req.valid("json"), c.get("ip")) }, 202),
     )
     .post(
       "/login",
-      describe({
+      endpoint(deps, {
+        id: "login",
         summary: "Sign in",
         description: "202 with a challenge when a second factor is due: answer it at /auth/mfa/challenge.",
         tag,
-        response: tokensResponse,
-        also: { 202: challengeResponse },
-        errors: ["invalid_credentials", "too_many_requests", "origin_not_allowed", "service_unavailable"],
+        body: loginSchema,
+        success: { 200: tokensResponse, 202: challengeResponse },
+        errors: ["invalid_credentials", "too_many_requests", "origin_not_allowed"],
       }),
-      input("json", loginSchema),
       async (c) => {
         const { deviceToken, ...credentials } = c.req.valid("json");
         const outcome = await login(deps, credentials, originOf(deps, c, deviceToken));
@@ -101,13 +106,14 @@ export const authRoutes = (deps: Deps) =>
     )
     .post(
       "/refresh",
-      describe({
+      endpoint(deps, {
+        id: "refresh",
         summary: "Exchange a refresh token",
         tag,
-        response: tokensResponse,
+        body: refreshSchema,
+        success: { 200: tokensResponse },
         errors: ["unauthenticated"],
       }),
-      input("json", refreshSchema),
       async (c) => {
         const token = refreshTokenOf(deps, c, c.req.valid("json").refreshToken);
         return c.json({ data: signedInAnswer(deps, c, await refresh(deps, token, originOf(deps, c))) }, 200);
@@ -115,15 +121,16 @@ export const authRoutes = (deps: Deps) =>
     )
     .post(
       "/logout",
-      describe({
+      endpoint(deps, {
+        id: "refreshTokenOfCookie",
         summary: "Sign out",
         description:
           "Ends the session of the access token, of the refresh token in the body, and of the browser's cookie, whether they are still good or not, and takes the cookie back. Without any of them nothing ends and the answer is the same.",
         tag,
-        status: 204,
+        body: logoutSchema,
+        success: { 204: null },
         errors: ["forbidden", "origin_not_allowed"],
       }),
-      input("json", logoutSchema),
       async (c) => {
         const refreshTokens = [c.req.valid("json")?.refreshToken, refreshTokenOfCookie(deps, c)];
         await logout(deps, { accessToken: bearerOf(c), refreshTokens }, originOf(deps, c));
@@ -133,14 +140,14 @@ export const authRoutes = (deps: Deps) =>
     )
     .post(
       "/forgot-password",
-      describe({
+      endpoint(deps, {
+        id: "forgotPassword",
         summary: "Ask for a link to set a new password",
         tag,
-        response: forgotPasswordResponse,
-        status: 202,
+        body: forgotPasswordSchema,
+        success: { 202: forgotPasswordResponse },
         errors: ["too_many_requests"],
       }),
-      input("json", forgotPasswordSchema),
       async (c) => {
         const { deviceToken, ...asked } = c.req.valid("json");
         return c.json({ data: await forgotPassword(deps, asked, originOf(deps, c, deviceToken)) }, 202);
@@ -148,15 +155,16 @@ export const authRoutes = (deps: Deps) =>
     )
     .post(
       "/reset-password",
-      describe({
+      endpoint(deps, {
+        id: "resetPassword",
         summary: "Set a new password with a mailed link",
         description:
           "Ends every session and revokes every API key; with revokeApiKeys false the keys go on working. The mail says which.",
         tag,
-        status: 204,
+        body: resetPasswordSchema,
+        success: { 204: null },
         errors: ["invalid_code", "too_many_requests"],
       }),
-      input("json", resetPasswordSchema),
       async (c) => {
         const { deviceToken, ...asked } = c.req.valid("json");
         await resetPassword(deps, asked, originOf(deps, c, deviceToken));
@@ -165,17 +173,17 @@ export const authRoutes = (deps: Deps) =>
     )
     .post(
       "/change-password",
-      describe({
+      endpoint(deps, {
+        id: "changePassword",
         summary: "Change your password",
         description:
           "Ends every other session. API keys go on working unless revokeApiKeys is true; the mail says which.",
         tag,
-        status: 204,
+        caller: "person",
+        body: changePasswordSchema,
+        success: { 204: null },
         errors: ["invalid_credentials", "conflict", "too_many_requests"],
-        secured: true,
       }),
-      requirePerson(deps),
-      input("json", changePasswordSchema),
       async (c) => {
         await changePassword(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         return c.body(null, 204);
@@ -183,28 +191,28 @@ export const authRoutes = (deps: Deps) =>
     )
     .get(
       "/sessions",
-      describe({
+      endpoint(deps, {
+        id: "listSessionsAgain",
         summary: "List your sessions",
         tag,
-        response: sessionsResponse,
-        secured: true,
+        caller: "person",
+        query: listSessionsSchema,
+        success: { 200: sessionsResponse },
         errors: ["invalid_cursor"],
       }),
-      requirePerson(deps),
-      input("query", listSessionsSchema),
       async (c) => c.json(await listSessions(deps, c.get("actor"), c.req.valid("query")), 200),
     )
     .delete(
       "/sessions",
-      describe({
+      endpoint(deps, {
+        id: "endOtherSessions",
         summary: "End all your other sessions",
         description: "API keys go on working unless revokeApiKeys is true; the answer says which.",
         tag,
-        response: endedResponse,
-        secured: true,
+        caller: "person",
+        query: endSessionsSchema,
+        success: { 200: endedResponse },
       }),
-      requirePerson(deps),
-      input("query", endSessionsSchema),
       async (c) => {
         const data = await endOtherSessions(deps, c.get("actor"), c.req.valid("query"), originOf(deps, c));
         return c.json({ data }, 200);
@@ -212,14 +220,14 @@ export const authRoutes = (deps: Deps) =>
     )
     .delete(
       "/sessions/:id",
-      describe({
+      endpoint(deps, {
+        id: "endOneSession",
         summary: "End one of your sessions",
         tag,
-        status: 204,
+        caller: "person",
+        success: { 204: null },
         errors: ["not_found"],
-        secured: true,
       }),
-      requirePerson(deps),
       async (c) => {
         await endOneSession(deps, c.get("actor"), c.req.param("id"), originOf(deps, c));
         return c.body(null, 204);

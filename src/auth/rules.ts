@@ -1,5 +1,5 @@
-import { DAY, HOUR, MINUTE, SECOND } from "../clock";
-import type { Permission } from "./permissions";
+import { DAY, HOUR, MINUTE, SECOND } from "../lib/clock";
+import type { Permission } from "../lib/permissions";
 
 /** How long a code is good, in milliseconds. */
 export const CODE_TTL = 5 * MINUTE;

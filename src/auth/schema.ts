@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { cleanText } from "../canonical";
 import { dataOf, pageOf } from "../http/describe";
+import { cleanText } from "../lib/text";
 import { isCommonPassword } from "./common";
 import { SECOND_FACTORS } from "./second-factor";
 

@@ -1,11 +1,11 @@
 import { ANONYMOUS, newAuditEntry, person } from "../audit/entry";
-import { canonicalKey } from "../canonical";
-import { after } from "../clock";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
+import type { Actor } from "../lib/actor";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import { canonicalKey } from "../lib/text";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import type { UserRow } from "../users/store";
-import type { Actor } from "./actor";
 import { looksLikeKey } from "./api-keys/form";
 import { knownDevice, stillKnown } from "./devices/known";
 import { newNotice } from "./jobs";

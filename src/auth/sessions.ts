@@ -1,11 +1,11 @@
 import { newAuditEntry, person } from "../audit/entry";
-import { isId } from "../canonical";
-import { after } from "../clock";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
-import type { Actor } from "./actor";
+import type { Actor } from "../lib/actor";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import { isId } from "../lib/text";
+import { deviceName } from "../lib/user-agent";
 import { endKeysAndTell, newKeysEnd } from "./api-keys/end";
-import { deviceName } from "./device";
 import { deviceOf } from "./devices/service";
 import { KEEP_ENDED, sessionEnd } from "./rules";
 import type { AlsoEnd, SessionsEnded } from "./schema";

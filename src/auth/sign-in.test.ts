@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../test/app";
-import { DAY, HOUR, MINUTE, SECOND } from "../clock";
+import { DAY, HOUR, MINUTE, SECOND } from "../lib/clock";
 import type { SessionEndReason } from "./store";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */

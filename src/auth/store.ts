@@ -1,6 +1,6 @@
 import type { MySql, MySqlTx } from "../db/prisma";
 import type { Session, VerificationCode } from "../generated/prisma/client";
-import { isPermission, type Permission } from "./permissions";
+import { isPermission, type Permission } from "../lib/permissions";
 
 export type SessionRow = Session;
 export type CodeRow = VerificationCode;

@@ -4,11 +4,11 @@ import { Redis } from "ioredis";
 import { useTestApp } from "../../test/app";
 import { eventually } from "../../test/processes";
 import { redisPath, startRedis, startRedisOn } from "../../test/redis";
-import { HOUR, MINUTE, SECOND } from "../clock";
 import { createMySqlLimiters, type Limiters } from "../db/limiter";
 import { connectRedisLimiters, type RedisLimiters } from "../db/redis";
-import { AppError } from "../errors";
-import { silentLogger } from "../http/log";
+import { HOUR, MINUTE, SECOND } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import { silentLogger } from "../telemetry/log";
 import { createThrottle, type GuessKind, type LockScope, type MailPurpose, type Throttle } from "./throttle";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */

@@ -1,8 +1,8 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { useTestApp } from "../../test/app";
-import { HOUR, MINUTE } from "../clock";
 import { createMySqlLimiters } from "../db/limiter";
+import { HOUR, MINUTE } from "../lib/clock";
 import { createThrottle, sourceOf } from "./throttle";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
 import type { RateLimiterAbstract, RateLimiterRes } from "rate-limiter-flexible";
 import type { Limiters } from "../db/limiter";
-import { AppError } from "../errors";
+import { AppError } from "../lib/errors";
 import type { Notice } from "../mail/templates";
 
 /** What is guessed at; each is counted apart. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { useTestApp } from "../../test/app";
-import { MINUTE } from "../clock";
-import { createKeyRing, deriveKey, isMac, macOf } from "../crypto";
-import { createCursors } from "../http/cursor";
+import { MINUTE } from "../lib/clock";
+import { createKeyRing, deriveKey, isMac, macOf } from "../lib/crypto";
+import { createCursors } from "../lib/cursor";
 import { createOtp } from "./otp";
 import { createTokens } from "./tokens";
 

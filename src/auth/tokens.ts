@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { sign, verify } from "hono/jwt";
 import { z } from "zod";
-import type { Clock } from "../clock";
-import { MINUTE } from "../clock";
-import { isMac, type KeyRing, type Keys, macOf } from "../crypto";
-import { AppError } from "../errors";
+import type { Clock } from "../lib/clock";
+import { MINUTE } from "../lib/clock";
+import { isMac, type KeyRing, type Keys, macOf } from "../lib/crypto";
+import { AppError } from "../lib/errors";
 import { CHALLENGE_TTL, DEVICE_TTL } from "./rules";
 
 /** Lifetime of an access token, in milliseconds. */

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { systemClock } from "../clock";
-import type { AppError } from "../errors";
-import { createRandom } from "../random";
+import { systemClock } from "../lib/clock";
+import type { AppError } from "../lib/errors";
+import { createRandom } from "../lib/random";
 import { createVault } from "./vault";
 
 const random = createRandom(systemClock);

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { AppError } from "../errors";
-import type { Random } from "../random";
+import { AppError } from "../lib/errors";
+import type { Random } from "../lib/random";
 
 const NONCE = 12;
 const TAG = 16;

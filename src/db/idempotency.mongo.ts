@@ -1,7 +1,7 @@
 import { type AnyBulkWriteOperation, type Connection, type Model, Schema } from "mongoose";
-import { after } from "../clock";
-import { AppError } from "../errors";
-import type { JsonValue } from "../json";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import type { JsonValue } from "../lib/json";
 import { type IdempotencyStore, type IdempotentRequest, KEEP_MS, LEASE_MS } from "./idempotency";
 import { duplicateKeys, type Mongo, type MongoTx } from "./mongo";
 

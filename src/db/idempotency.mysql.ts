@@ -1,7 +1,7 @@
-import { after } from "../clock";
-import { AppError } from "../errors";
 import { Prisma } from "../generated/prisma/client";
-import type { JsonValue } from "../json";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import type { JsonValue } from "../lib/json";
 import { type IdempotencyStore, type IdempotentRequest, KEEP_MS, LEASE_MS } from "./idempotency";
 import { duplicateIndex, type MySql, type MySqlTx } from "./prisma";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
-import { after } from "../clock";
-import { AppError } from "../errors";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
 import { type IdempotencyStore, type IdempotentRequest, LEASE_MS } from "./idempotency";
 
 const t = useTestApp();

@@ -1,4 +1,4 @@
-import type { JsonValue } from "../json";
+import type { JsonValue } from "../lib/json";
 
 /** A request that must happen once. */
 export interface IdempotentRequest {

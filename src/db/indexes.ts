@@ -1,9 +1,9 @@
 import { ANALYTICS_MODELS } from "../analytics/model";
+import { INVENTORY_MODELS } from "../inventory/model";
 import { jobModel } from "../jobs/mongo.store";
 import { bulkFaultModel, bulkModel, checkpointModel } from "../products/bulk/model";
 import { categoryModel, guardModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
-import { INVENTORY_MODELS } from "../products/inventory/model";
 import { formerSlugModel, productModel } from "../products/model";
 import { SEARCH_MODELS } from "../products/search/model";
 import { idempotencyModel } from "./idempotency.mongo";

@@ -1,8 +1,8 @@
 import type { RateLimiterAbstract } from "rate-limiter-flexible";
 import { RateLimiterRes } from "rate-limiter-flexible";
 import RateLimiterStore from "rate-limiter-flexible/lib/RateLimiterStoreAbstract.js";
-import { after, type Clock } from "../clock";
 import { Prisma } from "../generated/prisma/client";
+import { after, type Clock } from "../lib/clock";
 import type { MySql } from "./prisma";
 
 /** One counter: so many points within so many seconds, then blocked for so many. */

@@ -1,6 +1,6 @@
 import mongoose, { type ClientSession, type Connection } from "mongoose";
 import { ConfigError } from "../config";
-import { AppError } from "../errors";
+import { AppError } from "../lib/errors";
 
 declare const mongoTx: unique symbol;
 /** A transaction of MongoDB, handed from a service to stores; only this module looks inside. */

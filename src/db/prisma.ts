@@ -1,7 +1,7 @@
 import { PrismaMariaDb } from "@prisma/adapter-mariadb";
 import mariadb from "mariadb";
-import { AppError } from "../errors";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
+import { AppError } from "../lib/errors";
 
 declare const mysqlTx: unique symbol;
 /** A transaction of MySQL, handed from a service to stores; only this module looks inside. */

@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { RateLimiterRedis } from "rate-limiter-flexible";
-import type { Logger } from "../http/log";
+import type { Logger } from "../telemetry/log";
 import type { Limiters } from "./limiter";
 
 /** Longest wait for Redis to connect or to answer, in milliseconds: then the counters of MySQL take over. */

@@ -2,7 +2,7 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
 import { around, gate } from "../../test/interleave";
 import { startProxy } from "../../test/proxy";
-import { AppError } from "../errors";
+import { AppError } from "../lib/errors";
 import { connectMongo, duplicateKey, type MongoTx } from "./mongo";
 import { connectMySql, duplicateIndex, type MySqlTx } from "./prisma";
 

@@ -7,7 +7,7 @@ import { eventually } from "../../test/processes";
 import { startProxy } from "../../test/proxy";
 import { type AppType, createApp } from "../app";
 import { createDeps, type Deps } from "../deps";
-import { silentLogger } from "../http/log";
+import { silentLogger } from "../telemetry/log";
 import { mysqlOptions } from "./prisma";
 import { isUnavailable, MONGO_CODES, MONGO_ERRORS, MYSQL_CODES, SOCKET_CODES } from "./unavailable";
 

@@ -1,6 +1,6 @@
 import { describeRoute, resolver } from "hono-openapi";
 import { z } from "zod";
-import { ERRORS, type ErrorCode } from "../errors";
+import { ERRORS, type ErrorCode } from "../lib/errors";
 import { problemSchema } from "./problems";
 
 export interface RouteDescription {

@@ -4,7 +4,7 @@ import { generateSpecs } from "hono-openapi";
 // Not the package itself, whose entry loads the whole page's code into the server (30 MB).
 import absolutePath from "swagger-ui-dist/absolute-path.js";
 import type { Deps } from "../deps";
-import { ERRORS, type ErrorCode } from "../errors";
+import { ERRORS, type ErrorCode } from "../lib/errors";
 import { compressed } from "./compress";
 import { type AppEnv, factory } from "./factory";
 import { problem } from "./problems";

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { useTestApp } from "../../test/app";
 import { around, gate } from "../../test/interleave";
+import { createCursors } from "../lib/cursor";
 import { createAddressReader } from "./address";
-import { createCursors } from "./cursor";
 import { etagOf, ifMatch } from "./etag";
 
 const t = useTestApp();

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { AppError } from "../errors";
+import { AppError } from "../lib/errors";
 
 /** The strong entity tag of a version (RFC 9110 §8.8.3). */
 export const etagOf = (version: number): string => `"v${version}"`;

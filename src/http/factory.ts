@@ -1,6 +1,6 @@
 import { createFactory } from "hono/factory";
-import type { Actor } from "../auth/actor";
-import type { Logger } from "./log";
+import type { Actor } from "../lib/actor";
+import type { Logger } from "../telemetry/log";
 
 /** What middleware leaves in the context for handlers. */
 export interface AppEnv {

@@ -2,7 +2,7 @@ import { zValidator } from "@hono/zod-validator";
 import type { Context, ValidationTargets } from "hono";
 import { resolver, uniqueSymbol } from "hono-openapi";
 import type { z } from "zod";
-import type { FieldError } from "../errors";
+import type { FieldError } from "../lib/errors";
 import { queryOf } from "./host";
 import { problem } from "./problems";
 

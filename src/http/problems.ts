@@ -3,7 +3,14 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import { isUnavailable } from "../db/unavailable";
-import { AppError, ERRORS, type ErrorCode, type ErrorExtras, type Problem, refusedFields } from "../errors";
+import {
+  AppError,
+  ERRORS,
+  type ErrorCode,
+  type ErrorExtras,
+  type Problem,
+  refusedFields,
+} from "../lib/errors";
 import type { AppEnv } from "./factory";
 
 /** `Problem` for the OpenAPI document. */

@@ -1,4 +1,4 @@
-import type { JsonValue } from "../json";
+import type { JsonValue } from "../lib/json";
 
 /** Work to be done after a change. Enqueued in the transaction of the change: an outbox. */
 export interface NewJob {

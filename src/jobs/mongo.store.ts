@@ -1,6 +1,6 @@
 import { type Connection, type Model, Schema } from "mongoose";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
-import type { JsonValue } from "../json";
+import type { JsonValue } from "../lib/json";
 import { DEFAULT_MAX_ATTEMPTS, type JobStore } from "./jobs";
 
 interface JobDocument {

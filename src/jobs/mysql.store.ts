@@ -1,7 +1,7 @@
 import type { MySql, MySqlTx } from "../db/prisma";
 import { duplicateIndex } from "../db/prisma";
 import { Prisma } from "../generated/prisma/client";
-import type { JsonValue } from "../json";
+import type { JsonValue } from "../lib/json";
 import { DEFAULT_MAX_ATTEMPTS, type JobStore } from "./jobs";
 
 /** How many due jobs are looked at before giving up on a lease: others may be taking the same ones. */

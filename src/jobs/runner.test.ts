@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
 import { gate } from "../../test/interleave";
 import { eventually, type Program, startProgram } from "../../test/processes";
-import { MINUTE, SECOND } from "../clock";
-import { silentLogger } from "../http/log";
-import type { JsonValue } from "../json";
+import { MINUTE, SECOND } from "../lib/clock";
+import type { JsonValue } from "../lib/json";
+import { silentLogger } from "../telemetry/log";
 import type { JobStore } from "./jobs";
 import { createJobRunner, type JobHandler, JobRefused, LeaseLost } from "./runner";
 

@@ -1,6 +1,6 @@
-import { after, type Clock, MINUTE, SECOND } from "../clock";
-import type { Logger } from "../http/log";
-import type { JsonValue } from "../json";
+import { after, type Clock, MINUTE, SECOND } from "../lib/clock";
+import type { JsonValue } from "../lib/json";
+import type { Logger } from "../telemetry/log";
 import type { JobStore, LeasedJob } from "./jobs";
 
 /** What a job's handler may use. */

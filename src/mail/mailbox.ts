@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock } from "../clock";
-import type { Random } from "../random";
+import type { Clock } from "../lib/clock";
+import type { Random } from "../lib/random";
 import type { Mail, Mailer } from "./mail";
 
 /** A mail that a development server kept instead of sending it. */

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
 import { factory } from "../http/factory";
+import { AppError } from "../lib/errors";
 import type { KeptMail } from "./mailbox";
 
 const page = (mails: KeptMail[]) => html`<!doctype html>

@@ -3,7 +3,7 @@
  * never a query.
  */
 import { z } from "zod";
-import { canonicalKey, isId } from "../canonical";
+import { canonicalKey, isId } from "../lib/text";
 import { PRODUCT_STATUSES, type ProductStatus } from "./model";
 import { gtinKeyOf } from "./shown";
 

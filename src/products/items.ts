@@ -2,8 +2,9 @@
  * Products as lists, search and suggestions show them: one reading of `include`, and a number of queries that does
  * not grow with the number of products.
  */
-import type { Actor } from "../auth/actor";
+
 import type { Deps } from "../deps";
+import type { Actor } from "../lib/actor";
 import { crumbOf, type Place } from "./categories/place";
 import type { Include } from "./filters";
 import { toPicture } from "./images/mapper";

@@ -1,8 +1,8 @@
-import type { Actor } from "../auth/actor";
-import { isId } from "../canonical";
 import type { Deps } from "../deps";
-import { AppError } from "../errors";
-import type { JsonValue } from "../json";
+import type { Actor } from "../lib/actor";
+import { AppError } from "../lib/errors";
+import type { JsonValue } from "../lib/json";
+import { isId } from "../lib/text";
 import { findCategory } from "./categories/reads";
 import type { BrandCount } from "./counts";
 import type { Include, ProductFilter, ProductListQuery } from "./filters";

@@ -1,4 +1,4 @@
-import { isId } from "../canonical";
+import { isId } from "../lib/text";
 
 /**
  * Slugs that no product gets: `/api/products/search` and the like are routes of their own, so a product of that

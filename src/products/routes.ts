@@ -1,13 +1,12 @@
 import type { Context } from "hono";
-import { knowUser, requirePermission, requireUser } from "../auth/guard";
 import type { Deps } from "../deps";
-import type { ErrorCode } from "../errors";
 import { shown } from "../http/cache";
-import { describe } from "../http/describe";
-import { etagOf, ifMatch } from "../http/etag";
+import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
-import { once } from "../http/idempotency";
-import { input } from "../http/input";
+import { idempotent } from "../http/idempotency";
+import { etagOf, withEtag } from "../http/preconditions";
+import { inventoryRoutes, productInventoryRoutes } from "../inventory/routes";
+import type { ErrorCode } from "../lib/errors";
 import { exportRoutes, importRoutes } from "./bulk/routes";
 import { readMenu } from "./categories/reads";
 import { categoryRoutes } from "./categories/routes";
@@ -15,7 +14,6 @@ import { menuAnswer } from "./categories/schema";
 import { productListSchema, productReadSchema } from "./filters";
 import { CATALOGUE, PRODUCTS } from "./freshness";
 import { imageRoutes } from "./images/routes";
-import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
 import { listBrands, listProducts, readProduct } from "./reads";
 import {
   brandListAnswer,
@@ -32,13 +30,13 @@ import { changeProduct, createProduct, deleteProduct, restoreProduct } from "./s
 
 const tag = "Products";
 /** What can go wrong with a change. */
-const CHANGE: ErrorCode[] = [
+const CHANGE = [
   "forbidden",
   "not_found",
   "precondition_failed",
   "version_conflict",
   "already_exists",
-];
+] as const satisfies readonly ErrorCode[];
 
 /**
  * Answers a former slug with the present one. Not in the route's type: whoever fetches follows it and gets the
@@ -63,81 +61,85 @@ export const productRoutes = (deps: Deps) =>
     .route("/:id/images", imageRoutes(deps))
     .get(
       "/brands",
-      describe({
+      shown(CATALOGUE),
+      endpoint(deps, {
+        id: "listBrands",
         summary: "List brands with how many active products they have",
         tag,
-        response: brandListAnswer,
+        query: brandListSchema,
+        success: { 200: brandListAnswer },
         errors: ["invalid_cursor"],
       }),
-      shown(CATALOGUE),
-      input("query", brandListSchema),
       async (c) => c.json(await listBrands(deps, c.req.valid("query")), 200),
     )
     .get(
       "/menu",
-      describe({
+      shown(CATALOGUE),
+      endpoint(deps, {
+        id: "readMenu",
         summary: "The tree of categories for a menu",
         description:
           "Nested, with the number of active products in each and below it; siblings by position, then by name. " +
           "Counts are exact in a shop of up to some 10,000 products, and at most half a minute old in a larger one.",
         tag: "Categories",
-        response: menuAnswer,
+        success: { 200: menuAnswer },
       }),
-      shown(CATALOGUE),
       async (c) => c.json({ data: await readMenu(deps) }, 200),
     )
     .get(
       "/",
-      describe({
+      shown(PRODUCTS),
+      endpoint(deps, {
+        id: "listProducts",
         summary: "List products",
         description:
           "filter[id]=a,b, filter[sku]=a,b, filter[gtin]=a,b, filter[category] (id, slug or path), filter[brand], filter[status], filter[price][gte], filter[price][lte], filter[inStock], " +
           "filter[attr.KEY]=a,b; sort=createdAt|price|name|popularity with - for descending (default -createdAt); " +
           "include=images,variants,categories,breadcrumbs,stock (of each SKU inStock, with inventory:read also available); count=true for a total, capped at 10,000; limit and cursor.",
         tag,
-        response: productListAnswer,
-        errors: ["invalid_cursor", "forbidden", "invalid_input"],
+        caller: "optional",
+        query: productListSchema,
+        success: { 200: productListAnswer },
+        errors: ["invalid_cursor", "forbidden"],
       }),
-      shown(PRODUCTS),
-      knowUser(deps),
-      input("query", productListSchema),
       async (c) => c.json(await listProducts(deps, c.get("actor"), c.req.valid("query")), 200),
     )
     .post(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "createProduct",
         summary: "Create a product",
         tag,
-        response: productAnswer,
-        status: 201,
-        secured: true,
-        errors: ["forbidden", "already_exists", "idempotency_in_flight"],
+        permission: "products:write",
+        body: createProductSchema,
+        success: { 201: productAnswer },
+        errors: ["already_exists"],
+        idempotent: true,
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("json", createProductSchema),
       (c) => {
         const product = c.req.valid("json");
-        return once(c, deps, deps.idempotency.mongo, 201, (record) =>
+        return idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
           createProduct(deps, c.get("actor"), product, record),
         );
       },
     )
     .get(
       "/:id",
-      describe({
+      shown(PRODUCTS),
+      endpoint(deps, {
+        id: "readProduct",
         summary: "Read a product by its id or slug",
         description:
           "include=images,categories,breadcrumbs,stock. A slug that the product had before is answered with 301, the " +
           "new address as Location and `{ data: { id, slug } }`.",
         tag,
-        response: productAnswer,
+        caller: "optional",
+        params: keyParam,
+        query: productReadSchema,
+        success: { 200: productAnswer },
         errors: ["not_found"],
+        etag: true,
       }),
-      shown(PRODUCTS),
-      knowUser(deps),
-      input("param", keyParam),
-      input("query", productReadSchema),
       async (c) => {
         const { include = [] } = c.req.valid("query") ?? {};
         const found = await readProduct(deps, c.get("actor"), c.req.valid("param").id, include);
@@ -148,74 +150,79 @@ export const productRoutes = (deps: Deps) =>
     )
     .patch(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "changeProduct",
         summary: "Change a part of a product",
         tag,
-        response: productAnswer,
-        secured: true,
+        permission: "products:write",
+        params: keyParam,
+        body: changeProductSchema,
+        success: { 200: productAnswer },
         errors: CHANGE,
+        etag: true,
+        ifMatch: "optional",
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", keyParam),
-      input("json", changeProductSchema),
       async (c) => {
-        const product = await changeProduct(deps, c.req.valid("param").id, c.req.valid("json"), ifMatch(c));
-        c.header("ETag", etagOf(product.version));
-        return c.json({ data: product }, 200);
+        const product = await changeProduct(
+          deps,
+          c.req.valid("param").id,
+          c.req.valid("json"),
+          c.get("expectedVersions"),
+        );
+        return withEtag(c, product);
       },
     )
     .put(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "replaceProduct",
         summary: "Replace a product; If-Match is needed",
         tag,
-        response: productAnswer,
-        secured: true,
+        permission: "products:write",
+        params: keyParam,
+        body: createProductSchema,
+        success: { 200: productAnswer },
         errors: [...CHANGE, "precondition_required"],
+        etag: true,
+        ifMatch: "required",
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", keyParam),
-      input("json", createProductSchema),
       async (c) => {
         const { id } = c.req.valid("param");
-        const product = await changeProduct(deps, id, c.req.valid("json"), ifMatch(c, true), true);
-        c.header("ETag", etagOf(product.version));
-        return c.json({ data: product }, 200);
+        const product = await changeProduct(deps, id, c.req.valid("json"), c.get("expectedVersions"), true);
+        return withEtag(c, product);
       },
     )
     .delete(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "deleteProduct",
         summary: "Delete a product; it can be restored",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "not_found", "precondition_failed"],
+        permission: "products:write",
+        params: keyParam,
+        success: { 204: null },
+        errors: ["not_found"],
+        ifMatch: "optional",
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", keyParam),
       async (c) => {
-        await deleteProduct(deps, c.req.valid("param").id, ifMatch(c));
+        await deleteProduct(deps, c.req.valid("param").id, c.get("expectedVersions"));
         return c.body(null, 204);
       },
     )
     .post(
       "/:id/restore",
-      describe({
+      endpoint(deps, {
+        id: "restoreProduct",
         summary: "Bring a deleted product back",
         tag,
-        response: productAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict", "already_exists"],
+        permission: "products:write",
+        params: idParam,
+        success: { 200: productAnswer },
+        errors: ["not_found", "conflict", "already_exists"],
+        idempotent: true,
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", idParam),
       (c) => {
         const { id } = c.req.valid("param");
-        return once(c, deps, deps.idempotency.mongo, 200, (record) => restoreProduct(deps, id, record));
+        return idempotent(c, deps, deps.idempotency.mongo, 200, (record) => restoreProduct(deps, id, record));
       },
     );

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { canonicalKey, cleanText } from "../canonical";
 import { dataOf, pageOf } from "../http/describe";
+import { isCurrency } from "../lib/money";
+import { canonicalKey, cleanText } from "../lib/text";
 import { coverResponse, pictureResponse } from "./images/schema";
 import { PRODUCT_STATUSES } from "./model";
-import { isCurrency } from "./money";
 
 /** Refuses control characters but line breaks and tabs. */
 const NO_CONTROLS = /^(?:[^\p{Cc}]|[\n\r\t])*$/u;

@@ -1,13 +1,13 @@
-import type { Actor } from "../auth/actor";
-import { canonicalKey, slugify, suffixSlug } from "../canonical";
 import type { MongoTx } from "../db/mongo";
 import type { Deps } from "../deps";
-import { AppError, invalidInput } from "../errors";
 import type { RecordAnswer } from "../http/idempotency";
+import { signalProduct } from "../inventory/in-stock";
+import type { Actor } from "../lib/actor";
+import { AppError, invalidInput } from "../lib/errors";
+import { canonicalKey, slugify, suffixSlug } from "../lib/text";
 import type { CategoryDocument } from "./categories/model";
 import { placeIn } from "./categories/service";
 import { attrKeyOf } from "./filters";
-import { signalProduct } from "./inventory/in-stock";
 import { toProduct } from "./mapper";
 import type { AttributeDocument, ProductDocument, VariantDocument } from "./model";
 import { isReserved } from "./reserved";

@@ -1,6 +1,6 @@
-import { isId } from "../canonical";
 import { duplicateKey, type Mongo, type MongoTx, tookTooLong } from "../db/mongo";
-import { AppError } from "../errors";
+import { AppError } from "../lib/errors";
+import { isId } from "../lib/text";
 import { type ProductFilter, SORTS, type SortName } from "./filters";
 import {
   type CoverPicture,

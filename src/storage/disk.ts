@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, open, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../config";
-import type { Random } from "../random";
+import type { Random } from "../lib/random";
 import { checkKey, type Storage, streamOf } from "./storage";
 
 /** Bytes that are read at once. */

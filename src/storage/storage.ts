@@ -1,4 +1,4 @@
-import { AppError } from "../errors";
+import { AppError } from "../lib/errors";
 
 /** A file as it is given out. */
 export interface StoredFile {

@@ -11,8 +11,8 @@ import { COMMANDS } from "../commands";
 import { ConfigError, parseConfig } from "../config";
 import { checkMySql, DatabaseUnreachable } from "../db/prisma";
 import { createDeps, type Deps } from "../deps";
-import { AppError } from "../errors";
-import { createLogger } from "../http/log";
+import { AppError } from "../lib/errors";
+import { createLogger } from "../telemetry/log";
 import { createAccount, holdersOf, removeSecondFactor, setRole } from "./admin/commands";
 import { ensureRoles } from "./roles/ensure";
 

@@ -1,8 +1,8 @@
-import type { Permission } from "../auth/permissions";
-import { ADMIN_ROLE, isPermission } from "../auth/permissions";
 import { duplicateIndex, type MySql, type MySqlTx } from "../db/prisma";
-import { AppError } from "../errors";
 import type { User } from "../generated/prisma/client";
+import { AppError } from "../lib/errors";
+import type { Permission } from "../lib/permissions";
+import { ADMIN_ROLE, isPermission } from "../lib/permissions";
 
 export type UserRow = User;
 

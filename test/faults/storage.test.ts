@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import sharp from "sharp";
-import { HOUR } from "../../src/clock";
+import { HOUR } from "../../src/lib/clock";
 import type { Storage } from "../../src/storage/storage";
 import { useTestApp } from "../app";
 import { unzip } from "../archive";

@@ -6,8 +6,8 @@
  */
 import { parseConfig } from "../../src/config";
 import { createDeps, type Deps } from "../../src/deps";
-import { silentLogger } from "../../src/http/log";
 import { createJobRunner } from "../../src/jobs/runner";
+import { silentLogger } from "../../src/telemetry/log";
 import { accountJobs } from "../../src/users/me/jobs";
 
 const [where, nth = "1"] = process.argv.slice(2);

@@ -5,7 +5,7 @@
 import { settle } from "../../src/analytics/settle";
 import { parseConfig } from "../../src/config";
 import { createDeps } from "../../src/deps";
-import { silentLogger } from "../../src/http/log";
+import { silentLogger } from "../../src/telemetry/log";
 import { around } from "../interleave";
 
 const deps = createDeps(parseConfig(process.env), silentLogger());

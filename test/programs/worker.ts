@@ -5,8 +5,8 @@
  */
 import { parseConfig } from "../../src/config";
 import { createDeps } from "../../src/deps";
-import { silentLogger } from "../../src/http/log";
 import { createJobRunner } from "../../src/jobs/runner";
+import { silentLogger } from "../../src/telemetry/log";
 
 const [name = "worker", steps = "1"] = process.argv.slice(2);
 const deps = createDeps(parseConfig(process.env), silentLogger());

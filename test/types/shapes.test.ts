@@ -17,7 +17,6 @@ import type { CodePurpose, SessionEndReason, SignInMethod } from "../../src/auth
 import type { Client } from "../../src/client";
 import type { MongoTx } from "../../src/db/mongo";
 import type { MySqlTx } from "../../src/db/prisma";
-import type { Problem } from "../../src/errors";
 import type {
   AuditEntry as AuditRow,
   EmailChange,
@@ -32,9 +31,6 @@ import type {
   VerificationCode,
   WebauthnChallenge,
 } from "../../src/generated/prisma/client";
-import type { LeasedJob } from "../../src/jobs/jobs";
-import { type CategoryDocument, categoryModel } from "../../src/products/categories/model";
-import type { CategoryResponse } from "../../src/products/categories/schema";
 import {
   type LevelDocument,
   type LocationDocument,
@@ -42,8 +38,12 @@ import {
   locationModel,
   type MovementDocument,
   movementModel,
-} from "../../src/products/inventory/model";
-import type { LevelResponse, LocationResponse, MovementResponse } from "../../src/products/inventory/schema";
+} from "../../src/inventory/model";
+import type { LevelResponse, LocationResponse, MovementResponse } from "../../src/inventory/schema";
+import type { LeasedJob } from "../../src/jobs/jobs";
+import type { Problem } from "../../src/lib/errors";
+import { type CategoryDocument, categoryModel } from "../../src/products/categories/model";
+import type { CategoryResponse } from "../../src/products/categories/schema";
 import { type ProductDocument, productModel } from "../../src/products/model";
 import type { ProductResponse } from "../../src/products/schema";
 import type { ManagedUserResponse } from "../../src/users/admin/schema";

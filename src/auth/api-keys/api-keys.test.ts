@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
-import { DAY, MINUTE } from "../../clock";
+import { DAY, MINUTE } from "../../lib/clock";
 
 const t = useTestApp();
 let manager: SignedInPerson;

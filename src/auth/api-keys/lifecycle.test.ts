@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around, gate } from "../../../test/interleave";
 import { codeOf, enrolled } from "../../../test/second-factor";
-import { DAY, MINUTE } from "../../clock";
-import { deriveKey, macOf } from "../../crypto";
+import { DAY, MINUTE } from "../../lib/clock";
+import { deriveKey, macOf } from "../../lib/crypto";
 import { parseKey } from "./form";
 import { MAX_KEYS } from "./service";
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/describe";
+import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
 import { proofShape } from "../mfa/schema";
-import { ALL_PERMISSIONS, type Permission } from "../permissions";
 import { NO_CONTROLS } from "../schema";
 
 const permissions = z.enum(

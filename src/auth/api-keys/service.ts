@@ -1,9 +1,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { after, DAY, MINUTE } from "../../clock";
-import { isMac, macOf } from "../../crypto";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
-import type { Actor } from "../actor";
+import type { Actor } from "../../lib/actor";
+import { after, DAY, MINUTE } from "../../lib/clock";
+import { isMac, macOf } from "../../lib/crypto";
+import { AppError } from "../../lib/errors";
 import { changeSignIn, proveAgain } from "../mfa/factors";
 import type { Origin } from "../service";
 import { formatKey, parseKey } from "./form";

@@ -1,5 +1,5 @@
 import type { MySql, MySqlTx } from "../../db/prisma";
-import { isPermission, type Permission } from "../permissions";
+import { isPermission, type Permission } from "../../lib/permissions";
 
 export interface ApiKeyRow {
   id: string;

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
-import { DAY, MINUTE } from "../../clock";
+import { DAY, MINUTE } from "../../lib/clock";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);

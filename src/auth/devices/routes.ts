@@ -1,9 +1,7 @@
 import type { Deps } from "../../deps";
-import { describe } from "../../http/describe";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
-import { input } from "../../http/input";
 import { originOf } from "../browser";
-import { requirePerson } from "../guard";
 import { devicesAnswer, forgottenAnswer, listDevicesSchema } from "./schema";
 import { forgetDevices, listDevices } from "./service";
 
@@ -15,39 +13,39 @@ export const deviceRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "listDevices",
         summary: "List your known devices",
         tag,
-        response: devicesAnswer,
-        secured: true,
+        caller: "person",
+        query: listDevicesSchema,
+        success: { 200: devicesAnswer },
         errors: ["invalid_cursor"],
       }),
-      requirePerson(deps),
-      input("query", listDevicesSchema),
       async (c) => c.json(await listDevices(deps, c.get("actor"), c.req.valid("query")), 200),
     )
     .delete(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "forgetDevices",
         summary: "Forget all your devices but this one",
         tag,
-        response: forgottenAnswer,
-        secured: true,
+        caller: "person",
+        success: { 200: forgottenAnswer },
       }),
-      requirePerson(deps),
       async (c) =>
         c.json({ data: await forgetDevices(deps, c.get("actor"), undefined, originOf(deps, c)) }, 200),
     )
     .delete(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "forgetDevicesAgain",
         summary: "Forget one of your devices",
         tag,
-        status: 204,
+        caller: "person",
+        success: { 204: null },
         errors: ["not_found"],
-        secured: true,
       }),
-      requirePerson(deps),
       async (c) => {
         await forgetDevices(deps, c.get("actor"), c.req.param("id"), originOf(deps, c));
         return c.body(null, 204);

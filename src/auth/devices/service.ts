@@ -1,9 +1,9 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import { isId } from "../../canonical";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
-import type { Actor } from "../actor";
-import { deviceName } from "../device";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import { isId } from "../../lib/text";
+import { deviceName } from "../../lib/user-agent";
 import type { Origin } from "../service";
 import type { DeviceResponse } from "./schema";
 

@@ -1,4 +1,4 @@
-import type { Random } from "../../random";
+import type { Random } from "../../lib/random";
 
 /** How many a person has. */
 export const BACKUP_CODES = 10;

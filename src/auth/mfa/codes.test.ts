@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
-import { systemClock } from "../../clock";
-import { createRandom } from "../../random";
+import { systemClock } from "../../lib/clock";
+import { createRandom } from "../../lib/random";
 import { BACKUP_CODE, canonicalBackupCode, newBackupCodes } from "./backup-codes";
 import { stepOfCode } from "./totp";
 

@@ -1,12 +1,12 @@
 import type { AuditAction } from "../../audit/actions";
 import { ANONYMOUS, type AuditEntry, newAuditEntry, person } from "../../audit/entry";
-import { after } from "../../clock";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError, invalidInput } from "../../errors";
+import type { Actor } from "../../lib/actor";
+import { after } from "../../lib/clock";
+import { AppError, invalidInput } from "../../lib/errors";
 import type { Notice, NoticeKeys } from "../../mail/templates";
 import type { UserRow } from "../../users/store";
-import type { Actor } from "../actor";
 import { forgiveOwner } from "../forgive";
 import { newNotice } from "../jobs";
 import { recordLock } from "../lockout";

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { codeOf, enrolled, wrongCode } from "../../../test/second-factor";
-import { DAY, HOUR, MINUTE, SECOND } from "../../clock";
+import { DAY, HOUR, MINUTE, SECOND } from "../../lib/clock";
 import { createVault } from "../vault";
 import { stepOfCode } from "./totp";
 

@@ -1,9 +1,7 @@
 import type { Deps } from "../../deps";
-import { describe } from "../../http/describe";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
-import { input } from "../../http/input";
 import { originOf, signedInAnswer } from "../browser";
-import { requirePerson } from "../guard";
 import { tokensResponse } from "../schema";
 import {
   backupCodesAnswer,
@@ -24,29 +22,27 @@ export const mfaRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "factorStatus",
         summary: "See your second factor",
         tag,
-        response: statusAnswer,
-        secured: true,
-        errors: ["forbidden"],
+        caller: "person",
+        success: { 200: statusAnswer },
       }),
-      requirePerson(deps, { enrolling: true }),
       async (c) => c.json({ data: await factorStatus(deps, c.get("actor").userId) }, 200),
     )
     .post(
       "/enrol",
-      describe({
+      endpoint(deps, {
+        id: "enrol",
         summary: "Get a secret for an authenticator app; it is shown once",
         description: "It counts once its first code came to /auth/mfa/confirm.",
         tag,
-        response: enrolledAnswer,
-        status: 201,
+        caller: "person",
+        body: proofSchema,
+        success: { 201: enrolledAnswer },
         errors: PROOF_ERRORS,
-        secured: true,
       }),
-      requirePerson(deps, { enrolling: true }),
-      input("json", proofSchema),
       async (c) => {
         const data = await enrol(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         c.header("Cache-Control", "no-store");
@@ -55,15 +51,15 @@ export const mfaRoutes = (deps: Deps) =>
     )
     .post(
       "/confirm",
-      describe({
+      endpoint(deps, {
+        id: "confirm",
         summary: "Make the app count with its first code, and get ten backup codes",
         tag,
-        response: backupCodesAnswer,
-        errors: ["invalid_code", "forbidden", "too_many_requests"],
-        secured: true,
+        caller: "person",
+        body: confirmSchema,
+        success: { 200: backupCodesAnswer },
+        errors: ["invalid_code", "too_many_requests"],
       }),
-      requirePerson(deps, { enrolling: true }),
-      input("json", confirmSchema),
       async (c) => {
         const data = await confirm(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         c.header("Cache-Control", "no-store");
@@ -72,14 +68,15 @@ export const mfaRoutes = (deps: Deps) =>
     )
     .post(
       "/challenge",
-      describe({
+      endpoint(deps, {
+        id: "answerChallenge",
         summary: "Complete a sign-in with the second factor",
         description: "Takes the challenge that /auth/login answered with 202.",
         tag,
-        response: tokensResponse,
+        body: challengeSchema,
+        success: { 200: tokensResponse },
         errors: ["unauthenticated", "invalid_code", "too_many_requests", "origin_not_allowed"],
       }),
-      input("json", challengeSchema),
       async (c) => {
         const signedIn = await answerChallenge(deps, c.req.valid("json"), originOf(deps, c));
         return c.json({ data: signedInAnswer(deps, c, signedIn) }, 200);
@@ -87,15 +84,15 @@ export const mfaRoutes = (deps: Deps) =>
     )
     .post(
       "/disable",
-      describe({
+      endpoint(deps, {
+        id: "disable",
         summary: "Take your second factor away",
         tag,
-        status: 204,
+        caller: "person",
+        body: proofSchema,
+        success: { 204: null },
         errors: [...PROOF_ERRORS, "conflict"],
-        secured: true,
       }),
-      requirePerson(deps),
-      input("json", proofSchema),
       async (c) => {
         await disable(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         return c.body(null, 204);
@@ -103,15 +100,15 @@ export const mfaRoutes = (deps: Deps) =>
     )
     .post(
       "/backup-codes",
-      describe({
+      endpoint(deps, {
+        id: "renewBackupCodes",
         summary: "Get ten new backup codes in place of all earlier ones; they are shown once",
         tag,
-        response: backupCodesAnswer,
+        caller: "person",
+        body: proofSchema,
+        success: { 200: backupCodesAnswer },
         errors: [...PROOF_ERRORS, "conflict"],
-        secured: true,
       }),
-      requirePerson(deps),
-      input("json", proofSchema),
       async (c) => {
         const data = await renewBackupCodes(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         c.header("Cache-Control", "no-store");

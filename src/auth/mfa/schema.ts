@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { ErrorCode } from "../../errors";
 import { dataOf } from "../../http/describe";
+import type { ErrorCode } from "../../lib/errors";
 import { passwordSchema } from "../schema";
 import { SECOND_FACTORS } from "../second-factor";
 import { BACKUP_CODE, canonicalBackupCode } from "./backup-codes";

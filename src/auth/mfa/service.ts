@@ -1,9 +1,9 @@
 import type { AuditEntry } from "../../audit/entry";
-import { after } from "../../clock";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
-import type { Actor } from "../actor";
+import type { Actor } from "../../lib/actor";
+import { after } from "../../lib/clock";
+import { AppError } from "../../lib/errors";
 import { stillKnown } from "../devices/known";
 import { forgiveOwner } from "../forgive";
 import { ADMINISTRATOR, newNotice } from "../jobs";

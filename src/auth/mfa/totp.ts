@@ -1,5 +1,5 @@
 import { Secret, TOTP } from "otpauth";
-import { SECOND } from "../../clock";
+import { SECOND } from "../../lib/clock";
 
 /** 160 bits, as RFC 4226 §4 recommends. */
 export const SECRET_BYTES = 20;

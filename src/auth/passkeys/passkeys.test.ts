@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { Authenticator, type Lies } from "../../../test/authenticator";
 import { codeOf, enrolled } from "../../../test/second-factor";
-import { MINUTE } from "../../clock";
+import { MINUTE } from "../../lib/clock";
 import { relyingParty } from "./webauthn";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */

@@ -1,10 +1,8 @@
 import type { Deps } from "../../deps";
-import { describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
-import { input } from "../../http/input";
+import { etagOf, withEtag } from "../../http/preconditions";
 import { originOf, signedInAnswer } from "../browser";
-import { requirePerson } from "../guard";
 import { tokensResponse } from "../schema";
 import {
   passkeyAnswer,
@@ -35,11 +33,12 @@ export const passkeyRoutes = (deps: Deps) =>
     .createApp()
     .post(
       "/sign-in/options",
-      describe({
+      endpoint(deps, {
+        id: "signInOptions",
         summary: "Begin to sign in with a passkey",
         description: "Nothing is asked and the answer is the same for everybody: the passkey says who it is.",
         tag,
-        response: signInOptionsAnswer,
+        success: { 200: signInOptionsAnswer },
         errors: ["too_many_requests", "origin_not_allowed"],
       }),
       async (c) => {
@@ -49,13 +48,14 @@ export const passkeyRoutes = (deps: Deps) =>
     )
     .post(
       "/sign-in/verify",
-      describe({
+      endpoint(deps, {
+        id: "signInWithPasskey",
         summary: "Sign in with a passkey",
         tag,
-        response: tokensResponse,
+        body: signInSchema,
+        success: { 200: tokensResponse },
         errors: ["invalid_credentials", "too_many_requests", "origin_not_allowed"],
       }),
-      input("json", signInSchema),
       async (c) => {
         const { deviceToken, ...answer } = c.req.valid("json");
         const signedIn = await signInWithPasskey(deps, answer, originOf(deps, c, deviceToken));
@@ -64,15 +64,15 @@ export const passkeyRoutes = (deps: Deps) =>
     )
     .post(
       "/register/options",
-      describe({
+      endpoint(deps, {
+        id: "passkeyOptions",
         summary: "Begin to add a passkey",
         tag,
-        response: registerOptionsAnswer,
-        errors: ["invalid_credentials", "invalid_code", "forbidden", "conflict", "too_many_requests"],
-        secured: true,
+        caller: "person",
+        body: registerOptionsSchema,
+        success: { 200: registerOptionsAnswer },
+        errors: ["invalid_credentials", "invalid_code", "conflict", "too_many_requests"],
       }),
-      requirePerson(deps, { enrolling: true }),
-      input("json", registerOptionsSchema),
       async (c) => {
         const data = await passkeyOptions(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         c.header("Cache-Control", "no-store");
@@ -81,16 +81,16 @@ export const passkeyRoutes = (deps: Deps) =>
     )
     .post(
       "/register/verify",
-      describe({
+      endpoint(deps, {
+        id: "addPasskey",
         summary: "Add the passkey that the browser made",
         tag,
-        response: passkeyAnswer,
-        status: 201,
-        errors: ["invalid_code", "forbidden", "already_exists", "conflict"],
-        secured: true,
+        caller: "person",
+        body: registerSchema,
+        success: { 201: passkeyAnswer },
+        errors: ["invalid_code", "already_exists", "conflict"],
+        etag: true,
       }),
-      requirePerson(deps, { enrolling: true }),
-      input("json", registerSchema),
       async (c) => {
         const data = await addPasskey(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         c.header("ETag", etagOf(data.version));
@@ -99,46 +99,46 @@ export const passkeyRoutes = (deps: Deps) =>
     )
     .get(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "listPasskeys",
         summary: "List your passkeys",
         tag,
-        response: passkeyListAnswer,
-        errors: ["forbidden"],
-        secured: true,
+        caller: "person",
+        success: { 200: passkeyListAnswer },
       }),
-      requirePerson(deps),
       async (c) => c.json({ data: await listPasskeys(deps, c.get("actor").userId) }, 200),
     )
     .patch(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "renamePasskey",
         summary: "Rename a passkey",
         tag,
-        response: passkeyAnswer,
-        errors: ["forbidden", "not_found", "precondition_failed"],
-        secured: true,
+        caller: "person",
+        params: passkeyParam,
+        body: renameSchema,
+        success: { 200: passkeyAnswer },
+        errors: ["not_found"],
+        etag: true,
+        ifMatch: "optional",
       }),
-      requirePerson(deps),
-      input("param", passkeyParam),
-      input("json", renameSchema),
       async (c) => {
         const [{ id }, change] = [c.req.valid("param"), c.req.valid("json")];
-        const data = await renamePasskey(deps, c.get("actor"), id, change, ifMatch(c));
-        c.header("ETag", etagOf(data.version));
-        return c.json({ data }, 200);
+        const data = await renamePasskey(deps, c.get("actor"), id, change, c.get("expectedVersions"));
+        return withEtag(c, data, data.version);
       },
     )
     .delete(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "removePasskey",
         summary: "Remove a passkey",
         tag,
-        status: 204,
-        errors: ["forbidden", "not_found", "conflict"],
-        secured: true,
+        caller: "person",
+        params: passkeyParam,
+        success: { 204: null },
+        errors: ["not_found", "conflict"],
       }),
-      requirePerson(deps),
-      input("param", passkeyParam),
       async (c) => {
         await removePasskey(deps, c.get("actor"), c.req.valid("param").id, originOf(deps, c));
         return c.body(null, 204);

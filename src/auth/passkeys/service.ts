@@ -1,9 +1,9 @@
 import { ANONYMOUS, newAuditEntry } from "../../audit/entry";
-import { after } from "../../clock";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
-import type { Actor } from "../actor";
-import { deviceName } from "../device";
+import type { Actor } from "../../lib/actor";
+import { after } from "../../lib/clock";
+import { AppError } from "../../lib/errors";
+import { deviceName } from "../../lib/user-agent";
 import { knownDevice } from "../devices/known";
 import { forgiveOwner } from "../forgive";
 import { changeSignIn, proveAgain } from "../mfa/factors";

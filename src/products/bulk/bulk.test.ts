@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around } from "../../../test/interleave";
 import { eventually, startServer } from "../../../test/processes";
-import { DAY, HOUR, MINUTE } from "../../clock";
+import { DAY, HOUR, MINUTE } from "../../lib/clock";
 import type { ProductResponse } from "../schema";
 import type { BulkResponse } from "./schema";
 import { watchBulk } from "./service";

@@ -3,7 +3,7 @@
  * slug; what is the product's own stands in the first of them.
  */
 import { Parser } from "csv-parse";
-import { canonicalKey } from "../../canonical";
+import { canonicalKey } from "../../lib/text";
 import { MAX_VARIANTS } from "../schema";
 import type { ExportedProduct } from "./export";
 import type { ReadLine } from "./read";

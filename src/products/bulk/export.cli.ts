@@ -5,7 +5,7 @@
 import { open, rename, rm } from "node:fs/promises";
 import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
-import { createProgress } from "../../progress";
+import { createProgress } from "../../lib/progress";
 import { connect, formatOf, lookAt } from "./cli";
 import { exportProducts } from "./export";
 import { FORMATS } from "./read";

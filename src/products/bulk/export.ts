@@ -1,8 +1,8 @@
-import { slugify } from "../../canonical";
 import type { Deps } from "../../deps";
+import { formatMinor } from "../../lib/money";
+import { slugify } from "../../lib/text";
 import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument, ProductStatus } from "../model";
-import { formatMinor } from "../money";
 import { csvHeader, csvRows } from "./csv";
 import type { Format } from "./read";
 

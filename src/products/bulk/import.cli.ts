@@ -5,9 +5,9 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { readCommandLine } from "../../cli";
-import { after, DAY } from "../../clock";
 import { COMMANDS } from "../../commands";
-import { createProgress } from "../../progress";
+import { after, DAY } from "../../lib/clock";
+import { createProgress } from "../../lib/progress";
 import { connect, formatOf, lookAt } from "./cli";
 import { importProducts } from "./import";
 import { FORMATS } from "./read";

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { canonicalKey } from "../../canonical";
 import type { Deps } from "../../deps";
-import { AppError, invalidInput, refusedFields } from "../../errors";
+import { signalProduct } from "../../inventory/in-stock";
+import { AppError, invalidInput, refusedFields } from "../../lib/errors";
+import { formatMinor, minorDigits, parseMinor } from "../../lib/money";
+import { canonicalKey } from "../../lib/text";
 import type { CategoryDocument } from "../categories/model";
 import { ensureCategoryPath } from "../categories/service";
-import { signalProduct } from "../inventory/in-stock";
 import type { ProductDocument, VariantDocument } from "../model";
-import { formatMinor, minorDigits, parseMinor } from "../money";
 import { type CreateProduct, MAX_VARIANTS } from "../schema";
 import { buildProduct, categoriesOf, giveSuffix, inputOf, rebuildProduct, slugGivenAway } from "../service";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";

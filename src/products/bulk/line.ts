@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { canonicalKey } from "../../canonical";
+import { canonicalKey } from "../../lib/text";
 import {
   currencySchema,
   gtinSchema,

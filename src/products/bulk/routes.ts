@@ -1,12 +1,10 @@
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import { requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
-import { describe } from "../../http/describe";
+import { endpoint } from "../../http/endpoint";
 import { type AppEnv, factory } from "../../http/factory";
 import { fileBody } from "../../http/file";
-import { once } from "../../http/idempotency";
-import { input } from "../../http/input";
+import { idempotent } from "../../http/idempotency";
 import type { LargerBody } from "../../http/middleware";
 import type { BulkDocument } from "./model";
 import { bulkAnswer, bulkParam, exportSchema, importQuery, MAX_IMPORT } from "./schema";
@@ -82,30 +80,31 @@ const jobRoutes = (deps: Deps, kind: BulkDocument["kind"]) => {
     .createApp()
     .get(
       "/:id",
-      describe({
-        summary: `Read an ${kind}`,
-        tag,
-        response: bulkAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found"],
-      }),
       guard,
       mayImport,
-      input("param", bulkParam),
+      endpoint(deps, {
+        id: "readBulk",
+        summary: `Read an ${kind}`,
+        tag,
+        params: bulkParam,
+        success: { 200: bulkAnswer },
+        errors: ["forbidden", "not_found"],
+      }),
       async (c) => c.json({ data: await readBulk(deps, kind, c.req.valid("param").id) }, 200),
     )
     .get(
       "/:id/events",
-      describe({
+      guard,
+      mayImport,
+      endpoint(deps, {
+        id: "readBulkAgain",
         summary: `Follow an ${kind}`,
         description: EVENTS,
         tag,
-        secured: true,
+        params: bulkParam,
+        success: { 200: null },
         errors: ["forbidden", "not_found"],
       }),
-      guard,
-      mayImport,
-      input("param", bulkParam),
       async (c) => {
         const { id } = c.req.valid("param");
         await readBulk(deps, kind, id);
@@ -121,32 +120,26 @@ export const importRoutes = (deps: Deps) => {
     .createApp()
     .post(
       "/",
-      describe({
+      guard,
+      mayImport,
+      endpoint(deps, {
+        id: "receiveImport",
         summary: "Import products from a file",
         description:
           "The body is the file itself: text/csv or application/x-ndjson, at most 256 MB. It becomes a job; read it, " +
           "or follow its events. See docs/catalogue.md for what a line says.",
         tag,
-        response: bulkAnswer,
-        status: 202,
-        secured: true,
-        errors: [
-          "malformed_request",
-          "forbidden",
-          "payload_too_large",
-          "unsupported_media_type",
-          "idempotency_in_flight",
-        ],
+        query: importQuery,
+        success: { 202: bulkAnswer },
+        errors: ["forbidden", "payload_too_large", "unsupported_media_type"],
+        idempotent: true,
       }),
-      guard,
-      mayImport,
-      input("query", importQuery),
       async (c) => {
         const format = formatOf(c.req.header("content-type"));
         const { dryRun = false } = c.req.valid("query");
         const received = await receiveImport(deps, c.req.raw.body, format);
         try {
-          return await once(
+          return await idempotent(
             c,
             deps,
             deps.idempotency.mongo,
@@ -162,15 +155,16 @@ export const importRoutes = (deps: Deps) => {
     .route("/", jobRoutes(deps, "import"))
     .get(
       "/:id/faults",
-      describe({
-        summary: "Get the refused rows of an import as CSV, the first 10,000",
-        tag,
-        secured: true,
-        errors: ["forbidden", "not_found"],
-      }),
       guard,
       mayImport,
-      input("param", bulkParam),
+      endpoint(deps, {
+        id: "readFaults",
+        summary: "Get the refused rows of an import as CSV, the first 10,000",
+        tag,
+        params: bulkParam,
+        success: { 200: null },
+        errors: ["forbidden", "not_found"],
+      }),
       async (c) => {
         const text = await readFaults(deps, c.req.valid("param").id);
         c.header("Content-Disposition", 'attachment; filename="faults.csv"');
@@ -187,21 +181,21 @@ export const exportRoutes = (deps: Deps) => {
     .createApp()
     .post(
       "/",
-      describe({
+      guard,
+      mayImport,
+      endpoint(deps, {
+        id: "startExport",
         summary: "Export every product",
         description: "Becomes a job; its file can be downloaded for seven days, and imported again.",
         tag,
-        response: bulkAnswer,
-        status: 202,
-        secured: true,
-        errors: ["forbidden", "idempotency_in_flight"],
+        body: exportSchema,
+        success: { 202: bulkAnswer },
+        errors: ["forbidden"],
+        idempotent: true,
       }),
-      guard,
-      mayImport,
-      input("json", exportSchema),
       (c) => {
         const request = c.req.valid("json");
-        return once(c, deps, deps.idempotency.mongo, 202, (record) =>
+        return idempotent(c, deps, deps.idempotency.mongo, 202, (record) =>
           startExport(deps, c.get("actor"), request, record),
         );
       },
@@ -209,15 +203,16 @@ export const exportRoutes = (deps: Deps) => {
     .route("/", jobRoutes(deps, "export"))
     .get(
       "/:id/file",
-      describe({
-        summary: "Download an export",
-        tag,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict"],
-      }),
       guard,
       mayImport,
-      input("param", bulkParam),
+      endpoint(deps, {
+        id: "readExport",
+        summary: "Download an export",
+        tag,
+        params: bulkParam,
+        success: { 200: null },
+        errors: ["forbidden", "not_found", "conflict"],
+      }),
       async (c) => {
         const file = await readExport(deps, c.req.valid("param").id);
         const content = await fileBody(c, file);

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import type { Actor } from "../../auth/actor";
-import { after, DAY, HOUR } from "../../clock";
 import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
-import type { JsonValue } from "../../json";
+import type { Actor } from "../../lib/actor";
+import { after, DAY, HOUR } from "../../lib/clock";
+import { AppError } from "../../lib/errors";
+import type { JsonValue } from "../../lib/json";
 import type { StoredFile } from "../../storage/storage";
 import { csvLine } from "./csv";
 import type { ImportProgress } from "./import";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around } from "../../../test/interleave";
-import { SECOND } from "../../clock";
+import { SECOND } from "../../lib/clock";
 import type { CategoryResponse } from "./schema";
 import { createCategory, ensureCategoryPath } from "./service";
 

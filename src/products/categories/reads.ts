@@ -1,5 +1,5 @@
-import { canonicalKey, isId } from "../../canonical";
 import type { Deps } from "../../deps";
+import { canonicalKey, isId } from "../../lib/text";
 import type { CategoryDocument } from "./model";
 import type { CategoryResponse, MenuItemResponse } from "./schema";
 import { noCategory, toCategoryResponse } from "./service";

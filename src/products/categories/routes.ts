@@ -1,12 +1,10 @@
 import { z } from "zod";
-import { requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
 import { shown } from "../../http/cache";
-import { describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
-import { once } from "../../http/idempotency";
-import { input } from "../../http/input";
+import { idempotent } from "../../http/idempotency";
+import { withEtag } from "../../http/preconditions";
 import { CATALOGUE } from "../freshness";
 import { keyParam, keySchema } from "../schema";
 import { listCategories, readCategory } from "./reads";
@@ -32,141 +30,152 @@ export const categoryRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({
+      shown(CATALOGUE),
+      endpoint(deps, {
+        id: "listCategories",
         summary: "List categories, parents before children, with how many active products each has",
         tag,
-        response: categoryListAnswer,
+        success: { 200: categoryListAnswer },
       }),
-      shown(CATALOGUE),
       async (c) => c.json({ data: await listCategories(deps) }, 200),
     )
     .post(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "createCategory",
         summary: "Create a category",
         tag,
-        response: categoryAnswer,
-        status: 201,
-        secured: true,
-        errors: ["forbidden", "not_found", "already_exists"],
+        permission: "products:write",
+        body: createCategorySchema,
+        success: { 201: categoryAnswer },
+        errors: ["not_found", "already_exists"],
+        idempotent: true,
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("json", createCategorySchema),
       (c) => {
         const category = c.req.valid("json");
-        return once(c, deps, deps.idempotency.mongo, 201, (record) => createCategory(deps, category, record));
+        return idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
+          createCategory(deps, category, record),
+        );
       },
     )
     .get(
       "/:id",
-      describe({
+      shown(CATALOGUE),
+      endpoint(deps, {
+        id: "readCategory",
         summary: "Read a category by its id, slug or path",
         description:
           "A path here has %2F for its slashes. It goes before a slug; of several categories with one slug it is the " +
           "one nearest to the root.",
         tag,
-        response: categoryAnswer,
+        params: keyParam,
+        success: { 200: categoryAnswer },
         errors: ["not_found"],
+        etag: true,
       }),
-      shown(CATALOGUE),
-      input("param", keyParam),
       async (c) => {
         const category = await readCategory(deps, c.req.valid("param").id);
-        c.header("ETag", etagOf(category.version));
-        return c.json({ data: category }, 200);
+        return withEtag(c, category);
       },
     )
     .get(
       "/:id/:below{.+}",
-      describe({
+      shown(CATALOGUE),
+      endpoint(deps, {
+        id: "readCategoryAgain",
         summary: "Read a category by its path",
         tag,
-        response: categoryAnswer,
+        params: pathParam,
+        success: { 200: categoryAnswer },
         errors: ["not_found"],
+        etag: true,
       }),
-      shown(CATALOGUE),
-      input("param", pathParam),
       async (c) => {
         const { id, below } = c.req.valid("param");
         const category = await readCategory(deps, `${id}/${below}`);
-        c.header("ETag", etagOf(category.version));
-        return c.json({ data: category }, 200);
+        return withEtag(c, category);
       },
     )
     .patch(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "changeCategory",
         summary: "Change a category",
         tag,
-        response: categoryAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "precondition_failed", "already_exists"],
+        permission: "products:write",
+        params: categoryParam,
+        body: changeCategorySchema,
+        success: { 200: categoryAnswer },
+        errors: ["not_found", "already_exists"],
+        etag: true,
+        ifMatch: "optional",
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", categoryParam),
-      input("json", changeCategorySchema),
       async (c) => {
-        const category = await changeCategory(deps, c.req.valid("param").id, c.req.valid("json"), ifMatch(c));
-        c.header("ETag", etagOf(category.version));
-        return c.json({ data: category }, 200);
+        const category = await changeCategory(
+          deps,
+          c.req.valid("param").id,
+          c.req.valid("json"),
+          c.get("expectedVersions"),
+        );
+        return withEtag(c, category);
       },
     )
     .post(
       "/:id/move",
-      describe({
+      endpoint(deps, {
+        id: "moveCategory",
         summary: "Move a category with everything below it",
         tag,
-        response: categoryAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict", "already_exists", "precondition_failed"],
+        permission: "products:write",
+        params: categoryParam,
+        body: moveCategorySchema,
+        success: { 200: categoryAnswer },
+        errors: ["not_found", "conflict", "already_exists"],
+        ifMatch: "optional",
+        idempotent: true,
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", categoryParam),
-      input("json", moveCategorySchema),
       (c) => {
         const { id } = c.req.valid("param");
         const move = c.req.valid("json");
-        const version = ifMatch(c);
-        return once(c, deps, deps.idempotency.mongo, 200, (record) =>
+        const version = c.get("expectedVersions");
+        return idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
           moveCategory(deps, id, move, version, record),
         );
       },
     )
     .post(
       "/:id/merge",
-      describe({
+      endpoint(deps, {
+        id: "mergeCategory",
         summary: "Move products and children into another category and remove this one",
         tag,
-        response: categoryAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict", "already_exists"],
+        permission: "products:write",
+        params: categoryParam,
+        body: mergeCategorySchema,
+        success: { 200: categoryAnswer },
+        errors: ["not_found", "conflict", "already_exists"],
+        idempotent: true,
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", categoryParam),
-      input("json", mergeCategorySchema),
       (c) => {
         const { id } = c.req.valid("param");
         const { into } = c.req.valid("json");
-        return once(c, deps, deps.idempotency.mongo, 200, (record) => mergeCategory(deps, id, into, record));
+        return idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
+          mergeCategory(deps, id, into, record),
+        );
       },
     )
     .delete(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "deleteCategory",
         summary: "Delete a category that is empty, or move what is in it with moveTo",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict"],
+        permission: "products:write",
+        params: categoryParam,
+        query: deleteCategoryQuery,
+        success: { 204: null },
+        errors: ["not_found", "conflict"],
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", categoryParam),
-      input("query", deleteCategoryQuery),
       async (c) => {
         await deleteCategory(deps, c.req.valid("param").id, c.req.valid("query").moveTo);
         return c.body(null, 204);

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { canonicalKey } from "../../canonical";
 import { dataOf } from "../../http/describe";
+import { canonicalKey } from "../../lib/text";
 import { attributeKeySchema, lineSchema } from "../schema";
 
 const attributeDefinition = z

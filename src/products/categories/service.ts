@@ -1,9 +1,9 @@
-import { canonicalKey, cleanText, slugify } from "../../canonical";
-import { after, SECOND } from "../../clock";
 import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
-import { AppError, invalidInput } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
+import { after, SECOND } from "../../lib/clock";
+import { AppError, invalidInput } from "../../lib/errors";
+import { canonicalKey, cleanText, slugify } from "../../lib/text";
 import type { PlantedProduct } from "../store";
 import type { CategoryDocument } from "./model";
 import type { CategoryResponse, ChangeCategory, CreateCategory, MoveCategory } from "./schema";

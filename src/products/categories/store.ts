@@ -1,5 +1,5 @@
 import { duplicateKey, type Mongo, type MongoTx } from "../../db/mongo";
-import { AppError } from "../../errors";
+import { AppError } from "../../lib/errors";
 import { type CategoryDocument, categoryModel, guardModel } from "./model";
 
 /** Categories in MongoDB. */

@@ -7,11 +7,11 @@ import sharp from "sharp";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around, gate } from "../../../test/interleave";
 import { startServer } from "../../../test/processes";
-import { MINUTE } from "../../clock";
-import type { AppError } from "../../errors";
-import { encodeAvif, inTurn } from "./picture";
+import { MINUTE } from "../../lib/clock";
+import type { AppError } from "../../lib/errors";
+import { encodeAvif, inTurn } from "../../media/picture";
+import { readBody } from "../../media/upload";
 import type { PictureResponse } from "./schema";
-import { readBody } from "./upload";
 
 const t = useTestApp();
 let manager: SignedInPerson;

@@ -1,6 +1,6 @@
 import type { Deps } from "../../deps";
 import type { JobHandler } from "../../jobs/runner";
-import { encodeAvif } from "./picture";
+import { encodeAvif } from "../../media/picture";
 import { addAvif, folderOf } from "./service";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;

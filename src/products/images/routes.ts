@@ -1,12 +1,11 @@
-import { knowUser, requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
 import { shown } from "../../http/cache";
-import { describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { sendFile } from "../../http/file";
-import { once } from "../../http/idempotency";
-import { input } from "../../http/input";
+import { idempotent } from "../../http/idempotency";
+import { withEtag } from "../../http/preconditions";
+import { takeUpload } from "../../media/upload";
 import { PRODUCTS } from "../freshness";
 import { keyParam } from "../schema";
 import {
@@ -18,7 +17,6 @@ import {
   productParam,
 } from "./schema";
 import { addPicture, changePicture, listPictures, readPictureFile, removePicture } from "./service";
-import { takeUpload } from "./upload";
 
 const tag = "Pictures";
 
@@ -28,15 +26,16 @@ export const imageRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({
+      shown(PRODUCTS),
+      endpoint(deps, {
+        id: "listPictures",
         summary: "List a product's pictures",
         tag,
-        response: pictureListAnswer,
+        caller: "optional",
+        params: keyParam,
+        success: { 200: pictureListAnswer },
         errors: ["not_found"],
       }),
-      shown(PRODUCTS),
-      knowUser(deps),
-      input("param", keyParam),
       async (c) => {
         const data = await listPictures(deps, c.get("actor"), c.req.valid("param").id);
         return c.json({ data }, 200);
@@ -44,32 +43,29 @@ export const imageRoutes = (deps: Deps) =>
     )
     .post(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "addPicture",
         summary: "Add a picture",
         description:
           "multipart/form-data with the field file (JPEG, PNG, WebP or AVIF; 10 MB, 40 megapixels) and, if wanted, alt.",
         tag,
-        response: pictureAnswer,
-        status: 201,
-        secured: true,
+        permission: "products:write",
+        params: productParam,
+        success: { 201: pictureAnswer },
         errors: [
-          "forbidden",
           "not_found",
           "request_timeout",
           "payload_too_large",
           "unsupported_media_type",
           "conflict",
           "too_many_requests",
-          "service_unavailable",
         ],
+        idempotent: true,
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", productParam),
       (c) =>
         takeUpload(c, true, (upload) => {
           const { id } = c.req.valid("param");
-          return once(
+          return idempotent(
             c,
             deps,
             deps.idempotency.mongo,
@@ -81,36 +77,41 @@ export const imageRoutes = (deps: Deps) =>
     )
     .patch(
       "/:imageId",
-      describe({
+      endpoint(deps, {
+        id: "changePicture",
         summary: "Change a picture's text or place",
         tag,
-        response: pictureAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "precondition_failed", "conflict"],
+        permission: "products:write",
+        params: pictureParam,
+        body: changePictureSchema,
+        success: { 200: pictureAnswer },
+        errors: ["not_found", "conflict"],
+        etag: true,
+        ifMatch: "optional",
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", pictureParam),
-      input("json", changePictureSchema),
       async (c) => {
         const { id, imageId } = c.req.valid("param");
-        const picture = await changePicture(deps, id, imageId, c.req.valid("json"), ifMatch(c));
-        c.header("ETag", etagOf(picture.version));
-        return c.json({ data: picture }, 200);
+        const picture = await changePicture(
+          deps,
+          id,
+          imageId,
+          c.req.valid("json"),
+          c.get("expectedVersions"),
+        );
+        return withEtag(c, picture);
       },
     )
     .delete(
       "/:imageId",
-      describe({
+      endpoint(deps, {
+        id: "removePicture",
         summary: "Remove a picture",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "not_found"],
+        permission: "products:write",
+        params: pictureParam,
+        success: { 204: null },
+        errors: ["not_found"],
       }),
-      requireUser(deps),
-      requirePermission("products:write"),
-      input("param", pictureParam),
       async (c) => {
         const { id, imageId } = c.req.valid("param");
         await removePicture(deps, id, imageId);
@@ -119,8 +120,14 @@ export const imageRoutes = (deps: Deps) =>
     )
     .get(
       "/:imageId/:file",
-      describe({ summary: "Get a picture's file", tag, errors: ["not_found"] }),
-      input("param", fileParam),
+      endpoint(deps, {
+        id: "readPictureFile",
+        summary: "Get a picture's file",
+        tag,
+        params: fileParam,
+        success: { 200: null },
+        errors: ["not_found"],
+      }),
       (c) => {
         const { id, imageId, file } = c.req.valid("param");
         const answer = {

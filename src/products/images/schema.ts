@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { cleanText } from "../../canonical";
 import { dataOf } from "../../http/describe";
+import { cleanText } from "../../lib/text";
 
 /** Most pictures of one product. */
 export const MAX_PICTURES = 30;

@@ -1,15 +1,15 @@
-import type { Actor } from "../../auth/actor";
-import { after, MINUTE } from "../../clock";
 import type { MongoTx } from "../../db/mongo";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
+import type { Actor } from "../../lib/actor";
+import { after, MINUTE } from "../../lib/clock";
+import { AppError } from "../../lib/errors";
+import { readPicture } from "../../media/picture";
 import type { StoredFile } from "../../storage/storage";
 import { visibleProduct } from "../reads";
 import { coverOf } from "../shown";
 import { toPicture } from "./mapper";
 import type { PictureDocument } from "./model";
-import { readPicture } from "./picture";
 import { type ChangePicture, MAX_PICTURES, type PictureResponse } from "./schema";
 
 /** Long enough for the slowest upload to be recorded; then what is not recorded is removed. */

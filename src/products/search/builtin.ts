@@ -1,8 +1,9 @@
 /** The search that is built in: words and segments in MongoDB, scores of our own. */
-import { canonicalKey } from "../../canonical";
+
 import type { MongoTx } from "../../db/mongo";
-import type { Logger } from "../../http/log";
-import type { JsonValue } from "../../json";
+import type { JsonValue } from "../../lib/json";
+import { canonicalKey } from "../../lib/text";
+import type { Logger } from "../../telemetry/log";
 import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument } from "../model";
 import { gtinKeyOf } from "../shown";

@@ -1,6 +1,6 @@
 /** Moves search documents into segments, and small segments into larger ones. */
-import type { Clock } from "../../clock";
-import type { Random } from "../../random";
+import type { Clock } from "../../lib/clock";
+import type { Random } from "../../lib/random";
 import { SegmentBuilder, tieOf } from "./builder";
 import { unpack, type WordUse } from "./document";
 import { type ManifestDocument, type SegmentEntry, UNSEEN } from "./model";

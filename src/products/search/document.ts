@@ -1,5 +1,5 @@
 /** From a product to its search document and back to what a segment is built from. */
-import { canonicalKey } from "../../canonical";
+import { canonicalKey } from "../../lib/text";
 import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument } from "../model";
 import { gtinKeyOf } from "../shown";

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { useTestApp } from "../../../test/app";
-import { canonicalKey } from "../../canonical";
+import { canonicalKey } from "../../lib/text";
 import { attrKeyOf, type ProductFilter } from "../filters";
 import type { ProductDocument } from "../model";
 import { compact } from "./compact";

@@ -3,7 +3,7 @@
  * any other must do, docs/search.md in words.
  */
 import type { MongoTx } from "../../db/mongo";
-import type { JsonValue } from "../../json";
+import type { JsonValue } from "../../lib/json";
 import type { ProductFilter, SortName } from "../filters";
 import type { ProductDocument } from "../model";
 import type { Synonyms } from "./query";

@@ -1,6 +1,6 @@
 /** Collections of the search: all but curation and queries are derived from products and can be made anew. */
 import { type Connection, type Model, type mongo, Schema } from "mongoose";
-import type { JsonValue } from "../../json";
+import type { JsonValue } from "../../lib/json";
 
 /** A product as it is searched, written in the transaction of its change. */
 export interface SearchDocument {

@@ -6,8 +6,8 @@ import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
 import { parseConfig } from "../../config";
 import { createDeps } from "../../deps";
-import { createLogger } from "../../http/log";
-import { createProgress } from "../../progress";
+import { createProgress } from "../../lib/progress";
+import { createLogger } from "../../telemetry/log";
 
 async function main(): Promise<number> {
   if (readCommandLine(COMMANDS.search).positionals[0] !== "rebuild") {

@@ -1,10 +1,8 @@
-import { knowUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
 import { shown } from "../../http/cache";
 import { compressed } from "../../http/compress";
-import { describe } from "../../http/describe";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
-import { input } from "../../http/input";
 import { PRODUCTS } from "../freshness";
 import { searchAnswer, searchSchema, suggestAnswer, suggestSchema } from "./schema";
 import { searchProducts, suggest } from "./service";
@@ -17,24 +15,30 @@ export const searchRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({
+      // Not kept by anybody: each search has an id of its own.
+      compressed(),
+      endpoint(deps, {
+        id: "searchProducts",
         summary: "Search products",
         description:
           'q is what was typed: "side by side", -without. Filters, sort (default: the best first), include, limit, cursor and count as in the list of products; facets=false leaves the counts out.',
         tag,
-        response: searchAnswer,
-        errors: ["invalid_cursor", "invalid_input"],
+        caller: "optional",
+        query: searchSchema,
+        success: { 200: searchAnswer },
+        errors: ["invalid_cursor"],
       }),
-      // Not kept by anybody: each search has an id of its own.
-      compressed(),
-      knowUser(deps),
-      input("query", searchSchema),
       async (c) => c.json(await searchProducts(deps, c.get("actor"), c.req.valid("query")), 200),
     )
     .get(
       "/suggest",
-      describe({ summary: "Suggest how to go on from what was typed", tag, response: suggestAnswer }),
       shown(PRODUCTS),
-      input("query", suggestSchema),
+      endpoint(deps, {
+        id: "suggest",
+        summary: "Suggest how to go on from what was typed",
+        tag,
+        query: suggestSchema,
+        success: { 200: suggestAnswer },
+      }),
       async (c) => c.json({ data: await suggest(deps, c.req.valid("query")) }, 200),
     );

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { cleanText } from "../../canonical";
 import { dataOf, pageOf } from "../../http/describe";
+import { cleanText } from "../../lib/text";
 import { type Include, type ProductFilter, type ProductListQuery, plainList, readListKey } from "../filters";
 import { itemResponse } from "../schema";
 

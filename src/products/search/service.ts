@@ -1,9 +1,9 @@
-import type { Actor } from "../../auth/actor";
-import { canonicalKey, cleanText } from "../../canonical";
-import { after, DAY } from "../../clock";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
-import type { JsonValue } from "../../json";
+import type { Actor } from "../../lib/actor";
+import { after, DAY } from "../../lib/clock";
+import { AppError } from "../../lib/errors";
+import type { JsonValue } from "../../lib/json";
+import { canonicalKey, cleanText } from "../../lib/text";
 import { expandItems, fieldsFor } from "../items";
 import { resolveFilter } from "../reads";
 import type { ListedProduct } from "../store";

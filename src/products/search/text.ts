@@ -4,7 +4,7 @@
  * ("iphone7" and "iphone 7", "10,000 mAh" and "10000mAh", "micro usb" and "microusb").
  */
 import { stemmer } from "stemmer";
-import { searchKey } from "../../canonical";
+import { searchKey } from "../../lib/text";
 
 /** Where scripts are written without spaces: such runs are cut into pairs of characters, as Lucene's CJK analysis does. */
 const UNSPACED =

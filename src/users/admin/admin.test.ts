@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around, gate } from "../../../test/interleave";
-import { canonicalKey } from "../../canonical";
-import { after, DAY } from "../../clock";
+import { after, DAY } from "../../lib/clock";
+import { canonicalKey } from "../../lib/text";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);

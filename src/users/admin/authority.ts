@@ -1,8 +1,8 @@
-import type { Actor } from "../../auth/actor";
-import type { Permission } from "../../auth/permissions";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import type { Permission } from "../../lib/permissions";
 
 /** Names of permissions, also of ones that only a newer release knows: those are held by nobody here. */
 export type Held = ReadonlySet<string>;

@@ -1,11 +1,11 @@
 import { newAuditEntry, SYSTEM } from "../../audit/entry";
 import { removeLostFactor } from "../../auth/mfa/service";
-import { ADMIN_ROLE, BASE_ROLE } from "../../auth/permissions";
 import { refuseOwnWords } from "../../auth/registration";
-import { canonicalKey } from "../../canonical";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
+import { AppError } from "../../lib/errors";
+import { ADMIN_ROLE, BASE_ROLE } from "../../lib/permissions";
+import { canonicalKey } from "../../lib/text";
 
 /** Holders of a role that are shown at most. */
 export const MAX_SHOWN = 1000;

@@ -1,8 +1,8 @@
 /** A page of people reads no more rows than a few pages' worth, however many there are. */
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
-import { after } from "../../clock";
-import { WINDOW } from "../../paging";
+import { after } from "../../lib/clock";
+import { WINDOW } from "../../lib/paging";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(120_000);

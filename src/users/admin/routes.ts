@@ -1,11 +1,9 @@
 import { originOf } from "../../auth/browser";
-import { requirePermission, requireSome, requireUser } from "../../auth/guard";
 import { endedResponse, endSessionsSchema } from "../../auth/schema";
 import type { Deps } from "../../deps";
-import { describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
-import { input } from "../../http/input";
+import { withEtag } from "../../http/preconditions";
 import {
   changeUserSchema,
   listUsersSchema,
@@ -23,75 +21,79 @@ export const peopleRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "listUsers",
         summary: "List and search people",
         description:
           "A page may be shorter than its limit, even empty, and still have a next one when filter[role] goes with another filter, sort or q.",
         tag,
-        response: managedUsersAnswer,
-        secured: true,
-        errors: ["forbidden", "invalid_cursor"],
+        permission: "users:read",
+        query: listUsersSchema,
+        success: { 200: managedUsersAnswer },
+        errors: ["invalid_cursor"],
       }),
-      requireUser(deps),
-      requirePermission("users:read"),
-      input("query", listUsersSchema),
       async (c) => c.json(await listUsers(deps, c.req.valid("query")), 200),
     )
     .get(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "readUser",
         summary: "Read a person\u2019s account",
         tag,
-        response: managedUserAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found"],
+        permission: "users:read",
+        params: userParam,
+        success: { 200: managedUserAnswer },
+        errors: ["not_found"],
+        etag: true,
       }),
-      requireUser(deps),
-      requirePermission("users:read"),
-      input("param", userParam),
       async (c) => {
         const user = await readUser(deps, c.req.valid("param").id);
-        c.header("ETag", etagOf(user.version));
-        return c.json({ data: user }, 200);
+        return withEtag(c, user);
       },
     )
     .patch(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "changeUser",
         summary: "Ban someone, lift a ban, set their roles; If-Match is needed",
         description: "ban needs users:write, roles needs roles:write. A ban ends every session at once.",
         tag,
-        response: managedUserAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict", "precondition_failed", "precondition_required"],
+        permission: ["users:write", "roles:write"],
+        params: userParam,
+        body: changeUserSchema,
+        success: { 200: managedUserAnswer },
+        errors: ["not_found", "conflict"],
+        etag: true,
+        ifMatch: "required",
       }),
-      requireUser(deps),
-      requireSome("users:write", "roles:write"),
-      input("param", userParam),
-      input("json", changeUserSchema),
       async (c) => {
         const { id } = c.req.valid("param");
         const change = c.req.valid("json");
-        const user = await changeUser(deps, c.get("actor"), id, change, ifMatch(c, true), originOf(deps, c));
-        c.header("ETag", etagOf(user.version));
-        return c.json({ data: user }, 200);
+        const user = await changeUser(
+          deps,
+          c.get("actor"),
+          id,
+          change,
+          c.get("expectedVersions"),
+          originOf(deps, c),
+        );
+        return withEtag(c, user);
       },
     )
     .delete(
       "/:id/sessions",
-      describe({
+      endpoint(deps, {
+        id: "endSessionsOf",
         summary: "End every session of a person",
         description:
           "Their API keys go on working unless revokeApiKeys is true; the answer says which. Then they are told by mail.",
         tag,
-        response: endedResponse,
-        secured: true,
-        errors: ["forbidden", "not_found"],
+        permission: "users:write",
+        params: userParam,
+        query: endSessionsSchema,
+        success: { 200: endedResponse },
+        errors: ["not_found"],
       }),
-      requireUser(deps),
-      requirePermission("users:write"),
-      input("param", userParam),
-      input("query", endSessionsSchema),
       async (c) => {
         const { id } = c.req.valid("param");
         const choice = c.req.valid("query");
@@ -103,17 +105,16 @@ export const peopleRoutes = (deps: Deps) =>
     )
     .delete(
       "/:id/second-factor",
-      describe({
+      endpoint(deps, {
+        id: "removeSecondFactorOf",
         summary: "Take a lost second factor away",
         description: "For someone who lost the app and the backup codes. Ends every session of theirs.",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict"],
+        permission: "users:write",
+        params: userParam,
+        success: { 204: null },
+        errors: ["not_found", "conflict"],
       }),
-      requireUser(deps),
-      requirePermission("users:write"),
-      input("param", userParam),
       async (c) => {
         await removeSecondFactorOf(deps, c.get("actor"), c.req.valid("param").id, originOf(deps, c));
         return c.body(null, 204);

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { cleanText, isId } from "../../canonical";
 import { dataOf, pageOf } from "../../http/describe";
+import { cleanText, isId } from "../../lib/text";
 import { roleNameSchema } from "../roles/schema";
 
 export const USER_STATUSES = ["active", "unverified", "banned", "deleted"] as const;

@@ -1,6 +1,6 @@
 import type { MySql, MySqlTx } from "../../db/prisma";
 import { Prisma } from "../../generated/prisma/client";
-import type { Seen } from "../../paging";
+import type { Seen } from "../../lib/paging";
 import type { UserRow } from "../store";
 
 /** The key that a walk is ordered by; ids are of the time of registration. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around } from "../../../test/interleave";
-import { MINUTE } from "../../clock";
+import { MINUTE } from "../../lib/clock";
 import type { UserResponse } from "../mapper";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */

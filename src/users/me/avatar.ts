@@ -1,12 +1,12 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Actor } from "../../auth/actor";
 import type { Origin } from "../../auth/service";
-import { after, MINUTE } from "../../clock";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
 import type { NewJob } from "../../jobs/jobs";
-import { readPicture } from "../../products/images/picture";
+import type { Actor } from "../../lib/actor";
+import { after, MINUTE } from "../../lib/clock";
+import { AppError } from "../../lib/errors";
+import { readPicture } from "../../media/picture";
 import type { StoredFile } from "../../storage/storage";
 import type { UserResponse } from "../mapper";
 import { accountGone, answerOf } from "./service";

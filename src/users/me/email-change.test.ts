@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around } from "../../../test/interleave";
 import { codeOf, enrolled, wrongCode } from "../../../test/second-factor";
-import { HOUR, MINUTE } from "../../clock";
+import { HOUR, MINUTE } from "../../lib/clock";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);

@@ -1,13 +1,13 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Actor } from "../../auth/actor";
 import { newNotice } from "../../auth/jobs";
 import type { Proof } from "../../auth/mfa/schema";
 import type { Origin } from "../../auth/service";
-import { canonicalKey } from "../../canonical";
-import { after, HOUR } from "../../clock";
 import type { Deps } from "../../deps";
-import { AppError, invalidInput } from "../../errors";
 import type { NewJob } from "../../jobs/jobs";
+import type { Actor } from "../../lib/actor";
+import { after, HOUR } from "../../lib/clock";
+import { AppError, invalidInput } from "../../lib/errors";
+import { canonicalKey } from "../../lib/text";
 import { proveOwner } from "./proof";
 import type { ConfirmedEmailChange, PendingEmailChange } from "./schema";
 import { accountGone } from "./service";

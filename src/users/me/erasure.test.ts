@@ -9,7 +9,7 @@ import { eventually, startProgram, startServer } from "../../../test/processes";
 import { codeOf, enrolled } from "../../../test/second-factor";
 import { everything, rowsOf } from "../../../test/traces";
 import { settle } from "../../analytics/settle";
-import { DAY, MINUTE } from "../../clock";
+import { DAY, MINUTE } from "../../lib/clock";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(120_000);

@@ -1,11 +1,11 @@
 import { erasePersonAnalytics } from "../../analytics/person";
 import { newAuditEntry, person, SYSTEM } from "../../audit/entry";
-import type { Actor } from "../../auth/actor";
 import type { Proof } from "../../auth/mfa/schema";
 import type { Origin } from "../../auth/service";
-import { after, DAY } from "../../clock";
 import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
+import type { Actor } from "../../lib/actor";
+import { after, DAY } from "../../lib/clock";
 import { accountDeletedMail } from "../../mail/templates";
 import { avatarFolder } from "./avatar";
 import { exportFolder } from "./export";

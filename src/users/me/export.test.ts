@@ -8,7 +8,7 @@ import { unzip } from "../../../test/archive";
 import { eventually, startProgram } from "../../../test/processes";
 import { enrolled } from "../../../test/second-factor";
 import { settle } from "../../analytics/settle";
-import { DAY, HOUR, MINUTE } from "../../clock";
+import { DAY, HOUR, MINUTE } from "../../lib/clock";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(120_000);

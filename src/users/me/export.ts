@@ -1,13 +1,13 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Actor } from "../../auth/actor";
 import type { Origin } from "../../auth/service";
-import { after, DAY } from "../../clock";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
-import type { JsonValue } from "../../json";
+import type { Actor } from "../../lib/actor";
+import { after, DAY } from "../../lib/clock";
+import { AppError } from "../../lib/errors";
+import type { JsonValue } from "../../lib/json";
 import { exportReadyMail } from "../../mail/templates";
 import type { StoredFile } from "../../storage/storage";
 import { sectionsOf, zipOf } from "./archive";

@@ -1,6 +1,6 @@
-import { MINUTE } from "../../clock";
 import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
+import { MINUTE } from "../../lib/clock";
 import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail/templates";
 import { avatarFolder } from "./avatar";
 import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";

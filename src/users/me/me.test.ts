@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
-import { MINUTE } from "../../clock";
+import { MINUTE } from "../../lib/clock";
 import type { PreferencesResponse } from "./preferences";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */

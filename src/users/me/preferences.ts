@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { canonicalZone } from "../../analytics/period";
 import { dataOf } from "../../http/describe";
-import { isCurrency } from "../../products/money";
+import { isCurrency } from "../../lib/money";
 import { isObject, type SettingKind, understand } from "./settings";
 
 export const THEMES = ["system", "light", "dark"] as const;

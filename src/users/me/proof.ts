@@ -1,11 +1,11 @@
 import type { AuditAction } from "../../audit/actions";
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Actor } from "../../auth/actor";
 import { proveAgain } from "../../auth/mfa/factors";
 import type { Proof } from "../../auth/mfa/schema";
 import type { Origin } from "../../auth/service";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
 import type { UserRow } from "../store";
 
 /**

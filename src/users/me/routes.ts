@@ -1,14 +1,13 @@
 import { clearSignIn, originOf } from "../../auth/browser";
-import { requirePerson } from "../../auth/guard";
 import { userResponse } from "../../auth/schema";
 import type { Deps } from "../../deps";
-import { dataOf, describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { endpoint } from "../../http/endpoint";
+import { dataOf } from "../../http/envelopes";
 import { factory } from "../../http/factory";
 import { fileBody, sendFile } from "../../http/file";
-import { once } from "../../http/idempotency";
-import { input } from "../../http/input";
-import { takeUpload } from "../../products/images/upload";
+import { idempotent } from "../../http/idempotency";
+import { withEtag } from "../../http/preconditions";
+import { takeUpload } from "../../media/upload";
 import { readAvatarFile, removeAvatar, setAvatar } from "./avatar";
 import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
 import { deleteMe } from "./erasure";
@@ -46,45 +45,56 @@ export const meRoutes = (deps: Deps) =>
     .createApp()
     .get(
       "/",
-      describe({ summary: "Read your account", tag, response: dataOf(userResponse), secured: true }),
-      requirePerson(deps),
+      endpoint(deps, {
+        id: "readMe",
+        summary: "Read your account",
+        tag,
+        caller: "person",
+        success: { 200: dataOf(userResponse) },
+        etag: true,
+      }),
       async (c) => {
         const { data, version } = await readMe(deps, c.get("actor"));
-        c.header("ETag", etagOf(version));
-        return c.json({ data }, 200);
+        return withEtag(c, data, version);
       },
     )
     .patch(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "changeMe",
         summary: "Change your name",
         tag,
-        response: dataOf(userResponse),
-        secured: true,
-        errors: ["forbidden", "precondition_failed"],
+        caller: "person",
+        body: changeMeSchema,
+        success: { 200: dataOf(userResponse) },
+        etag: true,
+        ifMatch: "optional",
       }),
-      requirePerson(deps),
-      input("json", changeMeSchema),
       async (c) => {
         const change = c.req.valid("json");
-        const { data, version } = await changeMe(deps, c.get("actor"), change, ifMatch(c), originOf(deps, c));
-        c.header("ETag", etagOf(version));
-        return c.json({ data }, 200);
+        const { data, version } = await changeMe(
+          deps,
+          c.get("actor"),
+          change,
+          c.get("expectedVersions"),
+          originOf(deps, c),
+        );
+        return withEtag(c, data, version);
       },
     )
     .delete(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "deleteMe",
         summary: "Delete your account",
         description:
           "Every token is refused at once. A job erases what is known of you in both databases and frees the address.",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "invalid_credentials", "invalid_code", "conflict", "too_many_requests"],
+        caller: "person",
+        body: deleteMeSchema,
+        success: { 204: null },
+        errors: ["invalid_credentials", "invalid_code", "conflict", "too_many_requests"],
       }),
-      requirePerson(deps),
-      input("json", deleteMeSchema),
       async (c) => {
         await deleteMe(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         clearSignIn(deps, c);
@@ -93,96 +103,117 @@ export const meRoutes = (deps: Deps) =>
     )
     .get(
       "/preferences",
-      describe({ summary: "Read your preferences", tag, response: preferencesAnswer, secured: true }),
-      requirePerson(deps),
+      endpoint(deps, {
+        id: "readPreferences",
+        summary: "Read your preferences",
+        tag,
+        caller: "person",
+        success: { 200: preferencesAnswer },
+        etag: true,
+      }),
       async (c) => {
         const data = await readPreferences(deps, c.get("actor"));
-        c.header("ETag", etagOf(data.version));
-        return c.json({ data }, 200);
+        return withEtag(c, data, data.version);
       },
     )
     .put(
       "/preferences",
-      describe({
+      endpoint(deps, {
+        id: "replacePreferences",
         summary: "Replace your preferences; If-Match is needed",
         description: "What is left out takes its default again.",
         tag,
-        response: preferencesAnswer,
-        secured: true,
-        errors: ["forbidden", "precondition_failed", "precondition_required"],
+        caller: "person",
+        body: preferencesSchema,
+        success: { 200: preferencesAnswer },
+        etag: true,
+        ifMatch: "required",
       }),
-      requirePerson(deps),
-      input("json", preferencesSchema),
       async (c) => {
         const chosen = c.req.valid("json");
-        const version = ifMatch(c, true);
+        const version = c.get("expectedVersions");
         const data = await replacePreferences(deps, c.get("actor"), chosen, version, originOf(deps, c));
-        c.header("ETag", etagOf(data.version));
-        return c.json({ data }, 200);
+        return withEtag(c, data, data.version);
       },
     )
     .patch(
       "/preferences",
-      describe({
+      endpoint(deps, {
+        id: "changePreferences",
         summary: "Change some of your preferences",
         description: "null takes a choice back to its default.",
         tag,
-        response: preferencesAnswer,
-        secured: true,
-        errors: ["forbidden", "precondition_failed"],
+        caller: "person",
+        body: changePreferencesSchema,
+        success: { 200: preferencesAnswer },
+        etag: true,
+        ifMatch: "optional",
       }),
-      requirePerson(deps),
-      input("json", changePreferencesSchema),
       async (c) => {
         const chosen = c.req.valid("json");
-        const data = await changePreferences(deps, c.get("actor"), chosen, ifMatch(c), originOf(deps, c));
-        c.header("ETag", etagOf(data.version));
-        return c.json({ data }, 200);
+        const data = await changePreferences(
+          deps,
+          c.get("actor"),
+          chosen,
+          c.get("expectedVersions"),
+          originOf(deps, c),
+        );
+        return withEtag(c, data, data.version);
       },
     )
     .get(
       "/settings",
-      describe({ summary: "Read your settings", tag, response: settingsAnswer, secured: true }),
-      requirePerson(deps),
+      endpoint(deps, {
+        id: "readSettings",
+        summary: "Read your settings",
+        tag,
+        caller: "person",
+        success: { 200: settingsAnswer },
+        etag: true,
+      }),
       async (c) => {
         const data = await readSettings(deps, c.get("actor"));
-        c.header("ETag", etagOf(data.version));
-        return c.json({ data }, 200);
+        return withEtag(c, data, data.version);
       },
     )
     .patch(
       "/settings",
-      describe({
+      endpoint(deps, {
+        id: "changeSettings",
         summary: "Choose which mails you want",
         description: "Mails about a changed password, address or second factor always come.",
         tag,
-        response: settingsAnswer,
-        secured: true,
-        errors: ["forbidden", "precondition_failed"],
+        caller: "person",
+        body: changeSettingsSchema,
+        success: { 200: settingsAnswer },
+        etag: true,
+        ifMatch: "optional",
       }),
-      requirePerson(deps),
-      input("json", changeSettingsSchema),
       async (c) => {
         const change = c.req.valid("json");
-        const data = await changeSettings(deps, c.get("actor"), change, ifMatch(c), originOf(deps, c));
-        c.header("ETag", etagOf(data.version));
-        return c.json({ data }, 200);
+        const data = await changeSettings(
+          deps,
+          c.get("actor"),
+          change,
+          c.get("expectedVersions"),
+          originOf(deps, c),
+        );
+        return withEtag(c, data, data.version);
       },
     )
     .post(
       "/settings/email-change",
-      describe({
+      endpoint(deps, {
+        id: "requestEmailChange",
         summary: "Ask for another address",
         description:
           "Both addresses get a link, and both must be followed. Takes no Idempotency-Key, because the body holds a password: asking again replaces the change.",
         tag,
-        response: pendingEmailChangeAnswer,
-        status: 202,
-        secured: true,
-        errors: ["forbidden", "invalid_credentials", "invalid_code", "too_many_requests"],
+        caller: "person",
+        body: requestEmailChangeSchema,
+        success: { 202: pendingEmailChangeAnswer },
+        errors: ["invalid_credentials", "invalid_code", "too_many_requests"],
       }),
-      requirePerson(deps),
-      input("json", requestEmailChangeSchema),
       async (c) => {
         const data = await requestEmailChange(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c));
         return c.json({ data }, 202);
@@ -190,14 +221,14 @@ export const meRoutes = (deps: Deps) =>
     )
     .delete(
       "/settings/email-change",
-      describe({
+      endpoint(deps, {
+        id: "cancelEmailChange",
         summary: "Take back the change of your address",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "not_found"],
+        caller: "person",
+        success: { 204: null },
+        errors: ["not_found"],
       }),
-      requirePerson(deps),
       async (c) => {
         await cancelEmailChange(deps, c.get("actor"), originOf(deps, c));
         return c.body(null, 204);
@@ -205,13 +236,14 @@ export const meRoutes = (deps: Deps) =>
     )
     .post(
       "/settings/email-change/confirm",
-      describe({
+      endpoint(deps, {
+        id: "confirmEmailChange",
         summary: "Confirm a change of address with a mailed link",
         tag,
-        response: confirmedEmailChangeAnswer,
+        body: confirmEmailChangeSchema,
+        success: { 200: confirmedEmailChangeAnswer },
         errors: ["invalid_code", "already_exists", "too_many_requests"],
       }),
-      input("json", confirmEmailChangeSchema),
       async (c) => {
         const data = await confirmEmailChange(deps, c.req.valid("json"), originOf(deps, c));
         return c.json({ data }, 200);
@@ -219,105 +251,98 @@ export const meRoutes = (deps: Deps) =>
     )
     .put(
       "/avatar",
-      describe({
+      endpoint(deps, {
+        id: "setAvatar",
         summary: "Set your picture",
         description:
           "multipart/form-data with the field file (JPEG, PNG, WebP or AVIF; 10 MB, 40 megapixels). Its metadata is dropped.",
         tag,
-        response: dataOf(userResponse),
-        secured: true,
-        errors: [
-          "forbidden",
-          "request_timeout",
-          "precondition_failed",
-          "payload_too_large",
-          "unsupported_media_type",
-          "too_many_requests",
-          "service_unavailable",
-        ],
+        caller: "person",
+        success: { 200: dataOf(userResponse) },
+        errors: ["request_timeout", "payload_too_large", "unsupported_media_type", "too_many_requests"],
+        etag: true,
+        ifMatch: "optional",
       }),
-      requirePerson(deps),
       (c) =>
         takeUpload(c, false, async ({ bytes }) => {
           const { data, version } = await setAvatar(
             deps,
             c.get("actor"),
             bytes,
-            ifMatch(c),
+            c.get("expectedVersions"),
             originOf(deps, c),
           );
-          c.header("ETag", etagOf(version));
-          return c.json({ data }, 200);
+          return withEtag(c, data, version);
         }),
     )
     .delete(
       "/avatar",
-      describe({
+      endpoint(deps, {
+        id: "removeAvatar",
         summary: "Remove your picture",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "precondition_failed"],
+        caller: "person",
+        success: { 204: null },
+        ifMatch: "optional",
       }),
-      requirePerson(deps),
       async (c) => {
-        await removeAvatar(deps, c.get("actor"), ifMatch(c), originOf(deps, c));
+        await removeAvatar(deps, c.get("actor"), c.get("expectedVersions"), originOf(deps, c));
         return c.body(null, 204);
       },
     )
     .post(
       "/export",
-      describe({
+      endpoint(deps, {
+        id: "requestExport",
         summary: "Ask for an archive of your data",
         description: "A job makes it; ask for its state, or wait for the mail.",
         tag,
-        response: exportAnswer,
-        status: 202,
-        secured: true,
-        errors: ["forbidden", "conflict", "too_many_requests", "idempotency_key_reused"],
+        caller: "person",
+        success: { 202: exportAnswer },
+        errors: ["conflict", "too_many_requests"],
+        idempotent: true,
       }),
-      requirePerson(deps),
       (c) =>
-        once(c, deps, deps.idempotency.mysql, 202, (record) =>
+        idempotent(c, deps, deps.idempotency.mysql, 202, (record) =>
           requestExport(deps, c.get("actor"), originOf(deps, c), record),
         ),
     )
     .get(
       "/export",
-      describe({
+      endpoint(deps, {
+        id: "listExports",
         summary: "List the archives of your data, the newest first",
         tag,
-        response: exportListAnswer,
-        secured: true,
-        errors: ["forbidden"],
+        caller: "person",
+        success: { 200: exportListAnswer },
       }),
-      requirePerson(deps),
       async (c) => c.json({ data: await listExports(deps, c.get("actor")) }, 200),
     )
     .get(
       "/export/:id",
-      describe({
+      endpoint(deps, {
+        id: "readExportAgain",
         summary: "Read the state of an archive",
         tag,
-        response: exportAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found"],
+        caller: "person",
+        params: exportParam,
+        success: { 200: exportAnswer },
+        errors: ["not_found"],
       }),
-      requirePerson(deps),
-      input("param", exportParam),
       async (c) => c.json({ data: await readExport(deps, c.get("actor"), c.req.valid("param").id) }, 200),
     )
     .get(
       "/export/:id/download",
-      describe({
+      endpoint(deps, {
+        id: "openExport",
         summary: "Fetch an archive",
         description: "A zip file of JSON and NDJSON.",
         tag,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict", "gone"],
+        caller: "person",
+        params: exportParam,
+        success: { 200: null },
+        errors: ["not_found", "conflict", "gone"],
       }),
-      requirePerson(deps),
-      input("param", exportParam),
       async (c) => {
         const { id } = c.req.valid("param");
         const { file, name } = await openExport(deps, c.get("actor"), id, originOf(deps, c));
@@ -331,16 +356,20 @@ export const meRoutes = (deps: Deps) =>
 
 /** /api/users/avatars: the pictures' files, for whoever was given their address. */
 export const avatarRoutes = (deps: Deps) =>
-  factory
-    .createApp()
-    .get(
-      "/:id/:file",
-      describe({ summary: "Get a person's picture", tag, errors: ["not_found"] }),
-      input("param", avatarParam),
-      (c) => {
-        const { id, file } = c.req.valid("param");
-        // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
-        const answer = { name: `${id}-${file}`, type: "image/webp", cache: "private, max-age=3600" };
-        return sendFile(c, answer, (known) => readAvatarFile(deps, id, file, known));
-      },
-    );
+  factory.createApp().get(
+    "/:id/:file",
+    endpoint(deps, {
+      id: "readAvatarFile",
+      summary: "Get a person's picture",
+      tag,
+      params: avatarParam,
+      success: { 200: null },
+      errors: ["not_found"],
+    }),
+    (c) => {
+      const { id, file } = c.req.valid("param");
+      // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
+      const answer = { name: `${id}-${file}`, type: "image/webp", cache: "private, max-age=3600" };
+      return sendFile(c, answer, (known) => readAvatarFile(deps, id, file, known));
+    },
+  );

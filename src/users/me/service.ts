@@ -1,9 +1,9 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Actor } from "../../auth/actor";
 import type { Origin } from "../../auth/service";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
 import { toUserResponse, type UserResponse } from "../mapper";
 import type { UserRow } from "../store";
 import { toPendingChange } from "./email-change";

@@ -1,8 +1,8 @@
 import type { z } from "zod";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
-import type { JsonValue } from "../../json";
+import { AppError } from "../../lib/errors";
+import type { JsonValue } from "../../lib/json";
 import type { SettingName } from "./store";
 
 /** JSON that a person chose, with a form that may change from release to release. */

@@ -1,6 +1,6 @@
 import { duplicateIndex, type MySql, type MySqlTx } from "../../db/prisma";
 import { type AuditEntry, type EmailChange, Prisma, type UserExport } from "../../generated/prisma/client";
-import type { JsonValue } from "../../json";
+import type { JsonValue } from "../../lib/json";
 
 /** What a person may choose, each kind with a form of its own. */
 export type SettingName = "preferences" | "notices";

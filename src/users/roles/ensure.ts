@@ -1,5 +1,5 @@
-import { ADMIN_ROLE, ALL_PERMISSIONS, DEFAULT_ROLES, PERMISSIONS } from "../../auth/permissions";
 import type { Deps } from "../../deps";
+import { ADMIN_ROLE, ALL_PERMISSIONS, DEFAULT_ROLES, PERMISSIONS } from "../../lib/permissions";
 
 /**
  * Makes the rows of permissions and, in a new installation, its roles. A role that is there keeps what

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
-import { ALL_PERMISSIONS } from "../../auth/permissions";
+import { ALL_PERMISSIONS } from "../../lib/permissions";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);

@@ -1,11 +1,9 @@
 import { originOf } from "../../auth/browser";
-import { requirePermission, requireUser } from "../../auth/guard";
 import type { Deps } from "../../deps";
-import { describe } from "../../http/describe";
-import { etagOf, ifMatch } from "../../http/etag";
+import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
-import { once } from "../../http/idempotency";
-import { input } from "../../http/input";
+import { idempotent } from "../../http/idempotency";
+import { withEtag } from "../../http/preconditions";
 import {
   changeRoleSchema,
   createRoleSchema,
@@ -22,15 +20,13 @@ const tag = "Administration";
 export const permissionRoutes = (deps: Deps) =>
   factory.createApp().get(
     "/",
-    describe({
+    endpoint(deps, {
+      id: "getAgain",
       summary: "List the permissions and what they allow",
       tag,
-      response: permissionsAnswer,
-      secured: true,
-      errors: ["forbidden"],
+      permission: "users:read",
+      success: { 200: permissionsAnswer },
     }),
-    requireUser(deps),
-    requirePermission("users:read"),
     (c) => c.json({ data: listPermissions() }, 200),
   );
 
@@ -42,89 +38,92 @@ export const roleRoutes = (deps: Deps) => {
     .createApp()
     .get(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "listRoles",
         summary: "List the roles",
         tag,
-        response: rolesAnswer,
-        secured: true,
-        errors: ["forbidden"],
+        permission: "users:read",
+        success: { 200: rolesAnswer },
       }),
-      requireUser(deps),
-      read,
       async (c) => c.json({ data: await listRoles(deps) }, 200),
     )
     .post(
       "/",
-      describe({
+      endpoint(deps, {
+        id: "createRole",
         summary: "Make a role of permissions that you hold",
         tag,
-        response: roleAnswer,
-        status: 201,
-        secured: true,
-        errors: ["forbidden", "already_exists", "conflict", "idempotency_in_flight"],
+        permission: "roles:write",
+        body: createRoleSchema,
+        success: { 201: roleAnswer },
+        errors: ["already_exists", "conflict"],
+        idempotent: true,
       }),
-      requireUser(deps),
-      write,
-      input("json", createRoleSchema),
       (c) =>
-        once(c, deps, deps.idempotency.mysql, 201, (record) =>
+        idempotent(c, deps, deps.idempotency.mysql, 201, (record) =>
           createRole(deps, c.get("actor"), c.req.valid("json"), originOf(deps, c), record),
         ),
     )
     .get(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "readRole",
         summary: "Read a role",
         tag,
-        response: roleAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found"],
+        permission: "users:read",
+        params: roleParam,
+        success: { 200: roleAnswer },
+        errors: ["not_found"],
+        etag: true,
       }),
-      requireUser(deps),
-      read,
-      input("param", roleParam),
       async (c) => {
         const role = await readRole(deps, c.req.valid("param").id);
-        c.header("ETag", etagOf(role.version));
-        return c.json({ data: role }, 200);
+        return withEtag(c, role);
       },
     )
     .patch(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "changeRole",
         summary: "Change a role for everyone who has it; If-Match is needed",
         tag,
-        response: roleAnswer,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict", "precondition_failed", "precondition_required"],
+        permission: "roles:write",
+        params: roleParam,
+        body: changeRoleSchema,
+        success: { 200: roleAnswer },
+        errors: ["not_found", "conflict"],
+        etag: true,
+        ifMatch: "required",
       }),
-      requireUser(deps),
-      write,
-      input("param", roleParam),
-      input("json", changeRoleSchema),
       async (c) => {
         const { id } = c.req.valid("param");
         const change = c.req.valid("json");
-        const role = await changeRole(deps, c.get("actor"), id, change, ifMatch(c, true), originOf(deps, c));
-        c.header("ETag", etagOf(role.version));
-        return c.json({ data: role }, 200);
+        const role = await changeRole(
+          deps,
+          c.get("actor"),
+          id,
+          change,
+          c.get("expectedVersions"),
+          originOf(deps, c),
+        );
+        return withEtag(c, role);
       },
     )
     .delete(
       "/:id",
-      describe({
+      endpoint(deps, {
+        id: "deleteRole",
         summary: "Delete a role that nobody has",
         tag,
-        status: 204,
-        secured: true,
-        errors: ["forbidden", "not_found", "conflict", "precondition_failed"],
+        permission: "roles:write",
+        params: roleParam,
+        success: { 204: null },
+        errors: ["not_found", "conflict"],
+        ifMatch: "optional",
       }),
-      requireUser(deps),
-      write,
-      input("param", roleParam),
       async (c) => {
         const { id } = c.req.valid("param");
-        await deleteRole(deps, c.get("actor"), id, ifMatch(c), originOf(deps, c));
+        await deleteRole(deps, c.get("actor"), id, c.get("expectedVersions"), originOf(deps, c));
         return c.body(null, 204);
       },
     );

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { ALL_PERMISSIONS, type Permission } from "../../auth/permissions";
-import { cleanText } from "../../canonical";
 import { dataOf } from "../../http/describe";
+import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
+import { cleanText } from "../../lib/text";
 
 export const permissionsSchema = z
   .array(z.enum(ALL_PERMISSIONS as [Permission, ...Permission[]], "must be the name of a permission"))

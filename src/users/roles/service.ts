@@ -1,11 +1,11 @@
 import { auditActor, newAuditEntry } from "../../audit/entry";
-import type { Actor } from "../../auth/actor";
-import { ADMIN_ROLE, ALL_PERMISSIONS, BASE_ROLE, PERMISSIONS } from "../../auth/permissions";
 import type { Origin } from "../../auth/service";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
-import { AppError } from "../../errors";
 import type { RecordAnswer } from "../../http/idempotency";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import { ADMIN_ROLE, ALL_PERMISSIONS, BASE_ROLE, PERMISSIONS } from "../../lib/permissions";
 import { administer, demandAll } from "../admin/authority";
 import type { ChangeRole, CreateRole, RoleResponse } from "./schema";
 import type { RoleRow } from "./store";

@@ -1,0 +1,34 @@
+import { analyticsJobs } from "./analytics/jobs";
+import { authJobs } from "./auth/jobs";
+import type { Deps } from "./deps";
+import { housekeepingJobs } from "./housekeeping";
+import { stockJobs } from "./inventory/jobs";
+import { createJobRunner, type JobHandler, type JobRunner } from "./jobs/runner";
+import { bulkJobs } from "./products/bulk/jobs";
+import { categoryJobs } from "./products/categories/jobs";
+import { imageJobs } from "./products/images/jobs";
+import { accountJobs } from "./users/me/jobs";
+
+/** Every kind of job and who does it. */
+export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
+  ...authJobs(deps),
+  ...accountJobs(deps),
+  ...categoryJobs(deps),
+  ...bulkJobs(deps),
+  ...imageJobs(deps),
+  ...analyticsJobs(deps),
+  ...stockJobs(deps),
+  ...housekeepingJobs(deps),
+});
+
+/** The runner of this process, over both databases. */
+export function createRunner(deps: Deps): JobRunner {
+  const runner = createJobRunner({
+    stores: [deps.jobs.mysql, deps.jobs.mongo],
+    handlers: jobHandlers(deps),
+    clock: deps.clock,
+    log: deps.log,
+  });
+  deps.jobs.onWake(runner.wake);
+  return runner;
+}

@@ -1,0 +1,93 @@
+import type { MongoTx } from "../db/mongo";
+import type { Deps } from "../deps";
+import type { ProductDocument } from "../products/model";
+
+/** Signals read in one round. */
+const ROUND = 200;
+/** SKUs looked at with one query. */
+const CHUNK = 500;
+/** How often a product that others write at the same moment is tried. */
+const TRIES = 20;
+
+/**
+ * Writes `inStock` of the products that have these SKUs: true when one of their variants can be had at an
+ * active location. A product's `stockRevision` is read before the levels and must still be there at the
+ * write, so of two that look at the same moment the one with the older view cannot write last.
+ */
+export async function refreshProducts(deps: Deps, skuKeys: string[]): Promise<void> {
+  for (let from = 0; from < skuKeys.length; from += CHUNK) {
+    let left = skuKeys.slice(from, from + CHUNK);
+    for (let attempt = 1; left.length > 0; attempt++) {
+      if (attempt > TRIES)
+        throw new Error(`inStock of ${left.length} SKUs was not written in ${TRIES} tries`);
+      const products = await deps.products.stockStates(left);
+      const available = await deps.inventory.skusInStock(
+        products.flatMap((product) => product.skuKeys ?? []),
+      );
+      const missed = await deps.products.setInStock(
+        products.map((product) => ({
+          id: product._id,
+          revision: product.stockRevision,
+          inStock: (product.skuKeys ?? []).some((skuKey) => available.has(skuKey)),
+        })),
+      );
+      left = missed === 0 ? [] : left;
+    }
+  }
+}
+
+/**
+ * For whoever makes a product or changes its SKUs, in the same transaction: `inStock` of the product is looked
+ * at again when one of these SKUs has stock levels. (A level needs a product, so a new SKU has none.)
+ * @param product with the SKUs that it has and those that it had
+ */
+export async function signalProduct(
+  deps: Deps,
+  product: Pick<ProductDocument, "_id" | "skuKeys">,
+  signalId: string,
+  tx?: MongoTx,
+): Promise<void> {
+  if (product.skuKeys === undefined || !(await deps.inventory.hasLevels(product.skuKeys, tx))) return;
+  await deps.inventory.addSignals(
+    [{ _id: signalId, productId: product._id, createdAt: deps.clock.now() }],
+    tx,
+  );
+}
+
+/** Writes `inStock` for every signal that waits. */
+export async function settleSignals(deps: Deps): Promise<void> {
+  for (;;) {
+    const signals = await deps.inventory.signals(ROUND);
+    if (signals.length === 0) return;
+    await refreshProducts(deps, [...new Set(signals.flatMap(({ skuKey }) => skuKey ?? []))]);
+    for (const productId of signals.flatMap((signal) => signal.productId ?? [])) {
+      const product = await deps.products.findById(productId);
+      if (product) await refreshProducts(deps, product.skuKeys?.slice(0, 1) ?? []);
+    }
+    for (const locationId of signals.flatMap((signal) => signal.locationId ?? [])) {
+      for (let after: { skuKey: string; locationId: string } | undefined; ; ) {
+        const levels = await deps.inventory.listLevels({ locationId, limit: CHUNK - 1, after });
+        await refreshProducts(deps, [...new Set(levels.map(({ skuKey }) => skuKey))]);
+        after = levels.at(-1);
+        if (levels.length < CHUNK) break;
+      }
+    }
+    await deps.inventory.removeSignals(signals.map(({ _id }) => _id));
+    if (signals.length < ROUND) return;
+  }
+}
+
+/** Lets the process that changed stock write `inStock` before it answers, so that most see no delay at all. */
+export const watchCrossings = (deps: Deps): void =>
+  deps.stock.onCrossed(async (signals) => {
+    try {
+      await refreshProducts(
+        deps,
+        signals.flatMap(({ skuKey }) => skuKey ?? []),
+      );
+      await deps.inventory.removeSignals(signals.map(({ _id }) => _id));
+    } catch (error) {
+      // The signals stay, and the next round of any process reads them.
+      deps.log.warn({ err: error }, "inStock was not written at once");
+    }
+  });

@@ -1,0 +1,35 @@
+import type { Deps } from "../deps";
+import { type JobHandler, JobRefused } from "../jobs/runner";
+import { lowStockMail } from "../mail/templates";
+import { wantsNotice } from "../users/me/notices";
+
+/** Most people who hear of one low level. */
+const RECIPIENTS = 50;
+
+/** Tells those who may change stock that a level is low, unless it has recovered by now. */
+const tellLowStock =
+  (deps: Deps): JobHandler =>
+  async ({ job, saveProgress }) => {
+    const { levelId } = job.payload as { levelId?: unknown };
+    if (typeof levelId !== "string") throw new JobRefused("the payload has no levelId");
+    const level = await deps.inventory.findLevel(levelId);
+    if (!level?.low || level.safetyThreshold === null) return;
+    const location = await deps.inventory.findLocation(level.locationId);
+    const people = await deps.users.peopleWith("inventory:write", RECIPIENTS);
+    // A repeated try goes on behind the last one who was told.
+    const told = typeof job.progress === "string" ? people.findIndex(({ id }) => id === job.progress) + 1 : 0;
+    for (const { id, email, name } of people.slice(told)) {
+      if (!(await wantsNotice(deps, id, "lowStock"))) continue;
+      const content = await lowStockMail(name, {
+        sku: level.sku,
+        location: location?.name ?? level.locationId,
+        available: level.available,
+        threshold: level.safetyThreshold,
+      });
+      await deps.mail.send({ to: email, ...content });
+      await saveProgress(id);
+    }
+  };
+
+/** What stock leaves for later. */
+export const stockJobs = (deps: Deps): Record<string, JobHandler> => ({ "stock.low": tellLowStock(deps) });

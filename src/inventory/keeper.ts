@@ -1,0 +1,49 @@
+import type { Deps } from "../deps";
+import { SECOND } from "../lib/clock";
+import { expireDue } from "./expiry";
+import { settleSignals } from "./in-stock";
+
+/** What a process does by itself for stock: gives back what expired, and keeps `inStock` of products right. */
+export interface StockKeeper {
+  start(): void;
+  stop(): Promise<void>;
+  /** One round of both, now. */
+  round(): Promise<void>;
+}
+
+/** How often the databases are asked, in milliseconds: half of what `inStock` may be old. */
+const EVERY = SECOND / 2;
+
+/** Any number of processes may keep the same stock: each step is right by itself and happens once. */
+export function createStockKeeper(deps: Deps, every: number = EVERY): StockKeeper {
+  const stopping = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let running: Promise<void> | undefined;
+
+  const round = async () => {
+    // Side by side: a long sweep must not make `inStock` old.
+    const done = await Promise.allSettled([expireDue(deps), settleSignals(deps)]);
+    for (const result of done) {
+      if (result.status === "rejected") {
+        deps.log.warn({ err: result.reason }, "keeping stock failed; trying again");
+      }
+    }
+  };
+
+  const tick = () => {
+    running = round().finally(() => {
+      // Spread over time, so that many processes do not ask at the same moment.
+      if (!stopping.signal.aborted) timer = setTimeout(tick, every * (0.8 + Math.random() * 0.2));
+    });
+  };
+
+  return {
+    start: tick,
+    round,
+    async stop() {
+      stopping.abort();
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}

@@ -1,0 +1,323 @@
+import { z } from "zod";
+import { dataOf, pageOf } from "../http/describe";
+import { limitSchema, lineSchema, skuSchema } from "../products/schema";
+import { MAX_QUANTITY } from "./ledger";
+import { BACKORDER_POLICIES, MOVEMENT_KINDS, RESERVATION_STATUSES } from "./model";
+
+/** Most lines of one reservation or transfer. */
+export const MAX_LINES = 100;
+/** How long a reservation holds when it does not say, in seconds. */
+export const DEFAULT_TTL = 15 * 60;
+/** The longest it may ask for at once, in seconds; it can be renewed. */
+export const MAX_TTL = 7 * 24 * 3600;
+
+const whole = (min: number, max: number) =>
+  z.int("must be a whole number").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
+
+const quantitySchema = whole(1, MAX_QUANTITY);
+const locationIdSchema = z.uuid("must be an id");
+const reasonSchema = lineSchema(500);
+const referenceSchema = lineSchema(200).meta({
+  description: "What it belongs to elsewhere: an order, a delivery note",
+});
+
+export const idParam = z.object({ id: z.uuid("must be an id") });
+
+const pageQuery = { limit: limitSchema, cursor: z.string().max(2000).optional() };
+
+export const createLocationSchema = z.strictObject({
+  code: lineSchema(50).meta({ example: "MAIN" }),
+  name: lineSchema(200),
+  priority: whole(0, 1_000_000)
+    .default(100)
+    .meta({ description: "Smaller is taken first when a reservation names no location" }),
+  active: z.boolean().default(true),
+});
+
+export const changeLocationSchema = z
+  .strictObject({
+    code: lineSchema(50),
+    name: lineSchema(200),
+    priority: whole(0, 1_000_000),
+    active: z.boolean(),
+  })
+  .partial()
+  .refine((change) => Object.keys(change).length > 0, "must change something");
+
+const settingsSchema = z.strictObject({
+  safetyThreshold: whole(0, MAX_QUANTITY)
+    .nullable()
+    .meta({ description: "Stock is low when no more than this is available; null for never" }),
+  backorder: z.enum(BACKORDER_POLICIES, "must be deny or allow"),
+  backorderLimit: whole(1, MAX_QUANTITY)
+    .nullable()
+    .meta({ description: "How many may be promised that are not there; null for any number" }),
+});
+
+export const createLevelSchema = z.strictObject({
+  sku: skuSchema,
+  locationId: locationIdSchema,
+  ...settingsSchema.partial().shape,
+});
+
+export const changeLevelSchema = settingsSchema
+  .partial()
+  .refine((change) => Object.keys(change).length > 0, "must change something");
+
+export const listLevelsSchema = z.strictObject({
+  sku: skuSchema.optional(),
+  locationId: locationIdSchema.optional(),
+  ...pageQuery,
+});
+
+export const listLowSchema = z.strictObject({ locationId: locationIdSchema.optional(), ...pageQuery });
+
+/** What an adjustment may be: goods that came, came back, were sold over the counter, or were miscounted. */
+const ADJUSTMENT_KINDS = ["adjust", "receive", "return", "sell"] as const;
+
+export const adjustSchema = z
+  .strictObject({
+    sku: skuSchema,
+    locationId: locationIdSchema,
+    delta: whole(-MAX_QUANTITY, MAX_QUANTITY)
+      .refine((delta) => delta !== 0, "must not be 0")
+      .meta({ description: "Units that came (positive) or left (negative)", example: -2 }),
+    kind: z.enum(ADJUSTMENT_KINDS, "must be adjust, receive, return or sell").default("adjust"),
+    reason: reasonSchema,
+    reference: referenceSchema.nullish(),
+  })
+  .refine(({ kind, delta }) => kind === "adjust" || (kind === "sell") === delta < 0, {
+    path: ["delta"],
+    message: "receive and return take a positive number, sell a negative one",
+  });
+
+export const setSchema = z.strictObject({
+  sku: skuSchema,
+  locationId: locationIdSchema,
+  expected: whole(-MAX_QUANTITY, MAX_QUANTITY).meta({
+    description: "What you believe is on hand; 409 with the current quantity when it is not",
+  }),
+  quantity: whole(0, MAX_QUANTITY),
+  reason: reasonSchema,
+  reference: referenceSchema.nullish(),
+});
+
+const linesOf = <Line extends z.ZodType>(line: Line) =>
+  z
+    .array(line, "must be a list")
+    .min(1, "must not be empty")
+    .max(MAX_LINES, `must be at most ${MAX_LINES} lines`);
+
+export const transferSchema = z
+  .strictObject({
+    fromLocationId: locationIdSchema,
+    toLocationId: locationIdSchema,
+    lines: linesOf(z.strictObject({ sku: skuSchema, quantity: quantitySchema })),
+    reason: reasonSchema.nullish(),
+    reference: referenceSchema.nullish(),
+  })
+  .refine(({ fromLocationId, toLocationId }) => fromLocationId !== toLocationId, {
+    path: ["toLocationId"],
+    message: "must be another location",
+  });
+
+const ttlSchema = whole(1, MAX_TTL).default(DEFAULT_TTL).meta({ description: "Seconds" });
+
+export const reserveSchema = z.strictObject({
+  lines: linesOf(
+    z.strictObject({
+      sku: skuSchema,
+      quantity: quantitySchema,
+      locationId: locationIdSchema.optional().meta({
+        description: "Where from; chosen by priority when it is left out",
+      }),
+    }),
+  ),
+  ttlSeconds: ttlSchema,
+  reference: referenceSchema.nullish(),
+});
+
+export const renewSchema = z.strictObject({ ttlSeconds: ttlSchema });
+
+export const listReservationsSchema = z.strictObject({
+  status: z.enum(RESERVATION_STATUSES).default("active"),
+  ...pageQuery,
+});
+
+export const listMovementsSchema = z
+  .strictObject({
+    sku: skuSchema.optional(),
+    locationId: locationIdSchema.optional(),
+    reservationId: z.uuid("must be an id").optional(),
+    ...pageQuery,
+  })
+  .refine(({ sku, reservationId }) => sku === undefined || reservationId === undefined, {
+    path: ["reservationId"],
+    message: "give a SKU or a reservation, not both",
+  })
+  .refine(({ sku, locationId }) => locationId === undefined || sku !== undefined, {
+    path: ["locationId"],
+    message: "goes with a SKU",
+  });
+
+export const verifyQuerySchema = z.strictObject({
+  sku: skuSchema.optional(),
+  cursor: z.string().max(2000).optional(),
+});
+export const repairSchema = z.strictObject({ sku: skuSchema });
+
+export type CreateLocation = z.output<typeof createLocationSchema>;
+export type ChangeLocation = z.output<typeof changeLocationSchema>;
+export type CreateLevel = z.output<typeof createLevelSchema>;
+export type ChangeLevel = z.output<typeof changeLevelSchema>;
+export type ListLevels = z.output<typeof listLevelsSchema>;
+export type Adjust = z.output<typeof adjustSchema>;
+export type SetQuantity = z.output<typeof setSchema>;
+export type Transfer = z.output<typeof transferSchema>;
+export type Reserve = z.output<typeof reserveSchema>;
+export type ListReservations = z.output<typeof listReservationsSchema>;
+export type ListMovements = z.output<typeof listMovementsSchema>;
+
+const locationResponse = z.object({
+  id: z.string(),
+  code: z.string(),
+  name: z.string(),
+  priority: z.number().int(),
+  active: z.boolean(),
+  version: z.number().int(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+});
+
+const levelResponse = z.object({
+  id: z.string(),
+  sku: z.string(),
+  locationId: z.string(),
+  onHand: z.number().int(),
+  reserved: z.number().int(),
+  available: z
+    .number()
+    .int()
+    .meta({ description: "onHand - reserved; below zero what is promised and not there" }),
+  safetyThreshold: z.number().int().nullable(),
+  low: z.boolean(),
+  backorder: z.enum(BACKORDER_POLICIES),
+  backorderLimit: z.number().int().nullable(),
+  sequence: z.number().int().meta({ description: "Number of the last movement" }),
+  version: z.number().int(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+});
+
+const quantitiesResponse = z.object({ onHand: z.number().int(), reserved: z.number().int() });
+
+const movementResponse = z.object({
+  id: z.string(),
+  levelId: z.string(),
+  sequence: z.number().int(),
+  sku: z.string(),
+  locationId: z.string(),
+  kind: z.enum(MOVEMENT_KINDS),
+  change: quantitiesResponse,
+  before: quantitiesResponse,
+  after: quantitiesResponse,
+  reason: z.string().nullable(),
+  reference: z.string().nullable(),
+  reservationId: z.string().nullable(),
+  transferId: z.string().nullable(),
+  actorId: z.string(),
+  createdAt: z.string(),
+});
+
+const reservationResponse = z.object({
+  id: z.string(),
+  status: z.enum(RESERVATION_STATUSES),
+  lines: z.array(
+    z.object({
+      sku: z.string(),
+      quantity: z.number().int(),
+      allocations: z.array(z.object({ locationId: z.string(), quantity: z.number().int() })),
+    }),
+  ),
+  reference: z.string().nullable(),
+  actorId: z.string(),
+  expiresAt: z.string(),
+  createdAt: z.string(),
+  endedAt: z.string().nullable(),
+});
+
+const changedLevelResponse = z.object({ level: levelResponse, movement: movementResponse.nullable() });
+
+const transferResponse = z.object({ id: z.string(), movements: z.array(movementResponse) });
+
+export const differenceSchema = z.object({
+  levelId: z.string(),
+  sku: z.string(),
+  locationId: z.string(),
+  problem: z.enum(["quantity", "sequence", "reservations"]).meta({
+    description:
+      "quantity: the level is not what its movements add up to; sequence: entries are missing or too many; reservations: what is reserved is not what living reservations hold",
+  }),
+  level: z.object({ onHand: z.number(), reserved: z.number(), sequence: z.number() }),
+  movements: z.object({
+    onHand: z.number(),
+    reserved: z.number(),
+    count: z.number(),
+    missing: z.number(),
+    lastSequence: z.number(),
+  }),
+  held: z.number().meta({ description: "Units that living reservations hold" }),
+});
+
+const verificationResponse = z.object({
+  levels: z.number().int(),
+  movements: z.number().int(),
+  differences: z.array(differenceSchema),
+});
+
+const productInventoryResponse = z.object({
+  productId: z.string(),
+  inStock: z.boolean(),
+  variants: z.array(
+    z.object({
+      variantId: z.string(),
+      sku: z.string(),
+      onHand: z.number().int(),
+      reserved: z.number().int(),
+      available: z.number().int(),
+      levels: z.array(levelResponse),
+    }),
+  ),
+});
+
+const repairResponse = z.object({
+  differences: z.array(differenceSchema),
+  movements: z.array(movementResponse),
+});
+
+export const locationAnswer = dataOf(locationResponse);
+export const locationListAnswer = dataOf(z.array(locationResponse));
+export const levelAnswer = dataOf(levelResponse);
+export const levelListAnswer = pageOf(levelResponse);
+export const changedLevelAnswer = dataOf(changedLevelResponse);
+export const transferAnswer = dataOf(transferResponse);
+export const reservationAnswer = dataOf(reservationResponse);
+export const reservationListAnswer = pageOf(reservationResponse);
+export const movementListAnswer = pageOf(movementResponse);
+export const verificationAnswer = z.object({
+  data: verificationResponse,
+  page: z.object({ nextCursor: z.string().nullable(), hasMore: z.boolean() }),
+});
+export const repairAnswer = dataOf(repairResponse);
+export const productInventoryAnswer = dataOf(productInventoryResponse);
+
+export type LocationResponse = z.infer<typeof locationResponse>;
+export type LevelResponse = z.infer<typeof levelResponse>;
+export type MovementResponse = z.infer<typeof movementResponse>;
+export type ReservationResponse = z.infer<typeof reservationResponse>;
+export type ChangedLevelResponse = z.infer<typeof changedLevelResponse>;
+export type TransferResponse = z.infer<typeof transferResponse>;
+export type Difference = z.infer<typeof differenceSchema>;
+export type RepairResponse = z.infer<typeof repairResponse>;
+export type Verification = z.infer<typeof verificationResponse>;
+export type ProductInventoryResponse = z.infer<typeof productInventoryResponse>;

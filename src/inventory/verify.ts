@@ -1,0 +1,183 @@
+import type { MongoTx } from "../db/mongo";
+import type { Deps } from "../deps";
+import type { RecordAnswer } from "../http/idempotency";
+import { canonicalKey } from "../lib/text";
+import { toMovement } from "./mapper";
+import type { LevelDocument, MovementDocument } from "./model";
+import type { Difference, RepairResponse, Verification } from "./schema";
+import type { MovementSum } from "./store";
+
+/** Levels recomputed with one query. */
+const PAGE = 500;
+
+const NOTHING: MovementSum = { count: 0, missing: 0, onHand: 0, reserved: 0, lastSequence: 0 };
+
+/** What is wrong with a level, or undefined. */
+function differenceOf(
+  level: LevelDocument,
+  sum: MovementSum = NOTHING,
+  held: number = 0,
+): Difference | undefined {
+  const problem =
+    sum.onHand !== level.onHand || sum.reserved !== level.reserved
+      ? "quantity"
+      : sum.lastSequence !== level.sequence || sum.count + sum.missing !== level.sequence
+        ? "sequence"
+        : held !== level.reserved || level.available !== level.onHand - level.reserved
+          ? "reservations"
+          : undefined;
+  if (problem === undefined) return undefined;
+  return {
+    levelId: level._id,
+    sku: level.sku,
+    locationId: level.locationId,
+    problem,
+    level: { onHand: level.onHand, reserved: level.reserved, sequence: level.sequence },
+    movements: {
+      onHand: sum.onHand,
+      reserved: sum.reserved,
+      count: sum.count,
+      missing: sum.missing,
+      lastSequence: sum.lastSequence,
+    },
+    held,
+  };
+}
+
+/** The levels of a SKU, each with its movements and what is held of it, all of one moment. */
+async function snapshotOf(deps: Deps, skuKey: string, tx: MongoTx) {
+  const { levels } = await deps.inventory.read(
+    { skuKeys: [skuKey], reservationIds: [], locations: false },
+    tx,
+  );
+  const range = { from: skuKey, to: skuKey };
+  const sums = await deps.inventory.sumMovements(range, tx);
+  const held = await deps.inventory.heldOf(range, tx);
+  return levels
+    .toSorted((a, b) => (a.locationId < b.locationId ? -1 : 1))
+    .map((level) => {
+      const [sum, of] = [sums.get(level._id) ?? NOTHING, held.get(level._id) ?? 0];
+      return { level, sum, held: of, difference: differenceOf(level, sum, of) };
+    });
+}
+
+/**
+ * Recomputes levels, in the order of their SKUs, from their movements. Sales may go on: a level that changed
+ * between two of the reads looks different at first, and is looked at again in one snapshot.
+ */
+async function verifyLevels(deps: Deps, levels: LevelDocument[]): Promise<Verification> {
+  const [first, last] = [levels[0], levels.at(-1)];
+  if (!first || !last) return { levels: 0, movements: 0, differences: [] };
+  const range = { from: first.skuKey, to: last.skuKey };
+  const sums = await deps.inventory.sumMovements(range);
+  const held = await deps.inventory.heldOf(range);
+  const verification: Verification = { levels: levels.length, movements: 0, differences: [] };
+  for (const level of levels) {
+    const sum = sums.get(level._id);
+    verification.movements += sum?.count ?? 0;
+    if (differenceOf(level, sum, held.get(level._id)) === undefined) continue;
+    const snapshot = await deps.mongo.transaction((tx) => snapshotOf(deps, level.skuKey, tx));
+    const difference = snapshot.find((one) => one.level._id === level._id)?.difference;
+    if (difference) verification.differences.push(difference);
+  }
+  return verification;
+}
+
+/** Verifies every level of a SKU. */
+export const verifySku = async (deps: Deps, sku: string): Promise<Verification> =>
+  verifyLevels(deps, await deps.inventory.levelsOf([canonicalKey(sku)]));
+
+/** A page of all levels, in the order of their SKUs. @throws AppError invalid_cursor */
+export async function verifyPage(
+  deps: Deps,
+  cursor: string | undefined,
+): Promise<{ data: Verification; page: { nextCursor: string | null; hasMore: boolean } }> {
+  const filter = { list: "verify" };
+  const [skuKey, locationId] = cursor === undefined ? [] : deps.cursors.decode(cursor, filter);
+  const after = cursor === undefined ? undefined : { skuKey: String(skuKey), locationId: String(locationId) };
+  const rows = await deps.inventory.listLevels({ after, limit: PAGE });
+  const levels = rows.slice(0, PAGE);
+  const last = levels.at(-1);
+  const hasMore = rows.length > PAGE;
+  return {
+    data: await verifyLevels(deps, levels),
+    page: {
+      hasMore,
+      nextCursor: hasMore && last ? deps.cursors.encode([last.skuKey, last.locationId], filter) : null,
+    },
+  };
+}
+
+/**
+ * Verifies every level, a page at a time.
+ * @param onPage hears of each page as it is done
+ */
+export async function verifyAll(deps: Deps, onPage?: (sum: Verification) => void): Promise<Verification> {
+  const sum: Verification = { levels: 0, movements: 0, differences: [] };
+  for (let after: LevelDocument | undefined; ; ) {
+    const levels = await deps.inventory.listLevels({ after, limit: PAGE });
+    after = levels.at(-1);
+    if (after === undefined) return sum;
+    const page = await verifyLevels(deps, levels);
+    sum.levels += page.levels;
+    sum.movements += page.movements;
+    sum.differences.push(...page.differences);
+    onPage?.(sum);
+  }
+}
+
+/**
+ * What a level that differs should be: what its last movement left on hand, and what living reservations
+ * hold. Where not one movement is left, the level itself is all there is to believe.
+ */
+const targetOf = (level: LevelDocument, last: MovementDocument | null, held: number) => ({
+  onHand: last?.after.onHand ?? (level.sequence === 0 ? 0 : level.onHand),
+  reserved: held,
+});
+
+/**
+ * Writes a correcting entry for each level of a SKU that differs, in one transaction; sales go on before and
+ * after it.
+ * @param record records the answer in it
+ * @throws AppError service_unavailable when sales of other processes kept it from its turn
+ */
+export async function repairSku(
+  deps: Deps,
+  actorId: string,
+  sku: string,
+  record: RecordAnswer<MongoTx> = async () => undefined,
+): Promise<RepairResponse> {
+  const skuKey = canonicalKey(sku);
+  // For a SKU that is right nobody is held up.
+  const { differences } = await verifySku(deps, sku);
+  let found: (Awaited<ReturnType<typeof snapshotOf>>[number] & { last: MovementDocument | null })[] = [];
+  const prepare = async (tx: MongoTx) => {
+    await deps.inventory.holdLevels(skuKey, tx);
+    found = [];
+    for (const one of await snapshotOf(deps, skuKey, tx)) {
+      if (one.difference) found.push({ ...one, last: await deps.inventory.lastMovement(one.level._id, tx) });
+    }
+  };
+  return deps.stock.submit<RepairResponse>({
+    actorId,
+    skuKeys: [skuKey],
+    ...(differences.length === 0 ? {} : { prepare }),
+    decide: (ledger) => ({
+      differences: found.flatMap(({ difference }) => difference ?? []),
+      movements: found.map(({ level, sum, held, last, difference }) => {
+        const target = targetOf(level, last, held);
+        const sequence = Math.max(level.sequence, sum.lastSequence) + 1;
+        return toMovement(
+          ledger.correct(level, {
+            target,
+            lacking: { onHand: target.onHand - sum.onHand, reserved: target.reserved - sum.reserved },
+            sequence,
+            missing: sequence - 1 - sum.count - sum.missing,
+            reason: `correction after verify: ${difference?.problem}`,
+          }),
+        );
+      }),
+    }),
+    record,
+  });
+}

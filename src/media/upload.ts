@@ -1,0 +1,165 @@
+import type { Context } from "hono";
+import type { AppEnv } from "../http/factory";
+import type { LargerBody } from "../http/middleware";
+import { SECOND } from "../lib/clock";
+import { AppError, invalidInput } from "../lib/errors";
+import { altSchema } from "../products/images/schema";
+import { inTurn, MAX_BYTES } from "./picture";
+
+/** Around the file: boundaries, names, the text. */
+const ENVELOPE = 16 * 1024;
+/** Largest body, in bytes. */
+const MAX_BODY = MAX_BYTES + ENVELOPE;
+/** The routes that take more than others. */
+export const UPLOADS: LargerBody[] = [
+  { method: "POST", path: /^\/api\/products\/[^/]+\/images\/?$/, max: MAX_BODY },
+  { method: "PUT", path: /^\/api\/users\/me\/avatar\/?$/, max: MAX_BODY },
+];
+
+/** Bodies that are read at once in this process: each lies in memory whole. */
+const READERS = 16;
+/** Of these, one caller's: whoever sends slowly holds a place until the deadline. */
+const READERS_OF_ONE = 6;
+/** How long a body may take to arrive, in milliseconds: 10 MB at 1.4 Mbit/s. */
+const DEADLINE = 60 * SECOND;
+/** Bytes that are set aside for a body at first. */
+const FIRST = 64 * 1024;
+
+const EXTENSIONS = new Set(["jpg", "jpeg", "png", "webp", "avif"]);
+
+/**
+ * Reads a body into memory.
+ * @param max bytes
+ * @param deadline milliseconds until it must be there, however it trickles in
+ * @throws AppError payload_too_large, request_timeout, malformed_request when it breaks off
+ */
+export async function readBody(
+  body: ReadableStream<Uint8Array> | null,
+  { max = MAX_BODY, deadline = DEADLINE } = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (body === null) return new Uint8Array();
+  const reader = body.getReader();
+  const cancel = () => reader.cancel().catch(() => undefined);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    // Ends the read that waits.
+    void cancel();
+  }, deadline);
+  // One buffer that grows: a list of chunks of a byte each would take a hundred times as much.
+  let bytes = new Uint8Array(Math.min(max, FIRST));
+  let size = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch((cause) => {
+        throw new AppError("malformed_request", "The upload broke off. Send the file again.", { cause });
+      });
+      if (late) {
+        throw new AppError("request_timeout", `The upload must be here within ${deadline / SECOND} seconds.`);
+      }
+      if (done) return bytes.subarray(0, size);
+      if (size + value.length > max) {
+        throw new AppError("payload_too_large", `The body must be at most ${max} bytes.`);
+      }
+      if (size + value.length > bytes.length) {
+        const grown = new Uint8Array(Math.min(max, Math.max(bytes.length * 2, size + value.length)));
+        grown.set(bytes.subarray(0, size));
+        bytes = grown;
+      }
+      bytes.set(value, size);
+      size += value.length;
+    }
+  } finally {
+    clearTimeout(timer);
+    void cancel();
+  }
+}
+
+let reading = 0;
+const readingOf = new Map<string, number>();
+
+/**
+ * Reads the body of a caller while there are places.
+ * @throws AppError service_unavailable, too_many_requests when the caller alone sends too many
+ */
+async function receive(body: ReadableStream<Uint8Array> | null, callerId: string) {
+  const own = readingOf.get(callerId) ?? 0;
+  if (own >= READERS_OF_ONE) {
+    throw new AppError("too_many_requests", `Send at most ${READERS_OF_ONE} pictures at once.`, {
+      retryAfter: 2,
+    });
+  }
+  if (reading >= READERS) {
+    throw new AppError("service_unavailable", "Too many pictures at once. Try again.", { retryAfter: 2 });
+  }
+  reading++;
+  readingOf.set(callerId, own + 1);
+  try {
+    return await readBody(body);
+  } finally {
+    reading--;
+    const left = (readingOf.get(callerId) ?? 1) - 1;
+    if (left > 0) readingOf.set(callerId, left);
+    else readingOf.delete(callerId);
+  }
+}
+
+/** The one file of a form, and its text. */
+export interface Upload {
+  bytes: Uint8Array;
+  alt: string;
+}
+
+/**
+ * Receives a signed-in caller's upload, and works on it when there is room: who sends slowly keeps nobody from
+ * working.
+ * @param takesAlt whether the form may hold a text
+ * @param work runs `inTurn`
+ * @throws AppError unsupported_media_type, malformed_request, invalid_input, payload_too_large, request_timeout,
+ * too_many_requests, service_unavailable
+ */
+export async function takeUpload<T>(
+  c: Context<AppEnv>,
+  takesAlt: boolean,
+  work: (upload: Upload) => Promise<T>,
+): Promise<T> {
+  const type = c.req.header("content-type") ?? "";
+  if (!/^multipart\/form-data\s*;/i.test(type)) {
+    throw new AppError(
+      "unsupported_media_type",
+      "Send the picture as multipart/form-data in the field file.",
+    );
+  }
+  const body = await receive(c.req.raw.body, c.get("actor").callerId);
+  return inTurn(async () => work(await readForm(body, type, takesAlt)));
+}
+
+/**
+ * The one file of a multipart form, and its text. The name that was sent decides nothing; one that ends as a
+ * program's or a page's does is refused, because whoever sends `a.jpg.php` tries something.
+ * @throws AppError invalid_input
+ */
+async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, takesAlt: boolean): Promise<Upload> {
+  const body = new Response(bytes, { headers: { "content-type": type } });
+  const form = await body.formData().catch((cause) => {
+    throw new AppError("invalid_input", "The form is not whole.", {
+      errors: [{ path: "file", code: "form", message: "the multipart form is malformed or not whole" }],
+      cause,
+    });
+  });
+  const unknown = [...form.keys()].find((name) => name !== "file" && !(takesAlt && name === "alt"));
+  if (unknown !== undefined)
+    throw invalidInput(unknown.slice(0, 100), "unknown_key", "is not a known key here");
+  const [file, ...more] = form.getAll("file");
+  if (!(file instanceof Blob) || more.length > 0) {
+    throw invalidInput("file", "required", "must be one file in the field file");
+  }
+  const name = (file as File).name ?? "";
+  const extension = /\.([^./\\]*)$/.exec(name)?.[1]?.toLowerCase();
+  if (extension !== undefined && extension !== "" && !EXTENSIONS.has(extension)) {
+    throw invalidInput("file", "name", "must be named as a picture: .jpg, .png, .webp or .avif");
+  }
+  const alt = altSchema.safeParse(form.get("alt") ?? "");
+  if (!alt.success) throw invalidInput("alt", "invalid", alt.error.issues[0]?.message ?? "is not valid");
+  return { bytes: await file.bytes(), alt: alt.data };
+}

@@ -1,0 +1,26 @@
+/** bun run openapi [--check] — writes openapi.json from the routes; with --check ends with 1 when it is another. */
+import { readFile, writeFile } from "node:fs/promises";
+import { createApp } from "./app";
+import { readCommandLine } from "./cli";
+import { COMMANDS } from "./commands";
+import { createDeps } from "./deps";
+import { openApiDocument } from "./http/docs";
+import { configOrExit } from "./program";
+import { silentLogger } from "./telemetry/log";
+
+const FILE = "openapi.json";
+
+const { check } = readCommandLine(COMMANDS.openapi).values;
+const deps = createDeps(configOrExit(process.env), silentLogger());
+// biome-ignore lint/suspicious/noExplicitAny: the document needs the routes, not their types.
+const document = await openApiDocument(createApp(deps) as any);
+await deps.close();
+const text = `${JSON.stringify(document, null, 2)}\n`;
+if (!check) {
+  await writeFile(FILE, text);
+  console.log(`${FILE}: ${Object.keys(document.paths ?? {}).length} paths.`);
+} else if ((await readFile(FILE, "utf8").catch(() => "")) !== text) {
+  console.error(`${FILE} is not what the routes say. Run: bun run openapi`);
+  process.exit(1);
+}
+process.exit(0);

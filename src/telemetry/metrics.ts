@@ -1,0 +1,106 @@
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Deps } from "../deps";
+import { isPrivateAddress } from "../http/address";
+import { endpoint } from "../http/endpoint";
+import { factory } from "../http/factory";
+import { problem } from "../http/problems";
+
+/** What one process has measured, as it can be sent to another. */
+export type Snapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
+
+/** The measurements of this process, and of those that share its port. */
+export interface Metrics {
+  /** Counts a request that came in. @returns to be called once, when it has been answered */
+  request(): (answered: { method: string; route: string; status: number; seconds: number }) => void;
+  snapshot(): Promise<Snapshot>;
+  /** Says how the measurements of all processes that share the port are had; without it this one is all. */
+  gatherWith(gather: () => Promise<Snapshot[]>): void;
+  /** All of them in Prometheus' text format 0.0.4. */
+  text(): Promise<string>;
+}
+
+/** Upper bounds in seconds: reads take milliseconds, a password 50, a large transaction up to its limit of 5 s. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Everything else is one label value: a method is whatever a caller writes. */
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+export function createMetrics(): Metrics {
+  const registers = [new Registry()];
+  const [registry] = registers as [Registry];
+  const duration = new Histogram({
+    name: "http_request_duration_seconds",
+    help: "Time from a request's arrival until its answer begins",
+    labelNames: ["method", "route", "status"],
+    buckets: BUCKETS,
+    registers,
+  });
+  const inFlight = new Gauge({ name: "http_requests_in_flight", help: "Requests being answered", registers });
+  new Gauge({
+    name: "process_resident_memory_bytes",
+    help: "Memory of the server's processes",
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Counter({
+    name: "process_cpu_seconds_total",
+    help: "Processor time of the server's processes",
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / 1e6);
+    },
+  });
+  new Gauge({
+    name: "aizy_processes",
+    help: "Server processes that share the port",
+    registers,
+    collect() {
+      this.set(1);
+    },
+  });
+  let gather = async () => [await registry.getMetricsAsJSON()];
+  return {
+    request() {
+      inFlight.inc();
+      return ({ method, route, status, seconds }) => {
+        inFlight.dec();
+        duration.labels(METHODS.has(method) ? method : "other", route, String(status)).observe(seconds);
+      };
+    },
+    snapshot: () => registry.getMetricsAsJSON(),
+    gatherWith(other) {
+      gather = other;
+    },
+    text: async () => AggregatorRegistry.aggregate(await gather()).metrics(),
+  };
+}
+
+/**
+ * /metrics, for a Prometheus beside the server: answered to private addresses that ask directly. What comes
+ * through a proxy comes from outside, so there it does not exist.
+ */
+export const metricsRoutes = (deps: Deps) =>
+  factory.createApp().get(
+    "/",
+    endpoint(deps, {
+      id: "get",
+      summary: "Measurements for Prometheus",
+      tag: "Health",
+      success: { 200: null },
+    }),
+    async (c) => {
+      const proxied = ["x-forwarded-for", "forwarded", "via"].some(
+        (name) => c.req.header(name) !== undefined,
+      );
+      if (proxied || !isPrivateAddress(c.get("ip"))) {
+        return problem(c, "not_found", "Measurements are for the server's own network, asked directly.");
+      }
+      return c.body(await deps.metrics.text(), 200, {
+        "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+        "Cache-Control": "no-store",
+      });
+    },
+  );

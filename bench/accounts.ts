@@ -5,9 +5,9 @@
  */
 
 import { createApp } from "../src/app";
-import { canonicalKey } from "../src/lib/text";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
+import { canonicalKey } from "../src/lib/text";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { startServer } from "../test/processes";

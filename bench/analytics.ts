@@ -31,10 +31,10 @@ import {
 } from "../src/analytics/reports.schema";
 import { attribute, byTime, type SessionEvent, sessionise } from "../src/analytics/sessions";
 import { settle } from "../src/analytics/settle";
-import { DAY, HOUR, MINUTE, SECOND, systemClock } from "../src/lib/clock";
 import { parseConfig } from "../src/config";
 import { syncIndexes } from "../src/db/indexes";
 import { createDeps, type Deps } from "../src/deps";
+import { DAY, HOUR, MINUTE, SECOND, systemClock } from "../src/lib/clock";
 import { silentLogger } from "../src/telemetry/log";
 import { BROWSER, seeded } from "../test/analytics";
 import { startServer } from "../test/processes";

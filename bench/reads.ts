@@ -11,11 +11,11 @@ import { parseConfig } from "../src/config";
 import { syncIndexes } from "../src/db/indexes";
 import { createDeps, type Deps } from "../src/deps";
 import { ENCODINGS } from "../src/http/compress";
-import { silentLogger } from "../src/telemetry/log";
 import type { CategoryDocument } from "../src/products/categories/model";
 import { pictureModel } from "../src/products/images/model";
 import { buildProduct } from "../src/products/service";
 import { coverOf } from "../src/products/shown";
+import { silentLogger } from "../src/telemetry/log";
 import { startServer } from "../test/processes";
 import { type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
 

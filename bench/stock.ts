@@ -6,14 +6,14 @@
 
 import { seedAdministrator } from "../prisma/seed";
 import { createApp } from "../src/app";
-import type { Actor } from "../src/lib/actor";
-import { canonicalKey } from "../src/lib/text";
 import { parseConfig } from "../src/config";
 import { createDeps, type Deps } from "../src/deps";
-import { silentLogger } from "../src/telemetry/log";
 import type { LevelDocument, MovementDocument } from "../src/inventory/model";
 import { reserve } from "../src/inventory/service";
 import { verifyAll } from "../src/inventory/verify";
+import type { Actor } from "../src/lib/actor";
+import { canonicalKey } from "../src/lib/text";
+import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { type Goal, load, onThrowAwayDatabases, options, reportGoals } from "./lib";
 

@@ -2,13 +2,14 @@
  * The demo catalogue: 60 products with stock and pictures, for development. It goes only where there are no
  * products yet, living or deleted, so what somebody changed or deleted stays as it is.
  */
-import { canonicalKey } from "../src/lib/text";
-import { after, DAY } from "../src/lib/clock";
+
 import type { Deps } from "../src/deps";
-import { ensureCategoryPath } from "../src/products/categories/service";
-import { addPicture } from "../src/products/images/service";
 import { DEFAULT_SETTINGS } from "../src/inventory/ledger";
 import { createLocation } from "../src/inventory/service";
+import { after, DAY } from "../src/lib/clock";
+import { canonicalKey } from "../src/lib/text";
+import { ensureCategoryPath } from "../src/products/categories/service";
+import { addPicture } from "../src/products/images/service";
 import { buildProduct } from "../src/products/service";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 import { drawPicture } from "./pictures";

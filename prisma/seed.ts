@@ -4,16 +4,16 @@
  * deleted.
  */
 
-import { ADMIN_ROLE } from "../src/lib/permissions";
 import { emailSchema, newPasswordSchema } from "../src/auth/schema";
-import { canonicalKey } from "../src/lib/text";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
 import { withDeployLock } from "../src/db/deploy-lock";
 import { createDeps, type Deps } from "../src/deps";
 import { AppError } from "../src/lib/errors";
-import { createLogger } from "../src/telemetry/log";
+import { ADMIN_ROLE } from "../src/lib/permissions";
+import { canonicalKey } from "../src/lib/text";
 import { configOrExit } from "../src/program";
+import { createLogger } from "../src/telemetry/log";
 import { createAccount, holdersOf } from "../src/users/admin/commands";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { seedDemo } from "./demo";

@@ -5,11 +5,10 @@ import { docsRoutes } from "./http/docs";
 import { factory } from "./http/factory";
 import { healthRoutes } from "./http/health";
 import { pathOf, requireHost } from "./http/host";
-import { corsFor, limitBody, MAX_BODY, requestContext, requestIds, security } from "./http/middleware";
-import { notFound, onError } from "./http/problems";
+import { notFound, refuseOtherMethods } from "./http/methods";
+import { corsFor, requestContext, requestIds, security } from "./http/middleware";
+import { onError } from "./http/problems";
 import { mailboxRoutes } from "./mail/routes";
-import { UPLOADS } from "./media/upload";
-import { IMPORTS } from "./products/bulk/routes";
 import { productRoutes } from "./products/routes";
 import { metricsRoutes } from "./telemetry/metrics";
 import { userRoutes } from "./users/routes";
@@ -18,14 +17,14 @@ import { userRoutes } from "./users/routes";
 export function createApp(deps: Deps) {
   const app = factory.createApp({ getPath: pathOf });
   app.onError(onError);
-  app.notFound(notFound);
+  app.notFound(notFound(() => app));
   app.use(
     requestIds(deps),
     requestContext(deps),
     requireHost(),
     security(),
     corsFor(deps.config.corsOrigins),
-    limitBody(MAX_BODY, [...UPLOADS, IMPORTS]),
+    refuseOtherMethods(() => app),
   );
 
   return app

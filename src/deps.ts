@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type AnalyticsStore, createAnalyticsStore } from "./analytics/store";
 import { type AuditStore, createAuditStore } from "./audit/store";
 import { type ApiKeyStore, createApiKeyStore } from "./auth/api-keys/store";
+import { authenticate } from "./auth/authenticate";
 import { createDeviceStore, type DeviceStore } from "./auth/devices/store";
 import { createMfaStore, type MfaStore } from "./auth/mfa/store";
 import { createOtp, type Otp } from "./auth/otp";
@@ -19,6 +20,7 @@ import { createMySqlLimiters } from "./db/limiter";
 import { connectMongo, type Mongo, type MongoTx } from "./db/mongo";
 import { connectMySql, type MySql, type MySqlTx } from "./db/prisma";
 import { connectRedisLimiters } from "./db/redis";
+import type { GuardDeps } from "./http/guards";
 import { createStockCommitter, type StockCommitter } from "./inventory/committer";
 import { watchCrossings } from "./inventory/in-stock";
 import { createInventoryStore, type InventoryStore } from "./inventory/store";
@@ -54,7 +56,7 @@ import { createRoleStore, type RoleStore } from "./users/roles/store";
 import { createUserStore, type UserStore } from "./users/store";
 
 /** Everything a feature needs from outside. Tests build the same with another clock, mail or storage. */
-export interface Deps {
+export interface Deps extends GuardDeps {
   config: Config;
   log: Logger;
   clock: Clock;
@@ -203,6 +205,7 @@ export function createDeps(
     tracing: given.tracing,
     mail,
     mailbox,
+    authenticate: (token, options) => authenticate(deps, token, options),
     stopping: new AbortController(),
     async close() {
       mail.close();

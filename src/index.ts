@@ -9,7 +9,7 @@ import { planHousekeeping } from "./housekeeping";
 import { serverUrl } from "./http/address";
 import { createStockKeeper } from "./inventory/keeper";
 import { onStopSignal, onUncaughtError } from "./process";
-import { IMPORTS } from "./products/bulk/routes";
+import { MAX_IMPORT } from "./products/bulk/schema";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
 import { createLogger } from "./telemetry/log";
@@ -73,7 +73,7 @@ async function serve(config: Config): Promise<void> {
       reusePort: WORKER !== undefined,
       idleTimeout: 60,
       // Behind the routes' own limits, which answer with a problem document.
-      maxRequestBodySize: IMPORTS.max + 1024,
+      maxRequestBodySize: MAX_IMPORT + 1024,
       fetch: (request, bunServer) => app.fetch(request, { server: bunServer }),
     });
   } catch (error) {

@@ -4,7 +4,7 @@ import { createApp } from "./app";
 import { readCommandLine } from "./cli";
 import { COMMANDS } from "./commands";
 import { createDeps } from "./deps";
-import { openApiDocument } from "./http/docs";
+import { openApiDocument } from "./http/openapi";
 import { configOrExit } from "./program";
 import { silentLogger } from "./telemetry/log";
 
@@ -13,7 +13,7 @@ const FILE = "openapi.json";
 const { check } = readCommandLine(COMMANDS.openapi).values;
 const deps = createDeps(configOrExit(process.env), silentLogger());
 // biome-ignore lint/suspicious/noExplicitAny: the document needs the routes, not their types.
-const document = await openApiDocument(createApp(deps) as any);
+const document = openApiDocument(createApp(deps) as any);
 await deps.close();
 const text = `${JSON.stringify(document, null, 2)}\n`;
 if (!check) {

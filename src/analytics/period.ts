@@ -41,18 +41,20 @@ const moment = z
   .refine(isMoment, "must be a day such as 2026-11-23 or a time such as 2026-11-23T10:00:00Z");
 
 /** What every report takes: a period and a zone, and whose traffic. */
-export const periodSchema = z.strictObject({
-  from: moment
-    .optional()
-    .meta({ description: "First day (its midnight in the zone) or instant. Default: 30 days ago" }),
-  to: moment
-    .optional()
-    .meta({ description: "The day or instant that ends the period and is not in it. Default: now" }),
-  timezone: zone
-    .default("UTC")
-    .meta({ description: "IANA name or offset, for days and intervals", example: "Europe/Berlin" }),
-  traffic: z.enum(["people", "bots"], "must be people or bots").default("people"),
-});
+export const periodSchema = z
+  .strictObject({
+    from: moment
+      .optional()
+      .meta({ description: "First day (its midnight in the zone) or instant. Default: 30 days ago" }),
+    to: moment
+      .optional()
+      .meta({ description: "The day or instant that ends the period and is not in it. Default: now" }),
+    timezone: zone
+      .default("UTC")
+      .meta({ description: "IANA name or offset, for days and intervals", example: "Europe/Berlin" }),
+    traffic: z.enum(["people", "bots"], "must be people or bots").default("people"),
+  })
+  .meta({ id: "Period" });
 
 /** The checks that need more than one of the fields; put at the end of a schema made from `periodSchema`. */
 export const checkPeriod = <Output extends { from?: string; to?: string; timezone: string }>(

@@ -30,62 +30,110 @@ import {
   topQuery,
 } from "./reports.schema";
 
-const report = (
-  summary: string,
-  response: RouteDescription["response"],
-  errors: RouteDescription["errors"] = [],
-) => describe({ summary, tag: "Reports", response, secured: true, errors: ["forbidden", ...errors] });
+/** What all reports say of themselves. */
+const REPORT = { tag: "Reports", permission: "analytics:read" } as const;
 
 /** /api/analytics/reports: for who may read them, each with a period and a time zone. */
 export const reportRoutes = (deps: Deps) =>
   factory
     .createApp()
-    .use(requireUser(deps), requirePermission("analytics:read"))
     .get(
       "/overview",
-      report("Visitors, sessions, bounces and conversion", overviewAnswer),
-      input("query", periodQuery),
+      endpoint(deps, {
+        ...REPORT,
+        id: "overviewReport",
+        summary: "Visitors, sessions, bounces and conversion",
+        query: periodQuery,
+        success: { 200: overviewAnswer },
+      }),
       async (c) => c.json({ data: await overviewReport(deps, c.req.valid("query")) }, 200),
     )
     .get(
       "/timeseries",
-      report("The same by hour, day, week or month", seriesAnswer),
-      input("query", seriesQuery),
+      endpoint(deps, {
+        ...REPORT,
+        id: "seriesReport",
+        summary: "The same by hour, day, week or month",
+        query: seriesQuery,
+        success: { 200: seriesAnswer },
+      }),
       async (c) => c.json({ data: await seriesReport(deps, c.req.valid("query")) }, 200),
     )
-    .get("/products", report("Top products", productsAnswer), input("query", productsQuery), async (c) =>
-      c.json({ data: await productsReport(deps, c.req.valid("query")) }, 200),
+    .get(
+      "/products",
+      endpoint(deps, {
+        ...REPORT,
+        id: "productsReport",
+        summary: "Top products",
+        query: productsQuery,
+        success: { 200: productsAnswer },
+      }),
+      async (c) => c.json({ data: await productsReport(deps, c.req.valid("query")) }, 200),
     )
     .get(
       "/categories",
-      report("Top categories", categoriesAnswer),
-      input("query", categoriesQuery),
+      endpoint(deps, {
+        ...REPORT,
+        id: "categoriesReport",
+        summary: "Top categories",
+        query: categoriesQuery,
+        success: { 200: categoriesAnswer },
+      }),
       async (c) => c.json({ data: await categoriesReport(deps, c.req.valid("query")) }, 200),
     )
     .get(
       "/funnel",
-      report("Sessions that viewed, then added, then ordered", funnelAnswer),
-      input("query", periodQuery),
+      endpoint(deps, {
+        ...REPORT,
+        id: "funnelReport",
+        summary: "Sessions that viewed, then added, then ordered",
+        query: periodQuery,
+        success: { 200: funnelAnswer },
+      }),
       async (c) => c.json({ data: await funnelReport(deps, c.req.valid("query")) }, 200),
     )
     .get(
       "/searches",
-      report("What was searched for, found and clicked", searchesAnswer),
-      input("query", topQuery),
+      endpoint(deps, {
+        ...REPORT,
+        id: "searchesReport",
+        summary: "What was searched for, found and clicked",
+        query: topQuery,
+        success: { 200: searchesAnswer },
+      }),
       async (c) => c.json({ data: await searchesReport(deps, c.req.valid("query")) }, 200),
     )
     .get(
       "/searches/:searchId",
-      report("One search, followed to a click and to an order", searchTrailAnswer, ["not_found"]),
-      input("param", searchParam),
+      endpoint(deps, {
+        ...REPORT,
+        id: "searchTrail",
+        summary: "One search, followed to a click and to an order",
+        params: searchParam,
+        success: { 200: searchTrailAnswer },
+        errors: ["not_found"],
+      }),
       async (c) => c.json({ data: await searchTrail(deps, c.req.valid("param").searchId) }, 200),
     )
     .get(
       "/retention",
-      report("Who came again, by week of the first visit", retentionAnswer),
-      input("query", periodQuery),
+      endpoint(deps, {
+        ...REPORT,
+        id: "retentionReport",
+        summary: "Who came again, by week of the first visit",
+        query: periodQuery,
+        success: { 200: retentionAnswer },
+      }),
       async (c) => c.json({ data: await retentionReport(deps, c.req.valid("query")) }, 200),
     )
-    .get("/sources", report("Where sessions came from", sourcesAnswer), input("query", topQuery), async (c) =>
-      c.json({ data: await sourcesReport(deps, c.req.valid("query")) }, 200),
+    .get(
+      "/sources",
+      endpoint(deps, {
+        ...REPORT,
+        id: "sourcesReport",
+        summary: "Where sessions came from",
+        query: topQuery,
+        success: { 200: sourcesAnswer },
+      }),
+      async (c) => c.json({ data: await sourcesReport(deps, c.req.valid("query")) }, 200),
     );

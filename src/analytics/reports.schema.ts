@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf } from "../http/describe";
+import { dataOf } from "../http/envelopes";
 import { checkPeriod, INTERVALS, periodSchema } from "./period";
 import { COLUMNS } from "./rollups";
 import { cursorQuery, limitQuery as limit } from "./schema";

@@ -1,8 +1,8 @@
 import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
 import type { Deps } from "../deps";
-import { endpoint } from "../http/endpoint";
+import { endpoint, file } from "../http/endpoint";
 import { type AppEnv, factory } from "../http/factory";
+import { sendEvents } from "../http/sse";
 import { admitLive, live } from "./live";
 import { reportRoutes } from "./reports.routes";
 import { sessionsQuery } from "./reports.schema";
@@ -41,13 +41,8 @@ const callerOf = (c: Context<AppEnv>): Caller => ({
   doNotTrack: c.req.header("dnt") === "1" || c.req.header("sec-gpc") === "1",
 });
 
-/** Between two checks that who watches still may, in milliseconds. */
-const RECHECK = 5000;
-
 /** /api/analytics */
 export const analyticsRoutes = (deps: Deps) => {
-  const guard = requireUser(deps);
-  const mayRead = requirePermission("analytics:read");
   return factory
     .createApp()
     .route("/reports", reportRoutes(deps))
@@ -55,7 +50,7 @@ export const analyticsRoutes = (deps: Deps) => {
       "/events",
       beacon(),
       endpoint(deps, {
-        id: "track",
+        id: "trackEvents",
         summary: "Record what people did",
         description:
           "Up to 500 events as in Segment's specification, from browsers (no sign-in needed) or from servers with " +
@@ -72,7 +67,7 @@ export const analyticsRoutes = (deps: Deps) => {
     .get(
       "/sessions",
       endpoint(deps, {
-        id: "listSessions",
+        id: "listAnalyticsSessions",
         summary: "List sessions, the newest first",
         tag,
         permission: "analytics:read",
@@ -85,7 +80,7 @@ export const analyticsRoutes = (deps: Deps) => {
     .get(
       "/sessions/:id",
       endpoint(deps, {
-        id: "readSession",
+        id: "readAnalyticsSession",
         summary: "Read a session",
         tag,
         permission: "analytics:read",
@@ -98,7 +93,7 @@ export const analyticsRoutes = (deps: Deps) => {
     .get(
       "/sessions/:id/events",
       endpoint(deps, {
-        id: "listSessionEvents",
+        id: "listAnalyticsSessionEvents",
         summary: "List the events of a session, the oldest first",
         tag,
         permission: "analytics:read",
@@ -112,49 +107,22 @@ export const analyticsRoutes = (deps: Deps) => {
     .get(
       "/live",
       endpoint(deps, {
-        id: "getLive",
+        id: "watchLiveEvents",
         summary: "Watch what happens now",
         description:
           "Server-sent events: `events` with what was just received, `summary` every five seconds with how many are " +
           "here. Goes on after Last-Event-ID. Ends when the right to read does.",
         tag,
         permission: "analytics:read",
-        success: { 200: null },
+        success: { 200: file("text/event-stream") },
+        requestHeaders: { "Last-Event-ID": "Id of the last message that arrived, to go on after it" },
         errors: ["too_many_requests"],
       }),
       (c) => {
         admitLive(deps);
-        c.header("Cache-Control", "no-store");
-        c.header("X-Accel-Buffering", "no");
-        // Nobody would read a stream behind it.
-        if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
-        return streamSSE(c, async (stream) => {
-          const over = new AbortController();
-          stream.onAbort(() => over.abort());
-          const signal = AbortSignal.any([over.signal, deps.stopping.signal]);
-          const ended = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-          const pass = async () => undefined;
-          const check = setInterval(async () => {
-            try {
-              await guard(c, pass);
-              await mayRead(c, pass);
-            } catch {
-              over.abort();
-            }
-          }, RECHECK);
-          try {
-            for await (const message of live(deps, signal, c.req.header("last-event-id"))) {
-              // A client that reads no more holds a write for ever, but not the end.
-              await Promise.race([stream.writeSSE(message), ended]);
-            }
-          } catch (error) {
-            // Here, because Hono would send the error's text; the client connects again by itself.
-            c.get("log").warn({ err: error }, "a live view ended");
-          } finally {
-            clearInterval(check);
-            stream.abort();
-          }
-        });
+        return sendEvents(c, deps, { permission: "analytics:read" }, (signal) =>
+          live(deps, signal, c.req.header("last-event-id")),
+        );
       },
     );
 };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { pageOf } from "../http/describe";
+import { pageOf } from "../http/envelopes";
 import { isId } from "../lib/text";
 import { ALL_AUDIT_ACTIONS, type AuditAction } from "./actions";
 
@@ -53,34 +53,38 @@ export type OwnAuditQuery = z.output<typeof ownAuditSchema>;
 
 const detail = z.record(z.string(), z.json()).meta({ example: { method: "password" } });
 
-const auditEntryResponse = z.object({
-  id: z.string(),
-  at: z.string(),
-  action: z.string().meta({ example: "sign_in.succeeded" }),
-  actor: z.object({
-    kind: z.enum(["user", "apiKey", "system", "anonymous"]),
-    /** The person's or the key's id. */
-    id: z.string().nullable(),
-  }),
-  subjectUserId: z.string().nullable(),
-  ip: z.string().nullable(),
-  userAgent: z.string().nullable(),
-  detail,
-});
+const auditEntryResponse = z
+  .object({
+    id: z.string(),
+    at: z.string(),
+    action: z.string().meta({ example: "sign_in.succeeded" }),
+    actor: z.object({
+      kind: z.enum(["user", "apiKey", "system", "anonymous"]),
+      /** The person's or the key's id. */
+      id: z.string().nullable(),
+    }),
+    subjectUserId: z.string().nullable(),
+    ip: z.string().nullable(),
+    userAgent: z.string().nullable(),
+    detail,
+  })
+  .meta({ id: "AuditEntry" });
 
 /** What a person sees of what they did and of what was done to their account. */
-const ownAuditEntryResponse = z.object({
-  id: z.string(),
-  at: z.string(),
-  action: z.string().meta({ example: "sign_in.succeeded" }),
-  /** unknown: nobody had signed in. */
-  by: z.enum(["you", "administrator", "system", "unknown"]),
-  subjectUserId: z.string().nullable(),
-  /** Where from; never an administrator's. */
-  ip: z.string().nullable(),
-  device: z.string().nullable().meta({ example: "Firefox on Linux" }),
-  detail,
-});
+const ownAuditEntryResponse = z
+  .object({
+    id: z.string(),
+    at: z.string(),
+    action: z.string().meta({ example: "sign_in.succeeded" }),
+    /** unknown: nobody had signed in. */
+    by: z.enum(["you", "administrator", "system", "unknown"]),
+    subjectUserId: z.string().nullable(),
+    /** Where from; never an administrator's. */
+    ip: z.string().nullable(),
+    device: z.string().nullable().meta({ example: "Firefox on Linux" }),
+    detail,
+  })
+  .meta({ id: "OwnAuditEntry" });
 
 export type AuditEntryResponse = z.infer<typeof auditEntryResponse>;
 export type OwnAuditEntryResponse = z.infer<typeof ownAuditEntryResponse>;

@@ -28,7 +28,7 @@ export function refuseOwnWords(password: string, email: string, name: string, pa
   if (isOwnWord(password, email, name)) {
     throw invalidInput(
       path,
-      "too_easy",
+      "not_allowed",
       "must not be your address, your name or a word of this service, with or without digits around it",
     );
   }

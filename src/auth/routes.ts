@@ -2,6 +2,7 @@ import type { Deps } from "../deps";
 import { endpoint } from "../http/endpoint";
 import { dataOf } from "../http/envelopes";
 import { factory } from "../http/factory";
+import { bearerOf } from "../http/guards";
 import { apiKeyRoutes } from "./api-keys/routes";
 import {
   checkOrigin,
@@ -64,7 +65,7 @@ export const authRoutes = (deps: Deps) =>
     .post(
       "/verify-otp",
       endpoint(deps, {
-        id: "verifyRegistration",
+        id: "verifyOtp",
         summary: "Prove the address with the code",
         tag,
         body: verifyOtpSchema,
@@ -77,7 +78,7 @@ export const authRoutes = (deps: Deps) =>
     .post(
       "/resend-otp",
       endpoint(deps, {
-        id: "resendRegistrationCode",
+        id: "resendOtp",
         summary: "Ask for another code",
         tag,
         body: resendOtpSchema,
@@ -192,7 +193,7 @@ export const authRoutes = (deps: Deps) =>
     .get(
       "/sessions",
       endpoint(deps, {
-        id: "listSessionsAgain",
+        id: "listSessions",
         summary: "List your sessions",
         tag,
         caller: "person",
@@ -221,7 +222,7 @@ export const authRoutes = (deps: Deps) =>
     .delete(
       "/sessions/:id",
       endpoint(deps, {
-        id: "endOneSession",
+        id: "endSession",
         summary: "End one of your sessions",
         tag,
         caller: "person",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf, pageOf } from "../http/describe";
+import { dataOf, pageOf } from "../http/envelopes";
 import { cleanText } from "../lib/text";
 import { isCommonPassword } from "./common";
 import { SECOND_FACTORS } from "./second-factor";
@@ -46,19 +46,25 @@ export const otpSchema = z
 
 const idSchema = z.uuid("must be an id");
 
-export const registerSchema = z.strictObject({
-  email: emailSchema,
-  password: newPasswordSchema,
-  name: nameSchema,
-});
+export const registerSchema = z
+  .strictObject({
+    email: emailSchema,
+    password: newPasswordSchema,
+    name: nameSchema,
+  })
+  .meta({ id: "RegisterBody" });
 
-export const verifyOtpSchema = z.strictObject({
-  registrationId: idSchema,
-  email: emailSchema,
-  otp: otpSchema,
-});
+export const verifyOtpSchema = z
+  .strictObject({
+    registrationId: idSchema,
+    email: emailSchema,
+    otp: otpSchema,
+  })
+  .meta({ id: "VerifyOtp" });
 
-export const resendOtpSchema = z.strictObject({ registrationId: idSchema, email: emailSchema });
+export const resendOtpSchema = z
+  .strictObject({ registrationId: idSchema, email: emailSchema })
+  .meta({ id: "ResendOtp" });
 
 /** What a native client kept of an earlier sign-in on this device. Browsers keep it in a cookie. */
 export const deviceTokenSchema = z.string("must be a text").max(500).optional();
@@ -72,15 +78,22 @@ export const loginSchema = z.strictObject({
   deviceToken: deviceTokenSchema,
 });
 
-export const refreshSchema = z.strictObject({ refreshToken: z.string().max(200).optional() });
+export const refreshSchema = z
+  .strictObject({ refreshToken: z.string().max(200).optional() })
+  .meta({ id: "Refresh" });
 
 /** Any text: signing out with what is no token of ours is no error. */
-export const logoutSchema = z.strictObject({ refreshToken: z.string("must be a text").nullish() }).optional();
+export const logoutSchema = z
+  .strictObject({ refreshToken: z.string("must be a text").nullish() })
+  .optional()
+  .meta({ id: "Logout" });
 
-export const forgotPasswordSchema = z.strictObject({
-  email: emailSchema,
-  deviceToken: deviceTokenSchema,
-});
+export const forgotPasswordSchema = z
+  .strictObject({
+    email: emailSchema,
+    deviceToken: deviceTokenSchema,
+  })
+  .meta({ id: "ForgotPassword" });
 
 export const resetPasswordSchema = z.strictObject({
   token: z.string("must be a text").max(200, "is not a token of ours"),
@@ -166,17 +179,19 @@ export const registrationResponse = dataOf(
   }),
 );
 
-export const userResponse = z.object({
-  id: z.string(),
-  email: z.string(),
-  name: z.string(),
-  roles: z.array(z.string()),
-  /** Files of the person's picture, the smallest first. */
-  avatar: z
-    .object({ sources: z.array(z.object({ type: z.string(), width: z.number().int(), url: z.string() })) })
-    .nullable(),
-  createdAt: z.string(),
-});
+export const userResponse = z
+  .object({
+    id: z.string(),
+    email: z.string(),
+    name: z.string(),
+    roles: z.array(z.string()),
+    /** Files of the person's picture, the smallest first. */
+    avatar: z
+      .object({ sources: z.array(z.object({ type: z.string(), width: z.number().int(), url: z.string() })) })
+      .nullable(),
+    createdAt: z.string(),
+  })
+  .meta({ id: "User" });
 
 export const tokensResponse = dataOf(
   z.object({

@@ -12,16 +12,18 @@ export const ACCESS_TTL = 15 * MINUTE;
 const ISSUER = "aizy";
 const AUDIENCE = "aizy-api";
 
-const claimsSchema = z.object({
-  iss: z.literal(ISSUER),
-  aud: z.literal(AUDIENCE),
-  sub: z.string().min(1),
-  sid: z.string().min(1),
-  jti: z.string().min(1),
-  iat: z.number().int(),
-  exp: z.number().int(),
-  purpose: z.literal("access"),
-});
+const claimsSchema = z
+  .object({
+    iss: z.literal(ISSUER),
+    aud: z.literal(AUDIENCE),
+    sub: z.string().min(1),
+    sid: z.string().min(1),
+    jti: z.string().min(1),
+    iat: z.number().int(),
+    exp: z.number().int(),
+    purpose: z.literal("access"),
+  })
+  .meta({ id: "Claims" });
 
 export type AccessClaims = z.infer<typeof claimsSchema>;
 

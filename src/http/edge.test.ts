@@ -4,7 +4,7 @@ import { useTestApp } from "../../test/app";
 import { around, gate } from "../../test/interleave";
 import { createCursors } from "../lib/cursor";
 import { createAddressReader } from "./address";
-import { etagOf, ifMatch } from "./etag";
+import { etagOf, versionsOf } from "./preconditions";
 
 const t = useTestApp();
 
@@ -93,7 +93,7 @@ describe("problems", () => {
     const { code, errors } = await problemOf(answer);
     expect(code).toBe("invalid_input");
     expect(errors?.map(({ path }) => path).sort()).toEqual(["email", "isAdmin", "name", "password"]);
-    expect(errors?.find(({ path }) => path === "isAdmin")?.code).toBe("unknown_key");
+    expect(errors?.find(({ path }) => path === "isAdmin")?.code).toBe("unknown_field");
   });
 
   test("__proto__ and constructor in a body are unknown keys and change nothing", async () => {
@@ -146,13 +146,42 @@ describe("methods", () => {
   });
 
   test.each(["PUT", "DELETE", "PROPFIND"])(
-    "%s where there is none is a 404 that names it",
+    "%s where there is none is a 405 that names what there is",
     async (method) => {
       const answer = await t.request("/auth/login", { method });
-      expect(answer.status).toBe(404);
-      expect((await problemOf(answer)).detail).toContain(`${method} /auth/login`);
+      expect(answer.status).toBe(405);
+      expect(answer.headers.get("allow")).toBe("POST");
+      expect((await problemOf(answer)).code).toBe("method_not_allowed");
     },
   );
+});
+
+describe("a known path with another method", () => {
+  test.each([
+    ["PUT", "/api/products/search", "GET, HEAD"],
+    ["GET", "/api/products/import", "POST"],
+    ["DELETE", "/api/products/categories/", "GET, HEAD, POST"],
+    ["GET", "/api/products/018f3b1e-0000-7000-8000-000000000000/restore", "POST"],
+  ])("%s %s is 405 and allows %s", async (method, path, allow) => {
+    const answer = await t.request(path, { method });
+    expect([answer.status, answer.headers.get("allow")]).toEqual([405, allow]);
+    expect((await problemOf(answer)).code).toBe("method_not_allowed");
+  });
+
+  test("a name that every object has is no page of the documentation", async () => {
+    for (const name of ["__proto__", "constructor", "toString"]) {
+      expect((await t.request(`/docs/${name}`)).status).toBe(404);
+    }
+  });
+
+  test("a compressed body is 415 instead of other text", async () => {
+    const answer = await t.request("/auth/login", {
+      method: "POST",
+      body: Bun.gzipSync(Buffer.from('{"email":"a@example.com","password":"x"}')),
+      headers: { "content-type": "application/json", "content-encoding": "gzip" },
+    });
+    expect(answer.status).toBe(415);
+  });
 });
 
 describe("request ids", () => {
@@ -308,20 +337,16 @@ describe("cursors", () => {
 });
 
 describe("If-Match", () => {
-  const read = (header: string | undefined, required = false) =>
-    ifMatch({ req: { header: () => header } } as never, required);
-
-  test("names a version, or whatever there is", () => {
-    expect(read(etagOf(12))).toBe(12);
-    expect(read("*")).toBeUndefined();
-    expect(read(undefined)).toBeUndefined();
-    expect(() => read(undefined, true)).toThrow("precondition_required");
+  test("names versions, or whatever there is", () => {
+    expect(versionsOf(etagOf(12))).toEqual([12]);
+    expect(versionsOf('"v1", "other" ,"v3"')).toEqual([1, 3]);
+    expect(versionsOf("*")).toBeUndefined();
   });
 
-  test.each(['W/"v1"', '"1"', "v1", '"v1", "v2"', '"v-1"', '"v1e3"', '"v99999999999999999999"'])(
+  test.each(['W/"v1"', '"1"', "v1", '"v-1"', '"v1e3"', '"v99999999999999999999"'])(
     "%p was never ours",
     (header) => {
-      expect(() => read(header)).toThrow("precondition_failed");
+      expect(versionsOf(header)).toEqual([]);
     },
   );
 });

@@ -1,5 +1,6 @@
 import { createFactory } from "hono/factory";
 import type { Actor } from "../lib/actor";
+import type { ExpectedVersions } from "../lib/versions";
 import type { Logger } from "../telemetry/log";
 
 /** What middleware leaves in the context for handlers. */
@@ -11,6 +12,8 @@ export interface AppEnv {
     ip: string;
     /** Set by the guards; reading it on an unguarded route is a type error of use, not of Hono. */
     actor: Actor;
+    /** What If-Match names, on routes that state `ifMatch`. */
+    expectedVersions: ExpectedVersions;
   };
   Bindings: {
     /** Bun's server, for the peer's address. */

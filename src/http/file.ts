@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { type StoredFile, streamOf } from "../storage/storage";
-import { isKnown } from "./etag";
 import type { AppEnv } from "./factory";
+import { isKnown } from "./preconditions";
 
 /** Up to so many bytes a file is read before it is answered with: Bun tells nobody how long a stream is. */
 const WHOLE = 2 * 1024 * 1024;

@@ -1,6 +1,7 @@
+import { z } from "zod";
 import type { Deps } from "../deps";
 import { endpoint } from "../http/endpoint";
-import { describe } from "./describe";
+import { dataOf } from "./envelopes";
 import { factory } from "./factory";
 
 const answer = (ping: Promise<void>, log: (error: unknown) => void) =>
@@ -12,6 +13,10 @@ const answer = (ping: Promise<void>, log: (error: unknown) => void) =>
     },
   );
 
+const up = z.enum(["up", "down"]);
+const liveAnswer = dataOf(z.object({ status: z.literal("up") }));
+const readyAnswer = dataOf(z.object({ status: up, mysql: up, mongodb: up }));
+
 /** /health: `live` says the process runs; `ready` says both databases answer, or which does not. */
 export const healthRoutes = (deps: Deps) =>
   factory
@@ -19,20 +24,20 @@ export const healthRoutes = (deps: Deps) =>
     .get(
       "/live",
       endpoint(deps, {
-        id: "getLiveAgain",
+        id: "checkLive",
         summary: "Is the process alive?",
         tag: "Health",
-        success: { 200: null },
+        success: { 200: liveAnswer },
       }),
       (c) => c.json({ data: { status: "up" as const } }, 200),
     )
     .get(
       "/ready",
       endpoint(deps, {
-        id: "getReady",
+        id: "checkReady",
         summary: "Can requests be served?",
         tag: "Health",
-        success: { 200: null },
+        success: { 200: readyAnswer, 503: readyAnswer },
       }),
       async (c) => {
         const say = (name: string) => (error: unknown) =>
@@ -42,7 +47,6 @@ export const healthRoutes = (deps: Deps) =>
           answer(deps.mongo.ping(), say("MongoDB")),
         ]);
         const up = mysql === "up" && mongodb === "up";
-        c.header("Cache-Control", "no-store");
         return up
           ? c.json({ data: { status: "up" as const, mysql, mongodb } }, 200)
           : c.json({ data: { status: "down" as const, mysql, mongodb } }, 503);

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Context, TypedResponse } from "hono";
-import type { JSONParsed } from "hono/utils/types";
+import type { Context } from "hono";
 import type { IdempotencyStore } from "../db/idempotency";
 import { isUnavailable } from "../db/unavailable";
 import type { Deps } from "../deps";
@@ -8,6 +7,7 @@ import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import type { AppEnv } from "./factory";
 import { queryOf } from "./host";
+import type { DataAnswer } from "./preconditions";
 import { problemOf } from "./problems";
 
 /**
@@ -18,22 +18,18 @@ export type RecordAnswer<Tx> = (tx: Tx, data: JsonValue | object) => Promise<voi
 
 const KEY = /^[\x21-\x7e]{1,200}$/;
 
-/** What `c.json({ data }, status)` gives. Its inferred type is too long for the client's declarations. */
-type Answer<Data extends object, Status extends 200 | 201 | 202> = Response &
-  TypedResponse<JSONParsed<{ data: Data }>, Status, "json">;
-
 const answerWith = <Data extends object, Status extends 200 | 201 | 202>(
   c: Context<AppEnv>,
   data: Data,
   status: Status,
-): Answer<Data, Status> => c.json({ data }, status) as unknown as Answer<Data, Status>;
+): DataAnswer<Data, Status> => c.json({ data }, status) as unknown as DataAnswer<Data, Status>;
 
 /**
  * Runs a change at most once for an Idempotency-Key of the caller and answers `{ data }` with `status`.
  * Same key and same request: the first answer again, with `Idempotency-Replayed: true`. Another request: 422.
  * Still running: 409. A 5xx is not recorded. See draft-ietf-httpapi-idempotency-key-header.
  */
-export async function once<Tx, Data extends object, Status extends 200 | 201 | 202>(
+export async function idempotent<Tx, Data extends object, Status extends 200 | 201 | 202>(
   c: Context<AppEnv>,
   deps: Deps,
   store: IdempotencyStore<Tx>,
@@ -41,7 +37,7 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
   work: (record: RecordAnswer<Tx>) => Promise<Data>,
   /** What makes two requests the same, where it is not the bytes of the body (a form has random boundaries). */
   content?: Uint8Array,
-): Promise<Answer<Data, Status>> {
+): Promise<DataAnswer<Data, Status>> {
   const key = c.req.header("idempotency-key");
   if (key === undefined) return answerWith<Data, Status>(c, await work(async () => undefined), status);
   if (!KEY.test(key)) {
@@ -89,7 +85,7 @@ export async function once<Tx, Data extends object, Status extends 200 | 201 | 2
     // A refusal is typed as every thrown one is: not here, but by the client (`ApplyGlobalResponse`).
     return c.json(answer.body, answer.status as never, {
       "Content-Type": "application/problem+json",
-    }) as unknown as Answer<Data, Status>;
+    }) as unknown as DataAnswer<Data, Status>;
   }
   try {
     const data = await work((tx, body) =>

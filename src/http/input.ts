@@ -1,71 +1,80 @@
-import { zValidator } from "@hono/zod-validator";
-import type { Context, ValidationTargets } from "hono";
-import { resolver, uniqueSymbol } from "hono-openapi";
+import type { Context } from "hono";
 import type { z } from "zod";
-import type { FieldError } from "../lib/errors";
+import type { FieldCode, FieldError } from "../lib/errors";
 import { queryOf } from "./host";
 import { problem } from "./problems";
 
 /** Longest query string, in characters; a longer one is 422. */
-const MAX_QUERY = 8192;
+export const MAX_QUERY = 8192;
+/** Most faults that one answer names. */
+const MAX_FAULTS = 50;
 
-const fieldErrors = (issues: z.core.$ZodIssue[]): FieldError[] =>
-  issues.slice(0, 50).flatMap((issue) => {
+/** Our code for what a schema refused: the validator's own words are not part of the contract. */
+function codeOf(issue: z.core.$ZodIssue): FieldCode {
+  switch (issue.code) {
+    case "invalid_type":
+      return issue.input === undefined ? "required" : "wrong_type";
+    case "too_small":
+      return issue.origin === "string" || issue.origin === "array" ? "too_short" : "too_small";
+    case "too_big":
+      return issue.origin === "string" || issue.origin === "array" ? "too_long" : "too_large";
+    case "invalid_value":
+      return issue.input === undefined ? "required" : "not_allowed";
+    case "invalid_format":
+      return "invalid_format";
+    case "unrecognized_keys":
+      return "unknown_field";
+    default:
+      return (issue as { params?: { code?: FieldCode } }).params?.code ?? "invalid";
+  }
+}
+
+/** The faults of a body, query or path, as a problem document names them. */
+export const fieldErrors = (issues: z.core.$ZodIssue[]): FieldError[] =>
+  issues.slice(0, MAX_FAULTS).flatMap((issue) => {
     const path = issue.path.join(".");
     if (issue.code === "unrecognized_keys") {
       return issue.keys.slice(0, 20).map((key) => ({
         path: path === "" ? key.slice(0, 100) : `${path}.${key.slice(0, 100)}`,
-        code: "unknown_key",
-        message: "is not a known key here",
+        code: "unknown_field" as const,
+        message: "is not a field here; remove it or check its spelling",
       }));
     }
-    return [{ path, code: issue.code, message: issue.message }];
+    return [{ path, code: codeOf(issue), message: issue.message }];
   });
 
 /** The 422 of a schema that refused its input. */
-const refuse = (c: Context, issues: z.core.$ZodIssue[]) =>
+export const refuseInput = (c: Context, issues: z.core.$ZodIssue[]) =>
   problem(c, "invalid_input", "Some of the input is not valid; see errors.", { errors: fieldErrors(issues) });
 
 /**
- * Validates one part of the request with a zod schema and describes it in the OpenAPI document. Invalid
- * input is answered with a 422 problem, which is typed for the RPC client. Malformed JSON is 400, a body of
- * another content type 415. No body at all is an empty object wherever the schema takes one, whatever the
- * content type says: some HTTP clients always name one.
+ * Whether the request's body is JSON by its content type.
+ * @param optional whether a request without a body and without a type is fine
  */
-export function input<Target extends keyof ValidationTargets, Schema extends z.ZodType>(
-  target: Target,
-  schema: Schema,
-) {
-  const validate = zValidator(target, schema, (result, c) => {
-    if (!result.success) return refuse(c, result.error.issues as z.core.$ZodIssue[]);
-  });
-  const guarded: typeof validate = async (c, next) => {
-    if (target === "json") {
-      if (c.req.raw.body === null || c.req.header("content-length") === "0") {
-        const empty = schema.safeParse({});
-        if (empty.success) {
-          c.req.addValidatedData("json", empty.data as object);
-          return next();
-        }
-      }
-      const type = c.req.header("content-type") ?? "";
-      if (!/^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(type)) {
-        const hasBody = c.req.raw.body !== null || type !== "";
-        if (hasBody || !schema.safeParse(undefined).success) {
-          return problem(c, "unsupported_media_type", "Send the body as application/json.") as never;
-        }
-      }
-    }
-    if (target === "query" && queryOf(c.req.url).length > MAX_QUERY) {
-      return problem(c, "invalid_input", `The query string is longer than ${MAX_QUERY} characters.`) as never;
-    }
-    // Assigned to an object this name vanishes, so that no schema would see it.
-    if (target === "query" && new URLSearchParams(queryOf(c.req.url)).has("__proto__")) {
-      return problem(c, "invalid_input", "Some of the input is not valid; see errors.", {
-        errors: [{ path: "__proto__", code: "unknown_key", message: "is not a known key here" }],
-      }) as never;
-    }
-    return validate(c, next);
-  };
-  return Object.assign(guarded, { [uniqueSymbol]: { target, ...resolver(schema) } }) as typeof validate;
+export function isJson(c: Context, optional: boolean): boolean {
+  const type = c.req.header("content-type") ?? "";
+  if (/^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(type)) return true;
+  return optional && type === "" && isEmpty(c);
+}
+
+/** Whether no body was sent, whatever the content type says: some clients always name one. */
+export const isEmpty = (c: Context): boolean =>
+  c.req.raw.body === null || c.req.header("content-length") === "0";
+
+/** Whether the body comes as it is. We read no compressed bodies, and must not take their bytes for text. */
+export const hasKnownEncoding = (c: Context): boolean =>
+  /^(identity)?$/i.test(c.req.header("content-encoding")?.trim() ?? "");
+
+/** Refuses a query that is too long, or that has a name which vanishes from an object before a schema sees it. */
+export async function refuseUnsafeQuery(c: Context): Promise<Response | undefined> {
+  const query = queryOf(c.req.url);
+  if (query.length > MAX_QUERY) {
+    return problem(c, "invalid_input", `The query string is longer than ${MAX_QUERY} characters.`);
+  }
+  if (/_|%5f/i.test(query) && new URLSearchParams(query).has("__proto__")) {
+    return problem(c, "invalid_input", "Some of the input is not valid; see errors.", {
+      errors: [{ path: "__proto__", code: "unknown_field", message: "is not a field here" }],
+    });
+  }
+  return undefined;
 }

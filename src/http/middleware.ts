@@ -1,5 +1,3 @@
-import type { MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
@@ -7,10 +5,6 @@ import { secureHeaders } from "hono/secure-headers";
 import type { Deps } from "../deps";
 import { createAddressReader } from "./address";
 import { factory } from "./factory";
-import { problem } from "./problems";
-
-/** Largest body of a JSON route, in bytes. Routes that take more say so themselves. */
-export const MAX_BODY = 1024 * 1024;
 
 /** Gives each request a logger and the caller's address; logs and measures how it ended. */
 export const requestContext = (deps: Deps) => {
@@ -50,11 +44,14 @@ export const corsFor = (origins: string[]) =>
       "If-Match",
       "If-None-Match",
       "Idempotency-Key",
+      "Last-Event-ID",
+      "traceparent",
       "X-Request-Id",
     ],
     exposeHeaders: [
       "ETag",
       "Location",
+      "Content-Disposition",
       "Retry-After",
       "RateLimit",
       "RateLimit-Policy",
@@ -81,41 +78,4 @@ export const security = () => {
       if (!c.res.headers.has("Content-Security-Policy")) c.header("Content-Security-Policy", DATA_POLICY);
     }),
   );
-};
-
-const bodyOfAtMost = (max: number) =>
-  bodyLimit({
-    maxSize: max,
-    onError: (c) => problem(c, "payload_too_large", `The body must be at most ${max} bytes.`),
-  });
-
-/** By its told length alone: whoever reads it as a stream counts while they read. */
-const toldAtMost =
-  (max: number): MiddlewareHandler =>
-  async (c, next) => {
-    if (Number(c.req.header("content-length") ?? 0) > max) {
-      return problem(c, "payload_too_large", `The body must be at most ${max} bytes.`);
-    }
-    await next();
-  };
-
-/** A route that takes more than others. */
-export interface LargerBody {
-  method: string;
-  path: RegExp;
-  /** Bytes. */
-  max: number;
-}
-
-/**
- * Refuses a body above `max` bytes, by its length when it is told and while it is read when not.
- * @param larger routes that take more, and count while they read, once they know the caller
- */
-export const limitBody = (max: number, larger: LargerBody[] = []) => {
-  const usual = bodyOfAtMost(max);
-  const exceptions = larger.map((route) => ({ ...route, limit: toldAtMost(route.max) }));
-  return factory.createMiddleware((c, next) => {
-    const exception = exceptions.find(({ method, path }) => c.req.method === method && path.test(c.req.path));
-    return (exception?.limit ?? usual)(c, next);
-  });
 };

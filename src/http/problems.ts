@@ -1,4 +1,4 @@
-import type { Context, ErrorHandler, NotFoundHandler } from "hono";
+import type { Context, ErrorHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
@@ -8,6 +8,8 @@ import {
   ERRORS,
   type ErrorCode,
   type ErrorExtras,
+  FIELD_CODES,
+  type FieldCode,
   type Problem,
   refusedFields,
 } from "../lib/errors";
@@ -22,9 +24,46 @@ export const problemSchema = z
     detail: z.string(),
     code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
     requestId: z.string(),
-    errors: z.array(z.object({ path: z.string(), code: z.string(), message: z.string() })).optional(),
+    errors: z
+      .array(
+        z
+          .object({
+            path: z.string().describe("The field, with dots between its parts: variants.0.sku"),
+            code: z.enum(Object.keys(FIELD_CODES) as [FieldCode, ...FieldCode[]]),
+            message: z.string(),
+          })
+          .meta({ id: "FieldError" }),
+      )
+      .optional(),
   })
-  .meta({ ref: "Problem", description: "RFC 9457 problem details" }) satisfies z.ZodType<Problem>;
+  .meta({ id: "Problem", description: "RFC 9457 problem details" }) satisfies z.ZodType<Problem>;
+
+/** What the problem of a code says beside the members that all have. */
+export const PROBLEM_MEMBERS = {
+  precondition_failed: z.object({ currentVersion: z.number().int().optional() }),
+  version_conflict: z.object({ currentVersion: z.number().int() }),
+  insufficient_stock: z.object({
+    sku: z.string(),
+    locationId: z.string(),
+    requested: z.number().int(),
+    available: z.number().int(),
+  }),
+  conflict: z.object({
+    reservationStatus: z.string().optional().describe("Why a reservation cannot be changed"),
+    exportId: z.string().optional().describe("The export that is being made"),
+    currentQuantity: z.number().int().optional(),
+    expectedQuantity: z.number().int().optional(),
+  }),
+} as const satisfies Partial<Record<ErrorCode, z.ZodObject>>;
+
+type MembersOf<Code> = Code extends keyof typeof PROBLEM_MEMBERS
+  ? z.infer<(typeof PROBLEM_MEMBERS)[Code]>
+  : unknown;
+
+/** The problem document of a code, with the members that only it has; of several codes, one of theirs. */
+export type ProblemOf<Code extends ErrorCode> = Code extends ErrorCode
+  ? Omit<Problem, "code" | "status"> & { code: Code; status: (typeof ERRORS)[Code][0] } & MembersOf<Code>
+  : never;
 
 /** The problem document of an error. */
 export function problemOf(
@@ -80,6 +119,16 @@ const BY_STATUS: Partial<Record<ContentfulStatusCode, ErrorCode>> = {
   429: "too_many_requests",
 };
 
+/** The rules of a model that have a field code of their own. */
+const MODEL_RULES: Record<string, FieldCode> = {
+  required: "required",
+  enum: "not_allowed",
+  minlength: "too_short",
+  maxlength: "too_long",
+  min: "too_small",
+  max: "too_large",
+};
+
 /** The one place where an error becomes an answer. The text of a 5xx is constant; its cause is logged. */
 export const onError: ErrorHandler<AppEnv> = (error, c) => {
   const log = c.get("log");
@@ -104,13 +153,10 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
   if (refused) {
     const errors = refused
       .slice(0, 50)
-      .map(({ path, kind }) => ({ path, code: kind, message: "is not accepted" }));
+      .map(({ path, kind }) => ({ path, code: MODEL_RULES[kind] ?? "invalid", message: "is not accepted" }));
     log?.error({ err: error }, "a model refused what its schema let through");
     return problem(c, "invalid_input", "Some of the input is not valid; see errors.", { errors });
   }
   log?.error({ err: error }, "unexpected error");
   return problem(c, "internal_error", "The cause is in our log under this request id.");
 };
-
-export const notFound: NotFoundHandler<AppEnv> = (c) =>
-  problem(c, "not_found", `There is nothing at ${c.req.method} ${c.req.path}. See /docs for what there is.`);

@@ -116,7 +116,7 @@ export function createStockLedger(read: StockRead) {
   /** @throws AppError invalid_input for a location that is not there */
   const locationOf = (locationId: string, path = "locationId"): LocationDocument => {
     const location = locations.find(({ _id }) => _id === locationId);
-    if (!location) throw invalidInput(path, "unknown", "there is no such location");
+    if (!location) throw invalidInput(path, "not_found", "there is no such location");
     return location;
   };
 
@@ -162,7 +162,7 @@ export function createStockLedger(read: StockRead) {
     const before = { onHand: level.onHand, reserved: level.reserved };
     const next = { onHand: level.onHand + onHand, reserved: level.reserved + reserved };
     if (Math.abs(next.onHand) > MAX_LEVEL || next.reserved > MAX_LEVEL) {
-      throw invalidInput("quantity", "too_big", `a level holds at most ${MAX_LEVEL} units`);
+      throw invalidInput("quantity", "too_large", `a level holds at most ${MAX_LEVEL} units`);
     }
     if (next.reserved < 0) throw new Error(`level ${level._id} would have less than nothing reserved`);
     const movement: MovementDocument = {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf, pageOf } from "../http/describe";
+import { dataOf, pageOf } from "../http/envelopes";
 import { limitSchema, lineSchema, skuSchema } from "../products/schema";
 import { MAX_QUANTITY } from "./ledger";
 import { BACKORDER_POLICIES, MOVEMENT_KINDS, RESERVATION_STATUSES } from "./model";
@@ -25,14 +25,16 @@ export const idParam = z.object({ id: z.uuid("must be an id") });
 
 const pageQuery = { limit: limitSchema, cursor: z.string().max(2000).optional() };
 
-export const createLocationSchema = z.strictObject({
-  code: lineSchema(50).meta({ example: "MAIN" }),
-  name: lineSchema(200),
-  priority: whole(0, 1_000_000)
-    .default(100)
-    .meta({ description: "Smaller is taken first when a reservation names no location" }),
-  active: z.boolean().default(true),
-});
+export const createLocationSchema = z
+  .strictObject({
+    code: lineSchema(50).meta({ example: "MAIN" }),
+    name: lineSchema(200),
+    priority: whole(0, 1_000_000)
+      .default(100)
+      .meta({ description: "Smaller is taken first when a reservation names no location" }),
+    active: z.boolean().default(true),
+  })
+  .meta({ id: "CreateLocation" });
 
 export const changeLocationSchema = z
   .strictObject({
@@ -42,23 +44,28 @@ export const changeLocationSchema = z
     active: z.boolean(),
   })
   .partial()
-  .refine((change) => Object.keys(change).length > 0, "must change something");
+  .refine((change) => Object.keys(change).length > 0, "must change something")
+  .meta({ id: "ChangeLocation" });
 
-const settingsSchema = z.strictObject({
-  safetyThreshold: whole(0, MAX_QUANTITY)
-    .nullable()
-    .meta({ description: "Stock is low when no more than this is available; null for never" }),
-  backorder: z.enum(BACKORDER_POLICIES, "must be deny or allow"),
-  backorderLimit: whole(1, MAX_QUANTITY)
-    .nullable()
-    .meta({ description: "How many may be promised that are not there; null for any number" }),
-});
+const settingsSchema = z
+  .strictObject({
+    safetyThreshold: whole(0, MAX_QUANTITY)
+      .nullable()
+      .meta({ description: "Stock is low when no more than this is available; null for never" }),
+    backorder: z.enum(BACKORDER_POLICIES, "must be deny or allow"),
+    backorderLimit: whole(1, MAX_QUANTITY)
+      .nullable()
+      .meta({ description: "How many may be promised that are not there; null for any number" }),
+  })
+  .meta({ id: "Settings" });
 
-export const createLevelSchema = z.strictObject({
-  sku: skuSchema,
-  locationId: locationIdSchema,
-  ...settingsSchema.partial().shape,
-});
+export const createLevelSchema = z
+  .strictObject({
+    sku: skuSchema,
+    locationId: locationIdSchema,
+    ...settingsSchema.partial().shape,
+  })
+  .meta({ id: "CreateLevel" });
 
 export const changeLevelSchema = settingsSchema
   .partial()
@@ -89,18 +96,21 @@ export const adjustSchema = z
   .refine(({ kind, delta }) => kind === "adjust" || (kind === "sell") === delta < 0, {
     path: ["delta"],
     message: "receive and return take a positive number, sell a negative one",
-  });
+  })
+  .meta({ id: "Adjust" });
 
-export const setSchema = z.strictObject({
-  sku: skuSchema,
-  locationId: locationIdSchema,
-  expected: whole(-MAX_QUANTITY, MAX_QUANTITY).meta({
-    description: "What you believe is on hand; 409 with the current quantity when it is not",
-  }),
-  quantity: whole(0, MAX_QUANTITY),
-  reason: reasonSchema,
-  reference: referenceSchema.nullish(),
-});
+export const setSchema = z
+  .strictObject({
+    sku: skuSchema,
+    locationId: locationIdSchema,
+    expected: whole(-MAX_QUANTITY, MAX_QUANTITY).meta({
+      description: "What you believe is on hand; 409 with the current quantity when it is not",
+    }),
+    quantity: whole(0, MAX_QUANTITY),
+    reason: reasonSchema,
+    reference: referenceSchema.nullish(),
+  })
+  .meta({ id: "Set" });
 
 const linesOf = <Line extends z.ZodType>(line: Line) =>
   z
@@ -119,25 +129,28 @@ export const transferSchema = z
   .refine(({ fromLocationId, toLocationId }) => fromLocationId !== toLocationId, {
     path: ["toLocationId"],
     message: "must be another location",
-  });
+  })
+  .meta({ id: "Transfer" });
 
 const ttlSchema = whole(1, MAX_TTL).default(DEFAULT_TTL).meta({ description: "Seconds" });
 
-export const reserveSchema = z.strictObject({
-  lines: linesOf(
-    z.strictObject({
-      sku: skuSchema,
-      quantity: quantitySchema,
-      locationId: locationIdSchema.optional().meta({
-        description: "Where from; chosen by priority when it is left out",
+export const reserveSchema = z
+  .strictObject({
+    lines: linesOf(
+      z.strictObject({
+        sku: skuSchema,
+        quantity: quantitySchema,
+        locationId: locationIdSchema.optional().meta({
+          description: "Where from; chosen by priority when it is left out",
+        }),
       }),
-    }),
-  ),
-  ttlSeconds: ttlSchema,
-  reference: referenceSchema.nullish(),
-});
+    ),
+    ttlSeconds: ttlSchema,
+    reference: referenceSchema.nullish(),
+  })
+  .meta({ id: "Reserve" });
 
-export const renewSchema = z.strictObject({ ttlSeconds: ttlSchema });
+export const renewSchema = z.strictObject({ ttlSeconds: ttlSchema }).meta({ id: "Renew" });
 
 export const listReservationsSchema = z.strictObject({
   status: z.enum(RESERVATION_STATUSES).default("active"),
@@ -164,7 +177,7 @@ export const verifyQuerySchema = z.strictObject({
   sku: skuSchema.optional(),
   cursor: z.string().max(2000).optional(),
 });
-export const repairSchema = z.strictObject({ sku: skuSchema });
+export const repairSchema = z.strictObject({ sku: skuSchema }).meta({ id: "Repair" });
 
 export type CreateLocation = z.output<typeof createLocationSchema>;
 export type ChangeLocation = z.output<typeof changeLocationSchema>;
@@ -178,122 +191,144 @@ export type Reserve = z.output<typeof reserveSchema>;
 export type ListReservations = z.output<typeof listReservationsSchema>;
 export type ListMovements = z.output<typeof listMovementsSchema>;
 
-const locationResponse = z.object({
-  id: z.string(),
-  code: z.string(),
-  name: z.string(),
-  priority: z.number().int(),
-  active: z.boolean(),
-  version: z.number().int(),
-  createdAt: z.string(),
-  updatedAt: z.string(),
-});
+const locationResponse = z
+  .object({
+    id: z.string(),
+    code: z.string(),
+    name: z.string(),
+    priority: z.number().int(),
+    active: z.boolean(),
+    version: z.number().int(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .meta({ id: "Location" });
 
-const levelResponse = z.object({
-  id: z.string(),
-  sku: z.string(),
-  locationId: z.string(),
-  onHand: z.number().int(),
-  reserved: z.number().int(),
-  available: z
-    .number()
-    .int()
-    .meta({ description: "onHand - reserved; below zero what is promised and not there" }),
-  safetyThreshold: z.number().int().nullable(),
-  low: z.boolean(),
-  backorder: z.enum(BACKORDER_POLICIES),
-  backorderLimit: z.number().int().nullable(),
-  sequence: z.number().int().meta({ description: "Number of the last movement" }),
-  version: z.number().int(),
-  createdAt: z.string(),
-  updatedAt: z.string(),
-});
+const levelResponse = z
+  .object({
+    id: z.string(),
+    sku: z.string(),
+    locationId: z.string(),
+    onHand: z.number().int(),
+    reserved: z.number().int(),
+    available: z
+      .number()
+      .int()
+      .meta({ description: "onHand - reserved; below zero what is promised and not there" }),
+    safetyThreshold: z.number().int().nullable(),
+    low: z.boolean(),
+    backorder: z.enum(BACKORDER_POLICIES),
+    backorderLimit: z.number().int().nullable(),
+    sequence: z.number().int().meta({ description: "Number of the last movement" }),
+    version: z.number().int(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .meta({ id: "Level" });
 
-const quantitiesResponse = z.object({ onHand: z.number().int(), reserved: z.number().int() });
+const quantitiesResponse = z
+  .object({ onHand: z.number().int(), reserved: z.number().int() })
+  .meta({ id: "Quantities" });
 
-const movementResponse = z.object({
-  id: z.string(),
-  levelId: z.string(),
-  sequence: z.number().int(),
-  sku: z.string(),
-  locationId: z.string(),
-  kind: z.enum(MOVEMENT_KINDS),
-  change: quantitiesResponse,
-  before: quantitiesResponse,
-  after: quantitiesResponse,
-  reason: z.string().nullable(),
-  reference: z.string().nullable(),
-  reservationId: z.string().nullable(),
-  transferId: z.string().nullable(),
-  actorId: z.string(),
-  createdAt: z.string(),
-});
+const movementResponse = z
+  .object({
+    id: z.string(),
+    levelId: z.string(),
+    sequence: z.number().int(),
+    sku: z.string(),
+    locationId: z.string(),
+    kind: z.enum(MOVEMENT_KINDS),
+    change: quantitiesResponse,
+    before: quantitiesResponse,
+    after: quantitiesResponse,
+    reason: z.string().nullable(),
+    reference: z.string().nullable(),
+    reservationId: z.string().nullable(),
+    transferId: z.string().nullable(),
+    actorId: z.string(),
+    createdAt: z.string(),
+  })
+  .meta({ id: "Movement" });
 
-const reservationResponse = z.object({
-  id: z.string(),
-  status: z.enum(RESERVATION_STATUSES),
-  lines: z.array(
-    z.object({
-      sku: z.string(),
-      quantity: z.number().int(),
-      allocations: z.array(z.object({ locationId: z.string(), quantity: z.number().int() })),
+const reservationResponse = z
+  .object({
+    id: z.string(),
+    status: z.enum(RESERVATION_STATUSES),
+    lines: z.array(
+      z.object({
+        sku: z.string(),
+        quantity: z.number().int(),
+        allocations: z.array(z.object({ locationId: z.string(), quantity: z.number().int() })),
+      }),
+    ),
+    reference: z.string().nullable(),
+    actorId: z.string(),
+    expiresAt: z.string(),
+    createdAt: z.string(),
+    endedAt: z.string().nullable(),
+  })
+  .meta({ id: "Reservation" });
+
+const changedLevelResponse = z
+  .object({ level: levelResponse, movement: movementResponse.nullable() })
+  .meta({ id: "ChangedLevel" });
+
+const transferResponse = z
+  .object({ id: z.string(), movements: z.array(movementResponse) })
+  .meta({ id: "TransferData" });
+
+export const differenceSchema = z
+  .object({
+    levelId: z.string(),
+    sku: z.string(),
+    locationId: z.string(),
+    problem: z.enum(["quantity", "sequence", "reservations"]).meta({
+      description:
+        "quantity: the level is not what its movements add up to; sequence: entries are missing or too many; reservations: what is reserved is not what living reservations hold",
     }),
-  ),
-  reference: z.string().nullable(),
-  actorId: z.string(),
-  expiresAt: z.string(),
-  createdAt: z.string(),
-  endedAt: z.string().nullable(),
-});
-
-const changedLevelResponse = z.object({ level: levelResponse, movement: movementResponse.nullable() });
-
-const transferResponse = z.object({ id: z.string(), movements: z.array(movementResponse) });
-
-export const differenceSchema = z.object({
-  levelId: z.string(),
-  sku: z.string(),
-  locationId: z.string(),
-  problem: z.enum(["quantity", "sequence", "reservations"]).meta({
-    description:
-      "quantity: the level is not what its movements add up to; sequence: entries are missing or too many; reservations: what is reserved is not what living reservations hold",
-  }),
-  level: z.object({ onHand: z.number(), reserved: z.number(), sequence: z.number() }),
-  movements: z.object({
-    onHand: z.number(),
-    reserved: z.number(),
-    count: z.number(),
-    missing: z.number(),
-    lastSequence: z.number(),
-  }),
-  held: z.number().meta({ description: "Units that living reservations hold" }),
-});
-
-const verificationResponse = z.object({
-  levels: z.number().int(),
-  movements: z.number().int(),
-  differences: z.array(differenceSchema),
-});
-
-const productInventoryResponse = z.object({
-  productId: z.string(),
-  inStock: z.boolean(),
-  variants: z.array(
-    z.object({
-      variantId: z.string(),
-      sku: z.string(),
-      onHand: z.number().int(),
-      reserved: z.number().int(),
-      available: z.number().int(),
-      levels: z.array(levelResponse),
+    level: z.object({ onHand: z.number(), reserved: z.number(), sequence: z.number() }),
+    movements: z.object({
+      onHand: z.number(),
+      reserved: z.number(),
+      count: z.number(),
+      missing: z.number(),
+      lastSequence: z.number(),
     }),
-  ),
-});
+    held: z.number().meta({ description: "Units that living reservations hold" }),
+  })
+  .meta({ id: "Difference" });
 
-const repairResponse = z.object({
-  differences: z.array(differenceSchema),
-  movements: z.array(movementResponse),
-});
+const verificationResponse = z
+  .object({
+    levels: z.number().int(),
+    movements: z.number().int(),
+    differences: z.array(differenceSchema),
+  })
+  .meta({ id: "Verification" });
+
+const productInventoryResponse = z
+  .object({
+    productId: z.string(),
+    inStock: z.boolean(),
+    variants: z.array(
+      z.object({
+        variantId: z.string(),
+        sku: z.string(),
+        onHand: z.number().int(),
+        reserved: z.number().int(),
+        available: z.number().int(),
+        levels: z.array(levelResponse),
+      }),
+    ),
+  })
+  .meta({ id: "ProductInventory" });
+
+const repairResponse = z
+  .object({
+    differences: z.array(differenceSchema),
+    movements: z.array(movementResponse),
+  })
+  .meta({ id: "RepairData" });
 
 export const locationAnswer = dataOf(locationResponse);
 export const locationListAnswer = dataOf(z.array(locationResponse));

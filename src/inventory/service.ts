@@ -6,6 +6,7 @@ import { after, SECOND } from "../lib/clock";
 import { AppError, invalidInput } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import { canonicalKey } from "../lib/text";
+import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
 import { expireDue } from "./expiry";
 import { DEFAULT_SETTINGS, type LevelSettings } from "./ledger";
 import { toLevel, toLocation, toMovement, toReservation } from "./mapper";
@@ -45,9 +46,6 @@ type Record = RecordAnswer<MongoTx>;
 const noLocation = () => new AppError("not_found", "There is no such location.");
 const noLevel = () => new AppError("not_found", "There is no such level.");
 const noReservation = () => new AppError("not_found", "There is no such reservation.");
-const stale = () =>
-  new AppError("precondition_failed", "It has changed since you read it. Read it again and use its ETag.");
-
 /** Cuts the one row too many off a page and makes the cursor of the next. */
 function pageFrom<Row, Item>(
   deps: Deps,
@@ -119,7 +117,7 @@ export async function createLocation(
 export async function changeLocation(
   deps: Deps,
   id: string,
-  version: number | undefined,
+  expected: ExpectedVersions,
   change: ChangeLocation,
 ): Promise<LocationResponse> {
   const now = deps.clock.now();
@@ -130,21 +128,23 @@ export async function changeLocation(
     updatedAt: now,
   };
   const changed = await deps.mongo.transaction(async (tx) => {
-    const location = await deps.inventory.updateLocation(id, version, set, tx);
+    const location = await deps.inventory.updateLocation(id, expected, set, tx);
     // What lies there can be had now, or no longer.
     if (location && change.active !== undefined) await deps.inventory.addSignals([signal], tx);
     return location;
   });
-  if (!changed) throw (await deps.inventory.findLocation(id)) ? stale() : noLocation();
-  return toLocation(changed);
+  if (changed) return toLocation(changed);
+  const present = await deps.inventory.findLocation(id);
+  if (!present) throw noLocation();
+  throw staleVersion(present.version);
 }
 
 /** Deletes a location that never had a level. @throws AppError not_found, precondition_failed, conflict */
-export async function deleteLocation(deps: Deps, id: string, version: number | undefined): Promise<void> {
-  if (await deps.inventory.deleteLocation(id, version)) return;
+export async function deleteLocation(deps: Deps, id: string, expected: ExpectedVersions): Promise<void> {
+  if (await deps.inventory.deleteLocation(id, expected)) return;
   const location = await deps.inventory.findLocation(id);
   if (!location) throw noLocation();
-  if (version !== undefined && location.version !== version) throw stale();
+  expectVersion(expected, location.version);
   throw new AppError(
     "conflict",
     "The location has stock levels, and their history names it. Set it inactive instead.",
@@ -158,7 +158,7 @@ async function knownSku(deps: Deps, sku: string, path = "sku"): Promise<{ sku: s
   const skuKey = canonicalKey(sku);
   const product = await deps.products.findBySku(skuKey);
   const variant = product?.variants.find((candidate) => candidate.skuKey === skuKey);
-  if (!variant) throw invalidInput(path, "unknown", "no product has this SKU");
+  if (!variant) throw invalidInput(path, "not_found", "no product has this SKU");
   return { sku: variant.sku, skuKey };
 }
 
@@ -229,7 +229,7 @@ export async function changeLevel(
   deps: Deps,
   actor: Actor,
   id: string,
-  version: number | undefined,
+  expected: ExpectedVersions,
   change: ChangeLevel,
 ): Promise<LevelResponse> {
   const found = await deps.inventory.findLevel(id);
@@ -240,7 +240,7 @@ export async function changeLevel(
     decide: (ledger) => {
       const level = ledger.levelAt(found.skuKey, found.locationId);
       if (!level) throw noLevel();
-      if (version !== undefined && level.version !== version) throw stale();
+      expectVersion(expected, level.version);
       const { safetyThreshold, backorder, backorderLimit } = { ...level, ...change };
       // Forbidding backorders takes their limit away unless one is given, which would be a contradiction.
       const limit = backorder === "deny" && change.backorderLimit === undefined ? null : backorderLimit;

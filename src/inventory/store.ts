@@ -1,5 +1,6 @@
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import { AppError } from "../lib/errors";
+import type { ExpectedVersions } from "../lib/versions";
 import type { StockChanges, StockRead } from "./ledger";
 import {
   type LevelDocument,
@@ -199,7 +200,7 @@ export const createInventoryStore = (mongo: Mongo) => {
     /** Changes a location that (still) has the version. @returns it as it is now, or null when it has another */
     async updateLocation(
       id: string,
-      version: number | undefined,
+      expected: ExpectedVersions,
       set: Partial<Pick<LocationDocument, "code" | "codeKey" | "name" | "priority" | "active">> & {
         updatedAt: Date;
       },
@@ -207,7 +208,7 @@ export const createInventoryStore = (mongo: Mongo) => {
     ): Promise<LocationDocument | null> {
       try {
         return await Location.findOneAndUpdate(
-          { _id: id, ...(version === undefined ? {} : { version }) },
+          { _id: id, ...(expected === undefined ? {} : { version: { $in: expected } }) },
           { $set: set, $inc: { version: 1 } },
           { ...mongo.in(tx), returnDocument: "after", runValidators: true, lean: true },
         );
@@ -217,8 +218,12 @@ export const createInventoryStore = (mongo: Mongo) => {
     },
 
     /** Deletes a location of this version that no level names. @returns false when there is none such */
-    async deleteLocation(id: string, version: number | undefined): Promise<boolean> {
-      const filter = { _id: id, levelCount: 0, ...(version === undefined ? {} : { version }) };
+    async deleteLocation(id: string, expected: ExpectedVersions): Promise<boolean> {
+      const filter = {
+        _id: id,
+        levelCount: 0,
+        ...(expected === undefined ? {} : { version: { $in: expected } }),
+      };
       return (await Location.deleteOne(filter)).deletedCount === 1;
     },
 

@@ -13,9 +13,12 @@ export interface Actor {
   permissions: ReadonlySet<Permission>;
 }
 
-/** @throws AppError forbidden, naming the permission, when the caller does not hold it */
-export function demand(actor: Actor, permission: Permission): void {
-  if (!actor.permissions.has(permission)) {
-    throw new AppError("forbidden", `This needs the permission ${permission}.`);
+/** @throws AppError forbidden, naming the permissions, when the caller holds none of them */
+export function demandSome(actor: Actor, permissions: readonly Permission[]): void {
+  if (!permissions.some((permission) => actor.permissions.has(permission))) {
+    throw new AppError("forbidden", `This needs the permission ${permissions.join(" or ")}.`);
   }
 }
+
+/** @throws AppError forbidden, naming the permission, when the caller does not hold it */
+export const demand = (actor: Actor, permission: Permission): void => demandSome(actor, [permission]);

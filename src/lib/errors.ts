@@ -36,10 +36,30 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 export type ErrorStatus = (typeof ERRORS)[ErrorCode][0];
 
+/** What can be wrong with a field: a closed list that clients may decide by. */
+export const FIELD_CODES = {
+  required: "is missing",
+  wrong_type: "is of another type",
+  invalid: "breaks a rule that the message names",
+  invalid_format: "does not have the form that is needed",
+  not_allowed: "is none of the allowed values",
+  unknown_field: "is not a field here",
+  too_short: "has too few characters or items",
+  too_long: "has too many characters or items",
+  too_small: "is below the least value",
+  too_large: "is above the greatest value",
+  duplicate: "is there twice",
+  not_found: "names something that does not exist",
+  ambiguous: "could mean more than one thing",
+  too_deep: "would be nested more deeply than allowed",
+} as const;
+
+export type FieldCode = keyof typeof FIELD_CODES;
+
 /** One fault in the input: where (a dotted path), what (a stable code) and what to do. */
 export interface FieldError {
   path: string;
-  code: string;
+  code: FieldCode;
   message: string;
 }
 
@@ -96,7 +116,7 @@ export class AppError extends Error {
 }
 
 /** A 422 about one field. */
-export const invalidInput = (path: string, code: string, message: string): AppError =>
+export const invalidInput = (path: string, code: FieldCode, message: string): AppError =>
   new AppError("invalid_input", message, { errors: [{ path, code, message }] });
 
 /**

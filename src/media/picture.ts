@@ -3,7 +3,7 @@
  * that nothing of what was sent is ever given out again: no metadata, no trailing data, no other format.
  */
 import type { Sharp } from "sharp";
-import { AppError, invalidInput } from "../lib/errors";
+import { AppError, type FieldCode, invalidInput } from "../lib/errors";
 
 /** Largest file, in bytes. */
 export const MAX_BYTES = 10 * 1024 * 1024;
@@ -51,7 +51,7 @@ function formatOf(bytes: Uint8Array): "jpeg" | "png" | "webp" | "avif" | undefin
   return undefined;
 }
 
-const refuse = (code: string, message: string) => invalidInput("file", code, message);
+const refuse = (code: FieldCode, message: string) => invalidInput("file", code, message);
 
 /** sharp is loaded for the first picture: it takes 30 MB, and most processes never see one. */
 const loadSharp = async () => {
@@ -110,9 +110,9 @@ export async function readPicture(bytes: Uint8Array, widths: readonly number[] =
     throw new AppError("payload_too_large", `A picture must be at most ${MAX_BYTES / 1024 / 1024} MB.`);
   }
   const format = formatOf(bytes);
-  if (format === undefined) throw refuse("format", "must be a JPEG, PNG, WebP or AVIF picture");
+  if (format === undefined) throw refuse("not_allowed", "must be a JPEG, PNG, WebP or AVIF picture");
   if (MARKUP.test(Buffer.from(bytes).toString("latin1"))) {
-    throw refuse("markup", "holds markup or code beside the picture; export it again without");
+    throw refuse("not_allowed", "holds markup or code beside the picture; export it again without");
   }
   const sharp = await loadSharp();
   const source = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "error", animated: false });
@@ -175,6 +175,6 @@ const tooManyPixels = () =>
   new AppError("payload_too_large", `A picture must have at most ${MAX_PIXELS / 1_000_000} megapixels.`);
 const damaged = (cause: Error) =>
   new AppError("invalid_input", "The picture is damaged or not whole.", {
-    errors: [{ path: "file", code: "damaged", message: "is damaged or not whole; export it again" }],
+    errors: [{ path: "file", code: "invalid_format", message: "is damaged or not whole; export it again" }],
     cause,
   });

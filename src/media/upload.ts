@@ -1,20 +1,25 @@
 import type { Context } from "hono";
+import { z } from "zod";
+import { form } from "../http/endpoint";
 import type { AppEnv } from "../http/factory";
-import type { LargerBody } from "../http/middleware";
 import { SECOND } from "../lib/clock";
 import { AppError, invalidInput } from "../lib/errors";
-import { altSchema } from "../products/images/schema";
+import { altSchema } from "./alt";
 import { inTurn, MAX_BYTES } from "./picture";
 
 /** Around the file: boundaries, names, the text. */
 const ENVELOPE = 16 * 1024;
 /** Largest body, in bytes. */
 const MAX_BODY = MAX_BYTES + ENVELOPE;
-/** The routes that take more than others. */
-export const UPLOADS: LargerBody[] = [
-  { method: "POST", path: /^\/api\/products\/[^/]+\/images\/?$/, max: MAX_BODY },
-  { method: "PUT", path: /^\/api\/users\/me\/avatar\/?$/, max: MAX_BODY },
-];
+
+const pictureFile = z.file().describe("JPEG, PNG, WebP or AVIF; at most 10 MB and 40 megapixels");
+/** The body of a route that takes one picture. */
+export const pictureForm = form(z.strictObject({ file: pictureFile }), MAX_BODY);
+/** The body of a route that takes one picture and its text. */
+export const describedPictureForm = form(
+  z.strictObject({ file: pictureFile, alt: altSchema.optional() }),
+  MAX_BODY,
+);
 
 /** Bodies that are read at once in this process: each lies in memory whole. */
 const READERS = 16;
@@ -143,13 +148,15 @@ async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, takesAlt: 
   const body = new Response(bytes, { headers: { "content-type": type } });
   const form = await body.formData().catch((cause) => {
     throw new AppError("invalid_input", "The form is not whole.", {
-      errors: [{ path: "file", code: "form", message: "the multipart form is malformed or not whole" }],
+      errors: [
+        { path: "file", code: "invalid_format", message: "the multipart form is malformed or not whole" },
+      ],
       cause,
     });
   });
   const unknown = [...form.keys()].find((name) => name !== "file" && !(takesAlt && name === "alt"));
   if (unknown !== undefined)
-    throw invalidInput(unknown.slice(0, 100), "unknown_key", "is not a known key here");
+    throw invalidInput(unknown.slice(0, 100), "unknown_field", "is not a field here");
   const [file, ...more] = form.getAll("file");
   if (!(file instanceof Blob) || more.length > 0) {
     throw invalidInput("file", "required", "must be one file in the field file");
@@ -157,7 +164,7 @@ async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, takesAlt: 
   const name = (file as File).name ?? "";
   const extension = /\.([^./\\]*)$/.exec(name)?.[1]?.toLowerCase();
   if (extension !== undefined && extension !== "" && !EXTENSIONS.has(extension)) {
-    throw invalidInput("file", "name", "must be named as a picture: .jpg, .png, .webp or .avif");
+    throw invalidInput("file", "invalid_format", "must be named as a picture: .jpg, .png, .webp or .avif");
   }
   const alt = altSchema.safeParse(form.get("alt") ?? "");
   if (!alt.success) throw invalidInput("alt", "invalid", alt.error.issues[0]?.message ?? "is not valid");

@@ -5,12 +5,12 @@ import { around } from "../../test/interleave";
 import { createStock } from "../../test/stock";
 import { syncIndexes } from "../db/indexes";
 import { settleSignals } from "../inventory/in-stock";
+import { altSchema } from "../media/alt";
 import { categoryModel } from "./categories/model";
 import { createCategorySchema } from "./categories/schema";
 import { ensureCategoryPath } from "./categories/service";
 import type { ProductFilter } from "./filters";
 import { pictureModel } from "./images/model";
-import { altSchema } from "./images/schema";
 import { productModel } from "./model";
 import { createProductSchema, type ItemResponse, type ProductResponse } from "./schema";
 import { buildProduct } from "./service";
@@ -282,7 +282,7 @@ describe("creating", () => {
     const body = (await answer.json()) as object;
     expect([answer.status, body]).toMatchObject([
       422,
-      { code: "invalid_input", errors: [{ path: "brand", code: "maxlength", message: "is not accepted" }] },
+      { code: "invalid_input", errors: [{ path: "brand", code: "too_long", message: "is not accepted" }] },
     ]);
     expect(JSON.stringify(body)).not.toContain("secret");
   });

@@ -138,7 +138,7 @@ export const productRoutes = (deps: Deps) =>
         query: productReadSchema,
         success: { 200: productAnswer },
         errors: ["not_found"],
-        etag: true,
+        etag: "if-match",
       }),
       async (c) => {
         const { include = [] } = c.req.valid("query") ?? {};

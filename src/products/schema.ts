@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf, pageOf } from "../http/describe";
+import { dataOf, pageOf } from "../http/envelopes";
 import { isCurrency } from "../lib/money";
 import { canonicalKey, cleanText } from "../lib/text";
 import { coverResponse, pictureResponse } from "./images/schema";
@@ -50,16 +50,18 @@ export const optionsSchema = z
   .array(z.strictObject({ name: lineSchema(50), value: lineSchema(100) }))
   .max(10, "must be at most 10 options");
 
-const variantSchema = z.strictObject({
-  sku: skuSchema,
-  name: lineSchema(200).nullish(),
-  price: minorUnitsSchema,
-  currency: currencySchema.optional(),
-  compareAtPrice: minorUnitsSchema.nullish(),
-  gtin: gtinSchema.nullish(),
-  weight: weightSchema.nullish(),
-  options: optionsSchema.optional(),
-});
+const variantSchema = z
+  .strictObject({
+    sku: skuSchema,
+    name: lineSchema(200).nullish(),
+    price: minorUnitsSchema,
+    currency: currencySchema.optional(),
+    compareAtPrice: minorUnitsSchema.nullish(),
+    gtin: gtinSchema.nullish(),
+    weight: weightSchema.nullish(),
+    options: optionsSchema.optional(),
+  })
+  .meta({ id: "VariantBody" });
 
 const flatValue = z.union(
   [lineSchema(500), z.number(), z.boolean()],
@@ -77,11 +79,13 @@ export const attributeKeySchema = z
       .max(50, "must be at most 50 characters"),
   );
 
-const attributeSchema = z.strictObject({
-  key: attributeKeySchema,
-  value: flatValue,
-  unit: lineSchema(20).nullish(),
-});
+const attributeSchema = z
+  .strictObject({
+    key: attributeKeySchema,
+    value: flatValue,
+    unit: lineSchema(20).nullish(),
+  })
+  .meta({ id: "Attribute" });
 
 /** Names that would reach an object's own machinery. */
 const RESERVED = new Set(["__proto__", "constructor", "prototype"]);
@@ -137,7 +141,8 @@ export const createProductSchema = z
   .refine((product) => (product.price === undefined) !== (product.variants === undefined), {
     path: ["price"],
     message: "give either price, for a product with one variant, or variants",
-  });
+  })
+  .meta({ id: "CreateProduct" });
 
 /** A change of a part: what is not named stays. `price` changes a product with one variant. */
 export const changeProductSchema = z
@@ -146,7 +151,8 @@ export const changeProductSchema = z
   .refine((change) => change.price === undefined || change.variants === undefined, {
     path: ["price"],
     message: "give either price or variants",
-  });
+  })
+  .meta({ id: "ChangeProduct" });
 
 export type ChangeProduct = z.output<typeof changeProductSchema>;
 
@@ -184,7 +190,7 @@ export const keySchema = z
 
 export const keyParam = z.object({ id: keySchema });
 
-const moneyResponse = z.object({ amount: z.number().int(), currency: z.string() });
+const moneyResponse = z.object({ amount: z.number().int(), currency: z.string() }).meta({ id: "Money" });
 
 /** A product as every list shows it. */
 const itemFields = z.object({
@@ -207,16 +213,18 @@ const itemFields = z.object({
   updatedAt: z.string(),
 });
 
-const variantResponse = z.object({
-  id: z.string(),
-  sku: z.string(),
-  name: z.string().nullable(),
-  price: moneyResponse,
-  compareAtPrice: moneyResponse.nullable(),
-  gtin: z.string().nullable(),
-  weight: z.number().nullable(),
-  options: z.array(z.object({ name: z.string(), value: z.string() })),
-});
+const variantResponse = z
+  .object({
+    id: z.string(),
+    sku: z.string(),
+    name: z.string().nullable(),
+    price: moneyResponse,
+    compareAtPrice: moneyResponse.nullable(),
+    gtin: z.string().nullable(),
+    weight: z.number().nullable(),
+    options: z.array(z.object({ name: z.string(), value: z.string() })),
+  })
+  .meta({ id: "VariantData" });
 
 const crumb = z.object({ id: z.string(), name: z.string(), slug: z.string(), path: z.string() });
 

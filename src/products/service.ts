@@ -5,6 +5,7 @@ import { signalProduct } from "../inventory/in-stock";
 import type { Actor } from "../lib/actor";
 import { AppError, invalidInput } from "../lib/errors";
 import { canonicalKey, slugify, suffixSlug } from "../lib/text";
+import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
 import type { CategoryDocument } from "./categories/model";
 import { placeIn } from "./categories/service";
 import { attrKeyOf } from "./filters";
@@ -54,7 +55,7 @@ const distinct = (categories: CategoryDocument[]): CategoryDocument[] => [
 export async function categoriesOf(deps: Deps, ids: string[], leaveOut = false): Promise<CategoryDocument[]> {
   const categories = await deps.categories.findByIds(ids);
   const missing = leaveOut ? -1 : ids.findIndex((id) => !categories.has(id));
-  if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "unknown", "there is no such category");
+  if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "not_found", "there is no such category");
   return distinct(ids.flatMap((id) => categories.get(id) ?? []));
 }
 
@@ -73,15 +74,19 @@ function checkAttributes(attrs: AttributeDocument[], categories: CategoryDocumen
     if (!definition) continue;
     const wanted = definition.type === "enum" ? "string" : definition.type;
     if (typeof value !== wanted) {
-      throw invalidInput(`attrs.${index}.value`, "type", `must be a ${wanted}, as its category says`);
+      throw invalidInput(`attrs.${index}.value`, "wrong_type", `must be a ${wanted}, as its category says`);
     }
     if (definition.type === "enum" && !definition.values.includes(String(value))) {
-      throw invalidInput(`attrs.${index}.value`, "enum", `must be one of ${definition.values.join(", ")}`);
+      throw invalidInput(
+        `attrs.${index}.value`,
+        "not_allowed",
+        `must be one of ${definition.values.join(", ")}`,
+      );
     }
     if ((unit ?? null) !== definition.unit) {
       throw invalidInput(
         `attrs.${index}.unit`,
-        "unit",
+        "not_allowed",
         definition.unit === null ? "must be left out" : `must be ${definition.unit}`,
       );
     }
@@ -96,7 +101,7 @@ function slugOf(input: Pick<CreateProduct, "slug" | "name">, id: string): string
   const slug = slugify(input.slug ?? input.name) || `p-${id.slice(-12)}`;
   if (!isReserved(slug)) return slug;
   if (input.slug !== undefined) {
-    throw invalidInput("slug", "reserved", "is an address of the API itself; choose another");
+    throw invalidInput("slug", "not_allowed", "is an address of the API itself; choose another");
   }
   return suffixSlug(slug, id.slice(-6));
 }
@@ -200,11 +205,6 @@ export const slugGivenAway = (present: ProductDocument, next: Pick<ProductDocume
 
 export const noProduct = () => new AppError("not_found", "There is no such product.");
 
-const stale = (version: number) =>
-  new AppError("precondition_failed", "The product has changed since you read it. Read it again.", {
-    members: { currentVersion: version },
-  });
-
 /** What a product would be made from again: the input of a change is laid over it. */
 export const inputOf = (product: ProductDocument): Omit<CreateProduct, "categoryIds" | "price"> => ({
   name: product.name,
@@ -230,7 +230,7 @@ function changedVariants(product: ProductDocument, change: ChangeProduct): Creat
   if (price !== undefined && variants.length !== 1) {
     throw invalidInput(
       "price",
-      "several_variants",
+      "ambiguous",
       "cannot be set for a product with several variants; send variants",
     );
   }
@@ -277,20 +277,20 @@ export function rebuildProduct(
  * Changes a part of a product, or all of it when `whole`. Its slug stays when its name changes; a variant keeps
  * its id with its SKU.
  * @param key its id or slug, in canonical form
- * @param version from If-Match; undefined takes whatever there is
+ * @param expected from If-Match
  * @throws AppError not_found, precondition_failed, version_conflict, already_exists, invalid_input
  */
 export async function changeProduct(
   deps: Deps,
   key: string,
   change: ChangeProduct,
-  version: number | undefined,
+  expected: ExpectedVersions,
   whole = false,
 ): Promise<ProductResponse> {
   const present = await deps.products.find(key);
   if (!present) throw noProduct();
   const { _id: id } = present;
-  if (version !== undefined && version !== present.version) throw stale(present.version);
+  expectVersion(expected, present.version);
   const placed = whole || change.categoryIds !== undefined;
   // A category that nobody sent and that is gone is no fault of the caller's: the product is no longer in it.
   const categories = placed
@@ -316,7 +316,7 @@ export async function changeProduct(
   if (!changed) {
     const now = await deps.products.findById(id);
     if (!now) throw noProduct();
-    if (version !== undefined) throw stale(now.version);
+    expectVersion(expected, now.version);
     throw new AppError("version_conflict", "The product was changed at the same moment. Try again.", {
       members: { currentVersion: now.version },
     });
@@ -328,10 +328,10 @@ export async function changeProduct(
  * Deletes a product so that it can be restored: its slug and SKUs are free again.
  * @throws AppError not_found, precondition_failed
  */
-export async function deleteProduct(deps: Deps, key: string, version: number | undefined): Promise<void> {
+export async function deleteProduct(deps: Deps, key: string, expected: ExpectedVersions): Promise<void> {
   const present = await deps.products.find(key);
   if (!present) throw noProduct();
-  if (version !== undefined && version !== present.version) throw stale(present.version);
+  expectVersion(expected, present.version);
   const now = deps.clock.now();
   const { slugKey: _s, skuKeys: _k, ...rest } = present;
   const deleted = await deps.mongo.transaction(async (tx) => {
@@ -343,7 +343,7 @@ export async function deleteProduct(deps: Deps, key: string, version: number | u
   if (!deleted) {
     const there = await deps.products.findById(present._id);
     if (!there) throw noProduct();
-    throw stale(there.version);
+    throw staleVersion(there.version);
   }
 }
 

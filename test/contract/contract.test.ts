@@ -91,7 +91,7 @@ describe("the document", () => {
     const described = new Set(operations.map((one) => nameOf(one).replace(/\{(\w+)\}/g, ":$1")));
     const routes = t.app.routes
       .filter(({ method, path }) => method !== "ALL" && /^\/(api|auth|health)\//.test(path))
-      .map(({ method, path }) => `${method} ${path.replace(/\{[^/]*$/, "").replace(/\/$/, "")}`);
+      .map(({ method, path }) => `${method} ${path.replace(/\{.*$/, "").replace(/\/$/, "")}`);
     expect([...new Set(routes)].filter((route) => !described.has(route))).toEqual([]);
   });
 
@@ -383,7 +383,7 @@ describe("headers", () => {
   test(
     "If-Match that is none of ours changes nothing and is no accident",
     async () => {
-      const tags = ["garbage", '"v"', '"v99999999999999999999"', 'W/"v1"', '"v-1"', '"v1", "v2"', "é"];
+      const tags = ["garbage", '"v"', '"v99999999999999999999"', 'W/"v1"', '"v-1"', "é"];
       const faults = await faultsOf(
         operations.filter(({ answers }) => "412" in answers || "428" in answers),
         ({ body }) =>

@@ -20,6 +20,9 @@ export interface Schema {
   default?: unknown;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: a part of the document, read as it is.
+type Json = any;
+
 /** One method of one path of the OpenAPI document. */
 export interface Operation {
   method: string;
@@ -32,22 +35,33 @@ export interface Operation {
   answers: Record<string, Schema | undefined>;
 }
 
-/** Every operation that the application describes, read from its own document. */
+/** Every operation that the application describes, read from its own document with its references followed. */
 export async function operationsOf(t: TestApp): Promise<Operation[]> {
-  const document = await (await t.request("/openapi.json")).json();
   // biome-ignore lint/suspicious/noExplicitAny: the document is read as it is.
-  const paths = (document as { paths: Record<string, Record<string, any>> }).paths;
-  return Object.entries(paths).flatMap(([path, methods]) =>
+  const document: any = await (await t.request("/openapi.json")).json();
+  // biome-ignore lint/suspicious/noExplicitAny: see above.
+  const follow = (part: any): any => {
+    if (typeof part?.$ref !== "string") return part;
+    return follow(
+      part.$ref
+        .split("/")
+        .slice(1)
+        .reduce((at: Record<string, unknown>, name: string) => at[name], document),
+    );
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: see above.
+  const schemaOf = (part: any): Schema | undefined => follow(part?.content?.["application/json"]?.schema);
+  return Object.entries<Record<string, Json>>(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       method: method.toUpperCase(),
       path,
-      secured: operation.security !== undefined,
-      parameters: operation.parameters ?? [],
-      body: operation.requestBody?.content?.["application/json"]?.schema,
+      secured:
+        (operation.security ?? []).length > 0 &&
+        !operation.security.some((one: object) => Object.keys(one).length === 0),
+      parameters: (operation.parameters ?? []).map(follow),
+      body: schemaOf(operation.requestBody),
       answers: Object.fromEntries(
-        Object.entries<{ content?: Record<string, { schema: Schema }> }>(operation.responses).map(
-          ([status, answer]) => [status, answer.content?.["application/json"]?.schema],
-        ),
+        Object.entries(operation.responses).map(([status, answer]) => [status, schemaOf(follow(answer))]),
       ),
     })),
   );

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf, pageOf } from "../../http/describe";
+import { dataOf, pageOf } from "../../http/envelopes";
 import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
 import { proofShape } from "../mfa/schema";
 import { NO_CONTROLS } from "../schema";
@@ -9,20 +9,22 @@ const permissions = z.enum(
   "must be the name of a permission",
 );
 
-export const createApiKeySchema = z.strictObject({
-  name: z
-    .string("must be a text")
-    .regex(NO_CONTROLS, "must not hold control characters")
-    .trim()
-    .min(1, "must not be empty")
-    .max(100, "must be at most 100 characters"),
-  permissions: z
-    .array(permissions)
-    .min(1, "must be at least one permission")
-    .transform((names) => [...new Set(names)]),
-  expiresInDays: z.int("must be a whole number").min(1).max(365, "must be at most 365").default(90),
-  ...proofShape,
-});
+export const createApiKeySchema = z
+  .strictObject({
+    name: z
+      .string("must be a text")
+      .regex(NO_CONTROLS, "must not hold control characters")
+      .trim()
+      .min(1, "must not be empty")
+      .max(100, "must be at most 100 characters"),
+    permissions: z
+      .array(permissions)
+      .min(1, "must be at least one permission")
+      .transform((names) => [...new Set(names)]),
+    expiresInDays: z.int("must be a whole number").min(1).max(365, "must be at most 365").default(90),
+    ...proofShape,
+  })
+  .meta({ id: "CreateApiKey" });
 
 export type CreateApiKey = z.output<typeof createApiKeySchema>;
 export const listApiKeysSchema = z.strictObject({
@@ -33,14 +35,16 @@ export type ListApiKeys = z.output<typeof listApiKeysSchema>;
 
 export const apiKeyParam = z.object({ id: z.uuid("must be an id") });
 
-const apiKeyResponse = z.object({
-  id: z.string(),
-  name: z.string(),
-  permissions: z.array(permissions),
-  createdAt: z.string(),
-  expiresAt: z.string(),
-  lastUsedAt: z.string().nullable(),
-});
+const apiKeyResponse = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    permissions: z.array(permissions),
+    createdAt: z.string(),
+    expiresAt: z.string(),
+    lastUsedAt: z.string().nullable(),
+  })
+  .meta({ id: "ApiKey" });
 
 export type ApiKeyResponse = z.infer<typeof apiKeyResponse>;
 export const apiKeyListAnswer = pageOf(apiKeyResponse);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf, pageOf } from "../../http/describe";
+import { dataOf, pageOf } from "../../http/envelopes";
 
 export const listDevicesSchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),

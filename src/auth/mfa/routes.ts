@@ -23,10 +23,11 @@ export const mfaRoutes = (deps: Deps) =>
     .get(
       "/",
       endpoint(deps, {
-        id: "factorStatus",
+        id: "readSecondFactor",
         summary: "See your second factor",
         tag,
         caller: "person",
+        enrolling: true,
         success: { 200: statusAnswer },
       }),
       async (c) => c.json({ data: await factorStatus(deps, c.get("actor").userId) }, 200),
@@ -34,11 +35,12 @@ export const mfaRoutes = (deps: Deps) =>
     .post(
       "/enrol",
       endpoint(deps, {
-        id: "enrol",
+        id: "enrolSecondFactor",
         summary: "Get a secret for an authenticator app; it is shown once",
         description: "It counts once its first code came to /auth/mfa/confirm.",
         tag,
         caller: "person",
+        enrolling: true,
         body: proofSchema,
         success: { 201: enrolledAnswer },
         errors: PROOF_ERRORS,
@@ -52,10 +54,11 @@ export const mfaRoutes = (deps: Deps) =>
     .post(
       "/confirm",
       endpoint(deps, {
-        id: "confirm",
+        id: "confirmSecondFactor",
         summary: "Make the app count with its first code, and get ten backup codes",
         tag,
         caller: "person",
+        enrolling: true,
         body: confirmSchema,
         success: { 200: backupCodesAnswer },
         errors: ["invalid_code", "too_many_requests"],
@@ -69,7 +72,7 @@ export const mfaRoutes = (deps: Deps) =>
     .post(
       "/challenge",
       endpoint(deps, {
-        id: "answerChallenge",
+        id: "answerSecondFactorChallenge",
         summary: "Complete a sign-in with the second factor",
         description: "Takes the challenge that /auth/login answered with 202.",
         tag,
@@ -85,7 +88,7 @@ export const mfaRoutes = (deps: Deps) =>
     .post(
       "/disable",
       endpoint(deps, {
-        id: "disable",
+        id: "disableSecondFactor",
         summary: "Take your second factor away",
         tag,
         caller: "person",

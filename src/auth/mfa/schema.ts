@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf } from "../../http/describe";
+import { dataOf } from "../../http/envelopes";
 import type { ErrorCode } from "../../lib/errors";
 import { passwordSchema } from "../schema";
 import { SECOND_FACTORS } from "../second-factor";
@@ -22,14 +22,14 @@ const backupCode = z
 
 const totpAnswer = z.strictObject({ method: z.literal("totp"), code: totpCode });
 const backupAnswer = z.strictObject({ method: z.literal("backup_code"), code: backupCode });
-const factorSchema = z.discriminatedUnion("method", [totpAnswer, backupAnswer]);
+const factorSchema = z.discriminatedUnion("method", [totpAnswer, backupAnswer]).meta({ id: "Factor" });
 
 /** A code of the second factor, and of which. */
 export type FactorAnswer = z.output<typeof factorSchema>;
 
 /** What shows once more who is asking, for a change of how they sign in. */
 export const proofShape = { password: passwordSchema.optional(), factor: factorSchema.optional() };
-export const proofSchema = z.strictObject(proofShape);
+export const proofSchema = z.strictObject(proofShape).meta({ id: "Proof" });
 export type Proof = z.output<typeof proofSchema>;
 /** Of routes that ask once more who is there. */
 export const PROOF_ERRORS: ErrorCode[] = [
@@ -39,13 +39,12 @@ export const PROOF_ERRORS: ErrorCode[] = [
   "too_many_requests",
 ];
 
-export const confirmSchema = z.strictObject({ code: totpCode });
+export const confirmSchema = z.strictObject({ code: totpCode }).meta({ id: "Confirm" });
 
 const challenge = z.string("must be a text").max(700, "is not a challenge of ours");
-export const challengeSchema = z.discriminatedUnion("method", [
-  totpAnswer.extend({ challenge }),
-  backupAnswer.extend({ challenge }),
-]);
+export const challengeSchema = z
+  .discriminatedUnion("method", [totpAnswer.extend({ challenge }), backupAnswer.extend({ challenge })])
+  .meta({ id: "Challenge" });
 export type ChallengeAnswer = z.output<typeof challengeSchema>;
 
 export const enrolledAnswer = dataOf(
@@ -63,11 +62,13 @@ const backupCodes = z.object({ backupCodes: z.array(z.string()) });
 /** The only answers that hold backup codes. */
 export const backupCodesAnswer = dataOf(backupCodes);
 
-const statusResponse = z.object({
-  /** What answers a challenge now; none when no second factor is asked for. */
-  methods: z.array(z.enum(SECOND_FACTORS)),
-  totp: z.object({ confirmedAt: z.string(), lastUsedAt: z.string().nullable() }).nullable(),
-  backupCodes: z.object({ left: z.number().int(), createdAt: z.string() }).nullable(),
-});
+const statusResponse = z
+  .object({
+    /** What answers a challenge now; none when no second factor is asked for. */
+    methods: z.array(z.enum(SECOND_FACTORS)),
+    totp: z.object({ confirmedAt: z.string(), lastUsedAt: z.string().nullable() }).nullable(),
+    backupCodes: z.object({ left: z.number().int(), createdAt: z.string() }).nullable(),
+  })
+  .meta({ id: "Status" });
 export type FactorStatus = z.infer<typeof statusResponse>;
 export const statusAnswer = dataOf(statusResponse);

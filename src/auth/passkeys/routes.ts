@@ -34,7 +34,7 @@ export const passkeyRoutes = (deps: Deps) =>
     .post(
       "/sign-in/options",
       endpoint(deps, {
-        id: "signInOptions",
+        id: "startPasskeySignIn",
         summary: "Begin to sign in with a passkey",
         description: "Nothing is asked and the answer is the same for everybody: the passkey says who it is.",
         tag,
@@ -65,10 +65,11 @@ export const passkeyRoutes = (deps: Deps) =>
     .post(
       "/register/options",
       endpoint(deps, {
-        id: "passkeyOptions",
+        id: "startPasskeyRegistration",
         summary: "Begin to add a passkey",
         tag,
         caller: "person",
+        enrolling: true,
         body: registerOptionsSchema,
         success: { 200: registerOptionsAnswer },
         errors: ["invalid_credentials", "invalid_code", "conflict", "too_many_requests"],
@@ -86,6 +87,7 @@ export const passkeyRoutes = (deps: Deps) =>
         summary: "Add the passkey that the browser made",
         tag,
         caller: "person",
+        enrolling: true,
         body: registerSchema,
         success: { 201: passkeyAnswer },
         errors: ["invalid_code", "already_exists", "conflict"],

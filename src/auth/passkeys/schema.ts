@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf } from "../../http/describe";
+import { dataOf } from "../../http/envelopes";
 import { proofSchema } from "../mfa/schema";
 import { deviceTokenSchema } from "../schema";
 
@@ -33,49 +33,55 @@ const credential = {
   clientExtensionResults: z.object({}).default({}),
 };
 
-export const registerSchema = z.strictObject({
-  challengeId,
-  name: nameSchema.optional(),
-  response: z.object({
-    ...credential,
+export const registerSchema = z
+  .strictObject({
+    challengeId,
+    name: nameSchema.optional(),
     response: z.object({
-      clientDataJSON: base64url(8000),
-      attestationObject: base64url(20_000),
-      transports: z.array(z.string().max(20)).max(10).optional(),
+      ...credential,
+      response: z.object({
+        clientDataJSON: base64url(8000),
+        attestationObject: base64url(20_000),
+        transports: z.array(z.string().max(20)).max(10).optional(),
+      }),
     }),
-  }),
-});
+  })
+  .meta({ id: "Register" });
 export type RegisterPasskey = z.output<typeof registerSchema>;
 
-export const signInSchema = z.strictObject({
-  challengeId,
-  deviceToken: deviceTokenSchema,
-  response: z.object({
-    ...credential,
+export const signInSchema = z
+  .strictObject({
+    challengeId,
+    deviceToken: deviceTokenSchema,
     response: z.object({
-      clientDataJSON: base64url(8000),
-      authenticatorData: base64url(8000),
-      signature: base64url(8000),
-      userHandle: base64url(200).optional(),
+      ...credential,
+      response: z.object({
+        clientDataJSON: base64url(8000),
+        authenticatorData: base64url(8000),
+        signature: base64url(8000),
+        userHandle: base64url(200).optional(),
+      }),
     }),
-  }),
-});
+  })
+  .meta({ id: "SignIn" });
 export type PasskeySignIn = Omit<z.output<typeof signInSchema>, "deviceToken">;
 
-export const renameSchema = z.strictObject({ name: nameSchema });
+export const renameSchema = z.strictObject({ name: nameSchema }).meta({ id: "Rename" });
 export const passkeyParam = z.object({ id: z.uuid("must be an id") });
 
-const passkeyResponse = z.object({
-  id: z.string(),
-  name: z.string(),
-  /** Whether it is kept on more than one device. */
-  synced: z.boolean(),
-  /** The authenticator's model; zeros when it does not say. */
-  aaguid: z.string(),
-  version: z.number().int(),
-  createdAt: z.string(),
-  lastUsedAt: z.string().nullable(),
-});
+const passkeyResponse = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    /** Whether it is kept on more than one device. */
+    synced: z.boolean(),
+    /** The authenticator's model; zeros when it does not say. */
+    aaguid: z.string(),
+    version: z.number().int(),
+    createdAt: z.string(),
+    lastUsedAt: z.string().nullable(),
+  })
+  .meta({ id: "Passkey" });
 export type PasskeyResponse = z.infer<typeof passkeyResponse>;
 export const passkeyAnswer = dataOf(passkeyResponse);
 export const passkeyListAnswer = dataOf(z.array(passkeyResponse));

@@ -4,6 +4,7 @@ import type { Actor } from "../../lib/actor";
 import { after } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import { deviceName } from "../../lib/user-agent";
+import type { ExpectedVersions } from "../../lib/versions";
 import { knownDevice } from "../devices/known";
 import { forgiveOwner } from "../forgive";
 import { changeSignIn, proveAgain } from "../mfa/factors";
@@ -118,7 +119,7 @@ const noPasskey = () => new AppError("not_found", "You have no such passkey.");
 
 /**
  * Gives one of the caller's passkeys another name.
- * @param version only when it still is at this one
+ * @param expected from If-Match
  * @throws AppError not_found, precondition_failed
  */
 export async function renamePasskey(
@@ -126,10 +127,10 @@ export async function renamePasskey(
   actor: Actor,
   id: string,
   { name }: { name: string },
-  version: number | undefined,
+  expected: ExpectedVersions,
 ): Promise<PasskeyResponse> {
   return deps.mysql.transaction(async (tx) => {
-    const renamed = await deps.passkeys.rename(id, actor.userId, name, version, tx);
+    const renamed = await deps.passkeys.rename(id, actor.userId, name, expected, tx);
     const row = await deps.passkeys.find(id, actor.userId, tx);
     if (!row) throw noPasskey();
     if (!renamed) {

@@ -1,5 +1,6 @@
 import { duplicateIndex, type MySql, type MySqlTx } from "../../db/prisma";
 import type { Passkey } from "../../generated/prisma/client";
+import type { ExpectedVersions } from "../../lib/versions";
 
 export type PasskeyRow = Passkey;
 export type ChallengePurpose = "register" | "sign_in";
@@ -84,16 +85,16 @@ export const createPasskeyStore = (mysql: MySql) => ({
     return count === 1;
   },
 
-  /** Renames one of a person's; with `version`, only that one. @returns false when it was not there as such */
+  /** Renames one of a person's; of the versions that are expected. @returns false when it was not there as such */
   async rename(
     id: string,
     userId: string,
     name: string,
-    version: number | undefined,
+    expected: ExpectedVersions,
     tx: MySqlTx,
   ): Promise<boolean> {
     const { count } = await mysql.on(tx).passkey.updateMany({
-      where: { id, userId, ...(version === undefined ? {} : { version }) },
+      where: { id, userId, ...(expected === undefined ? {} : { version: { in: [...expected] } }) },
       data: { name, version: { increment: 1 } },
     });
     return count === 1;

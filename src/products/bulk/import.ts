@@ -152,7 +152,7 @@ function minorOf(decimal: string, currency: string, path: string): number {
   if (amount !== null) return amount;
   throw invalidInput(
     path,
-    "price",
+    "invalid_format",
     `${decimal.trim().slice(0, 40)} has more than ${minorDigits(currency)} decimals of ${currency} or is above ` +
       formatMinor(Number.MAX_SAFE_INTEGER, currency),
   );
@@ -258,7 +258,7 @@ function plan(
   // A slug without a SKU means the only variant there is.
   const alone = line.variants === undefined && line.sku === undefined && slugKey === present.slugKey;
   if (alone && line.price !== undefined && present.variants.length !== 1) {
-    throw invalidInput("price", "several_variants", "needs the sku of one of the product's several variants");
+    throw invalidInput("price", "ambiguous", "needs the sku of one of the product's several variants");
   }
   const told = new Map(
     variants.map((variant, index) => [
@@ -278,7 +278,7 @@ function plan(
     ...added.map(([, [variant, path]]) => laidOver(deps, line, variant, undefined, path)),
   ];
   if (all.length > MAX_VARIANTS) {
-    throw invalidInput("variants", "too_big", `would be more than ${MAX_VARIANTS}`);
+    throw invalidInput("variants", "too_large", `would be more than ${MAX_VARIANTS}`);
   }
   const input = { ...inputOf(present), ...said, ...(slug === undefined ? {} : { slug }), variants: all };
   const next = rebuildProduct(deps, present, input, categories ?? []);

@@ -14,26 +14,30 @@ import {
 const DECIMAL = "must be a number such as 49.99, not negative";
 
 /** A price as it is written, in major units. Text says exactly what a binary fraction cannot. */
-const decimalSchema = z.union(
-  [
-    // The shortest decimal text of a number is what was written in the file.
-    z.number().min(0, "must not be negative").transform(String),
-    z.string().regex(/^\s*\d{1,16}(?:\.\d{1,10})?\s*$/, DECIMAL),
-  ],
-  DECIMAL,
-);
+const decimalSchema = z
+  .union(
+    [
+      // The shortest decimal text of a number is what was written in the file.
+      z.number().min(0, "must not be negative").transform(String),
+      z.string().regex(/^\s*\d{1,16}(?:\.\d{1,10})?\s*$/, DECIMAL),
+    ],
+    DECIMAL,
+  )
+  .meta({ id: "Decimal" });
 
 /** What a file says of one variant. What it does not name stays as it is. */
-const variantSchema = z.strictObject({
-  sku: skuSchema,
-  name: lineSchema(200).nullish(),
-  price: decimalSchema.optional(),
-  currency: currencySchema.optional(),
-  compareAtPrice: decimalSchema.nullish(),
-  gtin: gtinSchema.nullish(),
-  weight: weightSchema.nullish(),
-  options: optionsSchema.optional(),
-});
+const variantSchema = z
+  .strictObject({
+    sku: skuSchema,
+    name: lineSchema(200).nullish(),
+    price: decimalSchema.optional(),
+    currency: currencySchema.optional(),
+    compareAtPrice: decimalSchema.nullish(),
+    gtin: gtinSchema.nullish(),
+    weight: weightSchema.nullish(),
+    options: optionsSchema.optional(),
+  })
+  .meta({ id: "Variant" });
 
 const pathSchema = z
   .array(lineSchema(200), "must be a list of names")

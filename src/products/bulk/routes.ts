@@ -1,11 +1,9 @@
-import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
 import type { Deps } from "../../deps";
-import { endpoint } from "../../http/endpoint";
-import { type AppEnv, factory } from "../../http/factory";
+import { endpoint, file, raw } from "../../http/endpoint";
+import { factory } from "../../http/factory";
 import { fileBody } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
-import type { LargerBody } from "../../http/middleware";
+import { sendEvents } from "../../http/sse";
 import type { BulkDocument } from "./model";
 import { bulkAnswer, bulkParam, exportSchema, importQuery, MAX_IMPORT } from "./schema";
 import {
@@ -22,116 +20,67 @@ import {
 
 const tag = "Import and export";
 
-/** The route that takes a whole catalogue, as a stream. */
-export const IMPORTS: LargerBody = {
-  method: "POST",
-  path: /^\/api\/products\/import\/?$/,
-  max: MAX_IMPORT,
-};
-
-/** Between two checks that who watches still may, in milliseconds. */
-const RECHECK = 5000;
-
-const guards = (deps: Deps) => ({
-  guard: requireUser(deps),
-  mayImport: requirePermission("products:import"),
-});
+const IMPORTS_ALLOWED = { permission: "products:import" } as const;
 
 const EVENTS =
   "Server-sent events: `progress` when something changed, `end` when it is done or has failed, each with the job as " +
   "its data; a comment every 15 seconds when nothing happens. Ends when the right to import does.";
 
-/** Answers with the events of a job. */
-function events(c: Context<AppEnv>, deps: Deps, kind: BulkDocument["kind"], id: string) {
-  const { guard, mayImport } = guards(deps);
-  c.header("Cache-Control", "no-store");
-  c.header("X-Accel-Buffering", "no");
-  return streamSSE(c, async (stream) => {
-    const over = new AbortController();
-    stream.onAbort(() => over.abort());
-    const pass = async () => undefined;
-    const check = setInterval(async () => {
-      try {
-        await guard(c, pass);
-        await mayImport(c, pass);
-      } catch {
-        over.abort();
-      }
-    }, RECHECK);
-    try {
-      const signal = AbortSignal.any([over.signal, deps.stopping.signal]);
-      for await (const message of watchBulk(deps, kind, id, signal)) {
-        if (message === null) await stream.write(": still here\n\n");
-        else await stream.writeSSE(message);
-      }
-    } catch (error) {
-      // Here, because Hono would send the error's text; the client connects again by itself.
-      c.get("log").warn({ err: error }, "the events of a job ended");
-    } finally {
-      clearInterval(check);
-    }
-  });
-}
-
 /** What both have: a job as it stands, and its events. */
 const jobRoutes = (deps: Deps, kind: BulkDocument["kind"]) => {
-  const { guard, mayImport } = guards(deps);
   return factory
     .createApp()
     .get(
       "/:id",
-      guard,
-      mayImport,
       endpoint(deps, {
-        id: "readBulk",
+        ...IMPORTS_ALLOWED,
+        id: kind === "import" ? "readImport" : "readExport",
         summary: `Read an ${kind}`,
         tag,
         params: bulkParam,
         success: { 200: bulkAnswer },
-        errors: ["forbidden", "not_found"],
+        errors: ["not_found"],
       }),
       async (c) => c.json({ data: await readBulk(deps, kind, c.req.valid("param").id) }, 200),
     )
     .get(
       "/:id/events",
-      guard,
-      mayImport,
       endpoint(deps, {
-        id: "readBulkAgain",
+        ...IMPORTS_ALLOWED,
+        id: kind === "import" ? "watchImport" : "watchExport",
         summary: `Follow an ${kind}`,
         description: EVENTS,
         tag,
         params: bulkParam,
-        success: { 200: null },
-        errors: ["forbidden", "not_found"],
+        success: { 200: file("text/event-stream") },
+        errors: ["not_found"],
       }),
       async (c) => {
         const { id } = c.req.valid("param");
         await readBulk(deps, kind, id);
-        return events(c, deps, kind, id);
+        return sendEvents(c, deps, IMPORTS_ALLOWED, (signal) => watchBulk(deps, kind, id, signal));
       },
     );
 };
 
 /** /api/products/import */
 export const importRoutes = (deps: Deps) => {
-  const { guard, mayImport } = guards(deps);
   return factory
     .createApp()
     .post(
       "/",
-      guard,
-      mayImport,
       endpoint(deps, {
-        id: "receiveImport",
+        ...IMPORTS_ALLOWED,
+        id: "startImport",
         summary: "Import products from a file",
         description:
           "The body is the file itself: text/csv or application/x-ndjson, at most 256 MB. It becomes a job; read it, " +
           "or follow its events. See docs/catalogue.md for what a line says.",
         tag,
         query: importQuery,
+        body: raw(["text/csv", "application/x-ndjson"], MAX_IMPORT),
         success: { 202: bulkAnswer },
-        errors: ["forbidden", "payload_too_large", "unsupported_media_type"],
+        errors: ["request_timeout"],
         idempotent: true,
       }),
       async (c) => {
@@ -155,20 +104,19 @@ export const importRoutes = (deps: Deps) => {
     .route("/", jobRoutes(deps, "import"))
     .get(
       "/:id/faults",
-      guard,
-      mayImport,
       endpoint(deps, {
-        id: "readFaults",
+        ...IMPORTS_ALLOWED,
+        id: "readImportFaults",
         summary: "Get the refused rows of an import as CSV, the first 10,000",
         tag,
         params: bulkParam,
-        success: { 200: null },
-        errors: ["forbidden", "not_found"],
+        success: { 200: file("text/csv") },
+        responseHeaders: { "Content-Disposition": "Name of the file" },
+        errors: ["not_found"],
       }),
       async (c) => {
         const text = await readFaults(deps, c.req.valid("param").id);
         c.header("Content-Disposition", 'attachment; filename="faults.csv"');
-        c.header("Cache-Control", "no-store");
         return c.body(text, 200, { "Content-Type": "text/csv; charset=utf-8" });
       },
     );
@@ -176,21 +124,19 @@ export const importRoutes = (deps: Deps) => {
 
 /** /api/products/export */
 export const exportRoutes = (deps: Deps) => {
-  const { guard, mayImport } = guards(deps);
   return factory
     .createApp()
     .post(
       "/",
-      guard,
-      mayImport,
       endpoint(deps, {
+        ...IMPORTS_ALLOWED,
         id: "startExport",
         summary: "Export every product",
         description: "Becomes a job; its file can be downloaded for seven days, and imported again.",
         tag,
         body: exportSchema,
         success: { 202: bulkAnswer },
-        errors: ["forbidden"],
+        errors: [],
         idempotent: true,
       }),
       (c) => {
@@ -203,22 +149,21 @@ export const exportRoutes = (deps: Deps) => {
     .route("/", jobRoutes(deps, "export"))
     .get(
       "/:id/file",
-      guard,
-      mayImport,
       endpoint(deps, {
-        id: "readExport",
+        ...IMPORTS_ALLOWED,
+        id: "downloadExport",
         summary: "Download an export",
         tag,
         params: bulkParam,
-        success: { 200: null },
-        errors: ["forbidden", "not_found", "conflict"],
+        success: { 200: file("text/csv", "application/x-ndjson") },
+        responseHeaders: { "Content-Disposition": "Name of the file" },
+        errors: ["not_found", "conflict"],
       }),
       async (c) => {
-        const file = await readExport(deps, c.req.valid("param").id);
-        const content = await fileBody(c, file);
-        c.header("Content-Disposition", `attachment; filename="${file.name}"`);
-        c.header("Content-Type", file.type);
-        c.header("Cache-Control", "no-store");
+        const stored = await readExport(deps, c.req.valid("param").id);
+        const content = await fileBody(c, stored);
+        c.header("Content-Disposition", `attachment; filename="${stored.name}"`);
+        c.header("Content-Type", stored.type);
         return c.body(content, 200);
       },
     );

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf } from "../../http/describe";
+import { dataOf } from "../../http/envelopes";
 import { PRODUCT_STATUSES } from "../model";
 import { BULK_KINDS } from "./model";
 import { FORMATS } from "./read";
@@ -15,42 +15,46 @@ export const importQuery = z.strictObject({
     .meta({ description: "Says what would be done and does nothing" }),
 });
 
-export const exportSchema = z.strictObject({
-  format: z.enum(FORMATS, "must be ndjson or csv"),
-  status: z.enum(PRODUCT_STATUSES, "must be draft, active or archived").optional(),
-});
+export const exportSchema = z
+  .strictObject({
+    format: z.enum(FORMATS, "must be ndjson or csv"),
+    status: z.enum(PRODUCT_STATUSES, "must be draft, active or archived").optional(),
+  })
+  .meta({ id: "Export" });
 
 export type ExportRequest = z.output<typeof exportSchema>;
 
 export const bulkParam = z.object({ id: z.uuid("must be an id") });
 
-const faultResponse = z.object({ row: z.number().int(), message: z.string() });
+const faultResponse = z.object({ row: z.number().int(), message: z.string() }).meta({ id: "Fault" });
 
-const bulkResponse = z.object({
-  id: z.string(),
-  kind: z.enum(BULK_KINDS),
-  format: z.enum(FORMATS),
-  dryRun: z.boolean(),
-  status: z.enum(["waiting", "running", "done", "failed"]),
-  /** How far it is: of an import bytes, of an export products. */
-  progress: z.object({ done: z.number().int(), total: z.number().int().nullable() }),
-  /** Of an import: what became of its products, and of the rows that were refused the first. */
-  result: z
-    .object({
-      rows: z.number().int(),
-      created: z.number().int(),
-      updated: z.number().int(),
-      unchanged: z.number().int(),
-      failed: z.number().int(),
-      faults: z.array(faultResponse),
-    })
-    .nullable(),
-  /** Where to get it: the file of an export, the refused rows of an import. */
-  file: z.string().nullable(),
-  createdAt: z.string(),
-  finishedAt: z.string().nullable(),
-  expiresAt: z.string(),
-});
+const bulkResponse = z
+  .object({
+    id: z.string(),
+    kind: z.enum(BULK_KINDS),
+    format: z.enum(FORMATS),
+    dryRun: z.boolean(),
+    status: z.enum(["waiting", "running", "done", "failed"]),
+    /** How far it is: of an import bytes, of an export products. */
+    progress: z.object({ done: z.number().int(), total: z.number().int().nullable() }),
+    /** Of an import: what became of its products, and of the rows that were refused the first. */
+    result: z
+      .object({
+        rows: z.number().int(),
+        created: z.number().int(),
+        updated: z.number().int(),
+        unchanged: z.number().int(),
+        failed: z.number().int(),
+        faults: z.array(faultResponse),
+      })
+      .nullable(),
+    /** Where to get it: the file of an export, the refused rows of an import. */
+    file: z.string().nullable(),
+    createdAt: z.string(),
+    finishedAt: z.string().nullable(),
+    expiresAt: z.string(),
+  })
+  .meta({ id: "Bulk" });
 
 export type BulkResponse = z.infer<typeof bulkResponse>;
 export const bulkAnswer = dataOf(bulkResponse);

@@ -71,7 +71,7 @@ export const categoryRoutes = (deps: Deps) =>
         params: keyParam,
         success: { 200: categoryAnswer },
         errors: ["not_found"],
-        etag: true,
+        etag: "if-match",
       }),
       async (c) => {
         const category = await readCategory(deps, c.req.valid("param").id);
@@ -82,13 +82,13 @@ export const categoryRoutes = (deps: Deps) =>
       "/:id/:below{.+}",
       shown(CATALOGUE),
       endpoint(deps, {
-        id: "readCategoryAgain",
+        id: "readCategoryByPath",
         summary: "Read a category by its path",
         tag,
         params: pathParam,
         success: { 200: categoryAnswer },
         errors: ["not_found"],
-        etag: true,
+        etag: "if-match",
       }),
       async (c) => {
         const { id, below } = c.req.valid("param");

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf } from "../../http/describe";
+import { dataOf } from "../../http/envelopes";
 import { canonicalKey } from "../../lib/text";
 import { attributeKeySchema, lineSchema } from "../schema";
 
@@ -33,13 +33,15 @@ const id = z.uuid("must be an id");
 
 export const categoryParam = z.object({ id });
 
-export const createCategorySchema = z.strictObject({
-  name: lineSchema(200),
-  slug: slug.optional(),
-  parentId: id.nullish(),
-  position: position.optional(),
-  attributes: attributes.optional(),
-});
+export const createCategorySchema = z
+  .strictObject({
+    name: lineSchema(200),
+    slug: slug.optional(),
+    parentId: id.nullish(),
+    position: position.optional(),
+    attributes: attributes.optional(),
+  })
+  .meta({ id: "CreateCategory" });
 
 export const changeCategorySchema = z
   .strictObject({
@@ -48,35 +50,40 @@ export const changeCategorySchema = z
     position: position.optional(),
     attributes: attributes.optional(),
   })
-  .refine((change) => Object.keys(change).length > 0, "names nothing to change");
+  .refine((change) => Object.keys(change).length > 0, "names nothing to change")
+  .meta({ id: "ChangeCategory" });
 
-export const moveCategorySchema = z.strictObject({ parentId: id.nullable(), position: position.optional() });
-export const mergeCategorySchema = z.strictObject({ into: id });
+export const moveCategorySchema = z
+  .strictObject({ parentId: id.nullable(), position: position.optional() })
+  .meta({ id: "MoveCategory" });
+export const mergeCategorySchema = z.strictObject({ into: id }).meta({ id: "MergeCategory" });
 export const deleteCategoryQuery = z.strictObject({ moveTo: id.optional() });
 
 export type CreateCategory = z.output<typeof createCategorySchema>;
 export type ChangeCategory = z.output<typeof changeCategorySchema>;
 export type MoveCategory = z.output<typeof moveCategorySchema>;
 
-const categoryResponse = z.object({
-  id: z.string(),
-  name: z.string(),
-  slug: z.string(),
-  path: z.string(),
-  parentId: z.string().nullable(),
-  ancestors: z.array(z.string()),
-  depth: z.number().int(),
-  position: z.number().int(),
-  attributes: z.array(
-    z.object({
-      key: z.string(),
-      type: z.enum(["string", "number", "boolean", "enum"]),
-      unit: z.string().nullable(),
-      values: z.array(z.string()),
-    }),
-  ),
-  version: z.number().int(),
-});
+const categoryResponse = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    slug: z.string(),
+    path: z.string(),
+    parentId: z.string().nullable(),
+    ancestors: z.array(z.string()),
+    depth: z.number().int(),
+    position: z.number().int(),
+    attributes: z.array(
+      z.object({
+        key: z.string(),
+        type: z.enum(["string", "number", "boolean", "enum"]),
+        unit: z.string().nullable(),
+        values: z.array(z.string()),
+      }),
+    ),
+    version: z.number().int(),
+  })
+  .meta({ id: "Category" });
 
 /** A category in a list: with how many active products are in it and below it. */
 const listedCategory = categoryResponse.extend({ count: z.number().int() });

@@ -4,6 +4,7 @@ import type { RecordAnswer } from "../../http/idempotency";
 import { after, SECOND } from "../../lib/clock";
 import { AppError, invalidInput } from "../../lib/errors";
 import { canonicalKey, cleanText, slugify } from "../../lib/text";
+import { type ExpectedVersions, expectVersion, staleVersion } from "../../lib/versions";
 import type { PlantedProduct } from "../store";
 import type { CategoryDocument } from "./model";
 import type { CategoryResponse, ChangeCategory, CreateCategory, MoveCategory } from "./schema";
@@ -40,7 +41,8 @@ async function requireCategory(deps: Deps, id: string, tx?: MongoTx): Promise<Ca
 /** @throws AppError invalid_input for a name without a letter or digit */
 function slugOf(name: string, field: string): string {
   const slug = slugify(name);
-  if (slug === "") throw invalidInput(field, "name", `"${name.slice(0, 50)}" has no letter or digit`);
+  if (slug === "")
+    throw invalidInput(field, "invalid_format", `"${name.slice(0, 50)}" has no letter or digit`);
   return slug;
 }
 
@@ -54,7 +56,7 @@ function below(
   const slug = slugOf(input.slug ?? input.name, field);
   const ancestors = parent === null ? [] : [...parent.ancestors, parent._id];
   if (ancestors.length >= MAX_DEPTH) {
-    throw invalidInput("parentId", "depth", `would lie deeper than ${MAX_DEPTH} levels`);
+    throw invalidInput("parentId", "too_deep", `would lie deeper than ${MAX_DEPTH} levels`);
   }
   const now = deps.clock.now();
   return {
@@ -96,7 +98,11 @@ export async function ensureCategoryPath(
   make: Make = makeCategory,
 ): Promise<CategoryDocument> {
   if (names.length === 0 || names.length > MAX_DEPTH) {
-    throw invalidInput("categories", "depth", `must name 1 to ${MAX_DEPTH} categories, one inside the other`);
+    throw invalidInput(
+      "categories",
+      "too_deep",
+      `must name 1 to ${MAX_DEPTH} categories, one inside the other`,
+    );
   }
   for (let attempt = 1; attempt <= PATH_TRIES; attempt++) {
     const last = await walkPath(deps, names, make);
@@ -219,7 +225,7 @@ async function transplant(
   const path = parent === null ? change.slug : `${parent.path}/${change.slug}`;
   const height = Math.max(0, ...descendants.map((one) => one.ancestors.length - category.ancestors.length));
   if (ancestors.length + 1 + height > MAX_DEPTH) {
-    throw invalidInput("parentId", "depth", `would lie deeper than ${MAX_DEPTH} levels`);
+    throw invalidInput("parentId", "too_deep", `would lie deeper than ${MAX_DEPTH} levels`);
   }
   const there = await deps.categories.findByPath(path, tx);
   if (there && there._id !== category._id) throw taken(path);
@@ -243,11 +249,6 @@ async function transplant(
   return { ...moved, version: category.version + 1 };
 }
 
-const stale = (version: number) =>
-  new AppError("precondition_failed", "The category has changed since you read it. Read it again.", {
-    members: { currentVersion: version },
-  });
-
 /**
  * Moves a category with everything below it. Nobody sees it half done: the categories move in one transaction.
  * @throws AppError not_found, conflict (under its own), already_exists, precondition_failed, invalid_input
@@ -256,14 +257,14 @@ export async function moveCategory(
   deps: Deps,
   id: string,
   { parentId, position }: MoveCategory,
-  version: number | undefined,
+  expected: ExpectedVersions,
   record: RecordAnswer<MongoTx>,
 ): Promise<CategoryResponse> {
   const ids = followup(deps);
   const response = await deps.mongo.transaction(async (tx) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
-    if (version !== undefined && version !== category.version) throw stale(category.version);
+    expectVersion(expected, category.version);
     const parent = parentId === null ? null : await requireCategory(deps, parentId, tx);
     const change = { slug: category.slug, position: position ?? category.position };
     const moved = await transplant(deps, category, parent, change, tx);
@@ -285,13 +286,13 @@ export async function changeCategory(
   deps: Deps,
   id: string,
   { slug, attributes, name, position }: ChangeCategory,
-  version: number | undefined,
+  expected: ExpectedVersions,
 ): Promise<CategoryResponse> {
   const jobId = deps.random.id();
   const response = await deps.mongo.transaction(async (tx) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
-    if (version !== undefined && version !== category.version) throw stale(category.version);
+    expectVersion(expected, category.version);
     let present = category;
     if (slug !== undefined && canonicalKey(slug) !== category.slug) {
       const parent = category.parentId === null ? null : await requireCategory(deps, category.parentId, tx);
@@ -318,7 +319,7 @@ export async function changeCategory(
       deps.clock.now(),
       tx,
     );
-    if (!changed) throw stale(present.version);
+    if (!changed) throw staleVersion(present.version);
     // Products are found by the names of their categories.
     if (changed.name !== category.name) {
       const job = { id: jobId, kind: "categories.reindex", payload: { categoryId: id } };

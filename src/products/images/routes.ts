@@ -1,11 +1,11 @@
 import type { Deps } from "../../deps";
 import { shown } from "../../http/cache";
-import { endpoint } from "../../http/endpoint";
+import { endpoint, file } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { sendFile } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
-import { takeUpload } from "../../media/upload";
+import { describedPictureForm, takeUpload } from "../../media/upload";
 import { PRODUCTS } from "../freshness";
 import { keyParam } from "../schema";
 import {
@@ -51,15 +51,9 @@ export const imageRoutes = (deps: Deps) =>
         tag,
         permission: "products:write",
         params: productParam,
+        body: describedPictureForm,
         success: { 201: pictureAnswer },
-        errors: [
-          "not_found",
-          "request_timeout",
-          "payload_too_large",
-          "unsupported_media_type",
-          "conflict",
-          "too_many_requests",
-        ],
+        errors: ["not_found", "request_timeout", "conflict", "too_many_requests"],
         idempotent: true,
       }),
       (c) =>
@@ -125,16 +119,18 @@ export const imageRoutes = (deps: Deps) =>
         summary: "Get a picture's file",
         tag,
         params: fileParam,
-        success: { 200: null },
+        success: { 200: file("image/webp", "image/avif") },
         errors: ["not_found"],
+        etag: true,
+        cache: "public, max-age=31536000, immutable",
       }),
       (c) => {
-        const { id, imageId, file } = c.req.valid("param");
+        const { id, imageId, file: name } = c.req.valid("param");
         const answer = {
-          name: `${imageId}-${file}`,
-          type: file.endsWith(".avif") ? "image/avif" : "image/webp",
+          name: `${imageId}-${name}`,
+          type: name.endsWith(".avif") ? "image/avif" : "image/webp",
           cache: "public, max-age=31536000, immutable",
         };
-        return sendFile(c, answer, (known) => readPictureFile(deps, id, imageId, file, known));
+        return sendFile(c, answer, (known) => readPictureFile(deps, id, imageId, name, known));
       },
     );

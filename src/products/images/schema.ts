@@ -1,15 +1,9 @@
 import { z } from "zod";
-import { dataOf } from "../../http/describe";
-import { cleanText } from "../../lib/text";
+import { dataOf } from "../../http/envelopes";
+import { altSchema } from "../../media/alt";
 
 /** Most pictures of one product. */
 export const MAX_PICTURES = 30;
-
-export const altSchema = z
-  .string("must be a text")
-  .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
-  .transform(cleanText)
-  .pipe(z.string().max(500, "must be at most 500 characters"));
 
 export const productParam = z.object({ id: z.uuid("must be an id") });
 export const pictureParam = z.object({ id: z.uuid("must be an id"), imageId: z.uuid("must be an id") });
@@ -22,19 +16,22 @@ export const changePictureSchema = z
     alt: altSchema.optional(),
     position: z.int("must be a whole number").min(0).max(MAX_PICTURES).optional(),
   })
-  .refine((change) => Object.keys(change).length > 0, { message: "give alt, position or both" });
+  .refine((change) => Object.keys(change).length > 0, { message: "give alt, position or both" })
+  .meta({ id: "ChangePicture" });
 
 export type ChangePicture = z.output<typeof changePictureSchema>;
 
 /** A picture as lists of products show it. */
-export const coverResponse = z.object({
-  id: z.string(),
-  alt: z.string(),
-  width: z.number().int(),
-  height: z.number().int(),
-  /** By format, the smallest first. */
-  sources: z.array(z.object({ type: z.string(), width: z.number().int(), url: z.string() })),
-});
+export const coverResponse = z
+  .object({
+    id: z.string(),
+    alt: z.string(),
+    width: z.number().int(),
+    height: z.number().int(),
+    /** By format, the smallest first. */
+    sources: z.array(z.object({ type: z.string(), width: z.number().int(), url: z.string() })),
+  })
+  .meta({ id: "Cover" });
 
 export const pictureResponse = coverResponse.extend({
   position: z.number().int(),

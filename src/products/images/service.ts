@@ -4,6 +4,7 @@ import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
+import { type ExpectedVersions, expectVersion, staleVersion } from "../../lib/versions";
 import { readPicture } from "../../media/picture";
 import type { StoredFile } from "../../storage/storage";
 import { visibleProduct } from "../reads";
@@ -113,7 +114,7 @@ async function requirePicture(deps: Deps, productId: string, id: string): Promis
 
 /**
  * Changes a picture's text or place; the others keep their order around it.
- * @param version from If-Match; undefined takes whatever there is
+ * @param expected from If-Match
  * @throws AppError not_found, precondition_failed
  */
 export async function changePicture(
@@ -121,24 +122,17 @@ export async function changePicture(
   productId: string,
   id: string,
   change: ChangePicture,
-  version: number | undefined,
+  expected: ExpectedVersions,
 ): Promise<PictureResponse> {
   await requirePicture(deps, productId, id);
   return deps.mongo.transaction(async (tx) => {
     const all = await deps.pictures.ofProduct(productId, tx);
     const present = all.find((picture) => picture._id === id);
     if (!present) throw new AppError("not_found", "There is no such picture.");
-    const changed = await deps.pictures.update(
-      id,
-      version ?? present.version,
-      change.alt === undefined ? {} : { alt: change.alt },
-      tx,
-    );
-    if (!changed) {
-      throw new AppError("precondition_failed", "The picture has changed since you read it.", {
-        members: { currentVersion: present.version },
-      });
-    }
+    expectVersion(expected, present.version);
+    const alt = change.alt === undefined ? {} : { alt: change.alt };
+    const changed = await deps.pictures.update(id, present.version, alt, tx);
+    if (!changed) throw staleVersion(present.version);
     if (change.position === undefined) {
       await showFirst(deps, productId, tx);
       return toPicture(changed);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf, pageOf } from "../../http/describe";
+import { dataOf, pageOf } from "../../http/envelopes";
 import { cleanText } from "../../lib/text";
 import { type Include, type ProductFilter, type ProductListQuery, plainList, readListKey } from "../filters";
 import { itemResponse } from "../schema";
@@ -83,18 +83,20 @@ const foundResponse = itemResponse.extend({
 
 const counted = z.number().int();
 
-const facetsResponse = z.object({
-  relation: z.enum(["eq", "gte"]).meta({ description: "gte above 10,000 products: at least so many" }),
-  brand: z.array(z.object({ value: z.string(), name: z.string(), count: counted })),
-  category: z.array(z.object({ id: z.string(), name: z.string(), path: z.string(), count: counted })),
-  price: z.array(
-    z.object({ from: z.number().int().nullable(), to: z.number().int().nullable(), count: counted }),
-  ),
-  attributes: z.array(
-    z.object({ key: z.string(), values: z.array(z.object({ value: z.string(), count: counted })) }),
-  ),
-  inStock: z.array(z.object({ value: z.boolean(), count: counted })),
-});
+const facetsResponse = z
+  .object({
+    relation: z.enum(["eq", "gte"]).meta({ description: "gte above 10,000 products: at least so many" }),
+    brand: z.array(z.object({ value: z.string(), name: z.string(), count: counted })),
+    category: z.array(z.object({ id: z.string(), name: z.string(), path: z.string(), count: counted })),
+    price: z.array(
+      z.object({ from: z.number().int().nullable(), to: z.number().int().nullable(), count: counted }),
+    ),
+    attributes: z.array(
+      z.object({ key: z.string(), values: z.array(z.object({ value: z.string(), count: counted })) }),
+    ),
+    inStock: z.array(z.object({ value: z.boolean(), count: counted })),
+  })
+  .meta({ id: "Facets" });
 
 export const searchAnswer = pageOf(foundResponse).extend({
   facets: facetsResponse.optional(),

@@ -83,7 +83,7 @@ export const peopleRoutes = (deps: Deps) =>
     .delete(
       "/:id/sessions",
       endpoint(deps, {
-        id: "endSessionsOf",
+        id: "endSessionsOfUser",
         summary: "End every session of a person",
         description:
           "Their API keys go on working unless revokeApiKeys is true; the answer says which. Then they are told by mail.",
@@ -106,7 +106,7 @@ export const peopleRoutes = (deps: Deps) =>
     .delete(
       "/:id/second-factor",
       endpoint(deps, {
-        id: "removeSecondFactorOf",
+        id: "removeSecondFactorOfUser",
         summary: "Take a lost second factor away",
         description: "For someone who lost the app and the backup codes. Ends every session of theirs.",
         tag,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf, pageOf } from "../../http/describe";
+import { dataOf, pageOf } from "../../http/envelopes";
 import { cleanText, isId } from "../../lib/text";
 import { roleNameSchema } from "../roles/schema";
 
@@ -75,23 +75,26 @@ export const changeUserSchema = z
       .transform((names) => [...new Set(names)])
       .optional(),
   })
-  .refine((change) => Object.keys(change).length > 0, "give ban or roles");
+  .refine((change) => Object.keys(change).length > 0, "give ban or roles")
+  .meta({ id: "ChangeUser" });
 
 export type ChangeUser = z.output<typeof changeUserSchema>;
 
-const managedUserResponse = z.object({
-  id: z.string(),
-  email: z.string(),
-  name: z.string(),
-  status: z.enum(USER_STATUSES),
-  roles: z.array(z.string()),
-  emailVerifiedAt: z.string().nullable(),
-  bannedAt: z.string().nullable(),
-  banReason: z.string().nullable(),
-  version: z.number().int(),
-  createdAt: z.string(),
-  updatedAt: z.string(),
-});
+const managedUserResponse = z
+  .object({
+    id: z.string(),
+    email: z.string(),
+    name: z.string(),
+    status: z.enum(USER_STATUSES),
+    roles: z.array(z.string()),
+    emailVerifiedAt: z.string().nullable(),
+    bannedAt: z.string().nullable(),
+    banReason: z.string().nullable(),
+    version: z.number().int(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .meta({ id: "ManagedUser" });
 
 export type ManagedUserResponse = z.infer<typeof managedUserResponse>;
 export const managedUserAnswer = dataOf(managedUserResponse);

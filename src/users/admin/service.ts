@@ -13,6 +13,7 @@ import { AppError, invalidInput } from "../../lib/errors";
 import { nextPage } from "../../lib/paging";
 import { ADMIN_ROLE, BASE_ROLE, type Permission } from "../../lib/permissions";
 import { canonicalKey } from "../../lib/text";
+import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import type { RoleRow } from "../roles/store";
 import type { UserRow } from "../store";
 import { administer, demandAll, type Held } from "./authority";
@@ -57,7 +58,7 @@ export async function listUsers(deps: Deps, query: UserListQuery): Promise<UserP
   const from = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, filter);
   const roleId = role === null ? undefined : (await deps.roles.byNames([role]))[0]?.id;
   if (role !== null && roleId === undefined) {
-    throw invalidInput("filter[role]", "unknown_role", "is not the name of a role");
+    throw invalidInput("filter[role]", "not_found", "is not the name of a role");
   }
   const stretches = walksOf(query, roleId).map((walk) => ({
     filtered:
@@ -96,7 +97,7 @@ async function changeable(deps: Deps, id: string, held: Held, tx: MySqlTx): Prom
 async function roleChange(deps: Deps, userId: string, names: string[], tx: MySqlTx) {
   const wanted = await deps.roles.byNames(names, tx);
   const unknown = names.find((name) => !wanted.some((role) => role.name === name));
-  if (unknown !== undefined) throw invalidInput("roles", "unknown_role", `there is no role ${unknown}`);
+  if (unknown !== undefined) throw invalidInput("roles", "not_found", `there is no role ${unknown}`);
   const present = await deps.roles.ofUser(userId, tx);
   const without = <Role extends { id: string }>(roles: Role[], others: Role[]) =>
     roles.filter(({ id }) => !others.some((other) => other.id === id));
@@ -105,7 +106,7 @@ async function roleChange(deps: Deps, userId: string, names: string[], tx: MySql
 
 /**
  * Bans someone or lifts the ban, and sets their roles. A ban ends every session at once, on every process.
- * @param version from If-Match; undefined takes whatever there is
+ * @param expected from If-Match
  * @throws AppError not_found, precondition_failed, forbidden for someone who holds more than the caller or a
  * role that does, conflict for oneself and for the last administrator
  */
@@ -114,7 +115,7 @@ export async function changeUser(
   actor: Actor,
   id: string,
   { ban, roles }: ChangeUser,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<ManagedUserResponse> {
   const needed: Permission[] = [
@@ -132,11 +133,7 @@ export async function changeUser(
   };
   await administer(deps, actor, needed, async (tx, held) => {
     const user = await changeable(deps, id, held, tx);
-    if (version !== undefined && version !== user.version) {
-      throw new AppError("precondition_failed", "The person has changed since you read them. Read again.", {
-        members: { currentVersion: user.version },
-      });
-    }
+    expectVersion(expected, user.version);
     if (ban && id === actor.userId) throw new AppError("conflict", "You cannot ban yourself.");
     if (ban) {
       await deps.users.assertOtherAdministrator(tx, id);

@@ -6,11 +6,11 @@ import type { NewJob } from "../../jobs/jobs";
 import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
+import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import { readPicture } from "../../media/picture";
 import type { StoredFile } from "../../storage/storage";
 import type { UserResponse } from "../mapper";
 import { accountGone, answerOf } from "./service";
-import { changedMeanwhile } from "./settings";
 
 /** Widths that are kept; a picture is never made larger than it is. */
 export const AVATAR_WIDTHS = [96, 320, 640] as const;
@@ -32,7 +32,7 @@ async function replace(
   deps: Deps,
   actor: Actor,
   avatar: { id: string; widths: number[] } | null,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<{ data: UserResponse; version: number }> {
   const now = deps.clock.now();
@@ -46,7 +46,7 @@ async function replace(
     if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
     const present = await deps.users.findById(actor.userId, tx);
     if (!present) throw accountGone();
-    if (version !== undefined && version !== present.version) throw changedMeanwhile(present.version);
+    expectVersion(expected, present.version);
     if (avatar === null && present.avatarId === null) return present;
     await deps.accounts.setAvatar(actor.userId, avatar, now, tx);
     if (present.avatarId) await deps.jobs.mysql.enqueue(cleaning(jobId, present.avatarId, now), tx);
@@ -65,14 +65,14 @@ async function replace(
 /**
  * Checks, encodes and keeps the caller's picture. A job that is made before the first file removes the files
  * again when no record follows, so a crash leaves nothing behind. Takes up to 200 MB: call it `inTurn`.
- * @param version from If-Match; undefined takes whatever there is
+ * @param expected from If-Match
  * @throws AppError invalid_input, payload_too_large, precondition_failed
  */
 export async function setAvatar(
   deps: Deps,
   actor: Actor,
   bytes: Uint8Array,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<{ data: UserResponse; version: number }> {
   const { renditions } = await readPicture(bytes, AVATAR_WIDTHS);
@@ -82,17 +82,17 @@ export async function setAvatar(
   for (const rendition of renditions) {
     await deps.storage.put(`${avatarFolder(id)}/${rendition.width}.webp`, rendition.bytes, "image/webp");
   }
-  return replace(deps, actor, { id, widths: renditions.map(({ width }) => width) }, version, origin);
+  return replace(deps, actor, { id, widths: renditions.map(({ width }) => width) }, expected, origin);
 }
 
 /** Removes the caller's picture; nothing there is no error. @throws AppError precondition_failed */
 export async function removeAvatar(
   deps: Deps,
   actor: Actor,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<void> {
-  await replace(deps, actor, null, version, origin);
+  await replace(deps, actor, null, expected, origin);
 }
 
 /**

@@ -43,7 +43,7 @@ export async function requestEmailChange(
   const user = await proveOwner(deps, actor, proof, origin, "email_change.refused");
   const newEmailCanonical = canonicalKey(newEmail);
   if (newEmailCanonical === user.emailCanonical) {
-    throw invalidInput("newEmail", "same_address", "is the address that the account has");
+    throw invalidInput("newEmail", "not_allowed", "is the address that the account has");
   }
   const now = deps.clock.now();
   const change = {

@@ -17,14 +17,16 @@ export const NOTICE_SETTINGS: SettingKind<Notices> = {
   parse: (data) => (isObject(data) ? understand(storedFields, data) : {}),
 };
 
-export const noticesSchema = z.strictObject({
-  /** A sign-in from a new device. */
-  newDevice: flag,
-  /** A level of stock that fell to its threshold; only for those who may change stock. */
-  lowStock: flag,
-  /** The export of your data can be fetched. */
-  exportReady: flag,
-});
+export const noticesSchema = z
+  .strictObject({
+    /** A sign-in from a new device. */
+    newDevice: flag,
+    /** A level of stock that fell to its threshold; only for those who may change stock. */
+    lowStock: flag,
+    /** The export of your data can be fetched. */
+    exportReady: flag,
+  })
+  .meta({ id: "Notices" });
 export type NoticesResponse = z.infer<typeof noticesSchema>;
 
 /** Choices with the default of everything else, which is to send it. */

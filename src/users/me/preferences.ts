@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { canonicalZone } from "../../analytics/period";
-import { dataOf } from "../../http/describe";
+import { dataOf } from "../../http/envelopes";
 import { isCurrency } from "../../lib/money";
 import { isObject, type SettingKind, understand } from "./settings";
 
@@ -40,16 +40,20 @@ const currencySchema = z
   .meta({ example: "EUR" });
 
 const themeSchema = z.enum(THEMES, "must be system, light or dark");
-const marketingSchema = z.strictObject({ email: z.boolean("must be true or false") });
+const marketingSchema = z
+  .strictObject({ email: z.boolean("must be true or false") })
+  .meta({ id: "Marketing" });
 
 /** What a person may choose; what is left out is the default. */
-export const preferencesSchema = z.strictObject({
-  language: languageSchema.optional(),
-  timeZone: timeZoneSchema.optional(),
-  currency: currencySchema.optional(),
-  theme: themeSchema.optional(),
-  marketing: marketingSchema.optional(),
-});
+export const preferencesSchema = z
+  .strictObject({
+    language: languageSchema.optional(),
+    timeZone: timeZoneSchema.optional(),
+    currency: currencySchema.optional(),
+    theme: themeSchema.optional(),
+    marketing: marketingSchema.optional(),
+  })
+  .meta({ id: "Preferences" });
 
 /** A part of the preferences; null takes a choice back. */
 export const changePreferencesSchema = z
@@ -60,7 +64,8 @@ export const changePreferencesSchema = z
     theme: themeSchema.nullable().optional(),
     marketing: marketingSchema.nullable().optional(),
   })
-  .refine((change) => Object.keys(change).length > 0, { message: "give at least one preference" });
+  .refine((change) => Object.keys(change).length > 0, { message: "give at least one preference" })
+  .meta({ id: "ChangePreferences" });
 
 export type ChangePreferences = z.output<typeof changePreferencesSchema>;
 export type ReplacePreferences = z.output<typeof preferencesSchema>;
@@ -90,19 +95,21 @@ export const PREFERENCES: SettingKind<Preferences> = {
   parse: (data) => (isObject(data) ? understand(storedFields, data) : {}),
 };
 
-const preferencesResponse = z.object({
-  language: z.string(),
-  timeZone: z.string(),
-  currency: z.string(),
-  theme: z.enum(THEMES),
-  marketing: z.object({
-    email: z.boolean(),
-    /** When the person last decided; null when they never did. */
-    decidedAt: z.string().nullable(),
-  }),
-  /** Grows with each change; 0 while everything is a default. */
-  version: z.number().int(),
-});
+const preferencesResponse = z
+  .object({
+    language: z.string(),
+    timeZone: z.string(),
+    currency: z.string(),
+    theme: z.enum(THEMES),
+    marketing: z.object({
+      email: z.boolean(),
+      /** When the person last decided; null when they never did. */
+      decidedAt: z.string().nullable(),
+    }),
+    /** Grows with each change; 0 while everything is a default. */
+    version: z.number().int(),
+  })
+  .meta({ id: "PreferencesData" });
 
 export type PreferencesResponse = z.infer<typeof preferencesResponse>;
 export const preferencesAnswer = dataOf(preferencesResponse);

@@ -1,13 +1,13 @@
 import { clearSignIn, originOf } from "../../auth/browser";
 import { userResponse } from "../../auth/schema";
 import type { Deps } from "../../deps";
-import { endpoint } from "../../http/endpoint";
+import { endpoint, file } from "../../http/endpoint";
 import { dataOf } from "../../http/envelopes";
 import { factory } from "../../http/factory";
 import { fileBody, sendFile } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
-import { takeUpload } from "../../media/upload";
+import { pictureForm, takeUpload } from "../../media/upload";
 import { readAvatarFile, removeAvatar, setAvatar } from "./avatar";
 import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
 import { deleteMe } from "./erasure";
@@ -258,8 +258,9 @@ export const meRoutes = (deps: Deps) =>
           "multipart/form-data with the field file (JPEG, PNG, WebP or AVIF; 10 MB, 40 megapixels). Its metadata is dropped.",
         tag,
         caller: "person",
+        body: pictureForm,
         success: { 200: dataOf(userResponse) },
-        errors: ["request_timeout", "payload_too_large", "unsupported_media_type", "too_many_requests"],
+        errors: ["request_timeout", "too_many_requests"],
         etag: true,
         ifMatch: "optional",
       }),
@@ -293,7 +294,7 @@ export const meRoutes = (deps: Deps) =>
     .post(
       "/export",
       endpoint(deps, {
-        id: "requestExport",
+        id: "requestExportOfMe",
         summary: "Ask for an archive of your data",
         description: "A job makes it; ask for its state, or wait for the mail.",
         tag,
@@ -310,7 +311,7 @@ export const meRoutes = (deps: Deps) =>
     .get(
       "/export",
       endpoint(deps, {
-        id: "listExports",
+        id: "listExportsOfMe",
         summary: "List the archives of your data, the newest first",
         tag,
         caller: "person",
@@ -321,7 +322,7 @@ export const meRoutes = (deps: Deps) =>
     .get(
       "/export/:id",
       endpoint(deps, {
-        id: "readExportAgain",
+        id: "readExportOfMe",
         summary: "Read the state of an archive",
         tag,
         caller: "person",
@@ -334,7 +335,7 @@ export const meRoutes = (deps: Deps) =>
     .get(
       "/export/:id/download",
       endpoint(deps, {
-        id: "openExport",
+        id: "downloadExportOfMe",
         summary: "Fetch an archive",
         description: "A zip file of JSON and NDJSON.",
         tag,
@@ -359,17 +360,19 @@ export const avatarRoutes = (deps: Deps) =>
   factory.createApp().get(
     "/:id/:file",
     endpoint(deps, {
-      id: "readAvatarFile",
+      id: "readAvatar",
       summary: "Get a person's picture",
       tag,
       params: avatarParam,
-      success: { 200: null },
+      success: { 200: file("image/webp") },
       errors: ["not_found"],
+      etag: true,
+      cache: "private, max-age=3600",
     }),
     (c) => {
-      const { id, file } = c.req.valid("param");
+      const { id, file: name } = c.req.valid("param");
       // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
-      const answer = { name: `${id}-${file}`, type: "image/webp", cache: "private, max-age=3600" };
-      return sendFile(c, answer, (known) => readAvatarFile(deps, id, file, known));
+      const answer = { name: `${id}-${name}`, type: "image/webp", cache: "private, max-age=3600" };
+      return sendFile(c, answer, (known) => readAvatarFile(deps, id, name, known));
     },
   );

@@ -1,32 +1,39 @@
 import { z } from "zod";
 import { proofShape } from "../../auth/mfa/schema";
 import { emailSchema, nameSchema } from "../../auth/schema";
-import { dataOf } from "../../http/describe";
+import { dataOf } from "../../http/envelopes";
 import { noticesSchema } from "./notices";
 
 /** Only what a person may change of their own row: no role, no id, no address. */
 export const changeMeSchema = z
   .strictObject({ name: nameSchema.optional() })
-  .refine((change) => Object.keys(change).length > 0, { message: "give a name" });
+  .refine((change) => Object.keys(change).length > 0, { message: "give a name" })
+  .meta({ id: "ChangeMe" });
 
 export type ChangeMe = z.output<typeof changeMeSchema>;
 
-export const changeSettingsSchema = z.strictObject({
-  notices: noticesSchema
-    .partial()
-    .refine((change) => Object.keys(change).length > 0, { message: "give at least one notice" }),
-});
+export const changeSettingsSchema = z
+  .strictObject({
+    notices: noticesSchema
+      .partial()
+      .refine((change) => Object.keys(change).length > 0, { message: "give at least one notice" }),
+  })
+  .meta({ id: "ChangeSettings" });
 
 export type ChangeSettings = z.output<typeof changeSettingsSchema>;
 
-export const requestEmailChangeSchema = z.strictObject({ newEmail: emailSchema, ...proofShape });
+export const requestEmailChangeSchema = z
+  .strictObject({ newEmail: emailSchema, ...proofShape })
+  .meta({ id: "RequestEmailChange" });
 
 /** What a person gives once more to delete their account. */
-export const deleteMeSchema = z.strictObject(proofShape);
+export const deleteMeSchema = z.strictObject(proofShape).meta({ id: "DeleteMe" });
 
-export const confirmEmailChangeSchema = z.strictObject({
-  token: z.string("must be a text").max(200, "is not a token of ours"),
-});
+export const confirmEmailChangeSchema = z
+  .strictObject({
+    token: z.string("must be a text").max(200, "is not a token of ours"),
+  })
+  .meta({ id: "ConfirmEmailChange" });
 
 const pendingEmailChange = z.object({
   id: z.string(),
@@ -49,16 +56,18 @@ const confirmedEmailChange = z.object({
 export type ConfirmedEmailChange = z.infer<typeof confirmedEmailChange>;
 export const confirmedEmailChangeAnswer = dataOf(confirmedEmailChange);
 
-const settingsResponse = z.object({
-  email: z.object({
-    address: z.string(),
-    /** The change that waits for links to be followed. */
-    pending: pendingEmailChange.nullable(),
-  }),
-  notices: noticesSchema,
-  /** Grows with each change of the notices; 0 while all are defaults. */
-  version: z.number().int(),
-});
+const settingsResponse = z
+  .object({
+    email: z.object({
+      address: z.string(),
+      /** The change that waits for links to be followed. */
+      pending: pendingEmailChange.nullable(),
+    }),
+    notices: noticesSchema,
+    /** Grows with each change of the notices; 0 while all are defaults. */
+    version: z.number().int(),
+  })
+  .meta({ id: "SettingsData" });
 
 export type SettingsResponse = z.infer<typeof settingsResponse>;
 export const settingsAnswer = dataOf(settingsResponse);
@@ -68,18 +77,20 @@ export const avatarParam = z.object({
   file: z.string().regex(/^\d{1,5}\.webp$/, "must be a width and webp, such as 320.webp"),
 });
 
-const exportResponse = z.object({
-  id: z.string(),
-  status: z.enum(["waiting", "ready", "failed", "expired"]),
-  /** How many of its files are written; null when it is not being made. */
-  progress: z.object({ done: z.number().int(), of: z.number().int() }).nullable(),
-  /** Bytes of the archive. */
-  size: z.number().int().nullable(),
-  createdAt: z.string(),
-  readyAt: z.string().nullable(),
-  /** Until when it can be fetched. */
-  expiresAt: z.string().nullable(),
-});
+const exportResponse = z
+  .object({
+    id: z.string(),
+    status: z.enum(["waiting", "ready", "failed", "expired"]),
+    /** How many of its files are written; null when it is not being made. */
+    progress: z.object({ done: z.number().int(), of: z.number().int() }).nullable(),
+    /** Bytes of the archive. */
+    size: z.number().int().nullable(),
+    createdAt: z.string(),
+    readyAt: z.string().nullable(),
+    /** Until when it can be fetched. */
+    expiresAt: z.string().nullable(),
+  })
+  .meta({ id: "ExportData" });
 
 export type ExportResponse = z.infer<typeof exportResponse>;
 export const exportAnswer = dataOf(exportResponse);

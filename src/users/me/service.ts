@@ -4,6 +4,7 @@ import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
+import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import { toUserResponse, type UserResponse } from "../mapper";
 import type { UserRow } from "../store";
 import { toPendingChange } from "./email-change";
@@ -17,7 +18,7 @@ import {
   toPreferences,
 } from "./preferences";
 import type { ChangeMe, ChangeSettings, SettingsResponse } from "./schema";
-import { changedMeanwhile, readSetting, writeSetting } from "./settings";
+import { readSetting, writeSetting } from "./settings";
 
 /** The caller's account ended between the guard and the change. */
 export const accountGone = (): AppError =>
@@ -38,14 +39,14 @@ export async function readMe(deps: Deps, actor: Actor): Promise<{ data: UserResp
 
 /**
  * Changes the caller's own account.
- * @param version from If-Match; undefined takes whatever there is
+ * @param expected from If-Match
  * @throws AppError precondition_failed when it has another version
  */
 export async function changeMe(
   deps: Deps,
   actor: Actor,
   { name }: ChangeMe,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<{ data: UserResponse; version: number }> {
   const now = deps.clock.now();
@@ -58,7 +59,7 @@ export async function changeMe(
     if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
     const present = await deps.users.findById(actor.userId, tx);
     if (!present || name === undefined) throw accountGone();
-    if (version !== undefined && version !== present.version) throw changedMeanwhile(present.version);
+    expectVersion(expected, present.version);
     await deps.accounts.rename(actor.userId, name, now, tx);
     await deps.audit.record(audit, tx);
     return { ...present, name, version: present.version + 1 };
@@ -112,7 +113,7 @@ export async function replacePreferences(
   deps: Deps,
   actor: Actor,
   chosen: ReplacePreferences,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<PreferencesResponse> {
   const now = deps.clock.now();
@@ -125,7 +126,7 @@ export async function replacePreferences(
       {
         change: (present) =>
           without({ ...chosen, marketing: decided(chosen.marketing, present.marketing, now) }),
-        version,
+        expected,
         now,
       },
       tx,
@@ -139,7 +140,7 @@ export async function changePreferences(
   deps: Deps,
   actor: Actor,
   { marketing, ...chosen }: ChangePreferences,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<PreferencesResponse> {
   const now = deps.clock.now();
@@ -151,7 +152,7 @@ export async function changePreferences(
       marketing: marketing === undefined ? present.marketing : decided(marketing, present.marketing, now),
     });
   const saved = await change(deps, actor, { kind: "preferences", fields, origin }, (tx) =>
-    writeSetting(deps, PREFERENCES, actor.userId, { change: merged, version, now }, tx),
+    writeSetting(deps, PREFERENCES, actor.userId, { change: merged, expected, now }, tx),
   );
   return toPreferences(saved.data, saved.version, deps.config.defaultCurrency);
 }
@@ -174,7 +175,7 @@ export async function changeSettings(
   deps: Deps,
   actor: Actor,
   { notices }: ChangeSettings,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<SettingsResponse> {
   const now = deps.clock.now();
@@ -183,7 +184,7 @@ export async function changeSettings(
       deps,
       NOTICE_SETTINGS,
       actor.userId,
-      { change: (present) => without({ ...present, ...notices }), version, now },
+      { change: (present) => without({ ...present, ...notices }), expected, now },
       tx,
     ),
   );

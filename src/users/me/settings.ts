@@ -3,6 +3,7 @@ import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
 import type { JsonValue } from "../../lib/json";
+import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import type { SettingName } from "./store";
 
 /** JSON that a person chose, with a form that may change from release to release. */
@@ -49,7 +50,7 @@ export async function readSetting<Data extends object>(
 
 /**
  * Changes a setting in a transaction in which the person's row is locked.
- * @param version from If-Match; undefined takes whatever there is
+ * @param expected from If-Match
  * @throws AppError precondition_failed when it has another version
  * @throws AppError service_unavailable when a newer release wrote it, whose form this one does not know
  */
@@ -57,11 +58,11 @@ export async function writeSetting<Data extends object>(
   deps: Deps,
   setting: SettingKind<Data>,
   userId: string,
-  { change, version, now }: { change: (present: Data) => Data; version: number | undefined; now: Date },
+  { change, expected, now }: { change: (present: Data) => Data; expected: ExpectedVersions; now: Date },
   tx: MySqlTx,
 ): Promise<{ data: Data; version: number }> {
   const present = await readSetting(deps, setting, userId, tx);
-  if (version !== undefined && version !== present.version) throw changedMeanwhile(present.version);
+  expectVersion(expected, present.version);
   if (present.shape > setting.shape) {
     throw new AppError("service_unavailable", "A newer release wrote this. Try again when it is there.", {
       retryAfter: 60,
@@ -72,8 +73,3 @@ export async function writeSetting<Data extends object>(
   await deps.accounts.saveSetting(userId, setting.kind, next, tx);
   return { data, version: next.version };
 }
-
-export const changedMeanwhile = (currentVersion: number): AppError =>
-  new AppError("precondition_failed", "It has changed since you read it. Read it again.", {
-    members: { currentVersion },
-  });

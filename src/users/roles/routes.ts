@@ -21,7 +21,7 @@ export const permissionRoutes = (deps: Deps) =>
   factory.createApp().get(
     "/",
     endpoint(deps, {
-      id: "getAgain",
+      id: "listPermissions",
       summary: "List the permissions and what they allow",
       tag,
       permission: "users:read",
@@ -32,8 +32,6 @@ export const permissionRoutes = (deps: Deps) =>
 
 /** /api/users/roles */
 export const roleRoutes = (deps: Deps) => {
-  const read = requirePermission("users:read");
-  const write = requirePermission("roles:write");
   return factory
     .createApp()
     .get(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dataOf } from "../../http/describe";
+import { dataOf } from "../../http/envelopes";
 import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
 import { cleanText } from "../../lib/text";
 

@@ -6,6 +6,7 @@ import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE, ALL_PERMISSIONS, BASE_ROLE, PERMISSIONS } from "../../lib/permissions";
+import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import { administer, demandAll } from "../admin/authority";
 import type { ChangeRole, CreateRole, RoleResponse } from "./schema";
 import type { RoleRow } from "./store";
@@ -84,17 +85,13 @@ export async function createRole(
 async function changeable(
   deps: Deps,
   id: string,
-  version: number | undefined,
+  expected: ExpectedVersions,
   held: ReadonlySet<string>,
   tx: MySqlTx,
 ): Promise<RoleRow> {
   const role = await deps.roles.find(id, tx);
   if (!role) throw noSuchRole();
-  if (version !== undefined && version !== role.version) {
-    throw new AppError("precondition_failed", "The role has changed since you read it. Read it again.", {
-      members: { currentVersion: role.version },
-    });
-  }
+  expectVersion(expected, role.version);
   demandAll(held, role.permissions, "The role");
   return role;
 }
@@ -109,7 +106,7 @@ export async function changeRole(
   actor: Actor,
   id: string,
   change: ChangeRole,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<RoleResponse> {
   const entry = newAuditEntry(deps, "role.changed", {
@@ -118,7 +115,7 @@ export async function changeRole(
     origin,
   });
   return administer(deps, actor, ["roles:write"], async (tx, held) => {
-    const role = await changeable(deps, id, version, held, tx);
+    const role = await changeable(deps, id, expected, held, tx);
     if (role.name === ADMIN_ROLE && (change.description !== undefined || change.permissions !== undefined))
       throw new AppError("conflict", `The role ${ADMIN_ROLE} always holds everything.`);
     const permissions = change.permissions ?? role.permissions;
@@ -145,7 +142,7 @@ export async function deleteRole(
   deps: Deps,
   actor: Actor,
   id: string,
-  version: number | undefined,
+  expected: ExpectedVersions,
   origin: Origin,
 ): Promise<void> {
   const entry = newAuditEntry(deps, "role.deleted", {
@@ -154,7 +151,7 @@ export async function deleteRole(
     origin,
   });
   await administer(deps, actor, ["roles:write"], async (tx, held) => {
-    const role = await changeable(deps, id, version, held, tx);
+    const role = await changeable(deps, id, expected, held, tx);
     if (role.name === ADMIN_ROLE || role.name === BASE_ROLE) {
       throw new AppError("conflict", `The role ${role.name} is built in.`);
     }

@@ -12,7 +12,7 @@ import { CHECKOUT } from "./paths";
 /** Modules that say what the server is made of: nothing that a client sees depends on them. */
 const SERVER_ONLY: Record<string, string> = {
   "deps.d.ts": "export type Deps = unknown;\n",
-  "http/log.d.ts": "export type Logger = unknown;\n",
+  "telemetry/log.d.ts": "export type Logger = unknown;\n",
 };
 /** The packages that the declarations may name. */
 const PEERS = ["hono"];

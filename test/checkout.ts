@@ -17,6 +17,7 @@ export function copyCheckout(): string {
   for (const name of [
     "bin",
     "local",
+    "patches",
     "prisma",
     "src",
     "package.json",

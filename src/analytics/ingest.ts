@@ -200,7 +200,10 @@ function parse(input: unknown): TrackedEvent {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const path = issue?.code === "unrecognized_keys" ? issue.keys[0] : issue?.path.join(".");
-  const message = issue?.code === "unrecognized_keys" ? "is not a known key here" : issue?.message;
+  const message =
+    issue?.code === "unrecognized_keys"
+      ? "is not a known field; remove it or check its spelling"
+      : issue?.message;
   throw new Refused("invalid", path ? `${path.slice(0, 100)}: ${message}` : (message ?? "is not valid"));
 }
 

@@ -214,15 +214,21 @@ function successResponse(
   };
 }
 
+/** A parameter that comes as a list when it is sent twice, which is refused, is described as it should be sent. */
+const takenOnce = (schema: Json): Json => {
+  const [one, other] = (schema.anyOf ?? []) as Json[];
+  return one?.type === "string" && other?.type === "array" ? one : schema;
+};
+
 function parametersOf(schemas: Schemas, path: string, statement: Statement, reads: boolean): Json[] {
   const from = (schema: z.ZodType | undefined, place: "path" | "query"): Json[] => {
     const { properties = {}, required = [] } = schema ? schemas.of(schema, "input") : {};
-    return Object.entries(properties as Record<string, Json>).map(([name, { description, ...rest }]) => ({
+    return Object.entries(properties as Record<string, Json>).map(([name, { description, ...schemaOf }]) => ({
       name,
       in: place,
       ...(place === "path" || (required as string[]).includes(name) ? { required: true } : {}),
       ...(description ? { description } : {}),
-      schema: rest,
+      schema: takenOnce(schemaOf),
     }));
   };
   const { ifMatch, etag, idempotent, requestHeaders = {} } = statement;

@@ -3,6 +3,7 @@
  * never a query.
  */
 import { z } from "zod";
+import type { FieldCode } from "../lib/errors";
 import { canonicalKey, isId } from "../lib/text";
 import { PRODUCT_STATUSES, type ProductStatus } from "./model";
 import { gtinKeyOf } from "./shown";
@@ -75,7 +76,7 @@ const PLACE = /^[^\p{Cc}]{1,2000}$/u;
 const MAX_KEYS = 100;
 
 /** What is said of a key's value when it is not taken. */
-type Fault = (key: string, message: string) => void;
+type Fault = (key: string, message: string, code?: FieldCode) => void;
 
 /** Reads one of the keys that name products; each gives values in the form that is stored. */
 const NAMED: Record<
@@ -218,16 +219,47 @@ export function readListKey(list: ProductListQuery, key: string, given: string, 
   }
 }
 
-/** The query as it comes: what a key means is read by hand, because the keys of attributes are the shop's own. */
-const rawQuery = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
+export const UNKNOWN_FIELD = "is not a known field; remove it or check its spelling";
+
+export const parameter = (description: string) =>
+  z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .describe(description);
+
+/** What every list of products takes, for its description. */
+export const LIST_PARAMETERS = {
+  "filter[id]": parameter("Ids, with commas between them"),
+  "filter[sku]": parameter("SKUs, with commas between them"),
+  "filter[gtin]": parameter("GTINs, with commas between them"),
+  "filter[category]": parameter("Id, slug or path of a category; products below it are meant too"),
+  "filter[brand]": parameter("A brand"),
+  "filter[status]": parameter("active (the default), draft or archived; the others need products:write"),
+  "filter[price][gte]": parameter("Least price, in minor units"),
+  "filter[price][lte]": parameter("Greatest price, in minor units"),
+  "filter[inStock]": parameter("true or false"),
+  sort: parameter("createdAt, price, name or popularity, with - before it for descending"),
+  include: parameter("images, variants, categories, breadcrumbs and stock, with commas between them"),
+  limit: parameter("Items of a page: 1 to 100, 20 when not given"),
+  cursor: parameter("nextCursor of the page before"),
+  count: parameter("true for a total, which is capped at 10,000"),
+};
+
+/**
+ * The query as it comes: what a key means is read by hand, because the keys of attributes (`filter[attr.color]`) are
+ * the shop's own.
+ */
+const rawQuery = z.object(LIST_PARAMETERS).catchall(z.union([z.string(), z.array(z.string())]));
 
 /** Reads the query of a product list. Unknown keys, and keys that come twice, are faults. */
 export const productListSchema = rawQuery.transform((query, ctx): ProductListQuery => {
   const list = plainList();
-  const fault: Fault = (key, message) => ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message });
+  const fault: Fault = (key, message, code = "invalid") =>
+    ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message, params: { code } });
   for (const [key, given] of Object.entries(query)) {
+    if (given === undefined) continue;
     if (Array.isArray(given)) fault(key, "must be given once");
-    else if (!readListKey(list, key, given, fault)) fault(key, "is not a known key here");
+    else if (!readListKey(list, key, given, fault)) fault(key, UNKNOWN_FIELD, "unknown_field");
   }
   return list;
 });

@@ -128,7 +128,10 @@ function checkLine(read: ReadLine): GoodLine | ImportFault[] {
       read,
       parsed.error.issues.map((issue) =>
         issue.code === "unrecognized_keys"
-          ? { path: [...issue.path, issue.keys[0]].join("."), message: "is not a known key here" }
+          ? {
+              path: [...issue.path, issue.keys[0]].join("."),
+              message: "is not a known field; remove it or check its spelling",
+            }
           : { path: issue.path.join("."), message: issue.message },
       ),
     );

@@ -1,7 +1,17 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
+import type { FieldCode } from "../../lib/errors";
 import { cleanText } from "../../lib/text";
-import { type Include, type ProductFilter, type ProductListQuery, plainList, readListKey } from "../filters";
+import {
+  type Include,
+  LIST_PARAMETERS,
+  type ProductFilter,
+  type ProductListQuery,
+  parameter,
+  plainList,
+  readListKey,
+  UNKNOWN_FIELD,
+} from "../filters";
 import { itemResponse } from "../schema";
 
 /** Most characters of a query. */
@@ -32,13 +42,19 @@ const textSchema = z
 
 /** Reads the query of a search: `q`, `facets`, and whatever a list of products takes. */
 export const searchSchema = z
-  .record(z.string(), z.union([z.string(), z.array(z.string())]))
+  .object({
+    q: parameter('What to look for: words, "a phrase", -word'),
+    facets: parameter("false for no facets"),
+    ...LIST_PARAMETERS,
+  })
+  .catchall(z.union([z.string(), z.array(z.string())]))
   .transform((query, ctx): SearchQuery => {
     const list = plainList();
     const search: SearchQuery = { ...list, text: "", sort: undefined, facets: true };
-    const fault = (key: string, message: string) =>
-      ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message });
+    const fault = (key: string, message: string, code: FieldCode = "invalid") =>
+      ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message, params: { code } });
     for (const [key, given] of Object.entries(query)) {
+      if (given === undefined) continue;
       if (Array.isArray(given)) fault(key, "must be given once");
       else if (key === "q") {
         const read = textSchema.safeParse(given);
@@ -47,9 +63,9 @@ export const searchSchema = z
       } else if (key === "facets") {
         if (given === "true" || given === "false") search.facets = given === "true";
         else fault("facets", "must be true or false");
-      } else if (!readListKey(list, key, given, fault)) fault(key, "is not a known key here");
+      } else if (!readListKey(list, key, given, fault)) fault(key, UNKNOWN_FIELD, "unknown_field");
     }
-    if (query.q === undefined) fault("q", "is needed");
+    if (query.q === undefined) fault("q", "is needed", "required");
     if (list.filter.status !== "active") fault("filter[status]", "must be active: others are not searched");
     const { filter, limit, cursor, include, count } = list;
     return {

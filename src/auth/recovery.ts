@@ -96,7 +96,7 @@ export async function resetPassword(
   const entry = newAuditEntry(deps, "password.reset", {
     actor: person(user.id),
     origin,
-    detail: { forgetDevices },
+    detail: forgetDevices ? { forgetDevices } : {},
   });
   const keysEnd = newKeysEnd(deps, user.id, {
     revoke: revokeApiKeys,
@@ -165,7 +165,7 @@ export async function changePassword(
   const entry = newAuditEntry(deps, "password.changed", {
     actor: person(user.id),
     origin,
-    detail: { forgetDevices },
+    detail: forgetDevices ? { forgetDevices } : {},
   });
   const keysEnd = newKeysEnd(deps, user.id, {
     revoke: revokeApiKeys,

@@ -329,6 +329,8 @@ const TAGS: Record<string, string> = {
   Pictures: "Pictures of products",
   Inventory: "Locations, stock levels, reservations and movements",
   "Import and export": "Many products at once",
+  Search: "Search, suggestions and facets",
+  Devices: "Browsers and apps that signed in before",
   Analytics: "Events and sessions of visitors",
   Reports: "What events add up to",
   Health: "For whoever runs the service",

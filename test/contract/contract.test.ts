@@ -95,6 +95,34 @@ describe("the document", () => {
     expect([...new Set(routes)].filter((route) => !described.has(route))).toEqual([]);
   });
 
+  test("names each operation once, and every reference in it leads somewhere", async () => {
+    // biome-ignore lint/suspicious/noExplicitAny: the document is read as it is.
+    const document: any = await (await t.request("/openapi.json")).json();
+    const ids = Object.values<Record<string, { operationId: string }>>(document.paths).flatMap((methods) =>
+      Object.values(methods).map(({ operationId }) => operationId),
+    );
+    expect(ids.filter((id, index) => ids.indexOf(id) !== index)).toEqual([]);
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(
+      ([, path]) => path ?? "",
+    );
+    expect(references.length).toBeGreaterThan(500);
+    const lost = references.filter(
+      (path) => path.split("/").reduce((at, name) => at?.[name], document) === undefined,
+    );
+    expect([...new Set(lost)]).toEqual([]);
+  });
+
+  test("says which headers a change takes", () => {
+    const takes = (id: string, name: string) =>
+      operations.some(
+        (one) => nameOf(one) === id && one.parameters.some((parameter) => parameter.name === name),
+      );
+    expect(takes("PUT /api/products/{id}", "If-Match")).toBe(true);
+    expect(takes("POST /api/products", "Idempotency-Key")).toBe(true);
+    expect(takes("GET /api/products", "filter[category]")).toBe(true);
+    expect(takes("GET /api/analytics/live", "Last-Event-ID")).toBe(true);
+  });
+
   test("says who must sign in: the others answer without a token", async () => {
     const open = operations.filter(({ secured }) => !secured);
     const faults: string[] = [];

@@ -39,7 +39,7 @@ export const deviceRoutes = (deps: Deps) =>
     .delete(
       "/:id",
       endpoint(deps, {
-        id: "forgetDevicesAgain",
+        id: "forgetDevice",
         summary: "Forget one of your devices",
         tag,
         caller: "person",

@@ -149,7 +149,6 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
   const client = new PrismaClient({
     adapter: new PrismaMariaDb(pool, {
       database: mysqlOptions(databaseUrl).database ?? "",
-      disposeExternalPool: true,
     }),
     errorFormat: "minimal",
   });
@@ -186,6 +185,11 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
       });
       await Promise.race([client.$queryRaw`SELECT 1`, timeout]);
     },
-    close: () => client.$disconnect(),
+    async close() {
+      await client.$disconnect();
+      // Not left to the adapter, which ends the pool only where a query was made: its idle connections would keep the
+      // process alive.
+      await pool.end();
+    },
   };
 }

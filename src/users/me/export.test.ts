@@ -145,9 +145,7 @@ describe("an archive of one's data", () => {
     expect(json("preferences.json")).toMatchObject({ timeZone: "Europe/Paris", marketing: { email: true } });
     expect(json("api-keys.json")).toEqual([expect.objectContaining({ name: "My server" })]);
     expect(json("second-factors.json")).toMatchObject({ methods: ["totp", "backup_code"], passkeys: [] });
-    expect(lines("sessions.ndjson")).toEqual([
-      expect.objectContaining({ method: "totp", ip: "127.0.0.1" }),
-    ]);
+    expect(lines("sessions.ndjson")).toEqual([expect.objectContaining({ method: "totp", ip: "127.0.0.1" })]);
     expect(lines("audit.ndjson").map(({ action }) => action)).toEqual(
       expect.arrayContaining(["sign_in.succeeded", "preferences.changed", "export.requested"]),
     );

@@ -8,7 +8,7 @@ import { DEFAULT_SETTINGS } from "../src/inventory/ledger";
 import { createLocation } from "../src/inventory/service";
 import { after, DAY } from "../src/lib/clock";
 import { canonicalKey } from "../src/lib/text";
-import { ensureCategoryPath } from "../src/products/categories/service";
+import { ensureCategoryPath } from "../src/products/categories/paths";
 import { addPicture } from "../src/products/images/service";
 import { buildProduct } from "../src/products/service";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";

@@ -7,7 +7,7 @@ import { AppError, invalidInput } from "../lib/errors";
 import { canonicalKey, slugify, suffixSlug } from "../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
 import type { CategoryDocument } from "./categories/model";
-import { placeIn } from "./categories/service";
+import { placeIn } from "./categories/product-trees";
 import { attrKeyOf } from "./filters";
 import { toProduct } from "./mapper";
 import type { AttributeDocument, ProductDocument, VariantDocument } from "./model";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { useTestApp } from "../../../test/app";
 import { emptyDatabases } from "../../../test/databases";
 import type { MongoTx } from "../../db/mongo";
-import { ensureCategoryPath } from "../categories/service";
+import { ensureCategoryPath } from "../categories/paths";
 import { createProductSchema } from "../schema";
 import { createProduct } from "../service";
 import { bare, COLUMNS, harmless, readCsv } from "./csv";

@@ -5,7 +5,7 @@ import { AppError, invalidInput, refusedFields } from "../../lib/errors";
 import { formatMinor, minorDigits, parseMinor } from "../../lib/money";
 import { canonicalKey } from "../../lib/text";
 import type { CategoryDocument } from "../categories/model";
-import { ensureCategoryPath } from "../categories/service";
+import { ensureCategoryPath } from "../categories/paths";
 import type { ProductDocument, VariantDocument } from "../model";
 import { type CreateProduct, MAX_VARIANTS } from "../schema";
 import { buildProduct, categoriesOf, giveSuffix, inputOf, rebuildProduct, slugGivenAway } from "../service";

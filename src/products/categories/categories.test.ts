@@ -5,8 +5,9 @@ import fc from "fast-check";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around } from "../../../test/interleave";
 import { SECOND } from "../../lib/clock";
+import { createCategory } from "./create";
+import { ensureCategoryPath } from "./paths";
 import type { CategoryResponse } from "./schema";
-import { createCategory, ensureCategoryPath } from "./service";
 
 const t = useTestApp();
 let manager: SignedInPerson;

@@ -1,24 +1,25 @@
 import type { Deps } from "../../deps";
 import type { JobHandler } from "../../jobs/runner";
-import { plant, removeMerged } from "./service";
+import { removeMerged } from "./merge";
+import { UPDATE_TREES, updateTrees } from "./product-trees";
 
 /** Products that are read and written together. */
 const BATCH = 200;
-/** Products that are taken into the search again together. */
+/** Products that are indexed again together. */
 const REINDEXED = 50;
 
 /**
- * Brings the products below a category up to where it lies now, or into the one that it was merged into; the late
- * job of a merge removes the category at the end. Repeatable: it writes what is true.
+ * Updates the trees of the products below a category, or moves them into the one that it was merged into; the late job of
+ * a merge removes the category at the end. Repeatable.
  */
-const replant =
+const updateProducts =
   (deps: Deps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const { categoryId, late } = job.payload as { categoryId: string; late?: boolean };
     for (let last = (job.progress as string | null) ?? null; ; ) {
       signal.throwIfAborted();
       const products = await deps.products.below(categoryId, last, BATCH);
-      if (!(await plant(deps, products))) continue;
+      if (!(await updateTrees(deps, products))) continue;
       if (products.length === BATCH) {
         last = products.at(-1)?._id ?? null;
         await saveProgress(last);
@@ -46,6 +47,6 @@ const reindex =
   };
 
 export const categoryJobs = (deps: Deps): Record<string, JobHandler> => ({
-  "categories.replant": replant(deps),
+  [UPDATE_TREES]: updateProducts(deps),
   "categories.reindex": reindex(deps),
 });

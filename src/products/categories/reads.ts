@@ -1,8 +1,9 @@
 import type { Deps } from "../../deps";
 import { canonicalKey, isId } from "../../lib/text";
+import { toCategoryResponse } from "./mapper";
 import type { CategoryDocument } from "./model";
+import { noCategory } from "./rules";
 import type { CategoryResponse, MenuItemResponse } from "./schema";
-import { noCategory, toCategoryResponse } from "./service";
 
 /** The whole tree as a list, parents before children. */
 export async function listCategories(deps: Deps) {

@@ -7,6 +7,11 @@ import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
 import { CATALOGUE } from "../freshness";
 import { keyParam, keySchema } from "../schema";
+import { changeCategory } from "./change";
+import { createCategory } from "./create";
+import { deleteCategory } from "./delete";
+import { mergeCategory } from "./merge";
+import { moveCategory } from "./move";
 import { listCategories, readCategory } from "./reads";
 import {
   categoryAnswer,
@@ -18,7 +23,6 @@ import {
   mergeCategorySchema,
   moveCategorySchema,
 } from "./schema";
-import { changeCategory, createCategory, deleteCategory, mergeCategory, moveCategory } from "./service";
 
 const tag = "Categories";
 /** A path of two parts or more, as it is in the address. */

@@ -41,6 +41,7 @@ import { createFormerSlugStore, type FormerSlugStore } from "./products/former-s
 import { createPictureStore, type PictureStore } from "./products/images/store";
 import { createBuiltinEngine } from "./products/search/builtin";
 import type { SearchEngine } from "./products/search/engine";
+import { createQueryStore, type QueryStore } from "./products/search/queries.store";
 import { createIndexStore, type IndexStore } from "./products/search/store";
 import { walkProducts } from "./products/search/walk";
 import { createProductStore, type ProductStore } from "./products/store";
@@ -79,8 +80,9 @@ export interface Deps extends GuardDeps {
   products: ProductStore;
   /** Finds products by text. */
   search: SearchEngine;
-  /** What was searched for. */
   searchIndex: IndexStore;
+  /** What was searched for. */
+  searchQueries: QueryStore;
   formerSlugs: FormerSlugStore;
   /** How many products categories and brands have. */
   counts: CatalogueCounts;
@@ -175,6 +177,7 @@ export function createDeps(
     products,
     search,
     searchIndex,
+    searchQueries: createQueryStore(mongo),
     counts: createCounts(products, clock),
     formerSlugs: createFormerSlugStore(mongo),
     pictures: createPictureStore(mongo),

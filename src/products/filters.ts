@@ -174,8 +174,8 @@ export function readInclude(include: Include[], key: string, given: string, faul
   }
 }
 
-/** The query of a list that says nothing. */
-export const plainList = (): ProductListQuery => ({
+/** The query of a list without parameters. */
+export const defaultList = (): ProductListQuery => ({
   filter: { status: "active", attrs: [] },
   sort: { name: "createdAt", descending: true },
   limit: 20,
@@ -253,7 +253,7 @@ const rawQuery = z.object(LIST_PARAMETERS).catchall(z.union([z.string(), z.array
 
 /** Reads the query of a product list. Unknown keys, and keys that come twice, are faults. */
 export const productListSchema = rawQuery.transform((query, ctx): ProductListQuery => {
-  const list = plainList();
+  const list = defaultList();
   const fault: Fault = (key, message, code = "invalid") =>
     ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message, params: { code } });
   for (const [key, given] of Object.entries(query)) {

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import type { Numbers } from "./columns";
 import { unpack } from "./document";
+import type { Kind, SegmentView } from "./match";
 import type { SearchDocument } from "./model";
-import type { Kind, SegmentView } from "./score";
 import { type Postings, PostingWriter, readPostings } from "./segment";
 
 /** What a column's entries stand for, each once. */

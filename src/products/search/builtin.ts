@@ -12,12 +12,14 @@ import { searchDocumentOf } from "./document";
 import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
 import { barsOf, FacetCounter, MOST_COUNTED } from "./facets";
 import { type Found, type Frozen, find, findAgain } from "./find";
+import type { Strictness } from "./match";
 import { RECENT } from "./model";
 import { type Keys, orderOf, readKeysOf, TopHits } from "./order";
-import { type Plan, parseQuery } from "./query";
+import { parseQuery } from "./parse";
+import type { Plan } from "./plan";
 import { rebuildIndex } from "./rebuild";
-import type { Strictness } from "./score";
-import type { Group, IndexStore } from "./store";
+import type { Group } from "./segments.store";
+import type { IndexStore } from "./store";
 import { suggestFrom } from "./suggest";
 
 /** Changed products from which on a round of taking them into segments is worth while. */
@@ -126,8 +128,8 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
       ...searchDocumentOf(product, categories, stamp, epoch),
       inStock: product.inStock === true,
     }));
-    await store.addWords(usesOf(documents.filter(({ live }) => live)), clock.now().getTime());
-    await store.put(documents, tx, isNew);
+    await store.words.add(usesOf(documents.filter(({ live }) => live)), clock.now().getTime());
+    await store.documents.put(documents, tx, isNew);
     written += documents.length;
   };
 
@@ -136,7 +138,7 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     if (request.state !== null) return findAgain(store, request.state as unknown as Frozen, groups);
     const code = canonicalKey(request.text);
     const codes = /^(?:\d{8}|\d{12,14})$/.test(code) ? [code, gtinKeyOf(code)] : [code];
-    const coded = code.length > 100 ? [] : await store.withCode(codes);
+    const coded = code.length > 100 ? [] : await store.documents.withCode(codes);
     const first = [...new Set([...request.pinned, ...coded])];
     return find(store, parseQuery(request.text), request.synonyms, { first, hidden: request.hidden }, groups);
   };
@@ -144,9 +146,9 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
   return {
     put: (products, tx, isNew) => put(products, tx, isNew),
 
-    setInStock: (states) => store.setInStock(states, random.id()),
+    setInStock: (states) => store.documents.setInStock(states, random.id()),
 
-    setPopularity: (changes, tx) => store.setPopularity(changes, tx),
+    setPopularity: (changes, tx) => store.documents.setPopularity(changes, tx),
 
     refreshPopularity: () => refreshPopularity(options),
 

@@ -3,9 +3,10 @@ import type { Clock } from "../../lib/clock";
 import type { Random } from "../../lib/random";
 import { SegmentBuilder, tieOf } from "./builder";
 import { unpack, type WordUse } from "./document";
+import type { ReadDocument } from "./documents.store";
 import { type ManifestDocument, type SegmentEntry, UNSEEN } from "./model";
-import type { IndexStore, ReadDocument } from "./store";
-import { BLOCK, deadBits } from "./store";
+import { BLOCK, deadBits } from "./segments.store";
+import type { IndexStore } from "./store";
 
 /** Most products of a segment, which bounds the memory that building one takes. */
 export const MOST_PRODUCTS = 8192;
@@ -65,7 +66,7 @@ async function idsOf(store: IndexStore, entry: SegmentEntry): Promise<string[]> 
     const places = blocks
       .slice(from, from + 8)
       .map((block) => ({ segment: entry.id, ordinal: block * BLOCK }));
-    const read = await store.listed("ids", places);
+    const read = await store.segments.listed("ids", places);
     for (const block of blocks.slice(from, from + 8)) {
       for (const [index, id] of (read.get(`${entry.id}.ids.${block}`) ?? []).entries()) {
         if (!bits.has(block * BLOCK + index)) ids.push(id);
@@ -102,14 +103,14 @@ async function build(
     const part = sorted.slice(from, from + READ);
     const missing = part.filter((one) => !fresh.has(one));
     const read =
-      missing.length === 0 ? [] : await store.documents({ after: null, limit: READ, ids: missing });
+      missing.length === 0 ? [] : await store.documents.read({ after: null, limit: READ, ids: missing });
     const documents = new Map(read.map((document) => [document._id, document]));
     for (const one of part) {
       const document = fresh.get(one) ?? documents.get(one);
       if (document?.live) builder.add(document);
     }
   }
-  return store.writeSegment(id, builder);
+  return store.segments.write(id, builder);
 }
 
 /** Whoever works on the segments of an index, and what is asked of the world outside. */
@@ -127,15 +128,15 @@ export async function withLease<T>(
   const holder = random.id();
   const renew = async () => {
     const now = clock.now().getTime();
-    return (await store.takeLease(holder, now, now + LEASE))?.lease?.holder === holder;
+    return (await store.segments.takeLease(holder, now, now + LEASE))?.lease?.holder === holder;
   };
   const now = clock.now().getTime();
-  const manifest = await store.takeLease(holder, now, now + LEASE);
+  const manifest = await store.segments.takeLease(holder, now, now + LEASE);
   if (!manifest) return undefined;
   try {
     return await work(manifest, holder, renew);
   } finally {
-    await store.releaseLease(holder);
+    await store.segments.releaseLease(holder);
   }
 }
 
@@ -149,7 +150,7 @@ export async function compact(worker: Worker, least: number): Promise<number> {
   const { store, clock, random } = worker;
   return (
     (await withLease(worker, async (manifest, holder) => {
-      const read = await store.documents({ after: null, limit: MOST_RECENT, since: manifest.epoch });
+      const read = await store.documents.read({ after: null, limit: MOST_RECENT, since: manifest.epoch });
       if (read.length < Math.max(1, least)) return 0;
       const fresh = new Map(read.map((document) => [document._id, document]));
       const living = read.filter(({ live }) => live);
@@ -167,18 +168,18 @@ export async function compact(worker: Worker, least: number): Promise<number> {
         ...manifest.retired.filter((one) => !old.includes(one)),
         ...chosen.map((entry) => ({ id: entry.id, at: now })),
       ];
-      if (!(await store.publish(holder, manifest.epoch, { segments, retired }))) {
-        await store.removeSegments(made.map((entry) => entry.id));
+      if (!(await store.segments.publish(holder, manifest.epoch, { segments, retired }))) {
+        await store.segments.remove(made.map((entry) => entry.id));
         return 0;
       }
-      await store.settle(
+      await store.documents.settle(
         read.map(({ _id, stamp }) => ({ id: _id, stamp })),
         manifest.epoch + 1,
       );
       const counts: WordCounts = new Map();
       for (const document of living) countWords(counts, document, false);
-      await store.countWords(counts, "add", now);
-      await store.removeSegments(old.map((one) => one.id));
+      await store.words.count(counts, "add", now);
+      await store.segments.remove(old.map((one) => one.id));
       return read.length;
     })) ?? 0
   );
@@ -193,13 +194,13 @@ async function buryIn(
   const ties = new Set([...changed.keys()].map(tieOf));
   const buried: SegmentEntry[] = [];
   for (const entry of segments) {
-    const [segment] = await store.readSegments([entry], [], ["rank"]);
+    const [segment] = await store.segments.read([entry], [], ["rank"]);
     const dead = deadBits(entry);
     const before = dead.size;
     for (let ordinal = 0; ordinal < entry.count; ordinal++) {
       if (ties.has(segment?.columns.tie[ordinal] as number)) dead.add(ordinal);
     }
-    buried.push(dead.size === before ? entry : store.withDead(entry, dead));
+    buried.push(dead.size === before ? entry : store.segments.withDead(entry, dead));
   }
   return buried;
 }
@@ -218,11 +219,11 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
     let done = 0;
     let builder = new SegmentBuilder();
     const finish = async () => {
-      if (builder.ids.length > 0) segments.push(await store.writeSegment(random.id(), builder));
+      if (builder.ids.length > 0) segments.push(await store.segments.write(random.id(), builder));
       builder = new SegmentBuilder();
     };
     for (let after: string | null = null; ; ) {
-      const documents: ReadDocument[] = await store.documents({ after, limit: READ });
+      const documents: ReadDocument[] = await store.documents.read({ after, limit: READ });
       for (const document of documents) {
         done++;
         if (document.epoch > manifest.epoch || document.epoch === UNSEEN)
@@ -240,20 +241,20 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
     await finish();
     const now = clock.now().getTime();
     const retired = [...manifest.retired, ...manifest.segments.map(({ id }) => ({ id, at: now }))];
-    if (!(await store.publish(holder, manifest.epoch, { segments, retired }))) {
-      await store.removeSegments(segments.map(({ id }) => id));
+    if (!(await store.segments.publish(holder, manifest.epoch, { segments, retired }))) {
+      await store.segments.remove(segments.map(({ id }) => id));
       return false;
     }
-    await store.settle(read, manifest.epoch + 1);
-    await store.countWords(counts, "set", now);
+    await store.documents.settle(read, manifest.epoch + 1);
+    await store.words.count(counts, "set", now);
     await dropWords(store, counts, began);
     // What was written meanwhile may rest on words that went.
-    for (const document of await store.documents({
+    for (const document of await store.documents.read({
       after: null,
       limit: MOST_RECENT,
       since: manifest.epoch + 1,
     })) {
-      await store.addWords(usesOf([document]), now);
+      await store.words.add(usesOf([document]), now);
     }
     return true;
   });
@@ -267,13 +268,13 @@ export async function refreshPopularity(worker: Worker): Promise<void> {
     for (const { id, count } of segments) {
       const values: number[] = [];
       for (let ordinal = 0; ordinal < count; ordinal += BLOCK) {
-        const ids = (await store.listed("ids", [{ segment: id, ordinal }])).get(
+        const ids = (await store.segments.listed("ids", [{ segment: id, ordinal }])).get(
           `${id}.ids.${ordinal / BLOCK}`,
         );
-        const known = await store.popularityOf(ids ?? []);
+        const known = await store.documents.popularityOf(ids ?? []);
         for (const one of ids ?? []) values.push(known.get(one) ?? 0);
       }
-      await store.setPopularityColumn(id, values);
+      await store.segments.setPopularityColumn(id, values);
     }
   });
 }
@@ -281,8 +282,8 @@ export async function refreshPopularity(worker: Worker): Promise<void> {
 /** Removes words that no product has any more. */
 async function dropWords(store: IndexStore, counts: WordCounts, before: number): Promise<void> {
   for (let after = ""; ; ) {
-    const words = await store.wordsAfter(after, 1000, before);
-    await store.removeWords(words.filter((word) => !counts.has(word)));
+    const words = await store.words.after(after, 1000, before);
+    await store.words.remove(words.filter((word) => !counts.has(word)));
     if (words.length < 1000) return;
     after = words.at(-1) as string;
   }

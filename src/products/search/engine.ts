@@ -6,7 +6,7 @@ import type { MongoTx } from "../../db/mongo";
 import type { JsonValue } from "../../lib/json";
 import type { ProductFilter, SortName } from "../filters";
 import type { ProductDocument } from "../model";
-import type { Synonyms } from "./query";
+import type { Synonyms } from "./plan";
 
 /** What is searched for. Text is text: no character of it is an operator but quotes and a leading minus. */
 export interface SearchRequest {

@@ -1,8 +1,11 @@
 /** Which products fit a text, with scores, over the segments and what changed since they were made. */
 import { type ReadSegment, SegmentBuilder, setKinds, tieOf, viewOf } from "./builder";
-import { type ParsedQuery, type Plan, planOf, type Synonyms } from "./query";
-import { STRICTNESS, type Strictness, scoresOf, termsOf, type Weights, weightsOf } from "./score";
-import { BLOCK, type Group, type IndexStore } from "./store";
+import { STRICTNESS, type Strictness } from "./match";
+import type { ParsedQuery } from "./parse";
+import { type Plan, planOf, type Synonyms } from "./plan";
+import { scoresOf, termsOf, type Weights, weightsOf } from "./score";
+import { BLOCK, type Group } from "./segments.store";
+import type { IndexStore } from "./store";
 
 /** Most changed products that a search looks through. */
 const MOST_CHANGED = 20_000;
@@ -31,11 +34,11 @@ export async function openIndex(
   groups: Group[],
   ids: string[] = [],
 ): Promise<Opened> {
-  const manifest = await store.manifest();
+  const manifest = await store.segments.manifest();
   const [segments, changed, documents] = await Promise.all([
-    store.readSegments(manifest.segments, terms, groups),
-    store.changedSince(manifest.epoch, MOST_CHANGED),
-    store.recentWith(manifest.epoch, terms, ids),
+    store.segments.read(manifest.segments, terms, groups),
+    store.documents.changedSince(manifest.epoch, MOST_CHANGED),
+    store.documents.recentWith(manifest.epoch, terms, ids),
   ]);
   const ties = new Set(changed.map(tieOf));
   if (ties.size > 0) {
@@ -59,7 +62,7 @@ export async function openIndex(
       const places = hits
         .filter(({ segment }) => segment !== recent)
         .map(({ segment, ordinal }) => ({ segment: segment.id, ordinal }));
-      const blocks = await store.listed("ids", places);
+      const blocks = await store.segments.listed("ids", places);
       return hits.map(({ segment, ordinal }) =>
         segment === recent
           ? (builder.ids[ordinal] as string)
@@ -72,7 +75,7 @@ export async function openIndex(
         segment: segment.id,
         ordinal: block * BLOCK,
       }));
-      const read = await store.listed("names", blocks);
+      const read = await store.segments.listed("names", blocks);
       return blocks.flatMap((_, block) => read.get(`${segment.id}.names.${block}`) ?? []);
     },
   };
@@ -132,11 +135,11 @@ export async function find(
   { first, hidden }: Pick<Frozen, "first" | "hidden">,
   groups: Group[],
 ): Promise<Found> {
-  let plan = await planOf(parsed, store.lexicon, synonyms, { spare: false });
+  let plan = await planOf(parsed, store.words.lexicon, synonyms, { spare: false });
   let opened = await openIndex(store, termsOf(plan), groups, first);
   for (const strictness of STRICTNESS) {
     if (strictness === "spare") {
-      plan = await planOf(parsed, store.lexicon, synonyms, { spare: true });
+      plan = await planOf(parsed, store.words.lexicon, synonyms, { spare: true });
       opened = await openIndex(store, termsOf(plan), groups, first);
     }
     const frozen: Frozen = { plan, weights: weightsOf(plan, opened.segments), strictness, first, hidden };

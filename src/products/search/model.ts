@@ -1,5 +1,5 @@
 /** Collections of the search: all but curation and queries are derived from products and can be made anew. */
-import { type Connection, type Model, type mongo, Schema } from "mongoose";
+import { type Connection, type Model, mongo, Schema } from "mongoose";
 import type { JsonValue } from "../../lib/json";
 
 /** A product as it is searched, written in the transaction of its change. */
@@ -152,3 +152,7 @@ export const SEARCH_MODELS = [
   searchPartModel,
   searchQueryModel,
 ];
+
+/** The bytes of a binary field. */
+export const bytesOf = (value: unknown): Uint8Array =>
+  value instanceof mongo.Binary ? value.buffer.subarray(0, value.position) : (value as Uint8Array);

@@ -3,12 +3,12 @@ import { dataOf, pageOf } from "../../http/envelopes";
 import type { FieldCode } from "../../lib/errors";
 import { cleanText } from "../../lib/text";
 import {
+  defaultList,
   type Include,
   LIST_PARAMETERS,
   type ProductFilter,
   type ProductListQuery,
   parameter,
-  plainList,
   readListKey,
   UNKNOWN_FIELD,
 } from "../filters";
@@ -28,7 +28,7 @@ export interface SearchQuery extends Omit<ProductListQuery, "sort"> {
 }
 
 const textSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .max(MAX_TEXT, `must be at most ${MAX_TEXT} characters`)
   // Spaces behind a word say that it is finished.
   .transform((text) =>
@@ -49,7 +49,7 @@ export const searchSchema = z
   })
   .catchall(z.union([z.string(), z.array(z.string())]))
   .transform((query, ctx): SearchQuery => {
-    const list = plainList();
+    const list = defaultList();
     const search: SearchQuery = { ...list, text: "", sort: undefined, facets: true };
     const fault = (key: string, message: string, code: FieldCode = "invalid") =>
       ctx.addIssue({ code: "custom", path: [key.slice(0, 100)], message, params: { code } });
@@ -65,8 +65,9 @@ export const searchSchema = z
         else fault("facets", "must be true or false");
       } else if (!readListKey(list, key, given, fault)) fault(key, UNKNOWN_FIELD, "unknown_field");
     }
-    if (query.q === undefined) fault("q", "is needed", "required");
-    if (list.filter.status !== "active") fault("filter[status]", "must be active: others are not searched");
+    if (query.q === undefined) fault("q", "is required", "required");
+    if (list.filter.status !== "active")
+      fault("filter[status]", "must be active: only active products are searched");
     const { filter, limit, cursor, include, count } = list;
     return {
       ...search,

@@ -91,6 +91,9 @@ export class PostingWriter {
   }
 }
 
+/** Most places of a term in one product that are looked at; the analysis keeps fewer. */
+export const PLACES = 32;
+
 /** The products of a segment that have a term. */
 export interface Postings {
   ordinals: Uint32Array;
@@ -125,14 +128,28 @@ export function readPostings(data: Uint8Array): Postings {
   return { ordinals, impacts, starts, data };
 }
 
-/** The places of one product's term. */
-export function placesAt({ data, starts }: Postings, index: number): number[] {
-  const reader = new Reader(data, starts[index] as number);
-  const places: number[] = [];
+/** The places of one product's term, written into `into`. @returns how many there are */
+export function readPlaces({ data, starts }: Postings, index: number, into: Uint32Array): number {
+  let at = starts[index] as number;
+  const number = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = data[at++] as number;
+      value |= (byte & 127) << shift;
+      if (byte < 128) return value;
+    }
+  };
+  const count = Math.min(number(), into.length);
   let place = 0;
-  for (let left = reader.number(); left > 0; left--) {
-    place += reader.number();
-    places.push(place);
+  for (let n = 0; n < count; n++) {
+    place += number();
+    into[n] = place;
   }
-  return places;
+  return count;
+}
+
+/** The places of one product's term. */
+export function placesAt(postings: Postings, index: number): number[] {
+  const places = new Uint32Array(PLACES);
+  return [...places.subarray(0, readPlaces(postings, index, places))];
 }

@@ -40,7 +40,7 @@ async function showFacets(deps: Deps, facets: Facets): Promise<FacetsResponse> {
 async function positionOf(deps: Deps, cursor: string | undefined, scope: JsonValue) {
   if (cursor === undefined) return { id: deps.random.id(), after: null, state: null };
   const [id, ...keys] = deps.cursors.decode(cursor, scope);
-  const query = await deps.searchIndex.findQuery(String(id));
+  const query = await deps.searchQueries.find(String(id));
   if (query?.state === undefined) {
     throw new AppError("invalid_cursor", "The search was made too long ago. Start again without the cursor.");
   }
@@ -80,7 +80,7 @@ export async function searchProducts(deps: Deps, actor: Actor | undefined, query
     deps.products.activeOf(result.ids, { ...fieldsFor(include), description: 1 }),
     result.facets && showFacets(deps, result.facets),
     state === null &&
-      deps.searchIndex.recordQuery({
+      deps.searchQueries.record({
         _id: id,
         q: cleanText(text),
         at: now,

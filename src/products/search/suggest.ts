@@ -2,7 +2,8 @@
 import type { Suggestions } from "./engine";
 import { openIndex } from "./find";
 import { TopHits } from "./order";
-import { parseQuery, planOf } from "./query";
+import { parseQuery } from "./parse";
+import { planOf } from "./plan";
 import { scoresOf, termsOf, weightsOf } from "./score";
 import type { IndexStore } from "./store";
 import { wordsOf } from "./text";
@@ -22,7 +23,7 @@ const begins = (typed: string[], name: string): boolean => {
 export async function suggestFrom(store: IndexStore, text: string, limit: number): Promise<Suggestions> {
   const nothing: Suggestions = { queries: [], products: [], brands: [], categories: [] };
   const parsed = parseQuery(text);
-  const plan = await planOf({ ...parsed, open: true }, store.lexicon, () => [], {
+  const plan = await planOf({ ...parsed, open: true }, store.words.lexicon, () => [], {
     spare: false,
     finish: true,
   });

@@ -1,0 +1,179 @@
+/** The words of the index, for typing mistakes, beginnings and forms. */
+import { duplicateKeys, type Mongo } from "../../db/mongo";
+import { mistakesIn, neighbourhood } from "./distance";
+import type { WordUse } from "./document";
+import type { Lexicon, LexiconEntry } from "./lexicon";
+import { searchWordModel, type WordDocument } from "./model";
+import { stemOf } from "./text";
+
+/** Words have their beginnings of these lengths; longer ones are looked for among those of the longest. */
+const SHORTEST = 2;
+const LONGEST = 6;
+/** Words written at once. */
+const BATCH = 400;
+
+const prefixesOf = (word: string): string[] => {
+  const characters = [...word];
+  return Array.from(
+    { length: Math.max(0, Math.min(LONGEST, characters.length) - SHORTEST + 1) },
+    (_, index) => characters.slice(0, SHORTEST + index).join(""),
+  );
+};
+
+/** What a word that products are named with is found by. */
+const lookedUpBy = (surface: string) => ({
+  prefixes: prefixesOf(surface),
+  near: mistakesIn(surface) === 0 ? [] : neighbourhood(surface, mistakesIn(surface)),
+});
+
+/** The document of a word. */
+const wordDocument = ({ surface, made, named, behindNumber }: WordUse, since: number): WordDocument => ({
+  _id: surface,
+  stem: made ? "" : stemOf(surface),
+  count: 1,
+  named: named ? 1 : 0,
+  behindNumber: behindNumber ? 1 : 0,
+  made,
+  since,
+  ...(named && !made ? lookedUpBy(surface) : {}),
+});
+
+export const createWordStore = (mongo: Mongo) => {
+  const Words = searchWordModel(mongo.connection);
+
+  const entryOf = ({ _id, count, named, behindNumber, made }: WordDocument): LexiconEntry => ({
+    surface: _id,
+    count,
+    named,
+    behindNumber,
+    made,
+  });
+
+  /** Words by the index of their beginnings or neighbourhoods. */
+  const wordsBy = async (filter: object, limit: number) =>
+    (
+      await Words.collection
+        .find(filter, { projection: { stem: 0, prefixes: 0, near: 0, since: 0 }, sort: { count: -1 }, limit })
+        .toArray()
+    ).map((word) => entryOf(word as unknown as WordDocument));
+
+  const lexicon: Lexicon = {
+    async find(surfaces, stems) {
+      const known = stems.filter((stem) => stem !== "");
+      const words = await Words.collection
+        .find(
+          known.length === 0
+            ? { _id: { $in: surfaces as never[] } }
+            : { $or: [{ _id: { $in: surfaces as never[] } }, { stem: { $in: known } }] },
+          { projection: { stem: 0, prefixes: 0, near: 0, since: 0 } },
+        )
+        .toArray();
+      return words.map((word) => entryOf(word as unknown as WordDocument));
+    },
+    async startingWith(prefix, limit, made) {
+      if (made) {
+        const words = await Words.collection
+          .find({ _id: { $gte: prefix, $lt: `${prefix}\u{10ffff}` } as never, made: true }, { limit: 200 })
+          .toArray();
+        return words.map((word) => entryOf(word as unknown as WordDocument)).slice(0, limit * 10);
+      }
+      const characters = [...prefix];
+      if (characters.length < SHORTEST) return [];
+      const words = await wordsBy(
+        { prefixes: characters.slice(0, LONGEST).join("") },
+        characters.length > LONGEST ? 200 : limit,
+      );
+      return words.filter(({ surface }) => surface.startsWith(prefix)).slice(0, limit);
+    },
+    near: (members, limit) => wordsBy({ near: { $in: members } }, limit),
+  };
+
+  return {
+    lexicon,
+
+    /** Adds the words that are not there. Not part of a transaction: a word too many harms nobody. */
+    async add(uses: Map<string, WordUse>, since: number): Promise<void> {
+      const words = [...uses.keys()];
+      const known = new Map(
+        (
+          await Words.collection
+            .find({ _id: { $in: words as never[] } }, { projection: { named: 1, made: 1 } })
+            .toArray()
+        ).map((word) => [String(word._id), word as unknown as WordDocument]),
+      );
+      const missing = words
+        .filter((word) => !known.has(word))
+        .map((word) => wordDocument(uses.get(word) as WordUse, since));
+      if (missing.length > 0) {
+        await Words.collection.insertMany(missing as never[], { ordered: false }).catch((error) => {
+          // Somebody else added some of them at the same moment.
+          if (!duplicateKeys(error)) throw error;
+        });
+      }
+      // Known from a description, or as a join, and now the name of something.
+      const risen = words.filter((word) => {
+        const entry = known.get(word);
+        const use = uses.get(word) as WordUse;
+        return entry && use.named && !use.made && (entry.named === 0 || entry.made);
+      });
+      if (risen.length === 0) return;
+      await Words.collection.bulkWrite(
+        risen.map((word) => ({
+          updateOne: {
+            filter: { _id: word as never },
+            update: { $set: { made: false, stem: stemOf(word), ...lookedUpBy(word) }, $max: { named: 1 } },
+          },
+        })),
+        { ordered: false },
+      );
+    },
+
+    /** Counts words anew, or adds to what was counted. */
+    async count(
+      counts: Map<string, WordUse & { count: number; namedCount: number; behindCount: number }>,
+      how: "set" | "add",
+      since: number,
+    ): Promise<void> {
+      const entries = [...counts.values()];
+      for (let from = 0; from < entries.length; from += BATCH) {
+        await Words.collection.bulkWrite(
+          entries.slice(from, from + BATCH).map(({ surface, made, count, namedCount, behindCount }) => {
+            const numbers = { count, named: namedCount, behindNumber: behindCount };
+            const fixed = {
+              stem: made ? "" : stemOf(surface),
+              made,
+              ...(namedCount > 0 && !made ? lookedUpBy(surface) : {}),
+            };
+            return {
+              updateOne: {
+                filter: { _id: surface as never },
+                update: (how === "add"
+                  ? { $inc: numbers }
+                  : { $set: { ...numbers, ...fixed }, $setOnInsert: { since } }) as object,
+                upsert: how === "set",
+              },
+            };
+          }),
+          { ordered: false },
+        );
+      }
+    },
+
+    /** Words from behind one on, for looking which are still used. */
+    async after(after: string, limit: number, before: number): Promise<string[]> {
+      const rows = await Words.collection
+        .find(
+          { _id: { $gt: after as never }, since: { $lt: before } },
+          { projection: { _id: 1 }, sort: { _id: 1 }, limit },
+        )
+        .toArray();
+      return rows.map(({ _id }) => String(_id));
+    },
+
+    async remove(words: string[]): Promise<void> {
+      if (words.length > 0) await Words.collection.deleteMany({ _id: { $in: words as never[] } });
+    },
+  };
+};
+
+export type WordStore = ReturnType<typeof createWordStore>;

@@ -31,7 +31,7 @@ async function fill(deps: Deps): Promise<void> {
     const made = { id: deps.random.id(), email, emailCanonical: canonicalKey(email), name: "Bench", now };
     const { id } = await deps.users.findOrCreate(made);
     await deps.users.verify(id, { name: "Bench", email, hashedPassword, now });
-    await deps.users.grantRole(id, "manager", now);
+    await deps.roles.grantNamed(id, "manager", now);
   }
 }
 

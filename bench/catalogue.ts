@@ -119,7 +119,7 @@ async function manager(deps: Deps): Promise<void> {
   const { id } = await deps.users.findOrCreate(made);
   const hashedPassword = await deps.passwords.hash(PASSWORD);
   await deps.users.verify(id, { name: "Bench", email: EMAIL, hashedPassword, now });
-  await deps.users.grantRole(id, "manager", now);
+  await deps.roles.grantNamed(id, "manager", now);
 }
 
 /** Milliseconds that something takes. */

@@ -8,7 +8,8 @@ import { createMfaStore, type MfaStore } from "./auth/mfa/store";
 import { createOtp, type Otp } from "./auth/otp";
 import { createPasskeyStore, type PasskeyStore } from "./auth/passkeys/store";
 import { createPasswords, type Passwords } from "./auth/passwords";
-import { type AuthStore, createAuthStore } from "./auth/store";
+import { type CodeStore, createCodeStore } from "./auth/codes.store";
+import { createSessionStore, type SessionStore } from "./auth/sessions.store";
 import { createThrottle, type Throttle } from "./auth/throttle";
 import { createTokens, type Tokens } from "./auth/tokens";
 import { createVault, type Vault } from "./auth/vault";
@@ -51,9 +52,10 @@ import type { Storage } from "./storage/storage";
 import type { Logger } from "./telemetry/log";
 import { createMetrics, type Metrics } from "./telemetry/metrics";
 import type { Tracing } from "./telemetry/tracing";
-import { createPeopleStore, type PeopleStore } from "./users/admin/store";
-import { type AccountStore, createAccountStore } from "./users/me/store";
+import { createEmailChangeStore, type EmailChangeStore } from "./users/me/email-changes.store";
+import { createExportStore, type ExportStore } from "./users/me/exports.store";
 import { createRoleStore, type RoleStore } from "./users/roles/store";
+import { createSettingStore, type SettingStore } from "./users/settings.store";
 import { createUserStore, type UserStore } from "./users/store";
 
 /** Everything a feature needs from outside. Tests build the same with another clock, mail or storage. */
@@ -65,11 +67,12 @@ export interface Deps extends GuardDeps {
   mysql: MySql;
   mongo: Mongo;
   users: UserStore;
-  /** People as administrators see and change them. */
-  people: PeopleStore;
   roles: RoleStore;
-  accounts: AccountStore;
-  auth: AuthStore;
+  settings: SettingStore;
+  emailChanges: EmailChangeStore;
+  exports: ExportStore;
+  codes: CodeStore;
+  sessions: SessionStore;
   apiKeys: ApiKeyStore;
   devices: DeviceStore;
   /** Who did what to whom; recorded in the transaction of the change. */
@@ -164,10 +167,12 @@ export function createDeps(
     mysql,
     mongo,
     users: createUserStore(mysql),
-    people: createPeopleStore(mysql),
     roles: createRoleStore(mysql),
-    accounts: createAccountStore(mysql),
-    auth: createAuthStore(mysql),
+    settings: createSettingStore(mysql),
+    emailChanges: createEmailChangeStore(mysql),
+    exports: createExportStore(mysql),
+    codes: createCodeStore(mysql),
+    sessions: createSessionStore(mysql),
     apiKeys: createApiKeyStore(mysql),
     audit: createAuditStore(mysql),
     devices: createDeviceStore(mysql),

@@ -39,9 +39,9 @@ const keepHouse =
       () => deps.jobs.mysql.prune(after(now, -KEEP_DONE), STEP),
       () => deps.jobs.mongo.prune(after(now, -KEEP_DONE), STEP),
       () => deps.idempotency.mysql.prune(now, STEP),
-      () => deps.auth.pruneCodes(after(now, -ATTEMPT_TTL), STEP),
+      () => deps.codes.prune(after(now, -ATTEMPT_TTL), STEP),
       () => deps.devices.prune(now, STEP),
-      () => deps.auth.pruneSessions(after(now, -KEEP_ENDED), STEP),
+      () => deps.sessions.prune(after(now, -KEEP_ENDED), STEP),
     ];
     for (const step of steps) while (!signal.aborted && (await step()) > 0);
     const { sealed, left, why } = await sealAllAnew(deps, signal);

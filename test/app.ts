@@ -137,7 +137,7 @@ async function signIn(
   const now = deps.clock.now();
   const user = await deps.users.findOrCreate({ id, email, emailCanonical: canonicalKey(email), name, now });
   await deps.users.verify(user.id, { name, email, hashedPassword: await deps.passwords.hash(password), now });
-  for (const role of ["customer", ...roles]) await deps.users.grantRole(user.id, role, now);
+  for (const role of ["customer", ...roles]) await deps.roles.grantNamed(user.id, role, now);
   const answer = await client.auth.login.$post({ json: { email, password } });
   if (answer.status !== 200)
     throw new Error(`sign-in of a test failed: ${answer.status} ${await answer.text()}`);

@@ -67,6 +67,32 @@ export const createAuditStore = (mysql: MySql) => ({
     return rows.map((row) => ({ id: row.id, key: row.at.toISOString(), hit: Number(row.hit) === 1 }));
   },
 
+  /**
+   * Entries of the audit log about a person, or else by them about others, the oldest first.
+   * @param behind the last one that was read
+   */
+  ofPerson: (
+    userId: string,
+    side: "about" | "by",
+    behind: { at: Date; id: string } | null,
+    limit: number,
+  ): Promise<AuditRow[]> =>
+    mysql.on().auditEntry.findMany({
+      where: {
+        ...(side === "about"
+          ? { subjectUserId: userId }
+          : { actorId: userId, NOT: { subjectUserId: { equals: userId } } }),
+        ...(behind === null
+          ? {}
+          : {
+              at: { gte: behind.at },
+              AND: [{ OR: [{ at: { gt: behind.at } }, { at: behind.at, id: { gt: behind.id } }] }],
+            }),
+      },
+      orderBy: [{ at: "asc" }, { id: "asc" }],
+      take: limit,
+    }),
+
   /** These entries, in no order. */
   byIds: (ids: string[]): Promise<AuditRow[]> =>
     ids.length === 0 ? Promise.resolve([]) : mysql.on().auditEntry.findMany({ where: { id: { in: ids } } }),

@@ -22,7 +22,7 @@ export async function authenticate(
   const claims = await deps.tokens.verifyAccess(token);
   const { sub, sid } = claims;
   const now = deps.clock.now();
-  const session = await deps.auth.findLiveSession(sid, sub);
+  const session = await deps.sessions.findLive(sid, sub);
   if (!session || sessionEnd(session, session.permissions) <= now) {
     throw new AppError("unauthenticated", "The access token is not valid. Refresh it or sign in again.");
   }
@@ -33,10 +33,10 @@ export async function authenticate(
     );
   }
   const notSince = after(now, -TOUCH_EVERY);
-  if (session.lastUsedAt < notSince) await deps.auth.touchSession(sid, now, notSince);
+  if (session.lastUsedAt < notSince) await deps.sessions.touch(sid, now, notSince);
   // Whoever has this token has the answer of its refresh: its parent was not lost, and is good no longer.
   const rotation = rotationOf(claims);
-  if (rotation > session.seenCounter) await deps.auth.seeRotation(sid, rotation);
+  if (rotation > session.seenCounter) await deps.sessions.markRotationUsed(sid, rotation);
   return {
     kind: "user",
     callerId: `user:${sub}`,

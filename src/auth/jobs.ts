@@ -17,7 +17,7 @@ import {
 } from "../mail/templates";
 import { wantsNotice } from "../users/me/notices";
 import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
-import type { CodePurpose } from "./store";
+import type { CodePurpose } from "./codes.store";
 
 const textIn = (payload: unknown, key: string): string => {
   const value = (payload as Record<string, unknown> | null)?.[key];
@@ -27,10 +27,10 @@ const textIn = (payload: unknown, key: string): string => {
 
 /** The row of a code that is to be mailed, and its person; null when it is used, or nobody has the address. */
 async function codeToSend(deps: Deps, payload: unknown, purpose: CodePurpose) {
-  const row = await deps.auth.findCode(textIn(payload, "codeId"));
+  const row = await deps.codes.find(textIn(payload, "codeId"));
   const user = row?.user;
   if (row?.purpose !== purpose || !user || row.consumedAt !== null || user.deletedAt !== null) return null;
-  await deps.auth.deleteCodes(user.id, after(deps.clock.now(), -ATTEMPT_TTL));
+  await deps.codes.deleteOlder(user.id, after(deps.clock.now(), -ATTEMPT_TTL));
   const { deviceId = null } = payload as { deviceId?: string | null };
   return { row, user, asker: { account: user.emailCanonical, ip: row.requestedIp ?? "", deviceId } };
 }
@@ -53,7 +53,7 @@ const sendVerificationCode =
       }
       const code = deps.otp.generate();
       const expiresAt = after(deps.clock.now(), CODE_TTL);
-      if (!(await deps.auth.setCodeHash(row.id, deps.otp.hash(code, row.id), expiresAt))) return false;
+      if (!(await deps.codes.setHash(row.id, deps.otp.hash(code, row.id), expiresAt))) return false;
       const content = await verificationCodeMail(row.pendingName ?? user.name, code, CODE_TTL / 60_000);
       await deps.mail.send({ to: user.email, ...content });
       return true;
@@ -71,7 +71,7 @@ const sendResetLink =
     await deps.throttle.mail("reset_password", asker, async () => {
       const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
       const expiresAt = after(deps.clock.now(), RESET_TTL);
-      if (!(await deps.auth.setCodeHash(row.id, deps.otp.hash(secret, row.id), expiresAt))) return false;
+      if (!(await deps.codes.setHash(row.id, deps.otp.hash(secret, row.id), expiresAt))) return false;
       // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
       const link = `${deps.config.appUrl}/reset-password#token=${row.id}.${secret}`;
       const content = await resetPasswordMail(user.name, link, RESET_TTL / 60_000);

@@ -34,7 +34,7 @@ export async function forgotPassword(
     origin,
   });
   await deps.mysql.transaction(async (tx) => {
-    await deps.auth.createCode(
+    await deps.codes.create(
       {
         id: codeId,
         userId: user?.id ?? null,
@@ -79,7 +79,7 @@ export async function resetPassword(
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const [, codeId = "", secret = ""] = /^([0-9a-f-]{36})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
-  const row = codeId === "" ? null : await deps.auth.findCode(codeId);
+  const row = codeId === "" ? null : await deps.codes.find(codeId);
   const user = row?.user;
   if (
     row?.purpose !== "reset_password" ||
@@ -105,10 +105,10 @@ export async function resetPassword(
     origin,
   });
   await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongLink();
+    if (!(await deps.codes.use(row.id, now, tx))) throw wrongLink();
     if (!(await deps.users.setPassword(user.id, { hashedPassword, now }, tx))) throw wrongLink();
-    await deps.auth.killCodes(user.id, "reset_password", now, tx);
-    await deps.auth.endSessions(
+    await deps.codes.endAll(user.id, "reset_password", now, tx);
+    await deps.sessions.endAll(
       user.id,
       { reason: "password_reset", detail: `the password was reset, from ${origin.ip}`, now },
       tx,
@@ -177,8 +177,8 @@ export async function changePassword(
     if (!(await deps.users.setPassword(user.id, { hashedPassword, now, from: current }, tx))) {
       throw new AppError("conflict", "The password was changed by another request just now.");
     }
-    await deps.auth.killCodes(user.id, "reset_password", now, tx);
-    await deps.auth.endSessions(
+    await deps.codes.endAll(user.id, "reset_password", now, tx);
+    await deps.sessions.endAll(
       user.id,
       {
         reason: "password_changed",

@@ -39,7 +39,7 @@ describe("registration", () => {
     const chosen = attempts[7];
     if (!chosen) throw new Error("no attempt");
     // Mails leave in no certain order: five tries of one attempt are not enough, so the hash says which it is.
-    const row = await t.deps.auth.findCode(chosen.id);
+    const row = await t.deps.codes.find(chosen.id);
     const code = codes.find((otp) => t.deps.otp.matches(otp, chosen.id, row?.codeHash ?? null)) ?? "";
     expect(await verify(chosen.id, email, code)).toBe(200);
     expect(await login(email, "password number 7")).toBe(200);
@@ -65,7 +65,7 @@ describe("registration", () => {
     const [first, second] = [await register(a), await register(a)];
     const other = await register(b);
     const [code = ""] = await mailedCodes(a);
-    const firstRow = await t.deps.auth.findCode(first);
+    const firstRow = await t.deps.codes.find(first);
     const [mine, not] = t.deps.otp.matches(code, first, firstRow?.codeHash ?? null)
       ? [first, second]
       : [second, first];
@@ -189,7 +189,7 @@ describe("codes", () => {
     const id = await register(person.email);
     const statuses = await Promise.all(Array.from({ length: 20 }, () => verify(id, email, "000000")));
     expect(new Set(statuses)).toEqual(new Set([422]));
-    expect((await t.deps.auth.findCode(id))?.failures).toBe(5);
+    expect((await t.deps.codes.find(id))?.failures).toBe(5);
     const another = await register(person.email);
     for (let i = 0; i < 5; i++) await verify(another, email, "000000");
     const third = await register(person.email);
@@ -230,7 +230,7 @@ describe("codes", () => {
     const jobs = await t.deps.mysql.on().job.findMany({ where: { status: "waiting" } });
     expect(jobs.map(({ payload }) => payload)).toEqual([{ codeId: id }]);
     const [code = ""] = await mailedCodes(email);
-    const row = await t.deps.auth.findCode(id);
+    const row = await t.deps.codes.find(id);
     expect(row?.codeHash).toHaveLength(32);
     expect(JSON.stringify(await t.deps.mysql.on().job.findMany())).not.toContain(code);
     expect(t.deps.otp.hash(code, id)).not.toEqual(t.deps.otp.hash(code, t.deps.random.id()));

@@ -54,7 +54,7 @@ export async function register(
       { id: userId, email, emailCanonical: canonicalKey(email), name, now },
       tx,
     );
-    await deps.auth.createCode(
+    await deps.codes.create(
       {
         id: codeId,
         userId: user.id,
@@ -95,7 +95,7 @@ export async function verifyRegistration(
   const now = deps.clock.now();
   const emailCanonical = canonicalKey(email);
   const check = async () => {
-    const found = await deps.auth.findCode(registrationId);
+    const found = await deps.codes.find(registrationId);
     if (
       found?.purpose !== "register" ||
       found.user?.emailCanonical !== emailCanonical ||
@@ -105,7 +105,7 @@ export async function verifyRegistration(
       throw wrongCode();
     }
     // Counted before it is judged, so that tries at once cannot exceed the limit.
-    if (!(await deps.auth.countTry(found.id, MAX_CODE_FAILURES))) throw wrongCode();
+    if (!(await deps.codes.countTry(found.id, MAX_CODE_FAILURES))) throw wrongCode();
     return deps.otp.matches(otp, found.id, found.codeHash) ? found : null;
   };
   const row = await deps.throttle.guess(
@@ -119,10 +119,10 @@ export async function verifyRegistration(
   if (!row || !owner || !hashedPassword || !name) throw wrongCode();
   const entry = newAuditEntry(deps, "account.verified", { actor: person(owner.id), origin });
   const user = await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.auth.consumeCode(row.id, now, tx))) throw wrongCode();
+    if (!(await deps.codes.use(row.id, now, tx))) throw wrongCode();
     if (!(await deps.users.verify(owner.id, { name, email, hashedPassword, now }, tx))) throw wrongCode();
-    await deps.auth.killCodes(owner.id, "register", now, tx);
-    await deps.users.grantRole(owner.id, "customer", now, tx);
+    await deps.codes.endAll(owner.id, "register", now, tx);
+    await deps.roles.grantNamed(owner.id, "customer", now, tx);
     await deps.audit.record(entry, tx);
     return deps.users.findById(owner.id, tx);
   });
@@ -139,7 +139,7 @@ export async function resendRegistrationCode(
   await deps.throttle.request("resend", ip);
   const now = deps.clock.now();
   const jobId = deps.random.id();
-  const row = await deps.auth.findCode(registrationId);
+  const row = await deps.codes.find(registrationId);
   const open =
     row !== null &&
     row.purpose === "register" &&
@@ -149,7 +149,7 @@ export async function resendRegistrationCode(
   if (open) {
     await deps.mysql.transaction(async (tx) => {
       const asked = { now, ip, notSince: after(now, -RESEND_AFTER), expiresAt: after(now, CODE_TTL) };
-      const due = await deps.auth.touchCode(row.id, asked, tx);
+      const due = await deps.codes.renew(row.id, asked, tx);
       if (!due) return;
       await deps.jobs.mysql.enqueue(
         { id: jobId, kind: "mail.verification_code", payload: { codeId: row.id }, runAt: now },

@@ -12,7 +12,7 @@ import { newNotice } from "./jobs";
 import { recordLock } from "./lockout";
 import { CHALLENGE_TTL, DEVICE_TTL, REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
 import { confirmedFactors, type SecondFactor } from "./second-factor";
-import type { SignInMethod } from "./store";
+import type { SignInMethod } from "./sessions.store";
 import { ACCESS_TTL, accessTokenId, type ChallengeClaims } from "./tokens";
 
 /** How many earlier sign-ins decide whether one is unusual. */
@@ -106,7 +106,7 @@ export async function login(
   if (methods.length > 0) {
     const id = deps.random.id();
     const expiresAt = after(now, CHALLENGE_TTL);
-    await deps.auth.createCode({ id, userId: user.id, purpose: "sign_in", requestedAt: now, expiresAt });
+    await deps.codes.create({ id, userId: user.id, purpose: "sign_in", requestedAt: now, expiresAt });
     return {
       challenge: {
         mfaRequired: true,
@@ -151,7 +151,7 @@ export async function completeSignIn(
   const known = await stillKnown(deps, claimed);
   const deviceId = known ?? deps.random.id();
   const user = await deps.users.findById(userId);
-  const permissions = await deps.users.permissionsOf(userId);
+  const permissions = await deps.roles.permissionsOf(userId);
   const limits = sessionLimits(permissions);
   const absoluteExpiresAt = after(now, limits.absolute);
   const idleExpiresAt = after(now, limits.idle);
@@ -175,7 +175,7 @@ export async function completeSignIn(
     now,
     expiresAt: after(now, DEVICE_TTL),
   };
-  const earlier = known === null ? await deps.auth.recentSessions(userId, RECENT) : [];
+  const earlier = known === null ? await deps.sessions.recent(userId, RECENT) : [];
   const alike = ({ userAgent, ip }: Origin) => userAgent === origin.userAgent && ip === origin.ip;
   const unusual = earlier.length > 0 && !earlier.some(alike);
   const entry = newAuditEntry(deps, "sign_in.succeeded", {
@@ -184,9 +184,9 @@ export async function completeSignIn(
     detail: { method, sessionId, knownDevice: known !== null },
   });
   const opened = await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.auth.createSession(session, tx))) return false;
+    if (!(await deps.sessions.create(session, tx))) return false;
     await deps.devices.use(device, tx);
-    if (challengeId !== undefined && !(await deps.auth.consumeCode(challengeId, now, tx))) {
+    if (challengeId !== undefined && !(await deps.codes.use(challengeId, now, tx))) {
       throw challengeOver();
     }
     if (unusual) await deps.jobs.mysql.enqueue(newNotice("new_device", jobId, userId, origin, now), tx);
@@ -209,8 +209,8 @@ async function tokensOf(
   refreshExpiresAt: Date,
 ): Promise<SignedIn> {
   const { token } = await deps.tokens.access(user.id, sessionId, accessTokenId(deps.random.id(), counter));
-  const { names, demandsFactor } = await deps.users.rolesOf(user.id);
-  const owing = demandsFactor && (await deps.auth.findLiveSession(sessionId, user.id))?.owesFactor;
+  const { names, demandsFactor } = await deps.roles.rolesOf(user.id);
+  const owing = demandsFactor && (await deps.sessions.findLive(sessionId, user.id))?.owesFactor;
   return {
     accessToken: token,
     tokenType: "Bearer",
@@ -235,7 +235,7 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
   if (!token) throw refuse();
   for (;;) {
     const now = deps.clock.now();
-    const session = await deps.auth.findSession(token.sessionId);
+    const session = await deps.sessions.find(token.sessionId);
     if (
       !session ||
       session.endedAt !== null ||
@@ -244,16 +244,16 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
     ) {
       throw refuse();
     }
-    const permissions = await deps.users.permissionsOf(session.userId);
+    const permissions = await deps.roles.permissionsOf(session.userId);
     if (sessionEnd(session, permissions) <= now) {
-      await deps.auth.endSession(session.id, { reason: "expired", now });
+      await deps.sessions.end(session.id, { reason: "expired", now });
       throw refuse();
     }
     if (token.counter === session.refreshCounter) {
       const idle = after(now, sessionLimits(permissions).idle).getTime();
       const idleExpiresAt = new Date(Math.min(idle, session.absoluteExpiresAt.getTime()));
       // When another request was faster, the next round finds this token to be the parent.
-      if (!(await deps.auth.rotate(session.id, token.counter, now, idleExpiresAt))) continue;
+      if (!(await deps.sessions.rotate(session.id, token.counter, now, idleExpiresAt))) continue;
       return tokensOf(deps, session.user, session.id, token.counter + 1, idleExpiresAt);
     }
     const inGrace = now.getTime() - session.rotatedAt.getTime() <= REFRESH_GRACE;
@@ -270,7 +270,7 @@ export async function refresh(deps: Deps, refreshToken: string, origin: Origin):
     });
     const notice = newNotice("token_reused", deps.random.id(), session.userId, origin, now);
     await deps.mysql.transaction(async (tx) => {
-      const ended = await deps.auth.endSession(session.id, { reason: "refresh_reuse", detail, now }, tx);
+      const ended = await deps.sessions.end(session.id, { reason: "refresh_reuse", detail, now }, tx);
       if (!ended) return;
       await deps.audit.record(entry, tx);
       await deps.jobs.mysql.enqueue(notice, tx);
@@ -306,7 +306,7 @@ export async function logout(
   );
   if (access) named.add(access.sid);
   for (const sessionId of named) {
-    const session = await deps.auth.findSession(sessionId);
+    const session = await deps.sessions.find(sessionId);
     if (session?.endedAt !== null) continue;
     await endOwnSession(deps, { userId: session.userId, sessionId }, sessionId, origin);
   }
@@ -328,6 +328,6 @@ export async function endOwnSession(
   });
   await deps.mysql.transaction(async (tx) => {
     const reason = current ? "signed_out" : "ended_by_user";
-    if (await deps.auth.endSession(sessionId, { reason, now }, tx)) await deps.audit.record(entry, tx);
+    if (await deps.sessions.end(sessionId, { reason, now }, tx)) await deps.audit.record(entry, tx);
   });
 }

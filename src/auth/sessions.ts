@@ -10,7 +10,7 @@ import { deviceOf } from "./devices/service";
 import { KEEP_ENDED, sessionEnd } from "./rules";
 import type { AlsoEnd, SessionsEnded } from "./schema";
 import { endOwnSession, type Origin } from "./service";
-import type { SessionRow } from "./store";
+import type { SessionRow } from "./sessions.store";
 
 /** A sign-in as its owner sees it. */
 export interface SessionResponse {
@@ -43,7 +43,7 @@ export async function listSessions(
   const now = deps.clock.now();
   const filter = { list: "sessions", user: actor.userId, state };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
-  const rows = await deps.auth.listSessions(actor.userId, {
+  const rows = await deps.sessions.list(actor.userId, {
     state,
     now,
     since: after(now, -KEEP_ENDED),
@@ -90,7 +90,7 @@ export async function endOneSession(
   sessionId: string,
   origin: Origin,
 ): Promise<void> {
-  const session = isId(sessionId) ? await deps.auth.findSession(sessionId) : null;
+  const session = isId(sessionId) ? await deps.sessions.find(sessionId) : null;
   if (session?.userId !== actor.userId) throw new AppError("not_found", "You have no such session.");
   await endOwnSession(deps, actor, sessionId, origin);
 }
@@ -118,7 +118,7 @@ export async function endOtherSessions(
     origin,
   });
   const result = await deps.mysql.transaction(async (tx) => {
-    const ended = await deps.auth.endSessions(actor.userId, { reason: "ended_by_user", now, except }, tx);
+    const ended = await deps.sessions.endAll(actor.userId, { reason: "ended_by_user", now, except }, tx);
     const forgotten: Record<string, number> = forgetDevices
       ? { forgotten: await deps.devices.forget(actor.userId, { except: device, now }, tx) }
       : {};

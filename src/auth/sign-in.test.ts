@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { DAY, HOUR, MINUTE, SECOND } from "../lib/clock";
-import type { SessionEndReason } from "./store";
+import type { SessionEndReason } from "./sessions.store";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);
@@ -25,7 +25,7 @@ const again = async ({ email, password }: SignedInPerson) =>
   };
 const end = (person: SignedInPerson, reason: SessionEndReason) =>
   t.deps.mysql.transaction((tx) =>
-    t.deps.auth.endSessions(person.id, { reason, now: t.deps.clock.now() }, tx),
+    t.deps.sessions.endAll(person.id, { reason, now: t.deps.clock.now() }, tx),
   );
 const ban = (person: SignedInPerson) =>
   t.deps.mysql.on().user.update({ where: { id: person.id }, data: { bannedAt: t.deps.clock.now() } });
@@ -99,7 +99,7 @@ describe("refresh", () => {
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
     const tokens = await Promise.all(answers.map(async (answer) => (await answer.json()).data));
     expect(new Set(tokens.map(({ refreshToken }) => refreshToken)).size).toBe(1);
-    expect((await t.deps.auth.findSession(sidOf(person)))?.refreshCounter).toBe(1);
+    expect((await t.deps.sessions.find(sidOf(person)))?.refreshCounter).toBe(1);
     for (const { accessToken } of tokens) expect(await me(accessToken)).toBe(200);
     expect((await refresh(tokens[0].refreshToken)).status).toBe(200);
   });
@@ -160,7 +160,7 @@ describe("refresh", () => {
     const person = await t.signIn();
     t.clock.advance(2 * HOUR);
     const { accessToken } = (await (await refresh(person.refreshToken)).json()).data;
-    await t.deps.users.grantRole(person.id, "admin", t.deps.clock.now());
+    await t.deps.roles.grantNamed(person.id, "admin", t.deps.clock.now());
     expect(await me(accessToken)).toBe(200);
     t.clock.advance(HOUR);
     expect((await refresh(person.refreshToken)).status).toBe(401);
@@ -198,7 +198,7 @@ describe("refresh", () => {
 
   test("nothing usable lies in the database", async () => {
     const person = await t.signIn();
-    const row = JSON.stringify(await t.deps.auth.findSession(sidOf(person)));
+    const row = JSON.stringify(await t.deps.sessions.find(sidOf(person)));
     expect(row).not.toContain(person.refreshToken.split(".")[2] ?? "");
     expect(row).not.toContain(person.accessToken);
   });
@@ -280,7 +280,7 @@ describe("browsers", () => {
 
 describe("signing out", () => {
   const browser = { origin: ORIGIN };
-  const live = async (sessionId: string) => (await t.deps.auth.findSession(sessionId))?.endedAt === null;
+  const live = async (sessionId: string) => (await t.deps.sessions.find(sessionId))?.endedAt === null;
   const out = async ({
     body,
     token,
@@ -320,7 +320,7 @@ describe("signing out", () => {
     expect(attributes(answer.cookies[0] ?? "")).toEqual(attributes(cookies[0] ?? ""));
     expect(await live(sessionId)).toBe(false);
     expect((await post("refresh", {}, headers)).status).toBe(401);
-    const row = await t.deps.auth.findSession(sessionId);
+    const row = await t.deps.sessions.find(sessionId);
     expect(row?.endReason).toBe("signed_out");
     expect(await live(sidOf(person))).toBe(true);
   });
@@ -475,7 +475,7 @@ describe("sessions", () => {
 
   test("the last use is written at most once a minute", async () => {
     const person = await t.signIn();
-    const lastUsed = async () => (await t.deps.auth.findSession(sidOf(person)))?.lastUsedAt.getTime();
+    const lastUsed = async () => (await t.deps.sessions.find(sidOf(person)))?.lastUsedAt.getTime();
     const start = await lastUsed();
     t.clock.advance(59 * SECOND);
     await me(person.accessToken);

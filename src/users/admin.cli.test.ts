@@ -27,7 +27,7 @@ const signIn = async (email: string, password: string) => {
 };
 const rolesOf = async (email: string) => {
   const user = await t.deps.users.findByEmail(email);
-  return user ? t.deps.users.roleNames(user.id) : [];
+  return user ? t.deps.roles.namesOf(user.id) : [];
 };
 
 describe("bun run admin", () => {

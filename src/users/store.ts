@@ -1,48 +1,36 @@
 import { duplicateIndex, type MySql, type MySqlTx } from "../db/prisma";
-import type { User } from "../generated/prisma/client";
-import { AppError } from "../lib/errors";
+import { Prisma, type User } from "../generated/prisma/client";
 import type { Permission } from "../lib/permissions";
-import { ADMIN_ROLE, isPermission } from "../lib/permissions";
+import { createUserLists } from "./lists.store";
 
 export type UserRow = User;
 
-/**
- * Locks until the transaction ends who administers, so that changes to it come one after another, on every
- * process. Taken before any lock on a person's row: in this one order nobody waits for each other.
- */
-async function lockAdministration(mysql: MySql, tx: MySqlTx): Promise<void> {
-  await mysql.on(tx).$queryRaw`SELECT id FROM roles WHERE name = ${ADMIN_ROLE} FOR UPDATE`;
-}
-
 /** People in MySQL. */
 export const createUserStore = (mysql: MySql) => ({
-  lockAdministration: (tx: MySqlTx): Promise<void> => lockAdministration(mysql, tx),
-
-  /**
-   * For whatever takes a person away (a ban, a deletion, the loss of the role): the last administrator in good
-   * standing stays. Locks as `lockAdministration`, so call it first in the transaction.
-   * @throws AppError conflict when this person is an administrator and there is no other
-   */
-  async assertOtherAdministrator(tx: MySqlTx, userId: string): Promise<void> {
-    await lockAdministration(mysql, tx);
-    const administrators = await mysql.on(tx).$queryRaw<{ own: number }[]>`
-      SELECT DISTINCT u.id = ${userId} AS own
-      FROM roles r JOIN user_roles ur ON ur.role_id = r.id JOIN users u ON u.id = ur.user_id
-      WHERE r.name = ${ADMIN_ROLE} AND u.email_verified_at IS NOT NULL AND u.banned_at IS NULL
-        AND u.deleted_at IS NULL`;
-    // MySQL gives a comparison as a number, which the driver may make a bigint.
-    if (administrators.length === 1 && Number(administrators[0]?.own) === 1) {
-      throw new AppError(
-        "conflict",
-        "This is the last administrator. Make someone else one first, then try again.",
-      );
-    }
-  },
+  ...createUserLists(mysql),
 
   findById: (id: string, tx?: MySqlTx) => mysql.on(tx).user.findUnique({ where: { id } }),
 
   findByEmail: (emailCanonical: string, tx?: MySqlTx) =>
     mysql.on(tx).user.findUnique({ where: { emailCanonical } }),
+
+  /** A person's row, locked until the transaction ends; null when there is none. */
+  async lock(id: string, tx: MySqlTx): Promise<UserRow | null> {
+    await mysql.on(tx).$queryRaw`SELECT id FROM users WHERE id = ${id} FOR UPDATE`;
+    return mysql.on(tx).user.findUnique({ where: { id } });
+  },
+
+  /**
+   * Locks the row of a person in good standing until the transaction ends, so that changes of one account come one
+   * after another.
+   * @returns null when the account is banned, deleted or not there
+   */
+  async lockActive(id: string, tx: MySqlTx): Promise<Pick<UserRow, "hashedPassword"> | null> {
+    const [row] = await mysql.on(tx).$queryRaw<{ hashedPassword: string | null }[]>`
+      SELECT hashed_password AS hashedPassword FROM users
+      WHERE id = ${id} AND banned_at IS NULL AND deleted_at IS NULL FOR UPDATE`;
+    return row ?? null;
+  },
 
   /**
    * The row of an address, made unverified and without a password when there is none. Safe when many do it
@@ -107,71 +95,6 @@ export const createUserStore = (mysql: MySql) => ({
     await mysql.on().user.updateMany({ where: { id, hashedPassword: from }, data: { hashedPassword: to } });
   },
 
-  /** Grants a role by name; once however often it is asked. */
-  async grantRole(userId: string, roleName: string, now: Date, tx?: MySqlTx): Promise<void> {
-    const role = await mysql.on(tx).role.findUniqueOrThrow({ where: { name: roleName } });
-    await mysql.on(tx).userRole.createMany({
-      data: [{ userId, roleId: role.id, grantedAt: now }],
-      skipDuplicates: true,
-    });
-  },
-
-  /** Makes the rows of permissions that are missing. */
-  async savePermissions(permissions: { name: string; description: string }[]): Promise<void> {
-    await mysql.on().permission.createMany({ data: permissions, skipDuplicates: true });
-  },
-
-  /** Makes a role with its permissions unless there is one of this name, which is then left alone. */
-  async ensureRole(role: {
-    id: string;
-    name: string;
-    description: string;
-    permissions: Permission[];
-    now: Date;
-  }): Promise<void> {
-    if (await mysql.on().role.findUnique({ where: { name: role.name } })) return;
-    try {
-      await mysql.on().role.create({
-        data: {
-          id: role.id,
-          name: role.name,
-          description: role.description,
-          createdAt: role.now,
-          permissions: { create: role.permissions.map((permissionName) => ({ permissionName })) },
-        },
-      });
-    } catch (error) {
-      if (duplicateIndex(error) !== "roles_name_key") throw error;
-    }
-  },
-
-  /** Adds permissions to a role. */
-  async addPermissions(roleName: string, permissions: Permission[]): Promise<void> {
-    const role = await mysql.on().role.findUniqueOrThrow({ where: { name: roleName } });
-    await mysql.on().rolePermission.createMany({
-      data: permissions.map((permissionName) => ({ roleId: role.id, permissionName })),
-      skipDuplicates: true,
-    });
-  },
-
-  /** The names of a person's roles, sorted, and whether one of them demands a second factor. */
-  async rolesOf(userId: string): Promise<{ names: string[]; demandsFactor: boolean }> {
-    const rows = await mysql.on().$queryRaw<{ name: string; demands: unknown }[]>`
-      SELECT r.name, r.requires_second_factor AS demands
-      FROM user_roles ur JOIN roles r ON r.id = ur.role_id WHERE ur.user_id = ${userId}`;
-    return {
-      names: rows.map(({ name }) => name).sort(),
-      demandsFactor: rows.some(({ demands }) => Number(demands) === 1),
-    };
-  },
-
-  /** The names of a person's roles, sorted. One round trip; Prisma would take one for each table. */
-  async roleNames(userId: string, tx?: MySqlTx): Promise<string[]> {
-    const rows = await mysql.on(tx).$queryRaw<{ name: string }[]>`
-      SELECT r.name FROM user_roles ur JOIN roles r ON r.id = ur.role_id WHERE ur.user_id = ${userId}`;
-    return rows.map(({ name }) => name).sort();
-  },
-
   /** Verified people in good standing whose roles give them a permission, the longest-standing first. */
   peopleWith: (
     permission: Permission,
@@ -189,13 +112,136 @@ export const createUserStore = (mysql: MySql) => ({
       take: limit,
     }),
 
-  async permissionsOf(userId: string, tx?: MySqlTx): Promise<Permission[]> {
-    const rows = await mysql.on(tx).rolePermission.findMany({
-      where: { role: { users: { some: { userId } } } },
-      select: { permissionName: true },
-      distinct: ["permissionName"],
+  async rename(userId: string, name: string, now: Date, tx: MySqlTx): Promise<void> {
+    await mysql.on(tx).user.updateMany({
+      where: { id: userId },
+      data: { name, updatedAt: now, version: { increment: 1 } },
     });
-    return rows.map(({ permissionName }) => permissionName).filter(isPermission);
+  },
+
+  /** Gives a person another picture, or none. */
+  async setAvatar(
+    userId: string,
+    avatar: { id: string; widths: number[] } | null,
+    now: Date,
+    tx: MySqlTx,
+  ): Promise<void> {
+    await mysql.on(tx).user.updateMany({
+      where: { id: userId },
+      data: {
+        avatarId: avatar?.id ?? null,
+        avatarWidths: avatar?.widths ?? Prisma.DbNull,
+        updatedAt: now,
+        version: { increment: 1 },
+      },
+    });
+  },
+
+  /** Widths of a picture that someone shows now; null when nobody does. */
+  async findAvatar(id: string): Promise<number[] | null> {
+    const row = await mysql.on().user.findUnique({
+      where: { avatarId: id, deletedAt: null },
+      select: { avatarWidths: true },
+    });
+    return row && (row.avatarWidths as number[]);
+  },
+
+  /**
+   * Gives an account another address, which its owner has proved. An account that never proved the address
+   * makes way for it, with its attempts.
+   * @returns false when another account has the address
+   */
+  async takeAddress(
+    userId: string,
+    { email, emailCanonical, now }: { email: string; emailCanonical: string; now: Date },
+    tx: MySqlTx,
+  ): Promise<boolean> {
+    // Locked, so that a registration of it, or its proof, is either seen here or waits.
+    await mysql.on(tx).$queryRaw`SELECT id FROM users WHERE email_canonical = ${emailCanonical} FOR UPDATE`;
+    await mysql.on(tx).user.deleteMany({
+      where: { emailCanonical, emailVerifiedAt: null, deletedAt: null, id: { not: userId } },
+    });
+    try {
+      await mysql.on(tx).user.updateMany({
+        where: { id: userId },
+        data: { email, emailCanonical, emailVerifiedAt: now, updatedAt: now, version: { increment: 1 } },
+      });
+      return true;
+    } catch (error) {
+      // MySQL undoes only the refused statement, so the transaction around it goes on.
+      if (duplicateIndex(error) !== "users_email_canonical_key") throw error;
+      return false;
+    }
+  },
+
+  /** Bans (with a reason) or lifts a ban, when `ban` is given; the version grows in any case. */
+  async setBan(
+    id: string,
+    { ban, now }: { ban?: { reason: string } | null; now: Date },
+    tx: MySqlTx,
+  ): Promise<void> {
+    await mysql.on(tx).user.update({
+      where: { id },
+      data: {
+        version: { increment: 1 },
+        updatedAt: now,
+        ...(ban === undefined ? {} : { bannedAt: ban && now, banReason: ban?.reason ?? null }),
+      },
+    });
+  },
+
+  /** Ends an account: from now on nothing of it is accepted. @returns false when it had ended */
+  async markDeleted(userId: string, now: Date, tx: MySqlTx): Promise<boolean> {
+    const { count } = await mysql.on(tx).user.updateMany({
+      where: { id: userId, deletedAt: null },
+      data: { deletedAt: now, updatedAt: now, version: { increment: 1 } },
+    });
+    return count === 1;
+  },
+
+  /**
+   * Removes every row that belongs to a person, and finished jobs about them: some hold an address and where a
+   * request came from. Safe to repeat.
+   */
+  async eraseRows(userId: string): Promise<void> {
+    const where = { userId };
+    const db = mysql.on();
+    await db.session.deleteMany({ where });
+    await db.knownDevice.deleteMany({ where });
+    await db.verificationCode.deleteMany({ where });
+    await db.apiKey.deleteMany({ where });
+    await db.totpFactor.deleteMany({ where });
+    await db.backupCode.deleteMany({ where });
+    await db.passkey.deleteMany({ where });
+    await db.webauthnChallenge.deleteMany({ where });
+    await db.userSetting.deleteMany({ where });
+    await db.emailChange.deleteMany({ where });
+    await db.userExport.deleteMany({ where });
+    await db.userRole.deleteMany({ where });
+    await db.$executeRaw`
+      DELETE FROM jobs
+      WHERE status <> 'waiting' AND JSON_UNQUOTE(JSON_EXTRACT(payload, '$.userId')) = ${userId}`;
+  },
+
+  /**
+   * Leaves of a deleted account nothing but its id, which the audit log and the stock's movements name. Its
+   * address is free from then on.
+   */
+  async anonymise(userId: string, now: Date, tx: MySqlTx): Promise<void> {
+    const email = `${userId}@deleted.invalid`;
+    await mysql.on(tx).user.updateMany({
+      where: { id: userId, deletedAt: { not: null } },
+      data: {
+        email,
+        emailCanonical: email,
+        name: "Deleted",
+        hashedPassword: null,
+        banReason: null,
+        avatarId: null,
+        avatarWidths: Prisma.DbNull,
+        updatedAt: now,
+      },
+    });
   },
 });
 

@@ -6,7 +6,7 @@ import type { NoticeKeys } from "../../mail/templates";
 import { newNotice } from "../jobs";
 import type { KeysAfterEnd } from "../schema";
 import type { Origin } from "../service";
-import type { SessionEndReason } from "../store";
+import type { SessionEndReason } from "../sessions.store";
 
 /** What is to become of a person's API keys when their sessions end: they are revoked, or go on working. */
 export interface KeysEnd {

@@ -62,6 +62,10 @@ export const createApiKeyStore = (mysql: MySql) => ({
   find: (id: string, userId: string): Promise<{ name: string } | null> =>
     mysql.on().apiKey.findFirst({ where: { id, userId, revokedAt: null }, select: { name: true } }),
 
+  /** Every key that a person ever had. */
+  idsOf: async (userId: string): Promise<string[]> =>
+    (await mysql.on().apiKey.findMany({ where: { userId }, select: { id: true } })).map(({ id }) => id),
+
   countWorking: (userId: string, now: Date, tx: MySqlTx): Promise<number> =>
     mysql.on(tx).apiKey.count({ where: { userId, revokedAt: null, expiresAt: { gt: now } } }),
 

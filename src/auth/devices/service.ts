@@ -9,7 +9,7 @@ import type { DeviceResponse } from "./schema";
 
 /** The device of the session that the caller uses. */
 export async function deviceOf(deps: Deps, { sessionId }: Pick<Actor, "sessionId">): Promise<string | null> {
-  return sessionId === null ? null : ((await deps.auth.findSession(sessionId))?.deviceId ?? null);
+  return sessionId === null ? null : ((await deps.sessions.find(sessionId))?.deviceId ?? null);
 }
 
 /** The caller's known devices, the last used first. */

@@ -145,7 +145,7 @@ export async function takeFactor(
     async () => {
       // Counted before it is judged, so that answers at once cannot exceed the limit.
       const { challengeId: id } = by;
-      if (id !== undefined && !(await deps.auth.countTry(id, MAX_CODE_FAILURES))) throw challengeOver();
+      if (id !== undefined && !(await deps.codes.countTry(id, MAX_CODE_FAILURES))) throw challengeOver();
       const take = method === "totp" ? takeTotp : takeBackupCode;
       return (await take(deps, user, code, origin)) || null;
     },
@@ -168,7 +168,7 @@ export async function proveAgain(
   origin: Origin,
 ): Promise<UserRow> {
   const user = await deps.users.findById(actor.userId);
-  const session = actor.sessionId === null ? null : await deps.auth.findSession(actor.sessionId);
+  const session = actor.sessionId === null ? null : await deps.sessions.find(actor.sessionId);
   if (!user || !session) throw invalidCredentials();
   if (session.method === "passkey" && session.createdAt > after(deps.clock.now(), -PROOF_TTL)) return user;
   if (password === undefined) {
@@ -218,8 +218,8 @@ export async function changeSignIn<T>(
   const { action, detail = {}, notice = "second_factor_changed", keys } = act;
   const entry = newAuditEntry(deps, action, { actor: person(userId), origin, detail });
   const result = await deps.mysql.transaction(async (tx) => {
-    const owner = await deps.mfa.lockPerson(userId, tx);
-    const session = sessionId === null ? null : await deps.auth.findSession(sessionId, tx);
+    const owner = await deps.users.lockActive(userId, tx);
+    const session = sessionId === null ? null : await deps.sessions.find(sessionId, tx);
     if (!owner || session?.endedAt !== null)
       throw new AppError("unauthenticated", "The account has changed. Sign in again.");
     const done = await work(tx, now, owner);

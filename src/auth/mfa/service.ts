@@ -81,7 +81,7 @@ export async function confirm(
   await changeSignIn(deps, actor, origin, { action: "second_factor.enrolled" }, async (tx) => {
     if (!(await deps.mfa.confirm(pending.id, user.id, pending.step, now, tx))) throw wrong();
     await deps.mfa.replaceBackupCodes(user.id, rows, now, tx);
-    if (actor.sessionId !== null) await deps.auth.setMethod(actor.sessionId, "totp", tx);
+    if (actor.sessionId !== null) await deps.sessions.setMethod(actor.sessionId, "totp", tx);
   });
   return { backupCodes: codes };
 }
@@ -156,7 +156,7 @@ export async function removeLostFactor(
   tx: MySqlTx,
 ): Promise<void> {
   if (!(await deps.mfa.removeAll(userId, tx))) throw new AppError("conflict", "They have no second factor.");
-  await deps.auth.endSessions(userId, { reason: "ended_by_administrator", now }, tx);
+  await deps.sessions.endAll(userId, { reason: "ended_by_administrator", now }, tx);
   const notice = newNotice("second_factor_changed", jobId, userId, ADMINISTRATOR, now);
   await deps.jobs.mysql.enqueue(notice, tx);
   await deps.audit.record({ ...entry, subjectUserId: userId }, tx);

@@ -7,17 +7,6 @@ export type TotpState = "pending" | "confirmed";
 
 /** Authenticator apps and backup codes in MySQL. */
 export const createMfaStore = (mysql: MySql) => ({
-  /**
-   * Locks a person's row, so that changes of their factors come one after the other.
-   * @returns null when they are banned or gone
-   */
-  async lockPerson(userId: string, tx: MySqlTx): Promise<{ hashedPassword: string | null } | null> {
-    const [row] = await mysql.on(tx).$queryRaw<{ hashedPassword: string | null }[]>`
-      SELECT hashed_password AS hashedPassword FROM users
-      WHERE id = ${userId} AND banned_at IS NULL AND deleted_at IS NULL FOR UPDATE`;
-    return row ?? null;
-  },
-
   findTotp: (userId: string, state: TotpState, tx?: MySqlTx): Promise<TotpFactorRow | null> =>
     mysql.on(tx).totpFactor.findUnique({ where: { userId_state: { userId, state } } }),
 

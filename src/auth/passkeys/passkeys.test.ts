@@ -416,7 +416,7 @@ describe("signing in with a passkey", () => {
     try {
       t.deps.passkeys.use = async (...args) => {
         await t.deps.mysql.transaction((tx) =>
-          t.deps.auth.endSessions(person.id, { reason: "password_reset", now: t.clock.now() }, tx),
+          t.deps.sessions.endAll(person.id, { reason: "password_reset", now: t.clock.now() }, tx),
         );
         return use(...args);
       };

@@ -361,7 +361,7 @@ describe("lists", () => {
     await t.deps.users.findOrCreate(user);
     if (state !== "unverified") {
       await t.deps.users.verify(id, { name, email, hashedPassword: "none", now });
-      await t.deps.users.grantRole(id, "customer", now);
+      await t.deps.roles.grantNamed(id, "customer", now);
     }
     if (state === "banned") await t.deps.mysql.on().user.update({ where: { id }, data: { bannedAt: now } });
     return id;

@@ -19,7 +19,7 @@ export async function administer<T>(
   work: (tx: MySqlTx, held: Held) => Promise<T>,
 ): Promise<T> {
   return deps.mysql.transaction(async (tx) => {
-    await deps.users.lockAdministration(tx);
+    await deps.roles.lockAdministration(tx);
     const caller = await deps.users.findById(actor.userId, tx);
     if (!caller || caller.bannedAt !== null || caller.deletedAt !== null) {
       throw new AppError("unauthenticated", "The account has changed. Sign in again.");

@@ -40,7 +40,7 @@ export async function createAccount(
   const hashedPassword = await deps.passwords.hash(password);
   const entry = newAuditEntry(deps, "account.created", { actor: SYSTEM, origin: null, detail: { role } });
   await deps.mysql.transaction(async (tx) => {
-    await deps.users.lockAdministration(tx);
+    await deps.roles.lockAdministration(tx);
     const emailCanonical = canonicalKey(email);
     const { id } = await deps.users.findOrCreate({ id: newId, email, emailCanonical, name, now }, tx);
     if (!(await deps.users.verify(id, { name, email, hashedPassword, now }, tx))) {
@@ -49,7 +49,7 @@ export async function createAccount(
         `${email} has an account. Give it a role with: grant ${email} ${role}`,
       );
     }
-    await deps.users.grantRole(id, BASE_ROLE, now, tx);
+    await deps.roles.grantNamed(id, BASE_ROLE, now, tx);
     await deps.roles.grant(id, [roleId], now, tx);
     await deps.audit.record({ ...entry, subjectUserId: id }, tx);
   });
@@ -61,15 +61,15 @@ export async function setRole(deps: Deps, email: string, role: string, held: boo
   const detail = held ? { added: [role], removed: [] } : { added: [], removed: [role] };
   const entry = newAuditEntry(deps, "user.roles_changed", { actor: SYSTEM, origin: null, detail });
   await deps.mysql.transaction(async (tx) => {
-    await deps.users.lockAdministration(tx);
+    await deps.roles.lockAdministration(tx);
     const { id: roleId } = await roleNamed(deps, role, tx);
     const { id } = await personAt(deps, email, tx);
     if (held) await deps.roles.grant(id, [roleId], now, tx);
     else {
-      if (role === ADMIN_ROLE) await deps.users.assertOtherAdministrator(tx, id);
+      if (role === ADMIN_ROLE) await deps.roles.assertOtherAdministrator(tx, id);
       await deps.roles.revoke(id, [roleId], tx);
     }
-    await deps.people.change(id, { now }, tx);
+    await deps.users.setBan(id, { now }, tx);
     await deps.audit.record({ ...entry, subjectUserId: id }, tx);
   });
 }
@@ -92,8 +92,8 @@ export async function holdersOf(
 ): Promise<{ email: string; name: string; status: string }[]> {
   const { id: roleId } = await roleNamed(deps, role);
   const walk = { key: "id", descending: true, roleId, byRole: true, limit: MAX_SHOWN } as const;
-  const ids = (await deps.people.walk(walk)).map(({ id }) => id);
-  const people = await deps.people.byIds(ids);
+  const ids = (await deps.users.walk(walk)).map(({ id }) => id);
+  const people = await deps.users.byIds(ids);
   return ids.flatMap((id) =>
     people.flatMap((user) =>
       user.id === id ? [{ email: user.email, name: user.name, status: user.status ?? "active" }] : [],

@@ -54,7 +54,7 @@ describe("the last administrator", () => {
   test("is not demoted, banned or deleted; a second one frees the first", async () => {
     const admin = await t.signIn({ roles: ["admin"] });
     await only(admin);
-    const refused = t.deps.mysql.transaction((tx) => t.deps.users.assertOtherAdministrator(tx, admin.id));
+    const refused = t.deps.mysql.transaction((tx) => t.deps.roles.assertOtherAdministrator(tx, admin.id));
     await expect(refused).rejects.toThrow("last administrator");
     expect(await change(0, admin, admin, { roles: ["customer"] })).toBe(409);
     // Another with every permission, but not the role: they do not count.

@@ -19,7 +19,7 @@ import type { UserRow } from "../store";
 import { administer, demandAll, type Held } from "./authority";
 import { toManagedUser } from "./mapper";
 import type { ChangeUser, ManagedUserResponse, UserListQuery } from "./schema";
-import type { Walk } from "./store";
+import type { Walk } from "../lists.store";
 
 export interface UserPage {
   data: ManagedUserResponse[];
@@ -64,10 +64,10 @@ export async function listUsers(deps: Deps, query: UserListQuery): Promise<UserP
     filtered:
       walk.notEmail !== undefined || (walk.byRole ? walk.status !== undefined : walk.roleId !== undefined),
     walk: (after: Walk["after"], most: number) =>
-      deps.people.walk({ ...walk, limit: most, ...(after === undefined ? {} : { after }) }),
+      deps.users.walk({ ...walk, limit: most, ...(after === undefined ? {} : { after }) }),
   }));
   const { rows, next } = await nextPage(stretches, { limit, from });
-  const people = new Map((await deps.people.byIds(rows.map(({ id }) => id))).map((row) => [row.id, row]));
+  const people = new Map((await deps.users.byIds(rows.map(({ id }) => id))).map((row) => [row.id, row]));
   return {
     // Whoever was removed in between is left out.
     data: rows.flatMap(({ id }) => {
@@ -80,14 +80,14 @@ export async function listUsers(deps: Deps, query: UserListQuery): Promise<UserP
 
 /** One person. @throws AppError not_found */
 export async function readUser(deps: Deps, id: string): Promise<ManagedUserResponse> {
-  const [user] = await deps.people.byIds([id]);
+  const [user] = await deps.users.byIds([id]);
   if (!user) throw noSuchUser();
   return toManagedUser(user);
 }
 
 /** Someone whom the caller may change: not erased, as it was read, and not holding more than the caller. */
 async function changeable(deps: Deps, id: string, held: Held, tx: MySqlTx): Promise<UserRow> {
-  const user = await deps.people.lock(id, tx);
+  const user = await deps.users.lock(id, tx);
   if (!user || user.deletedAt !== null) throw noSuchUser();
   demandAll(held, await deps.roles.permissionNamesOf(id, tx), "This person");
   return user;
@@ -136,9 +136,9 @@ export async function changeUser(
     expectVersion(expected, user.version);
     if (ban && id === actor.userId) throw new AppError("conflict", "You cannot ban yourself.");
     if (ban) {
-      await deps.users.assertOtherAdministrator(tx, id);
+      await deps.roles.assertOtherAdministrator(tx, id);
       const reason = `banned: ${ban.reason}`;
-      await deps.auth.endSessions(id, { reason: "banned", detail: reason, now }, tx);
+      await deps.sessions.endAll(id, { reason: "banned", detail: reason, now }, tx);
       const job = { id: jobId, kind: "mail.banned", payload: { userId: id }, runAt: now };
       await deps.jobs.mysql.enqueue(job, tx);
     }
@@ -147,7 +147,7 @@ export async function changeUser(
       const { added, removed } = await roleChange(deps, id, roles, tx);
       for (const role of added) demandAll(held, role.permissions, `The role ${role.name}`);
       if (removed.some(({ name }) => name === ADMIN_ROLE)) {
-        await deps.users.assertOtherAdministrator(tx, id);
+        await deps.roles.assertOtherAdministrator(tx, id);
       }
       const idsOf = (list: RoleRow[]) => list.map((role) => role.id);
       const namesOf = (list: RoleRow[]) => list.map(({ name }) => name).sort();
@@ -156,7 +156,7 @@ export async function changeUser(
       const detail = { added: namesOf(added), removed: namesOf(removed) };
       await deps.audit.record({ ...entries.roles, detail }, tx);
     }
-    await deps.people.change(id, { now, ...(ban === undefined ? {} : { ban }) }, tx);
+    await deps.users.setBan(id, { now, ...(ban === undefined ? {} : { ban }) }, tx);
   });
   if (ban) deps.jobs.wake();
   return readUser(deps, id);
@@ -189,7 +189,7 @@ export async function endSessionsOf(
   });
   const result = await administer(deps, actor, ["users:write"], async (tx, held) => {
     await changeable(deps, id, held, tx);
-    const ended = await deps.auth.endSessions(id, { reason: "ended_by_administrator", now }, tx);
+    const ended = await deps.sessions.endAll(id, { reason: "ended_by_administrator", now }, tx);
     const forgotten: Record<string, number> = forgetDevices
       ? { forgotten: await deps.devices.forget(id, { now }, tx) }
       : {};

@@ -54,7 +54,7 @@ const sessionReader =
   (deps: Deps, userId: string): PersonReader<object> =>
   async (cursor, limit) => {
     const behind = timeAndId(cursor);
-    const rows = await deps.auth.listSessions(userId, {
+    const rows = await deps.sessions.list(userId, {
       state: "all",
       now: deps.clock.now(),
       since: new Date(0),
@@ -88,7 +88,7 @@ const auditReader =
   async (cursor, limit) => {
     const side = Array.isArray(cursor) && cursor[0] === "by" ? "by" : "about";
     const behind = timeAndId(Array.isArray(cursor) ? cursor.slice(1) : null);
-    const rows = await deps.accounts.auditEntries(
+    const rows = await deps.audit.ofPerson(
       userId,
       side,
       behind && { at: behind.time, id: behind.id },
@@ -121,7 +121,7 @@ export function sectionsOf(deps: Deps, userId: string, madeAt: Date): Section[] 
   const sections: Section[] = [
     json("account.json", "Your account", async () => {
       const user = await deps.users.findById(userId);
-      const response = user && toUserResponse(user, await deps.users.roleNames(userId));
+      const response = user && toUserResponse(user, await deps.roles.namesOf(userId));
       return { ...response, emailVerifiedAt: user?.emailVerifiedAt, updatedAt: user?.updatedAt };
     }),
     {
@@ -144,7 +144,7 @@ export function sectionsOf(deps: Deps, userId: string, madeAt: Date): Section[] 
       toNotices((await readSetting(deps, NOTICE_SETTINGS, userId)).data),
     ),
     json("email-changes.json", "Changes of your address that were asked for", async () =>
-      (await deps.accounts.emailChanges(userId, 1000)).map((row) => ({
+      (await deps.emailChanges.ofUser(userId, 1000)).map((row) => ({
         newEmail: row.newEmail,
         requestedAt: row.requestedAt,
         requestedIp: row.requestedIp,

@@ -130,7 +130,7 @@ describe("a picture of oneself", () => {
     const person = await t.signIn();
     await t.runner.runDue();
     const before = await files();
-    const undo = around(t.deps.accounts, "setAvatar", {
+    const undo = around(t.deps.users, "setAvatar", {
       before: () => {
         throw new Error("the process died here");
       },

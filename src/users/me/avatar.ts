@@ -43,12 +43,12 @@ async function replace(
     detail: { fields: ["avatar"] },
   });
   const user = await deps.mysql.transaction(async (tx: MySqlTx) => {
-    if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
+    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const present = await deps.users.findById(actor.userId, tx);
     if (!present) throw accountGone();
     expectVersion(expected, present.version);
     if (avatar === null && present.avatarId === null) return present;
-    await deps.accounts.setAvatar(actor.userId, avatar, now, tx);
+    await deps.users.setAvatar(actor.userId, avatar, now, tx);
     if (present.avatarId) await deps.jobs.mysql.enqueue(cleaning(jobId, present.avatarId, now), tx);
     await deps.audit.record(audit, tx);
     return {
@@ -107,7 +107,7 @@ export async function readAvatarFile(
   file: string,
   known: boolean,
 ): Promise<StoredFile | null> {
-  const widths = await deps.accounts.findAvatar(id);
+  const widths = await deps.users.findAvatar(id);
   const shown = widths?.includes(Number(file.split(".")[0])) ?? false;
   if (shown && known) return null;
   const stored = shown ? await deps.storage.get(`${avatarFolder(id)}/${file}`) : null;

@@ -372,7 +372,7 @@ describe("an address that someone else has", () => {
     const { oldLink, newLink } = await opened(person, wanted);
     await confirm(oldLink);
     let owner: SignedInPerson | undefined;
-    const undo = around(t.deps.accounts, "lock", {
+    const undo = around(t.deps.users, "lockActive", {
       before: async () => {
         owner = await t.signIn({ email: wanted });
       },

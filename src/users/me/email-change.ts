@@ -11,7 +11,7 @@ import { canonicalKey } from "../../lib/text";
 import { proveOwner } from "./proof";
 import type { ConfirmedEmailChange, PendingEmailChange } from "./schema";
 import { accountGone } from "./service";
-import type { EmailChangeRow, Side } from "./store";
+import type { EmailChangeRow, Side } from "./email-changes.store";
 
 /** How long both links of a change are good, in milliseconds. */
 export const EMAIL_CHANGE_TTL = HOUR;
@@ -70,9 +70,9 @@ export async function requestEmailChange(
     detail: { changeId: change.id },
   });
   await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.accounts.lock(user.id, tx))) throw accountGone();
-    await deps.accounts.endEmailChanges(user.id, "replaced", now, tx);
-    await deps.accounts.createEmailChange(change, tx);
+    if (!(await deps.users.lockActive(user.id, tx))) throw accountGone();
+    await deps.emailChanges.end(user.id, "replaced", now, tx);
+    await deps.emailChanges.create(change, tx);
     for (const job of jobs) await deps.jobs.mysql.enqueue(job, tx);
     await deps.audit.record(audit, tx);
   });
@@ -93,11 +93,11 @@ export async function cancelEmailChange(deps: Deps, actor: Actor, origin: Origin
   const now = deps.clock.now();
   const audit = newAuditEntry(deps, "email_change.cancelled", { actor: person(actor.userId), origin });
   const user = await deps.users.findById(actor.userId);
-  const open = user && (await deps.accounts.openEmailChange(user.id, user.authEpoch, now));
+  const open = user && (await deps.emailChanges.findOpen(user.id, user.authEpoch, now));
   if (!open) throw noChange();
   await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
-    if ((await deps.accounts.endEmailChanges(actor.userId, "cancelled", now, tx)) === 0) throw noChange();
+    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
+    if ((await deps.emailChanges.end(actor.userId, "cancelled", now, tx)) === 0) throw noChange();
     await deps.audit.record(audit, tx);
   });
 }
@@ -123,7 +123,7 @@ export async function confirmEmailChange(
   const jobId = deps.random.id();
   const [, changeId = "", side = "", secret = ""] =
     /^([0-9a-f-]{36})\.(old|new)\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
-  const change = changeId === "" ? null : await deps.accounts.findEmailChange(changeId);
+  const change = changeId === "" ? null : await deps.emailChanges.find(changeId);
   if (
     !change ||
     (side !== "old" && side !== "new") ||
@@ -141,19 +141,19 @@ export async function confirmEmailChange(
     detail: { changeId },
   });
   const outcome = await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.accounts.lock(userId, tx))) throw wrongLink();
-    if (!(await deps.accounts.confirmEmailChange(changeId, side, now, tx))) throw wrongLink();
-    const confirmed = await deps.accounts.findEmailChange(changeId, tx);
+    if (!(await deps.users.lockActive(userId, tx))) throw wrongLink();
+    if (!(await deps.emailChanges.confirm(changeId, side, now, tx))) throw wrongLink();
+    const confirmed = await deps.emailChanges.find(changeId, tx);
     // A new password or ended sessions since: whoever asked for the change may have been a thief.
     if (!confirmed || confirmed.authEpoch !== confirmed.user.authEpoch) throw wrongLink();
     if (confirmed.oldConfirmedAt === null) return "old";
     if (confirmed.newConfirmedAt === null) return "new";
-    if (!(await deps.accounts.takeAddress(userId, { email, emailCanonical, now }, tx))) {
-      await deps.accounts.endEmailChanges(userId, "taken", now, tx);
+    if (!(await deps.users.takeAddress(userId, { email, emailCanonical, now }, tx))) {
+      await deps.emailChanges.end(userId, "taken", now, tx);
       return "taken";
     }
-    await deps.accounts.endEmailChanges(userId, "completed", now, tx);
-    await deps.auth.killCodes(userId, "reset_password", now, tx);
+    await deps.emailChanges.end(userId, "completed", now, tx);
+    await deps.codes.endAll(userId, "reset_password", now, tx);
     const notice = newNotice("address_changed", jobId, userId, origin, now, {
       to: confirmed.user.email,
     });

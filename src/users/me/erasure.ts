@@ -36,9 +36,9 @@ export async function deleteMe(deps: Deps, actor: Actor, proof: Proof, origin: O
   };
   const audit = newAuditEntry(deps, "account.deleted", { actor: person(user.id), origin });
   await deps.mysql.transaction(async (tx) => {
-    await deps.users.assertOtherAdministrator(tx, user.id);
-    if (!(await deps.accounts.markDeleted(user.id, now, tx))) throw accountGone();
-    await deps.auth.endSessions(user.id, { reason: "deleted", now }, tx);
+    await deps.roles.assertOtherAdministrator(tx, user.id);
+    if (!(await deps.users.markDeleted(user.id, now, tx))) throw accountGone();
+    await deps.sessions.endAll(user.id, { reason: "deleted", now }, tx);
     await deps.jobs.mysql.enqueue(job, tx);
     await deps.audit.record(audit, tx);
   });
@@ -63,19 +63,18 @@ const steps: Record<Step, (deps: Deps, userId: string, attempts: number) => Prom
   async files(deps, userId) {
     const user = await deps.users.findById(userId);
     if (user?.avatarId) await deps.storage.removeAll(avatarFolder(user.avatarId));
-    const { exportIds } = await deps.accounts.traces(userId);
-    for (const id of exportIds) await deps.storage.removeAll(exportFolder(id));
+    for (const id of await deps.exports.idsOf(userId)) await deps.storage.removeAll(exportFolder(id));
   },
 
   async keys(deps, userId) {
-    const { apiKeyIds } = await deps.accounts.traces(userId);
+    const apiKeyIds = await deps.apiKeys.idsOf(userId);
     for (const callerId of [`user:${userId}`, ...apiKeyIds.map((id) => `key:${id}`)]) {
       await deps.idempotency.mysql.forget(callerId);
       await deps.idempotency.mongo.forget(callerId);
     }
   },
 
-  rows: (deps, userId) => deps.accounts.eraseRows(userId),
+  rows: (deps, userId) => deps.users.eraseRows(userId),
 
   async audit(deps, userId) {
     while ((await deps.audit.anonymise(userId)) > 0);
@@ -96,7 +95,7 @@ const steps: Record<Step, (deps: Deps, userId: string, attempts: number) => Prom
       dedupeKey: `users.erase_late:${userId}`,
     };
     await deps.mysql.transaction(async (tx) => {
-      await deps.accounts.anonymise(userId, now, tx);
+      await deps.users.anonymise(userId, now, tx);
       await deps.jobs.mysql.enqueue(late, tx);
       await deps.audit.record(audit, tx);
     });

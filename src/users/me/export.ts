@@ -14,7 +14,7 @@ import { sectionsOf, zipOf } from "./archive";
 import { wantsNotice } from "./notices";
 import type { ExportResponse } from "./schema";
 import { accountGone } from "./service";
-import type { ExportRow } from "./store";
+import type { ExportRow } from "./exports.store";
 
 /** How long an archive can be fetched, in days. */
 const KEPT_DAYS = 7;
@@ -86,19 +86,19 @@ export async function requestExport(
     expiresAt: null,
   };
   await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
-    const inWork = await deps.accounts.exportInWork(actor.userId, tx);
+    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
+    const inWork = await deps.exports.inWork(actor.userId, tx);
     if (inWork !== null) {
       throw new AppError("conflict", "An archive of your data is being made. Wait for it.", {
         members: { exportId: inWork },
       });
     }
-    if ((await deps.accounts.countExports(actor.userId, after(now, -DAY), tx)) >= MOST_A_DAY) {
+    if ((await deps.exports.count(actor.userId, after(now, -DAY), tx)) >= MOST_A_DAY) {
       throw new AppError("too_many_requests", "You have asked for many archives today. Wait a day.", {
         retryAfter: DAY / 1000,
       });
     }
-    await deps.accounts.createExport(row, tx);
+    await deps.exports.create(row, tx);
     const payload = { exportId: row.id, userId: row.userId };
     await deps.jobs.mysql.enqueue({ id: row.id, kind: "users.export", payload, runAt: now }, tx);
     await deps.audit.record(audit, tx);
@@ -110,10 +110,10 @@ export async function requestExport(
 
 /** The newest archives of the caller. */
 export const listExports = async (deps: Deps, actor: Actor): Promise<ExportResponse[]> =>
-  Promise.all((await deps.accounts.listExports(actor.userId, LISTED)).map((row) => toExport(deps, row)));
+  Promise.all((await deps.exports.ofUser(actor.userId, LISTED)).map((row) => toExport(deps, row)));
 
 async function ownExport(deps: Deps, actor: Actor, id: string): Promise<ExportRow> {
-  const row = await deps.accounts.findExport(id);
+  const row = await deps.exports.find(id);
   if (row?.userId !== actor.userId) throw new AppError("not_found", "You have no such archive.");
   return row;
 }
@@ -169,7 +169,7 @@ export const makeExport =
   (deps: Deps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const id = exportIdOf(job.payload);
-    const row = await deps.accounts.findExport(id);
+    const row = await deps.exports.find(id);
     const owner = row && (await deps.users.findById(row.userId));
     /** The account was deleted: its erasure may have looked for files before these were written. */
     const forget = async () => {
@@ -210,8 +210,8 @@ export const makeExport =
       { id: deps.random.id(), kind: "mail.export_ready", payload, runAt: readyAt },
     ];
     const kept = await deps.mysql.transaction(async (tx) => {
-      if (!(await deps.accounts.lock(row.userId, tx))) return false;
-      if (await deps.accounts.finishExport(id, { size, readyAt, expiresAt }, tx)) {
+      if (!(await deps.users.lockActive(row.userId, tx))) return false;
+      if (await deps.exports.finish(id, { size, readyAt, expiresAt }, tx)) {
         for (const following of jobs) await deps.jobs.mysql.enqueue(following, tx);
       }
       return true;
@@ -227,7 +227,7 @@ export const expireExport =
   (deps: Deps): JobHandler =>
   async ({ job }) => {
     const id = exportIdOf(job.payload);
-    await deps.accounts.expireExport(id);
+    await deps.exports.expire(id);
     await deps.storage.removeAll(exportFolder(id));
   };
 
@@ -235,7 +235,7 @@ export const expireExport =
 export const sendExportReady =
   (deps: Deps): JobHandler =>
   async ({ job }) => {
-    const row = await deps.accounts.findExport(exportIdOf(job.payload));
+    const row = await deps.exports.find(exportIdOf(job.payload));
     const user = row && (await deps.users.findById(row.userId));
     if (row?.status !== "ready" || !user || user.deletedAt !== null) return;
     if (!(await wantsNotice(deps, user.id, "exportReady"))) return;

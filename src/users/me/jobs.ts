@@ -20,7 +20,7 @@ const sendEmailChangeLink =
     if (typeof changeId !== "string" || (side !== "old" && side !== "new")) {
       throw new JobRefused("the payload has no changeId or side");
     }
-    const change = await deps.accounts.findEmailChange(changeId);
+    const change = await deps.emailChanges.find(changeId);
     const user = change?.user;
     if (!user || change.endedAt !== null || change.expiresAt <= deps.clock.now() || user.deletedAt !== null) {
       return;
@@ -38,7 +38,7 @@ const sendEmailChangeLink =
       }
       const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
       const hash = deps.otp.hash(secret, sideOf(change.id, side));
-      if (!(await deps.accounts.setEmailChangeHash(change.id, side, hash))) return false;
+      if (!(await deps.emailChanges.setHash(change.id, side, hash))) return false;
       // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
       const link = `${deps.config.appUrl}/confirm-email#token=${change.id}.${side}.${secret}`;
       const minutes = EMAIL_CHANGE_TTL / MINUTE;
@@ -56,7 +56,7 @@ const cleanAvatar =
   (deps: Deps): JobHandler =>
   async ({ job }) => {
     const { id } = job.payload as { id: string };
-    if (!(await deps.accounts.findAvatar(id))) await deps.storage.removeAll(avatarFolder(id));
+    if (!(await deps.users.findAvatar(id))) await deps.storage.removeAll(avatarFolder(id));
   };
 
 /** What /api/users/me leaves for later. */

@@ -91,7 +91,7 @@ describe("the account", () => {
     });
     expect(answer.status).toBe(422);
     expect(await rowOf(person)).toEqual(before);
-    expect(await t.deps.users.roleNames(person.id)).toEqual(["customer"]);
+    expect(await t.deps.roles.namesOf(person.id)).toEqual(["customer"]);
   });
 
   test("names of any script are kept; half a surrogate pair is not", async () => {
@@ -287,7 +287,7 @@ describe("preferences", () => {
     expect(await read(person)).toEqual({ ...upgraded, version: 3 });
     await call(person, "PATCH", "/preferences", { theme: "dark" }, '"v3"');
     expect(await read(person)).toEqual({ ...upgraded, theme: "dark", version: 4 });
-    const row = await t.deps.accounts.findSetting(person.id, "preferences");
+    const row = await t.deps.settings.find(person.id, "preferences");
     expect(row).toMatchObject({
       shape: 2,
       data: { timeZone: "Europe/Rome", theme: "dark", marketing: { email: true } },
@@ -311,7 +311,7 @@ describe("preferences", () => {
     const answer = await call(person, "PATCH", "/preferences", { theme: "light" });
     expect(answer.status).toBe(503);
     expect(answer.headers.get("retry-after")).toBe("60");
-    expect((await t.deps.accounts.findSetting(person.id, "preferences"))?.data).toEqual({
+    expect((await t.deps.settings.find(person.id, "preferences"))?.data).toEqual({
       theme: "dark",
       density: "compact",
     });

@@ -26,7 +26,7 @@ export const accountGone = (): AppError =>
 
 /** A person as they see themselves, and the version of their row. */
 export const answerOf = async (deps: Deps, user: UserRow) => ({
-  data: toUserResponse(user, await deps.users.roleNames(user.id)),
+  data: toUserResponse(user, await deps.roles.namesOf(user.id)),
   version: user.version,
 });
 
@@ -56,11 +56,11 @@ export async function changeMe(
     detail: { fields: ["name"] },
   });
   const user = await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
+    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const present = await deps.users.findById(actor.userId, tx);
     if (!present || name === undefined) throw accountGone();
     expectVersion(expected, present.version);
-    await deps.accounts.rename(actor.userId, name, now, tx);
+    await deps.users.rename(actor.userId, name, now, tx);
     await deps.audit.record(audit, tx);
     return { ...present, name, version: present.version + 1 };
   });
@@ -86,7 +86,7 @@ async function change<Setting>(
     detail: { fields },
   });
   return deps.mysql.transaction(async (tx) => {
-    if (!(await deps.accounts.lock(actor.userId, tx))) throw accountGone();
+    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const changed = await work(tx);
     await deps.audit.record(audit, tx);
     return changed;
@@ -162,7 +162,7 @@ export async function readSettings(deps: Deps, actor: Actor): Promise<SettingsRe
   const user = await deps.users.findById(actor.userId);
   if (!user) throw accountGone();
   const { data, version } = await readSetting(deps, NOTICE_SETTINGS, user.id);
-  const pending = await deps.accounts.openEmailChange(user.id, user.authEpoch, deps.clock.now());
+  const pending = await deps.emailChanges.findOpen(user.id, user.authEpoch, deps.clock.now());
   return {
     email: { address: user.email, pending: pending && toPendingChange(pending) },
     notices: toNotices(data),

@@ -4,7 +4,7 @@ import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
 import type { JsonValue } from "../../lib/json";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
-import type { SettingName } from "./store";
+import type { SettingName } from "../settings.store";
 
 /** JSON that a person chose, with a form that may change from release to release. */
 export interface SettingKind<Data extends object> {
@@ -39,7 +39,7 @@ export async function readSetting<Data extends object>(
   userId: string,
   tx?: MySqlTx,
 ): Promise<{ data: Data; version: number; shape: number }> {
-  const row = await deps.accounts.findSetting(userId, setting.kind, tx);
+  const row = await deps.settings.find(userId, setting.kind, tx);
   if (!row) return { data: setting.parse({}), version: 0, shape: setting.shape };
   let data: unknown = row.data;
   for (let shape = row.shape; shape < setting.shape; shape++) {
@@ -70,6 +70,6 @@ export async function writeSetting<Data extends object>(
   }
   const data = change(present.data);
   const next = { shape: setting.shape, data: data as JsonValue, version: present.version + 1, now };
-  await deps.accounts.saveSetting(userId, setting.kind, next, tx);
+  await deps.settings.save(userId, setting.kind, next, tx);
   return { data, version: next.version };
 }

@@ -8,12 +8,12 @@ import { ADMIN_ROLE, ALL_PERMISSIONS, DEFAULT_ROLES, PERMISSIONS } from "../../l
  */
 export async function ensureRoles(deps: Deps): Promise<void> {
   const now = deps.clock.now();
-  await deps.users.savePermissions(ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] })));
+  await deps.roles.savePermissions(ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] })));
   // The role `admin` is never deleted and is made last: where it is, the others were made before.
   if ((await deps.roles.byNames([ADMIN_ROLE])).length === 0) {
     for (const [name, { description, permissions }] of Object.entries(DEFAULT_ROLES)) {
-      await deps.users.ensureRole({ id: deps.random.id(), name, description, permissions, now });
+      await deps.roles.ensureRole({ id: deps.random.id(), name, description, permissions, now });
     }
   }
-  await deps.users.addPermissions(ADMIN_ROLE, ALL_PERMISSIONS);
+  await deps.roles.addPermissions(ADMIN_ROLE, ALL_PERMISSIONS);
 }

@@ -1,7 +1,6 @@
-import type { MySql, MySqlTx } from "../../db/prisma";
-import { Prisma } from "../../generated/prisma/client";
-import type { Seen } from "../../lib/paging";
-import type { UserRow } from "../store";
+import type { MySql } from "../db/prisma";
+import { Prisma, type User } from "../generated/prisma/client";
+import type { Seen } from "../lib/paging";
 
 /** The key that a walk is ordered by; ids are of the time of registration. */
 export type WalkKey = "id" | "name" | "email";
@@ -34,8 +33,8 @@ const COLUMNS: Record<WalkKey, string> = { id: "u.id", name: "u.name_key", email
 /** A pattern of LIKE for texts that begin so; `!` takes the meaning from its own signs. */
 const beginning = (prefix: string) => `${prefix.replace(/[!%_]/g, "!$&")}%`;
 
-/** People as administrators look for and change them. Every walk is in the order of one index that it is forced to. */
-export const createPeopleStore = (mysql: MySql) => ({
+/** Lists of people. Every one is read in the order of one index, which the statement names. */
+export const createUserLists = (mysql: MySql) => ({
   /** Looks at people in the order of a key, `limit` of them at most. */
   async walk(walk: Walk): Promise<Seen[]> {
     const { key, descending, status, roleId, after, limit } = walk;
@@ -82,7 +81,7 @@ export const createPeopleStore = (mysql: MySql) => ({
   },
 
   /** These people with the names of their roles, in no order. */
-  async byIds(ids: string[]): Promise<(UserRow & { roleNames: string[] })[]> {
+  async byIds(ids: string[]): Promise<(User & { roleNames: string[] })[]> {
     if (ids.length === 0) return [];
     const [users, roles] = await Promise.all([
       mysql.on().user.findMany({ where: { id: { in: ids } } }),
@@ -96,28 +95,4 @@ export const createPeopleStore = (mysql: MySql) => ({
       roleNames: roles.flatMap(({ userId, name }) => (userId === user.id ? [name] : [])).sort(),
     }));
   },
-
-  /** A person's row, locked until the transaction ends; null when there is none. */
-  async lock(id: string, tx: MySqlTx): Promise<UserRow | null> {
-    await mysql.on(tx).$queryRaw`SELECT id FROM users WHERE id = ${id} FOR UPDATE`;
-    return mysql.on(tx).user.findUnique({ where: { id } });
-  },
-
-  /** Bans (with a reason) or lifts a ban, when `ban` is given; the version grows in any case. */
-  async change(
-    id: string,
-    { ban, now }: { ban?: { reason: string } | null; now: Date },
-    tx: MySqlTx,
-  ): Promise<void> {
-    await mysql.on(tx).user.update({
-      where: { id },
-      data: {
-        version: { increment: 1 },
-        updatedAt: now,
-        ...(ban === undefined ? {} : { bannedAt: ban && now, banReason: ban?.reason ?? null }),
-      },
-    });
-  },
 });
-
-export type PeopleStore = ReturnType<typeof createPeopleStore>;

@@ -1,0 +1,214 @@
+import type { MySql, MySqlTx } from "../db/prisma";
+import type { Session } from "../generated/prisma/client";
+import { isPermission, type Permission } from "../lib/permissions";
+
+export type SessionRow = Session;
+
+/** Why a session ended; the person sees it. */
+export type SessionEndReason =
+  | "signed_out"
+  | "ended_by_user"
+  | "ended_by_administrator"
+  | "refresh_reuse"
+  | "expired"
+  | "password_changed"
+  | "password_reset"
+  | "banned"
+  | "deleted";
+
+/** How a person proved themselves. */
+export type SignInMethod = "password" | "totp" | "backup_code" | "passkey";
+
+/** A session that has not ended, with what its owner may do. */
+export interface LiveSession {
+  userId: string;
+  permissions: Permission[];
+  createdAt: Date;
+  rotatedAt: Date;
+  lastUsedAt: Date;
+  absoluteExpiresAt: Date;
+  idleExpiresAt: Date;
+  seenCounter: number;
+  /** A role demands a second factor that this sign-in did not show, or that the person no longer has. */
+  owesFactor: boolean;
+}
+
+/** Sessions in MySQL. */
+export const createSessionStore = (mysql: MySql) => ({
+  /**
+   * Opens a session, unless the account was banned, deleted, or had every session ended since its `epoch` was
+   * read. The person's row is locked for it, so a ban or a reset either sees the session or prevents it.
+   */
+  async create(
+    session: {
+      id: string;
+      userId: string;
+      epoch: number;
+      method: SignInMethod;
+      deviceId: string;
+      userAgent: string;
+      ip: string;
+      now: Date;
+      idleExpiresAt: Date;
+      absoluteExpiresAt: Date;
+    },
+    tx?: MySqlTx,
+  ): Promise<boolean> {
+    const { id, userId, epoch, method, deviceId, userAgent, ip, now } = session;
+    const count = await mysql.on(tx).$executeRaw`
+      INSERT INTO sessions (id, user_id, method, device_id, user_agent, ip, created_at, rotated_at,
+        last_used_at, idle_expires_at, absolute_expires_at)
+      SELECT ${id}, id, ${method}, ${deviceId}, ${userAgent}, ${ip}, ${now}, ${now}, ${now},
+        ${session.idleExpiresAt}, ${session.absoluteExpiresAt}
+      FROM users
+      WHERE id = ${userId} AND auth_epoch = ${epoch} AND email_verified_at IS NOT NULL
+        AND banned_at IS NULL AND deleted_at IS NULL
+      LOCK IN SHARE MODE`;
+    return count === 1;
+  },
+
+  find: (id: string, tx?: MySqlTx) =>
+    mysql.on(tx).session.findUnique({ where: { id }, include: { user: true } }),
+
+  /**
+   * A session that has not ended, with its owner's permissions, in one round trip; null when it ended, or its
+   * owner is banned or deleted.
+   */
+  async findLive(sessionId: string, userId: string): Promise<LiveSession | null> {
+    const rows = await mysql.on().$queryRaw<
+      (Omit<LiveSession, "permissions" | "owesFactor"> & { permission: string | null; owesFactor: unknown })[]
+    >`
+      SELECT s.user_id AS userId, s.created_at AS createdAt, s.rotated_at AS rotatedAt,
+        s.last_used_at AS lastUsedAt, s.absolute_expires_at AS absoluteExpiresAt,
+        s.idle_expires_at AS idleExpiresAt, s.seen_counter AS seenCounter, rp.permission_name AS permission,
+        EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+          WHERE ur.user_id = ${userId} AND r.requires_second_factor) AND (s.method = 'password' OR NOT (
+            EXISTS (SELECT 1 FROM totp_factors WHERE user_id = ${userId} AND state = 'confirmed')
+            OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = ${userId}))) AS owesFactor
+      FROM sessions s
+      JOIN users u ON u.id = s.user_id
+      LEFT JOIN user_roles ur ON ur.user_id = u.id
+      LEFT JOIN role_permissions rp ON rp.role_id = ur.role_id
+      WHERE s.id = ${sessionId} AND s.user_id = ${userId} AND s.ended_at IS NULL
+        AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
+    const [first] = rows;
+    if (!first) return null;
+    const names = new Set(rows.flatMap(({ permission }) => (permission === null ? [] : [permission])));
+    const { permission: _, owesFactor, ...session } = first;
+    // MySQL gives a truth as a number, which the driver may make a bigint.
+    return { ...session, owesFactor: Number(owesFactor) === 1, permissions: [...names].filter(isPermission) };
+  },
+
+  /** The newest sessions of a person, for telling whether a sign-in is an unusual one. */
+  recent: (userId: string, limit: number): Promise<{ userAgent: string; ip: string }[]> =>
+    mysql.on().session.findMany({
+      where: { userId },
+      select: { userAgent: true, ip: true },
+      orderBy: { createdAt: "desc" },
+      take: limit,
+    }),
+
+  /** A person's sessions, the newest first; ended ones only when they ended after `since`. */
+  list: (
+    userId: string,
+    list: {
+      state: "active" | "ended" | "all";
+      now: Date;
+      since: Date;
+      limit: number;
+      before?: { createdAt: Date; id: string };
+    },
+  ): Promise<SessionRow[]> => {
+    const active = { endedAt: null, idleExpiresAt: { gt: list.now }, absoluteExpiresAt: { gt: list.now } };
+    const ended = [
+      { endedAt: { gt: list.since } },
+      { endedAt: null, idleExpiresAt: { lte: list.now, gt: list.since } },
+    ];
+    const wanted = { active: [active], ended, all: [active, ...ended] }[list.state];
+    const { before } = list;
+    return mysql.on().session.findMany({
+      where: {
+        userId,
+        AND: [
+          { OR: wanted },
+          before === undefined
+            ? {}
+            : {
+                OR: [
+                  { createdAt: { lt: before.createdAt } },
+                  { createdAt: before.createdAt, id: { lt: before.id } },
+                ],
+              },
+        ],
+      },
+      orderBy: [{ createdAt: "desc" }, { id: "desc" }],
+      take: list.limit,
+    });
+  },
+
+  /** Moves the refresh counter on. @returns false when another request was faster */
+  async rotate(id: string, from: number, now: Date, idleExpiresAt: Date): Promise<boolean> {
+    const { count } = await mysql.on().session.updateMany({
+      where: { id, refreshCounter: from, endedAt: null },
+      data: { refreshCounter: from + 1, rotatedAt: now, lastUsedAt: now, idleExpiresAt },
+    });
+    return count === 1;
+  },
+
+  /** Notes that a session's owner has shown more in it than at its beginning. */
+  async setMethod(id: string, method: SignInMethod, tx: MySqlTx): Promise<void> {
+    await mysql.on(tx).session.updateMany({ where: { id }, data: { method } });
+  },
+
+  /** Notes that an access token was used that was given out with this rotation. */
+  async markRotationUsed(id: string, counter: number): Promise<void> {
+    await mysql.on().session.updateMany({
+      where: { id, seenCounter: { lt: counter } },
+      data: { seenCounter: counter },
+    });
+  },
+
+  /** Notes that a session is used, at most once a minute. */
+  async touch(id: string, now: Date, notSince: Date): Promise<void> {
+    await mysql.on().session.updateMany({
+      where: { id, lastUsedAt: { lt: notSince } },
+      data: { lastUsedAt: now },
+    });
+  },
+
+  /** Ends a session if it has not ended. @returns whether it was open */
+  async end(
+    id: string,
+    end: { reason: SessionEndReason; detail?: string; now: Date },
+    tx?: MySqlTx,
+  ): Promise<boolean> {
+    const { count } = await mysql.on(tx).session.updateMany({
+      where: { id, endedAt: null },
+      data: { endedAt: end.now, endReason: end.reason, endDetail: end.detail ?? null },
+    });
+    return count === 1;
+  },
+
+  /**
+   * Ends every open session of a person but one, and every sign-in that is half done.
+   * @returns how many sessions were open
+   */
+  async endAll(
+    userId: string,
+    end: { reason: SessionEndReason; detail?: string; now: Date; except?: string },
+    tx: MySqlTx,
+  ): Promise<number> {
+    await mysql.on(tx).$executeRaw`UPDATE users SET auth_epoch = auth_epoch + 1 WHERE id = ${userId}`;
+    const { count } = await mysql.on(tx).session.updateMany({
+      where: { userId, endedAt: null, ...(end.except === undefined ? {} : { id: { not: end.except } }) },
+      data: { endedAt: end.now, endReason: end.reason, endDetail: end.detail ?? null },
+    });
+    return count;
+  },
+
+  /** Removes at most `limit` sessions that could not go on after a time. @returns how many */
+  prune: (before: Date, limit: number): Promise<number> => mysql.on().$executeRaw`
+    DELETE FROM sessions WHERE absolute_expires_at < ${before} ORDER BY absolute_expires_at LIMIT ${limit}`,
+});
+
+export type SessionStore = ReturnType<typeof createSessionStore>;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { useTestApp } from "../test/app";
 import { enrolled } from "../test/second-factor";
-import { secretOf } from "./auth/mfa/factors";
+import { secretOf } from "./auth/mfa/secrets";
 import { createVault } from "./auth/vault";
 import { planHousekeeping } from "./housekeeping";
 import { after, DAY, HOUR } from "./lib/clock";

@@ -1,5 +1,5 @@
-import { noteHashKeys } from "./auth/api-keys/service";
-import { sealAllAnew } from "./auth/mfa/factors";
+import { keepHashKeys } from "./auth/api-keys/authenticate";
+import { reencryptAll } from "./auth/mfa/secrets";
 import { ATTEMPT_TTL, KEEP_ENDED } from "./auth/rules";
 import type { Deps } from "./deps";
 import type { JobHandler } from "./jobs/runner";
@@ -33,7 +33,7 @@ const keepHouse =
   async ({ signal }) => {
     // First, so that the next night comes whatever becomes of this one.
     await planHousekeeping(deps);
-    await noteHashKeys(deps);
+    await keepHashKeys(deps);
     const now = deps.clock.now();
     const steps = [
       () => deps.jobs.mysql.prune(after(now, -KEEP_DONE), STEP),
@@ -44,7 +44,7 @@ const keepHouse =
       () => deps.sessions.prune(after(now, -KEEP_ENDED), STEP),
     ];
     for (const step of steps) while (!signal.aborted && (await step()) > 0);
-    const { sealed, left, why } = await sealAllAnew(deps, signal);
+    const { sealed, left, why } = await reencryptAll(deps, signal);
     if (sealed > 0) deps.log.info({ sealed }, `secrets were sealed anew under ${deps.vault.version}`);
     if (left > 0) deps.log.error({ left, err: why }, "secrets under another key could not be read");
   };

@@ -1,5 +1,5 @@
 import { createApp } from "./app";
-import { noteHashKeys } from "./auth/api-keys/service";
+import { keepHashKeys } from "./auth/api-keys/authenticate";
 import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";
@@ -81,7 +81,7 @@ async function serve(config: Config): Promise<void> {
     cannotListen(config, error);
   }
   planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
-  noteHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
+  keepHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
   runner.start();
   keeper.start();
 

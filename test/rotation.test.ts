@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sealAllAnew } from "../src/auth/mfa/factors";
+import { reencryptAll } from "../src/auth/mfa/secrets";
 import { createVault } from "../src/auth/vault";
 import { parseConfig } from "../src/config";
 import { MINUTE } from "../src/lib/clock";
@@ -181,7 +181,7 @@ test("nobody is signed out at any step, and API keys outlive both secrets", asyn
     if (step === 2) {
       // The night after: nothing is under the former key any more, so that it can be taken away.
       const vault = createVault(parseConfig({ ...process.env, ...STEPS[2] }).dataKeys, t.deps.random);
-      const left = await sealAllAnew({ ...t.deps, vault }, new AbortController().signal);
+      const left = await reencryptAll({ ...t.deps, vault }, new AbortController().signal);
       expect(left).toEqual({ sealed: expect.any(Number), left: 0, why: undefined });
     }
   }

@@ -2,8 +2,8 @@ import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
+import { actorOfKey } from "./api-keys/authenticate";
 import { looksLikeKey } from "./api-keys/form";
-import { actorOfKey } from "./api-keys/service";
 import { sessionEnd, TOUCH_EVERY } from "./rules";
 import { rotationOf } from "./tokens";
 
@@ -26,7 +26,7 @@ export async function authenticate(
   if (!session || sessionEnd(session, session.permissions) <= now) {
     throw new AppError("unauthenticated", "The access token is not valid. Refresh it or sign in again.");
   }
-  if (session.owesFactor && !enrolling) {
+  if (session.lacksFactor && !enrolling) {
     throw new AppError(
       "second_factor_required",
       "Your role demands a second factor. Enrol one, or sign in again with yours.",

@@ -3,8 +3,9 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { Deps } from "../deps";
 import { type AppEnv, factory } from "../http/factory";
 import { AppError } from "../lib/errors";
+import type { SignedIn } from "./complete-sign-in";
+import type { Origin } from "./origin";
 import { DEVICE_TTL } from "./rules";
-import type { Origin, SignedIn } from "./service";
 
 /**
  * What browsers need beside the tokens of native clients: the refresh token in an HttpOnly cookie that no

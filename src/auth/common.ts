@@ -15,7 +15,7 @@ export const isCommonPassword = (password: string): boolean => COMMON.has(fold(p
  * True when the password is what everybody knows of its owner (the address, its first part, the name) or of
  * this service, alone or with digits and signs before or behind it.
  */
-export const isOwnWord = (password: string, email: string, name: string): boolean => {
+export const isObviousPassword = (password: string, email: string, name: string): boolean => {
   const given = fold(password);
   const bare = given.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, "");
   return [email, email.split("@")[0] ?? "", name, ...CONTEXT_WORDS]

@@ -15,9 +15,10 @@ import {
   resetPasswordMail,
   verificationCodeMail,
 } from "../mail/templates";
-import { wantsNotice } from "../users/me/notices";
-import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
+import { wantsNotice } from "../users/notices";
+import { signedInDevice } from "./check-password";
 import type { CodePurpose } from "./codes.store";
+import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
 
 const textIn = (payload: unknown, key: string): string => {
   const value = (payload as Record<string, unknown> | null)?.[key];
@@ -131,7 +132,7 @@ const sendNotice =
       keys,
     });
     // Nobody brings one about without a proof, so that strangers' mails do not count; many of one kind do.
-    const receiver = { account: canonicalKey(address), ip, deviceId: `user:${user.id}` };
+    const receiver = { account: canonicalKey(address), ip, deviceId: signedInDevice(user.id) };
     await deps.throttle.mail(`notice:${notice as Notice}`, receiver, async () => {
       await deps.mail.send({ to: address, ...content });
       return true;

@@ -1,6 +1,6 @@
 import { ANONYMOUS, newAuditEntry } from "../audit/entry";
 import type { Deps } from "../deps";
-import type { Origin } from "./service";
+import type { Origin } from "./origin";
 import type { GuessKind, LockScope } from "./throttle";
 
 /** Gives what `deps.throttle.guess` calls when a guess reached a limit: notes the lock in the audit log. */

@@ -12,11 +12,19 @@ import {
   refreshTokenOfCookie,
   signedInAnswer,
 } from "./browser";
+import { changePassword } from "./change-password";
 import { deviceRoutes } from "./devices/routes";
+import { endOneSession, endOtherSessions } from "./end-sessions";
+import { forgotPassword } from "./forgot-password";
+import { listSessions } from "./list-sessions";
+import { login } from "./login";
+import { logout } from "./logout";
 import { mfaRoutes } from "./mfa/routes";
 import { passkeyRoutes } from "./passkeys/routes";
-import { changePassword, forgotPassword, resetPassword } from "./recovery";
-import { register, resendRegistrationCode, verifyRegistration } from "./registration";
+import { refresh } from "./refresh";
+import { register } from "./register";
+import { resendRegistrationCode } from "./resend-code";
+import { resetPassword } from "./reset-password";
 import {
   challengeResponse,
   changePasswordSchema,
@@ -37,8 +45,7 @@ import {
   userResponse,
   verifyOtpSchema,
 } from "./schema";
-import { login, logout, refresh } from "./service";
-import { endOneSession, endOtherSessions, listSessions } from "./sessions";
+import { verifyRegistration } from "./verify-registration";
 
 const tag = "Sign-in";
 

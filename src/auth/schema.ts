@@ -9,7 +9,7 @@ export const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
 
 /** An address: one, in ASCII form around one @, without line breaks or look-alikes. */
 export const emailSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .max(254, { error: "must be at most 254 characters", abort: true })
   // Before trimming, which would take a line break off the end.
   .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, "must not hold control characters")
@@ -21,7 +21,7 @@ const codePoints = (text: string) => [...text.normalize("NFKC")].length;
 
 /** A new password: 8 to 128 code points after NFKC, no rules of composition (NIST SP 800-63B §5.1.1). */
 export const newPasswordSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .max(1024, { error: "must be at most 128 characters", abort: true })
   .refine((text) => codePoints(text) >= 8, "must be at least 8 characters")
   .refine((text) => codePoints(text) <= 128, "must be at most 128 characters")
@@ -29,10 +29,10 @@ export const newPasswordSchema = z
   .meta({ example: "correct horse battery" });
 
 /** A password that is only compared: bounded, so that nobody makes us hash a megabyte. */
-export const passwordSchema = z.string("must be a text").min(1, "is missing").max(1024, "is too long");
+export const passwordSchema = z.string("must be a string").min(1, "is missing").max(1024, "is too long");
 
 export const nameSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .max(1000, "must be at most 200 characters")
   .regex(NO_CONTROLS, "must not hold control characters")
   .transform(cleanText)
@@ -40,7 +40,7 @@ export const nameSchema = z
   .meta({ example: "Ann" });
 
 export const otpSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .regex(/^\d{6}$/, "must be six digits")
   .meta({ example: "048151" });
 
@@ -67,7 +67,7 @@ export const resendOtpSchema = z
   .meta({ id: "ResendOtp" });
 
 /** What a native client kept of an earlier sign-in on this device. Browsers keep it in a cookie. */
-export const deviceTokenSchema = z.string("must be a text").max(500).optional();
+export const deviceTokenSchema = z.string("must be a string").max(500).optional();
 
 /** Whether known devices are to be forgotten with what is done: offered where a thief may have been. */
 const forgetDevicesSchema = z.boolean("must be true or false").default(false);
@@ -84,7 +84,7 @@ export const refreshSchema = z
 
 /** Any text: signing out with what is no token of ours is no error. */
 export const logoutSchema = z
-  .strictObject({ refreshToken: z.string("must be a text").nullish() })
+  .strictObject({ refreshToken: z.string("must be a string").nullish() })
   .optional()
   .meta({ id: "Logout" });
 
@@ -96,7 +96,7 @@ export const forgotPasswordSchema = z
   .meta({ id: "ForgotPassword" });
 
 export const resetPasswordSchema = z.strictObject({
-  token: z.string("must be a text").max(200, "is not a token of ours"),
+  token: z.string("must be a string").max(200, "is not a token of ours"),
   password: newPasswordSchema,
   /** Someone who resets a password may not know who else had it. */
   revokeApiKeys: z.boolean("must be true or false").default(true),
@@ -167,7 +167,7 @@ export const endedResponse = dataOf(
   }),
 );
 export type SessionsEnded = z.infer<typeof endedResponse>["data"];
-export type AlsoEnd = z.output<typeof endSessionsSchema>;
+export type EndSessionsOptions = z.output<typeof endSessionsSchema>;
 
 export const registrationResponse = dataOf(
   z.object({

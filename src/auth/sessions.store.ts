@@ -30,7 +30,7 @@ export interface LiveSession {
   idleExpiresAt: Date;
   seenCounter: number;
   /** A role demands a second factor that this sign-in did not show, or that the person no longer has. */
-  owesFactor: boolean;
+  lacksFactor: boolean;
 }
 
 /** Sessions in MySQL. */
@@ -76,7 +76,10 @@ export const createSessionStore = (mysql: MySql) => ({
    */
   async findLive(sessionId: string, userId: string): Promise<LiveSession | null> {
     const rows = await mysql.on().$queryRaw<
-      (Omit<LiveSession, "permissions" | "owesFactor"> & { permission: string | null; owesFactor: unknown })[]
+      (Omit<LiveSession, "permissions" | "lacksFactor"> & {
+        permission: string | null;
+        lacksFactor: unknown;
+      })[]
     >`
       SELECT s.user_id AS userId, s.created_at AS createdAt, s.rotated_at AS rotatedAt,
         s.last_used_at AS lastUsedAt, s.absolute_expires_at AS absoluteExpiresAt,
@@ -84,7 +87,7 @@ export const createSessionStore = (mysql: MySql) => ({
         EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
           WHERE ur.user_id = ${userId} AND r.requires_second_factor) AND (s.method = 'password' OR NOT (
             EXISTS (SELECT 1 FROM totp_factors WHERE user_id = ${userId} AND state = 'confirmed')
-            OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = ${userId}))) AS owesFactor
+            OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = ${userId}))) AS lacksFactor
       FROM sessions s
       JOIN users u ON u.id = s.user_id
       LEFT JOIN user_roles ur ON ur.user_id = u.id
@@ -94,9 +97,13 @@ export const createSessionStore = (mysql: MySql) => ({
     const [first] = rows;
     if (!first) return null;
     const names = new Set(rows.flatMap(({ permission }) => (permission === null ? [] : [permission])));
-    const { permission: _, owesFactor, ...session } = first;
+    const { permission: _, lacksFactor, ...session } = first;
     // MySQL gives a truth as a number, which the driver may make a bigint.
-    return { ...session, owesFactor: Number(owesFactor) === 1, permissions: [...names].filter(isPermission) };
+    return {
+      ...session,
+      lacksFactor: Number(lacksFactor) === 1,
+      permissions: [...names].filter(isPermission),
+    };
   },
 
   /** The newest sessions of a person, for telling whether a sign-in is an unusual one. */

@@ -230,7 +230,7 @@ describe("a sign-in that races with the end of all sessions", () => {
   test("a challenge from before is refused after", async () => {
     const person = await t.signIn();
     const user = await t.deps.users.findById(person.id);
-    const { completeSignIn } = await import("./service");
+    const { completeSignIn } = await import("./complete-sign-in");
     const claims = { userId: person.id, epoch: user?.authEpoch ?? 0, deviceId: null };
     const origin = { ip: "127.0.0.1", userAgent: "test" };
     expect((await completeSignIn(t.deps, claims, "totp", origin)).user.id).toBe(person.id);

@@ -2,7 +2,8 @@ import { auditRoutes, ownAuditRoutes } from "../audit/routes";
 import type { Deps } from "../deps";
 import { factory } from "../http/factory";
 import { peopleRoutes } from "./admin/routes";
-import { avatarRoutes, meRoutes } from "./me/routes";
+import { avatarRoutes } from "./me/avatar.routes";
+import { meRoutes } from "./me/routes";
 import { permissionRoutes, roleRoutes } from "./roles/routes";
 
 /** /api/users */

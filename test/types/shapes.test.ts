@@ -9,11 +9,11 @@ import type { z } from "zod";
 import type { AuditAction } from "../../src/audit/actions";
 import type { AuditActor, AuditEntry } from "../../src/audit/entry";
 import type { AuditEntryResponse, OwnAuditEntryResponse } from "../../src/audit/schema";
+import type { CodePurpose } from "../../src/auth/codes.store";
 import type { TotpState } from "../../src/auth/mfa/store";
 import type { PasskeyResponse } from "../../src/auth/passkeys/schema";
 import type { ChallengePurpose } from "../../src/auth/passkeys/store";
 import type { userResponse } from "../../src/auth/schema";
-import type { CodePurpose } from "../../src/auth/codes.store";
 import type { SessionEndReason, SignInMethod } from "../../src/auth/sessions.store";
 import type { Client } from "../../src/client";
 import type { MongoTx } from "../../src/db/mongo";
@@ -49,11 +49,11 @@ import { type ProductDocument, productModel } from "../../src/products/model";
 import type { ProductResponse } from "../../src/products/schema";
 import type { ManagedUserResponse } from "../../src/users/admin/schema";
 import type { toUserResponse, UserResponse } from "../../src/users/mapper";
-import type { ExportResponse, PendingEmailChange } from "../../src/users/me/schema";
 import type { EmailChangeEnd } from "../../src/users/me/email-changes.store";
-import type { SettingName } from "../../src/users/settings.store";
+import type { ExportResponse, PendingEmailChange } from "../../src/users/me/schema";
 import type { RoleResponse } from "../../src/users/roles/schema";
 import type { RoleRow } from "../../src/users/roles/store";
+import type { SettingName } from "../../src/users/settings.store";
 
 type Equal<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : { expected: B; got: A };

@@ -4,8 +4,8 @@ import type { Deps } from "../../deps";
 import type { NewJob } from "../../jobs/jobs";
 import type { NoticeKeys } from "../../mail/templates";
 import { newNotice } from "../jobs";
+import type { Origin } from "../origin";
 import type { KeysAfterEnd } from "../schema";
-import type { Origin } from "../service";
 import type { SessionEndReason } from "../sessions.store";
 
 /** What is to become of a person's API keys when their sessions end: they are revoked, or go on working. */

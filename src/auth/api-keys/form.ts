@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 /** `aizy_` so that scanners of published code know it, the id without hyphens, the secret. */
 const FORM = /^aizy_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
 
@@ -17,3 +19,11 @@ export function parseKey(text: string): { id: string; secret: Uint8Array } | nul
     ? null
     : { id: [a, b, c, d, e].join("-"), secret };
 }
+
+export const SECRET_BYTES = 32;
+
+/**
+ * What is kept of a key: of 256 random bits a plain hash is enough, and it needs no secret that may be changed.
+ */
+export const digestOf = (secret: Uint8Array): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(createHash("sha256").update(secret).digest());

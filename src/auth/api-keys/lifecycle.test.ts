@@ -6,8 +6,8 @@ import { around, gate } from "../../../test/interleave";
 import { codeOf, enrolled } from "../../../test/second-factor";
 import { DAY, MINUTE } from "../../lib/clock";
 import { deriveKey, macOf } from "../../lib/crypto";
+import { MAX_KEYS } from "./create";
 import { parseKey } from "./form";
-import { MAX_KEYS } from "./service";
 
 const t = useTestApp();
 beforeEach(() => {
@@ -125,7 +125,7 @@ describe("making a key", () => {
       const person = await manager();
       const token = await resetToken(person);
       const { reached, wait, open } = gate();
-      const undo = around(t.deps.mfa, "lockPerson", { before: wait });
+      const undo = around(t.deps.users, "lockActive", { before: wait });
       try {
         const making = make(person);
         await reached;

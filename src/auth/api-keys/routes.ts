@@ -3,6 +3,9 @@ import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { originOf } from "../browser";
 import { PROOF_ERRORS } from "../mfa/schema";
+import { createApiKey } from "./create";
+import { listApiKeys } from "./list";
+import { revokeApiKey } from "./revoke";
 import {
   apiKeyListAnswer,
   apiKeyParam,
@@ -10,7 +13,6 @@ import {
   listApiKeysSchema,
   madeApiKeyAnswer,
 } from "./schema";
-import { createApiKey, listApiKeys, revokeApiKey } from "./service";
 
 const tag = "API keys";
 

@@ -12,7 +12,7 @@ const permissions = z.enum(
 export const createApiKeySchema = z
   .strictObject({
     name: z
-      .string("must be a text")
+      .string("must be a string")
       .regex(NO_CONTROLS, "must not hold control characters")
       .trim()
       .min(1, "must not be empty")

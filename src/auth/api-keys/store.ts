@@ -137,7 +137,7 @@ export const createApiKeyStore = (mysql: MySql) => ({
     })) !== null,
 
   /** Keeps keys under which an earlier version hashed; those that are kept already stay. */
-  async noteHashKeys(hashKeys: readonly Uint8Array<ArrayBuffer>[], now: Date): Promise<void> {
+  async keepHashKeys(hashKeys: readonly Uint8Array<ArrayBuffer>[], now: Date): Promise<void> {
     await mysql.on().apiKeyHashKey.createMany({
       data: hashKeys.map((hashKey) => ({ hashKey, notedAt: now })),
       skipDuplicates: true,

@@ -153,7 +153,7 @@ describe("known devices", () => {
     const person = await t.signIn();
     const id = t.deps.random.id();
     const user = await t.deps.users.findById(person.id);
-    const { completeSignIn } = await import("../service");
+    const { completeSignIn } = await import("../complete-sign-in");
     const proven = { userId: person.id, epoch: user?.authEpoch ?? 0, deviceId: id };
     const origin = { ip: "192.0.2.9", userAgent: "test" };
     await completeSignIn(t.deps, proven, "totp", origin);

@@ -1,5 +1,6 @@
 import type { Deps } from "../../deps";
-import type { Origin } from "../service";
+import type { Actor } from "../../lib/actor";
+import type { Origin } from "../origin";
 
 /** The id of a device unless it was forgotten since its token was given out. */
 export const stillKnown = async (deps: Deps, deviceId: string | null): Promise<string | null> =>
@@ -17,4 +18,9 @@ export async function knownDevice(
     if (id !== null) return id;
   }
   return null;
+}
+
+/** The device of the session that the caller uses. */
+export async function deviceOf(deps: Deps, { sessionId }: Pick<Actor, "sessionId">): Promise<string | null> {
+  return sessionId === null ? null : ((await deps.sessions.find(sessionId))?.deviceId ?? null);
 }

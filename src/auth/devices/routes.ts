@@ -2,8 +2,9 @@ import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { originOf } from "../browser";
+import { forgetDevices } from "./forget";
+import { listDevices } from "./list";
 import { devicesAnswer, forgottenAnswer, listDevicesSchema } from "./schema";
-import { forgetDevices, listDevices } from "./service";
 
 const tag = "Sign-in";
 

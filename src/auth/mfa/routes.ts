@@ -3,6 +3,10 @@ import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { originOf, signedInAnswer } from "../browser";
 import { tokensResponse } from "../schema";
+import { answerChallenge } from "./answer-challenge";
+import { disable } from "./disable";
+import { confirm, enrol } from "./enrol";
+import { renewBackupCodes } from "./renew-backup-codes";
 import {
   backupCodesAnswer,
   challengeSchema,
@@ -12,7 +16,7 @@ import {
   proofSchema,
   statusAnswer,
 } from "./schema";
-import { answerChallenge, confirm, disable, enrol, factorStatus, renewBackupCodes } from "./service";
+import { factorStatus } from "./status";
 
 const tag = "Second factor";
 

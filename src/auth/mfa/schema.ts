@@ -7,14 +7,14 @@ import { BACKUP_CODE, canonicalBackupCode } from "./backup-codes";
 
 /** Apps show a code as `048 151`. */
 const totpCode = z
-  .string("must be a text")
+  .string("must be a string")
   .max(20, { error: "must be six digits", abort: true })
   .transform((text) => text.replace(/\s/g, ""))
   .pipe(z.string().regex(/^\d{6}$/, "must be six digits"))
   .meta({ example: "048151" });
 
 const backupCode = z
-  .string("must be a text")
+  .string("must be a string")
   .max(40, { error: "must be a code such as 3k7f-29qm-t7wx", abort: true })
   .transform(canonicalBackupCode)
   .pipe(z.string().regex(BACKUP_CODE, "must be a code such as 3k7f-29qm-t7wx"))
@@ -41,7 +41,7 @@ export const PROOF_ERRORS: ErrorCode[] = [
 
 export const confirmSchema = z.strictObject({ code: totpCode }).meta({ id: "Confirm" });
 
-const challenge = z.string("must be a text").max(700, "is not a challenge of ours");
+const challenge = z.string("must be a string").max(700, "is not a challenge of ours");
 export const challengeSchema = z
   .discriminatedUnion("method", [totpAnswer.extend({ challenge }), backupAnswer.extend({ challenge })])
   .meta({ id: "Challenge" });

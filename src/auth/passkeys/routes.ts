@@ -4,6 +4,8 @@ import { factory } from "../../http/factory";
 import { etagOf, withEtag } from "../../http/preconditions";
 import { originOf, signedInAnswer } from "../browser";
 import { tokensResponse } from "../schema";
+import { addPasskey, passkeyOptions } from "./add";
+import { listPasskeys, removePasskey, renamePasskey } from "./manage";
 import {
   passkeyAnswer,
   passkeyListAnswer,
@@ -15,15 +17,7 @@ import {
   signInOptionsAnswer,
   signInSchema,
 } from "./schema";
-import {
-  addPasskey,
-  listPasskeys,
-  passkeyOptions,
-  removePasskey,
-  renamePasskey,
-  signInOptions,
-  signInWithPasskey,
-} from "./service";
+import { signInOptions, signInWithPasskey } from "./sign-in";
 
 const tag = "Passkeys";
 

@@ -6,7 +6,7 @@ import { deviceTokenSchema } from "../schema";
 export const registerOptionsSchema = proofSchema;
 
 const nameSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
   .trim()
   .min(1, "must not be empty")
@@ -15,7 +15,7 @@ const nameSchema = z
 
 const base64url = (max: number) =>
   z
-    .string("must be a text")
+    .string("must be a string")
     .max(max, { error: "is too long", abort: true })
     .regex(/^[A-Za-z0-9_-]*$/, "must be base64url");
 

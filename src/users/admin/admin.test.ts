@@ -250,7 +250,7 @@ describe("roles of a person", () => {
     const person = await t.signIn();
     const lock = gate();
     // The guard lets it through; then another request is faster at the lock.
-    const undo = around(t.deps.users, "lockAdministration", { before: lock.wait });
+    const undo = around(t.deps.roles, "lockAdministration", { before: lock.wait });
     const waiting = patch(person.id, { ban: { reason: "x" } }, granter);
     await lock.reached;
     expect((await patch(granter.id, { roles: [] })).status).toBe(200);

@@ -1,6 +1,6 @@
 import { newAuditEntry, SYSTEM } from "../../audit/entry";
-import { removeLostFactor } from "../../auth/mfa/service";
-import { refuseOwnWords } from "../../auth/registration";
+import { removeLostFactor } from "../../auth/mfa/disable";
+import { refuseObviousPassword } from "../../auth/register";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
@@ -33,7 +33,7 @@ export async function createAccount(
   deps: Deps,
   { email, name, password, role }: { email: string; name: string; password: string; role: string },
 ): Promise<void> {
-  refuseOwnWords(password, email, name);
+  refuseObviousPassword(password, email, name);
   const { id: roleId } = await roleNamed(deps, role);
   const now = deps.clock.now();
   const newId = deps.random.id();

@@ -4,6 +4,11 @@ import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { withEtag } from "../../http/preconditions";
+import { changeUser } from "./change";
+import { endSessionsOf } from "./end-sessions";
+import { listUsers } from "./list";
+import { readUser } from "./read";
+import { removeSecondFactorOf } from "./remove-second-factor";
 import {
   changeUserSchema,
   listUsersSchema,
@@ -11,7 +16,6 @@ import {
   managedUsersAnswer,
   userParam,
 } from "./schema";
-import { changeUser, endSessionsOf, listUsers, readUser, removeSecondFactorOf } from "./service";
 
 const tag = "Administration";
 

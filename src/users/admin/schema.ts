@@ -57,7 +57,7 @@ export const listUsersSchema = listKeys
 export const userParam = z.object({ id: z.string().refine(isId, "must be an id") });
 
 const reasonSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .max(1000, "must be at most 200 characters")
   .regex(/^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u, "must not hold control characters")
   .transform(cleanText)

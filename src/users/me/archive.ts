@@ -1,17 +1,17 @@
 import { Readable } from "node:stream";
 import { ZipFile } from "yazl";
 import { type PersonReader, personEvents, personVisits } from "../../analytics/person";
-import { allApiKeys } from "../../auth/api-keys/service";
-import { factorStatus } from "../../auth/mfa/service";
-import { listPasskeys } from "../../auth/passkeys/service";
+import { allApiKeys } from "../../auth/api-keys/list";
+import { factorStatus } from "../../auth/mfa/status";
+import { listPasskeys } from "../../auth/passkeys/manage";
 import type { Deps } from "../../deps";
 import type { JsonValue } from "../../lib/json";
 import { deviceName } from "../../lib/user-agent";
 import { toUserResponse } from "../mapper";
+import { NOTICE_SETTINGS, toNotices } from "../notices";
+import { PREFERENCES, toPreferences } from "../preferences";
+import { readSetting } from "../settings";
 import { avatarFolder } from "./avatar";
-import { NOTICE_SETTINGS, toNotices } from "./notices";
-import { PREFERENCES, toPreferences } from "./preferences";
-import { readSetting } from "./settings";
 
 /** Rows that are read, and held in memory, at once. */
 const STEP = 500;
@@ -88,12 +88,7 @@ const auditReader =
   async (cursor, limit) => {
     const side = Array.isArray(cursor) && cursor[0] === "by" ? "by" : "about";
     const behind = timeAndId(Array.isArray(cursor) ? cursor.slice(1) : null);
-    const rows = await deps.audit.ofPerson(
-      userId,
-      side,
-      behind && { at: behind.time, id: behind.id },
-      limit,
-    );
+    const rows = await deps.audit.ofPerson(userId, side, behind && { at: behind.time, id: behind.id }, limit);
     const last = rows.at(-1);
     return {
       items: rows.map((row) => {

@@ -1,5 +1,5 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Origin } from "../../auth/service";
+import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import type { NewJob } from "../../jobs/jobs";
@@ -10,7 +10,7 @@ import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import { readPicture } from "../../media/picture";
 import type { StoredFile } from "../../storage/storage";
 import type { UserResponse } from "../mapper";
-import { accountGone, answerOf } from "./service";
+import { accountGone, answerOf } from "./account";
 
 /** Widths that are kept; a picture is never made larger than it is. */
 export const AVATAR_WIDTHS = [96, 320, 640] as const;

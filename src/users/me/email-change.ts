@@ -1,17 +1,17 @@
 import { newAuditEntry, person } from "../../audit/entry";
 import { newNotice } from "../../auth/jobs";
+import { reauthenticate } from "../../auth/mfa/reauthenticate";
 import type { Proof } from "../../auth/mfa/schema";
-import type { Origin } from "../../auth/service";
+import type { Origin } from "../../auth/origin";
 import type { Deps } from "../../deps";
 import type { NewJob } from "../../jobs/jobs";
 import type { Actor } from "../../lib/actor";
 import { after, HOUR } from "../../lib/clock";
 import { AppError, invalidInput } from "../../lib/errors";
 import { canonicalKey } from "../../lib/text";
-import { proveOwner } from "./proof";
-import type { ConfirmedEmailChange, PendingEmailChange } from "./schema";
-import { accountGone } from "./service";
+import { accountGone } from "./account";
 import type { EmailChangeRow, Side } from "./email-changes.store";
+import type { ConfirmedEmailChange, PendingEmailChange } from "./schema";
 
 /** How long both links of a change are good, in milliseconds. */
 export const EMAIL_CHANGE_TTL = HOUR;
@@ -40,7 +40,7 @@ export async function requestEmailChange(
   origin: Origin,
 ): Promise<PendingEmailChange> {
   await deps.throttle.request("email_change", origin.ip);
-  const user = await proveOwner(deps, actor, proof, origin, "email_change.refused");
+  const user = await reauthenticate(deps, actor, proof, origin, "email_change.refused");
   const newEmailCanonical = canonicalKey(newEmail);
   if (newEmailCanonical === user.emailCanonical) {
     throw invalidInput("newEmail", "not_allowed", "is the address that the account has");

@@ -1,16 +1,16 @@
 import { erasePersonAnalytics } from "../../analytics/person";
 import { newAuditEntry, person, SYSTEM } from "../../audit/entry";
+import { reauthenticate } from "../../auth/mfa/reauthenticate";
 import type { Proof } from "../../auth/mfa/schema";
-import type { Origin } from "../../auth/service";
+import type { Origin } from "../../auth/origin";
 import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import { accountDeletedMail } from "../../mail/templates";
+import { accountGone } from "./account";
 import { avatarFolder } from "./avatar";
 import { exportFolder } from "./export";
-import { proveOwner } from "./proof";
-import { accountGone } from "./service";
 
 /** Tries of the erasure; with at most 15 minutes between them about ten days, longer than any outage. */
 const MAX_ATTEMPTS = 1000;
@@ -24,7 +24,7 @@ const MAIL_ATTEMPTS = 3;
  * @throws AppError conflict for the last administrator
  */
 export async function deleteMe(deps: Deps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
-  const user = await proveOwner(deps, actor, proof, origin, "account.deletion_refused");
+  const user = await reauthenticate(deps, actor, proof, origin, "account.deletion_refused");
   const now = deps.clock.now();
   const job = {
     id: deps.random.id(),

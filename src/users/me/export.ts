@@ -1,33 +1,36 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Origin } from "../../auth/service";
+import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
 import type { RecordAnswer } from "../../http/idempotency";
-import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import type { JsonValue } from "../../lib/json";
-import { exportReadyMail } from "../../mail/templates";
 import type { StoredFile } from "../../storage/storage";
-import { sectionsOf, zipOf } from "./archive";
-import { wantsNotice } from "./notices";
-import type { ExportResponse } from "./schema";
-import { accountGone } from "./service";
+import { accountGone } from "./account";
+import { sectionsOf } from "./archive";
 import type { ExportRow } from "./exports.store";
+import type { ExportResponse } from "./schema";
 
 /** How long an archive can be fetched, in days. */
-const KEPT_DAYS = 7;
+export const KEPT_DAYS = 7;
+
 /** Most archives that one person may ask for in a day. */
 const MOST_A_DAY = 5;
+
 /** How many a list shows. */
 const LISTED = 20;
 
 /** Where an archive, and its pieces while it is made, lie. */
 export const exportFolder = (id: string): string => `exports/${id}`;
-const archiveOf = (id: string): string => `${exportFolder(id)}/archive.zip`;
-const piecesOf = (id: string): string => `${exportFolder(id)}/pieces`;
-const pieceOf = (id: string, section: number, piece: number): string => `${piecesOf(id)}/${section}-${piece}`;
+
+export const archiveOf = (id: string): string => `${exportFolder(id)}/archive.zip`;
+
+export const piecesOf = (id: string): string => `${exportFolder(id)}/pieces`;
+
+export const pieceOf = (id: string, section: number, piece: number): string =>
+  `${piecesOf(id)}/${section}-${piece}`;
 
 /** How far the making of an archive is: which file, from where, and how many pieces each file has so far. */
 interface Progress {
@@ -36,7 +39,7 @@ interface Progress {
   pieces: number[];
 }
 
-const progressOf = (progress: JsonValue): Progress =>
+export const progressOf = (progress: JsonValue): Progress =>
   (progress as unknown as Progress | null) ?? { section: 0, cursor: null, pieces: [] };
 
 async function toExport(deps: Deps, row: ExportRow): Promise<ExportResponse> {
@@ -146,99 +149,3 @@ export async function openExport(
   );
   return { file, name: `aizy-${row.createdAt.toISOString().slice(0, 10)}.zip` };
 }
-
-async function* pieces(deps: Deps, id: string, section: number, count: number): AsyncGenerator<Uint8Array> {
-  for (let piece = 0; piece < count; piece++) {
-    const stored = await deps.storage.get(pieceOf(id, section, piece));
-    if (!stored) throw new Error(`piece ${section}-${piece} of the export ${id} is not there`);
-    yield* stored.body as unknown as AsyncIterable<Uint8Array>;
-  }
-}
-
-const exportIdOf = (payload: unknown): string => {
-  const { exportId } = (payload ?? {}) as { exportId?: unknown };
-  if (typeof exportId !== "string") throw new JobRefused("the payload has no exportId");
-  return exportId;
-};
-
-/**
- * Makes an archive. Each piece of some hundred rows is written to storage and recorded, so a process that dies
- * loses one piece, and memory holds one piece however much there is; in the end the pieces are packed.
- */
-export const makeExport =
-  (deps: Deps): JobHandler =>
-  async ({ job, saveProgress, signal }) => {
-    const id = exportIdOf(job.payload);
-    const row = await deps.exports.find(id);
-    const owner = row && (await deps.users.findById(row.userId));
-    /** The account was deleted: its erasure may have looked for files before these were written. */
-    const forget = async () => {
-      await deps.storage.removeAll(exportFolder(id));
-      await saveProgress(null);
-    };
-    if (!row || !owner || owner.deletedAt !== null) return forget();
-    if (row.status !== "waiting") return deps.storage.removeAll(piecesOf(id));
-    const sections = sectionsOf(deps, row.userId, row.createdAt);
-    const progress = progressOf(job.progress);
-    for (;;) {
-      signal.throwIfAborted();
-      const { section } = progress;
-      const present = sections[section];
-      if (!present) break;
-      const { content, next } = await present.read(progress.cursor);
-      const count = progress.pieces[section] ?? 0;
-      if (content.length > 0) {
-        const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-        await deps.storage.put(pieceOf(id, section, count), bytes, "application/octet-stream");
-      }
-      progress.pieces[section] = content.length > 0 ? count + 1 : count;
-      progress.cursor = next;
-      if (next === null) progress.section++;
-      await saveProgress(progress as unknown as JsonValue);
-      if ((await deps.users.findById(row.userId))?.deletedAt !== null) return forget();
-    }
-    const files = sections.map(({ file }, section) => ({
-      name: file,
-      read: () => pieces(deps, id, section, progress.pieces[section] ?? 0),
-    }));
-    const size = await deps.storage.putStream(archiveOf(id), zipOf(files, row.createdAt), "application/zip");
-    const readyAt = deps.clock.now();
-    const expiresAt = after(readyAt, KEPT_DAYS * DAY);
-    const payload = { exportId: id, userId: row.userId };
-    const jobs = [
-      { id: deps.random.id(), kind: "users.export_expire", payload, runAt: expiresAt },
-      { id: deps.random.id(), kind: "mail.export_ready", payload, runAt: readyAt },
-    ];
-    const kept = await deps.mysql.transaction(async (tx) => {
-      if (!(await deps.users.lockActive(row.userId, tx))) return false;
-      if (await deps.exports.finish(id, { size, readyAt, expiresAt }, tx)) {
-        for (const following of jobs) await deps.jobs.mysql.enqueue(following, tx);
-      }
-      return true;
-    });
-    if (!kept && (await deps.users.findById(row.userId))?.deletedAt !== null) return forget();
-    if (!kept) throw new Error("the account is banned");
-    await deps.storage.removeAll(piecesOf(id));
-    deps.jobs.wake();
-  };
-
-/** Removes an archive whose time is over. */
-export const expireExport =
-  (deps: Deps): JobHandler =>
-  async ({ job }) => {
-    const id = exportIdOf(job.payload);
-    await deps.exports.expire(id);
-    await deps.storage.removeAll(exportFolder(id));
-  };
-
-/** Tells a person that their archive can be fetched, if they want to hear of it. */
-export const sendExportReady =
-  (deps: Deps): JobHandler =>
-  async ({ job }) => {
-    const row = await deps.exports.find(exportIdOf(job.payload));
-    const user = row && (await deps.users.findById(row.userId));
-    if (row?.status !== "ready" || !user || user.deletedAt !== null) return;
-    if (!(await wantsNotice(deps, user.id, "exportReady"))) return;
-    const link = `${deps.config.appUrl}/account/export`;
-    await deps.mail.send({ to: user.email, ...(await exportReadyMail(user.name, link, KEPT_DAYS)) });
-  };

@@ -1,3 +1,4 @@
+import { signedInDevice } from "../../auth/check-password";
 import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { MINUTE } from "../../lib/clock";
@@ -5,7 +6,7 @@ import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mai
 import { avatarFolder } from "./avatar";
 import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";
 import { eraseAccount, eraseLateEvents } from "./erasure";
-import { expireExport, makeExport, sendExportReady } from "./export";
+import { expireExport, makeExport, sendExportReady } from "./make-export";
 
 /**
  * Mails one side of a change of address its link. The queue holds only the id of the change: the link's secret
@@ -30,7 +31,7 @@ const sendEmailChangeLink =
     const taken = holder !== null && holder.emailVerifiedAt !== null;
     if (taken && holder.deletedAt !== null) return;
     // Whoever asked has shown that the old address is theirs; to the new one they may be a stranger.
-    const deviceId = side === "old" ? `user:${user.id}` : null;
+    const deviceId = side === "old" ? signedInDevice(user.id) : null;
     await deps.throttle.mail("email_change", { account, ip: change.requestedIp, deviceId }, async () => {
       if (taken) {
         await deps.mail.send({ to: holder.email, ...(await addressWantedMail(holder.name)) });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { MINUTE } from "../../lib/clock";
-import type { PreferencesResponse } from "./preferences";
+import type { PreferencesResponse } from "../preferences";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);

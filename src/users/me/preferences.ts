@@ -1,129 +1,81 @@
-import { z } from "zod";
-import { canonicalZone } from "../../analytics/period";
-import { dataOf } from "../../http/envelopes";
-import { isCurrency } from "../../lib/money";
-import { isObject, type SettingKind, understand } from "./settings";
+import type { Origin } from "../../auth/origin";
+import type { Deps } from "../../deps";
+import type { Actor } from "../../lib/actor";
+import type { ExpectedVersions } from "../../lib/versions";
+import {
+  type ChangePreferences,
+  PREFERENCES,
+  type Preferences,
+  type PreferencesResponse,
+  type ReplacePreferences,
+  toPreferences,
+} from "../preferences";
+import { readSetting, writeSetting } from "../settings";
+import { changeSetting, withoutUndefined } from "./change-setting";
 
-export const THEMES = ["system", "light", "dark"] as const;
+/** The caller's preferences, with defaults for what they never chose. */
+export async function readPreferences(deps: Deps, actor: Actor): Promise<PreferencesResponse> {
+  const { data, version } = await readSetting(deps, PREFERENCES, actor.userId);
+  return toPreferences(data, version, deps.config.defaultCurrency);
+}
 
-/** A language tag in its canonical form (BCP 47), such as de-DE. */
-const languageSchema = z
-  .string("must be a text")
-  .max(35, { error: "must be at most 35 characters", abort: true })
-  .transform((tag, ctx) => {
-    try {
-      const [canonical] = Intl.getCanonicalLocales(tag);
-      if (canonical !== undefined) return canonical;
-    } catch {
-      // Not a tag: said below.
-    }
-    ctx.addIssue({ code: "custom", message: "must be a language tag such as en or de-DE" });
-    return z.NEVER;
-  })
-  .meta({ example: "de-DE" });
+/** The stored form of a choice about marketing: a decision keeps its time until another is made. */
+const decided = (
+  choice: { email: boolean } | null | undefined,
+  present: Preferences["marketing"],
+  now: Date,
+): Preferences["marketing"] =>
+  choice === null || choice === undefined
+    ? undefined
+    : choice.email === present?.email
+      ? present
+      : { email: choice.email, decidedAt: now.toISOString() };
 
-/** A zone of the IANA database in its canonical spelling. An offset is none: it knows no summer time. */
-const timeZoneSchema = z
-  .string("must be a text")
-  .max(64, { error: "must be at most 64 characters", abort: true })
-  .transform((name, ctx) => {
-    const canonical = /^[+-]/.test(name) ? null : canonicalZone(name);
-    if (canonical !== null) return canonical;
-    ctx.addIssue({ code: "custom", message: "must be an IANA time zone such as Europe/Berlin or UTC" });
-    return z.NEVER;
-  })
-  .meta({ example: "Europe/Berlin" });
+/** Puts choices in place of all that were made before. @throws AppError precondition_failed */
+export async function replacePreferences(
+  deps: Deps,
+  actor: Actor,
+  chosen: ReplacePreferences,
+  expected: ExpectedVersions,
+  origin: Origin,
+): Promise<PreferencesResponse> {
+  const now = deps.clock.now();
+  const fields = Object.keys(chosen);
+  const saved = await changeSetting(deps, actor, { kind: "preferences", fields, origin }, (tx) =>
+    writeSetting(
+      deps,
+      PREFERENCES,
+      actor.userId,
+      {
+        change: (present) =>
+          withoutUndefined({ ...chosen, marketing: decided(chosen.marketing, present.marketing, now) }),
+        expected,
+        now,
+      },
+      tx,
+    ),
+  );
+  return toPreferences(saved.data, saved.version, deps.config.defaultCurrency);
+}
 
-const currencySchema = z
-  .string("must be a text")
-  .refine(isCurrency, "must be a currency of ISO 4217 such as EUR")
-  .meta({ example: "EUR" });
-
-const themeSchema = z.enum(THEMES, "must be system, light or dark");
-const marketingSchema = z
-  .strictObject({ email: z.boolean("must be true or false") })
-  .meta({ id: "Marketing" });
-
-/** What a person may choose; what is left out is the default. */
-export const preferencesSchema = z
-  .strictObject({
-    language: languageSchema.optional(),
-    timeZone: timeZoneSchema.optional(),
-    currency: currencySchema.optional(),
-    theme: themeSchema.optional(),
-    marketing: marketingSchema.optional(),
-  })
-  .meta({ id: "Preferences" });
-
-/** A part of the preferences; null takes a choice back. */
-export const changePreferencesSchema = z
-  .strictObject({
-    language: languageSchema.nullable().optional(),
-    timeZone: timeZoneSchema.nullable().optional(),
-    currency: currencySchema.nullable().optional(),
-    theme: themeSchema.nullable().optional(),
-    marketing: marketingSchema.nullable().optional(),
-  })
-  .refine((change) => Object.keys(change).length > 0, { message: "give at least one preference" })
-  .meta({ id: "ChangePreferences" });
-
-export type ChangePreferences = z.output<typeof changePreferencesSchema>;
-export type ReplacePreferences = z.output<typeof preferencesSchema>;
-
-/** What is stored: only what was chosen, and when the person decided about marketing (GDPR, article 7). */
-const storedFields = {
-  language: languageSchema,
-  timeZone: timeZoneSchema,
-  currency: currencySchema,
-  theme: themeSchema,
-  marketing: z.object({ email: z.boolean(), decidedAt: z.iso.datetime() }),
-};
-export type Preferences = { [Name in keyof typeof storedFields]?: z.output<(typeof storedFields)[Name]> };
-
-/**
- * Forms of the stored JSON. 1: `marketingEmails` as a bare boolean. 2: `marketing`, with when it was decided.
- */
-export const PREFERENCES: SettingKind<Preferences> = {
-  kind: "preferences",
-  shape: 2,
-  upgrades: {
-    1: ({ marketingEmails, ...data }, updatedAt) =>
-      typeof marketingEmails === "boolean"
-        ? { ...data, marketing: { email: marketingEmails, decidedAt: updatedAt.toISOString() } }
-        : data,
-  },
-  parse: (data) => (isObject(data) ? understand(storedFields, data) : {}),
-};
-
-const preferencesResponse = z
-  .object({
-    language: z.string(),
-    timeZone: z.string(),
-    currency: z.string(),
-    theme: z.enum(THEMES),
-    marketing: z.object({
-      email: z.boolean(),
-      /** When the person last decided; null when they never did. */
-      decidedAt: z.string().nullable(),
-    }),
-    /** Grows with each change; 0 while everything is a default. */
-    version: z.number().int(),
-  })
-  .meta({ id: "PreferencesData" });
-
-export type PreferencesResponse = z.infer<typeof preferencesResponse>;
-export const preferencesAnswer = dataOf(preferencesResponse);
-
-/** Choices with the defaults of everything else. */
-export const toPreferences = (
-  chosen: Preferences,
-  version: number,
-  defaultCurrency: string,
-): PreferencesResponse => ({
-  language: chosen.language ?? "en",
-  timeZone: chosen.timeZone ?? "UTC",
-  currency: chosen.currency ?? defaultCurrency,
-  theme: chosen.theme ?? "system",
-  marketing: chosen.marketing ?? { email: false, decidedAt: null },
-  version,
-});
+/** Changes some choices and leaves the others. @throws AppError precondition_failed */
+export async function changePreferences(
+  deps: Deps,
+  actor: Actor,
+  { marketing, ...chosen }: ChangePreferences,
+  expected: ExpectedVersions,
+  origin: Origin,
+): Promise<PreferencesResponse> {
+  const now = deps.clock.now();
+  const fields = [...Object.keys(chosen), ...(marketing === undefined ? [] : ["marketing"])];
+  const merged = (present: Preferences): Preferences =>
+    withoutUndefined({
+      ...present,
+      ...Object.fromEntries(Object.entries(chosen).map(([name, value]) => [name, value ?? undefined])),
+      marketing: marketing === undefined ? present.marketing : decided(marketing, present.marketing, now),
+    });
+  const saved = await changeSetting(deps, actor, { kind: "preferences", fields, origin }, (tx) =>
+    writeSetting(deps, PREFERENCES, actor.userId, { change: merged, expected, now }, tx),
+  );
+  return toPreferences(saved.data, saved.version, deps.config.defaultCurrency);
+}

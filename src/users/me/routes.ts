@@ -1,20 +1,21 @@
 import { clearSignIn, originOf } from "../../auth/browser";
 import { userResponse } from "../../auth/schema";
 import type { Deps } from "../../deps";
-import { endpoint, file } from "../../http/endpoint";
+import { endpoint } from "../../http/endpoint";
 import { dataOf } from "../../http/envelopes";
 import { factory } from "../../http/factory";
-import { fileBody, sendFile } from "../../http/file";
+import { fileBody } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
 import { pictureForm, takeUpload } from "../../media/upload";
-import { readAvatarFile, removeAvatar, setAvatar } from "./avatar";
+import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "../preferences";
+import { changeMe, readMe } from "./account";
+import { removeAvatar, setAvatar } from "./avatar";
 import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
 import { deleteMe } from "./erasure";
 import { listExports, openExport, readExport, requestExport } from "./export";
-import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "./preferences";
+import { changePreferences, readPreferences, replacePreferences } from "./preferences";
 import {
-  avatarParam,
   changeMeSchema,
   changeSettingsSchema,
   confirmEmailChangeSchema,
@@ -27,17 +28,9 @@ import {
   requestEmailChangeSchema,
   settingsAnswer,
 } from "./schema";
-import {
-  changeMe,
-  changePreferences,
-  changeSettings,
-  readMe,
-  readPreferences,
-  readSettings,
-  replacePreferences,
-} from "./service";
+import { changeSettings, readSettings } from "./settings";
 
-const tag = "Users";
+export const tag = "Users";
 
 /** /api/users/me: what a person sees and changes of their own account. */
 export const meRoutes = (deps: Deps) =>
@@ -354,25 +347,3 @@ export const meRoutes = (deps: Deps) =>
         return c.body(content, 200);
       },
     );
-
-/** /api/users/avatars: the pictures' files, for whoever was given their address. */
-export const avatarRoutes = (deps: Deps) =>
-  factory.createApp().get(
-    "/:id/:file",
-    endpoint(deps, {
-      id: "readAvatar",
-      summary: "Get a person's picture",
-      tag,
-      params: avatarParam,
-      success: { 200: file("image/webp") },
-      errors: ["not_found"],
-      etag: true,
-      cache: "private, max-age=3600",
-    }),
-    (c) => {
-      const { id, file: name } = c.req.valid("param");
-      // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
-      const answer = { name: `${id}-${name}`, type: "image/webp", cache: "private, max-age=3600" };
-      return sendFile(c, answer, (known) => readAvatarFile(deps, id, name, known));
-    },
-  );

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { proofShape } from "../../auth/mfa/schema";
 import { emailSchema, nameSchema } from "../../auth/schema";
 import { dataOf } from "../../http/envelopes";
-import { noticesSchema } from "./notices";
+import { noticesSchema } from "../notices";
 
 /** Only what a person may change of their own row: no role, no id, no address. */
 export const changeMeSchema = z
@@ -31,7 +31,7 @@ export const deleteMeSchema = z.strictObject(proofShape).meta({ id: "DeleteMe" }
 
 export const confirmEmailChangeSchema = z
   .strictObject({
-    token: z.string("must be a text").max(200, "is not a token of ours"),
+    token: z.string("must be a string").max(200, "is not a token of ours"),
   })
   .meta({ id: "ConfirmEmailChange" });
 

@@ -1,75 +1,44 @@
-import type { z } from "zod";
-import type { MySqlTx } from "../../db/prisma";
+import type { Origin } from "../../auth/origin";
 import type { Deps } from "../../deps";
-import { AppError } from "../../lib/errors";
-import type { JsonValue } from "../../lib/json";
-import { type ExpectedVersions, expectVersion } from "../../lib/versions";
-import type { SettingName } from "../settings.store";
+import type { Actor } from "../../lib/actor";
+import type { ExpectedVersions } from "../../lib/versions";
+import { NOTICE_SETTINGS, toNotices } from "../notices";
+import { readSetting, writeSetting } from "../settings";
+import { accountGone } from "./account";
+import { changeSetting, withoutUndefined } from "./change-setting";
+import { toPendingChange } from "./email-change";
+import type { ChangeSettings, SettingsResponse } from "./schema";
 
-/** JSON that a person chose, with a form that may change from release to release. */
-export interface SettingKind<Data extends object> {
-  kind: SettingName;
-  /** The form that this version writes. */
-  shape: number;
-  /** By form, how to make the next one of it. */
-  upgrades: Record<number, (data: Record<string, unknown>, updatedAt: Date) => Record<string, unknown>>;
-  /** Takes what it understands of data in the present form; never throws. */
-  parse(data: unknown): Data;
+/** The settings of the caller's account. */
+export async function readSettings(deps: Deps, actor: Actor): Promise<SettingsResponse> {
+  const user = await deps.users.findById(actor.userId);
+  if (!user) throw accountGone();
+  const { data, version } = await readSetting(deps, NOTICE_SETTINGS, user.id);
+  const pending = await deps.emailChanges.findOpen(user.id, user.authEpoch, deps.clock.now());
+  return {
+    email: { address: user.email, pending: pending && toPendingChange(pending) },
+    notices: toNotices(data),
+    version,
+  };
 }
 
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** The fields whose value is still a valid one: a zone or a currency may cease to exist. */
-export function understand<Fields extends Record<string, z.ZodType>>(
-  fields: Fields,
-  data: Record<string, unknown>,
-): { [Name in keyof Fields]?: z.output<Fields[Name]> } {
-  const known = Object.entries(fields).flatMap(([name, field]) => {
-    const { success, data: value } = field.safeParse(data[name]);
-    return success && Object.hasOwn(data, name) ? [[name, value]] : [];
-  });
-  return Object.fromEntries(known) as { [Name in keyof Fields]?: z.output<Fields[Name]> };
-}
-
-/** A setting as it stands, upgraded to the present form; version 0 when nothing was chosen yet. */
-export async function readSetting<Data extends object>(
+/** Changes which mails the caller wants. @throws AppError precondition_failed */
+export async function changeSettings(
   deps: Deps,
-  setting: SettingKind<Data>,
-  userId: string,
-  tx?: MySqlTx,
-): Promise<{ data: Data; version: number; shape: number }> {
-  const row = await deps.settings.find(userId, setting.kind, tx);
-  if (!row) return { data: setting.parse({}), version: 0, shape: setting.shape };
-  let data: unknown = row.data;
-  for (let shape = row.shape; shape < setting.shape; shape++) {
-    if (isObject(data)) data = setting.upgrades[shape]?.(data, row.updatedAt) ?? data;
-  }
-  return { data: setting.parse(data), version: row.version, shape: row.shape };
-}
-
-/**
- * Changes a setting in a transaction in which the person's row is locked.
- * @param expected from If-Match
- * @throws AppError precondition_failed when it has another version
- * @throws AppError service_unavailable when a newer release wrote it, whose form this one does not know
- */
-export async function writeSetting<Data extends object>(
-  deps: Deps,
-  setting: SettingKind<Data>,
-  userId: string,
-  { change, expected, now }: { change: (present: Data) => Data; expected: ExpectedVersions; now: Date },
-  tx: MySqlTx,
-): Promise<{ data: Data; version: number }> {
-  const present = await readSetting(deps, setting, userId, tx);
-  expectVersion(expected, present.version);
-  if (present.shape > setting.shape) {
-    throw new AppError("service_unavailable", "A newer release wrote this. Try again when it is there.", {
-      retryAfter: 60,
-    });
-  }
-  const data = change(present.data);
-  const next = { shape: setting.shape, data: data as JsonValue, version: present.version + 1, now };
-  await deps.settings.save(userId, setting.kind, next, tx);
-  return { data, version: next.version };
+  actor: Actor,
+  { notices }: ChangeSettings,
+  expected: ExpectedVersions,
+  origin: Origin,
+): Promise<SettingsResponse> {
+  const now = deps.clock.now();
+  await changeSetting(deps, actor, { kind: "notices", fields: Object.keys(notices), origin }, (tx) =>
+    writeSetting(
+      deps,
+      NOTICE_SETTINGS,
+      actor.userId,
+      { change: (present) => withoutUndefined({ ...present, ...notices }), expected, now },
+      tx,
+    ),
+  );
+  return readSettings(deps, actor);
 }

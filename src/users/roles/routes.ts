@@ -4,6 +4,10 @@ import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
+import { changeRole } from "./change";
+import { createRole } from "./create";
+import { deleteRole } from "./delete";
+import { listPermissions, listRoles, readRole } from "./read";
 import {
   changeRoleSchema,
   createRoleSchema,
@@ -12,7 +16,6 @@ import {
   roleParam,
   rolesAnswer,
 } from "./schema";
-import { changeRole, createRole, deleteRole, listPermissions, listRoles, readRole } from "./service";
 
 const tag = "Administration";
 

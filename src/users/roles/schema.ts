@@ -10,12 +10,12 @@ export const permissionsSchema = z
 
 /** The name by which a role is granted. */
 export const roleNameSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .regex(/^[a-z][a-z0-9-]{1,49}$/, "must be 2 to 50 of a to z, 0 to 9 and -, and begin with a letter")
   .meta({ example: "support" });
 
 const descriptionSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .max(1000, "must be at most 255 characters")
   .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
   .transform(cleanText)

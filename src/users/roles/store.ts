@@ -88,7 +88,8 @@ export const createRoleStore = (mysql: MySql) => ({
     return rows.map(({ role }) => toRow(role));
   },
 
-  permissionNamesOf: (userId: string, tx?: MySqlTx): Promise<string[]> => permissionNamesOf(mysql, userId, tx),
+  permissionNamesOf: (userId: string, tx?: MySqlTx): Promise<string[]> =>
+    permissionNamesOf(mysql, userId, tx),
 
   /** Makes a role. @returns false when there is one of this name */
   async create(

@@ -1,6 +1,7 @@
 import type { Deps } from "../deps";
 import type { UserRow } from "../users/store";
-import type { Origin } from "./service";
+import { signedInDevice } from "./check-password";
+import type { Origin } from "./origin";
 
 /** Most devices of one address that a proof speaks for. */
 const DEVICES = 20;
@@ -11,7 +12,7 @@ const DEVICES = 20;
  * @param deviceId the known device that the proof came from
  * @param proof see `Throttle.forgive`
  */
-export async function forgiveOwner(
+export async function forgiveFailures(
   deps: Deps,
   user: Pick<UserRow, "id" | "emailCanonical">,
   origin: Origin,
@@ -19,6 +20,8 @@ export async function forgiveOwner(
 ): Promise<void> {
   // Also the devices of that place: a client may not send its device token with every request.
   const near = await deps.devices.idsAt(user.id, origin.ip, DEVICES);
-  const deviceIds = [...new Set([`user:${user.id}`, ...near, ...(deviceId === null ? [] : [deviceId])])];
+  const deviceIds = [
+    ...new Set([signedInDevice(user.id), ...near, ...(deviceId === null ? [] : [deviceId])]),
+  ];
   await deps.throttle.forgive(user.emailCanonical, origin.ip, { deviceIds, proof });
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Deps } from "../../deps";
-import { isObject, readSetting, type SettingKind, understand } from "./settings";
+import type { Deps } from "../deps";
+import { isObject, parseKnownFields, readSetting, type SettingKind } from "./settings";
 
 const flag = z.boolean("must be true or false");
 
@@ -8,13 +8,14 @@ const storedFields = { newDevice: flag, lowStock: flag, exportReady: flag };
 
 /** Mails that a person may do without. Those about a changed password, address or second factor always come. */
 export type NoticeSetting = keyof typeof storedFields;
+
 type Notices = { [Name in NoticeSetting]?: boolean };
 
 export const NOTICE_SETTINGS: SettingKind<Notices> = {
   kind: "notices",
   shape: 1,
   upgrades: {},
-  parse: (data) => (isObject(data) ? understand(storedFields, data) : {}),
+  parse: (data) => (isObject(data) ? parseKnownFields(storedFields, data) : {}),
 };
 
 export const noticesSchema = z
@@ -27,6 +28,7 @@ export const noticesSchema = z
     exportReady: flag,
   })
   .meta({ id: "Notices" });
+
 export type NoticesResponse = z.infer<typeof noticesSchema>;
 
 /** Choices with the default of everything else, which is to send it. */

@@ -1,15 +1,8 @@
-import { newAuditEntry, person } from "../audit/entry";
 import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { after } from "../lib/clock";
-import { AppError } from "../lib/errors";
-import { isId } from "../lib/text";
 import { deviceName } from "../lib/user-agent";
-import { endKeysAndTell, newKeysEnd } from "./api-keys/end";
-import { deviceOf } from "./devices/service";
 import { KEEP_ENDED, sessionEnd } from "./rules";
-import type { AlsoEnd, SessionsEnded } from "./schema";
-import { endOwnSession, type Origin } from "./service";
 import type { SessionRow } from "./sessions.store";
 
 /** A sign-in as its owner sees it. */
@@ -81,50 +74,4 @@ export async function listSessions(
       hasMore,
     },
   };
-}
-
-/** Ends one of the caller's sessions. @throws AppError not_found when it is not theirs, or is not there */
-export async function endOneSession(
-  deps: Deps,
-  actor: Actor,
-  sessionId: string,
-  origin: Origin,
-): Promise<void> {
-  const session = isId(sessionId) ? await deps.sessions.find(sessionId) : null;
-  if (session?.userId !== actor.userId) throw new AppError("not_found", "You have no such session.");
-  await endOwnSession(deps, actor, sessionId, origin);
-}
-
-/**
- * Ends every session of the caller but this one. When they want that, also revokes their API keys, of which they are
- * then told by mail, and forgets every known device but this one.
- * @returns how many sessions and devices there were, and what became of the keys
- */
-export async function endOtherSessions(
-  deps: Deps,
-  actor: Actor,
-  { revokeApiKeys, forgetDevices }: AlsoEnd,
-  origin: Origin,
-): Promise<SessionsEnded> {
-  const now = deps.clock.now();
-  if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to keep.");
-  const except = actor.sessionId;
-  const device = await deviceOf(deps, actor);
-  const entry = newAuditEntry(deps, "session.others_ended", { actor: person(actor.userId), origin });
-  const keysEnd = newKeysEnd(deps, actor.userId, {
-    revoke: revokeApiKeys,
-    actor: person(actor.userId),
-    reason: "ended_by_user",
-    origin,
-  });
-  const result = await deps.mysql.transaction(async (tx) => {
-    const ended = await deps.sessions.endAll(actor.userId, { reason: "ended_by_user", now, except }, tx);
-    const forgotten: Record<string, number> = forgetDevices
-      ? { forgotten: await deps.devices.forget(actor.userId, { except: device, now }, tx) }
-      : {};
-    await deps.audit.record({ ...entry, detail: { ended, ...forgotten } }, tx);
-    return { ended, ...forgotten, ...(await endKeysAndTell(deps, keysEnd, tx)) };
-  });
-  deps.jobs.wake();
-  return result;
 }

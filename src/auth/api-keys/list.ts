@@ -1,0 +1,42 @@
+import type { Deps } from "../../deps";
+import type { Actor } from "../../lib/actor";
+import type { ApiKeyResponse, ListApiKeys } from "./schema";
+import type { ApiKeyRow } from "./store";
+
+export const toApiKey = (row: Omit<ApiKeyRow, "secretDigest" | "secretHash">): ApiKeyResponse => ({
+  id: row.id,
+  name: row.name,
+  permissions: row.permissions,
+  createdAt: row.createdAt.toISOString(),
+  expiresAt: row.expiresAt.toISOString(),
+  lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
+});
+
+/** The caller's keys that were not revoked, the newest first, in pages. */
+export async function listApiKeys(
+  deps: Deps,
+  actor: Actor,
+  { limit, cursor }: ListApiKeys,
+): Promise<{ data: ApiKeyResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
+  const filter = { list: "api-keys", user: actor.userId };
+  const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
+  const rows = await deps.apiKeys.ofUser(actor.userId, {
+    limit: limit + 1,
+    ...(position && { before: { createdAt: new Date(String(position[0])), id: String(position[1]) } }),
+  });
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const hasMore = rows.length > limit;
+  return {
+    data: page.map(toApiKey),
+    page: {
+      nextCursor:
+        hasMore && last ? deps.cursors.encode([last.createdAt.toISOString(), last.id], filter) : null,
+      hasMore,
+    },
+  };
+}
+
+/** Every key of a person that was not revoked, for the export of their data. */
+export const allApiKeys = async (deps: Deps, userId: string): Promise<ApiKeyResponse[]> =>
+  (await deps.apiKeys.ofUser(userId)).map(toApiKey);

@@ -1,0 +1,131 @@
+import { newAuditEntry, person } from "../audit/entry";
+import type { Deps } from "../deps";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import { toUserResponse, type UserResponse } from "../users/mapper";
+import { stillKnown } from "./devices/known";
+import { newNotice } from "./jobs";
+import type { Origin } from "./origin";
+import { DEVICE_TTL, sessionLimits } from "./rules";
+import type { SignInMethod } from "./sessions.store";
+import { ACCESS_TTL, accessTokenId, type ChallengeClaims } from "./tokens";
+
+/** How many earlier sign-ins decide whether one is unusual. */
+const RECENT = 50;
+
+export interface SignedIn {
+  accessToken: string;
+  tokenType: "Bearer";
+  expiresIn: number;
+  refreshToken: string;
+  /** When the refresh token ends unless it is used. */
+  refreshExpiresAt: string;
+  /** Sent with later sign-ins, it makes this device a known one; only with a new session. */
+  deviceToken?: string;
+  /** Only where a role demands a second factor that this sign-in did not show: nothing but enrolment is open. */
+  secondFactorRequired?: true;
+  user: UserResponse;
+}
+
+export const challengeOver = (): AppError =>
+  new AppError("unauthenticated", "The challenge is not valid. Sign in again.");
+
+/**
+ * Reads the token of a challenge.
+ * @throws AppError unauthenticated when it is not one of ours or no longer good
+ */
+export function readChallenge(deps: Deps, token: string): ChallengeClaims {
+  const claims = deps.tokens.readChallenge(token);
+  if (!claims) throw challengeOver();
+  return claims;
+}
+
+/** Who proved themselves: `id` is that of the challenge, when there was one. */
+export type Proven = Omit<ChallengeClaims, "id"> & { id?: string };
+
+/**
+ * Opens the session of someone who proved who they are: by password, a second factor after `readChallenge`,
+ * or a passkey (then `epoch` is `users.authEpoch` as read before the proof was checked).
+ * @throws AppError unauthenticated when the account was banned, deleted or had its sessions ended since
+ */
+export async function completeSignIn(
+  deps: Deps,
+  { id: challengeId, userId, epoch, deviceId: claimed }: Proven,
+  method: SignInMethod,
+  origin: Origin,
+): Promise<SignedIn> {
+  const now = deps.clock.now();
+  const [sessionId, jobId] = [deps.random.id(), deps.random.id()];
+  const known = await stillKnown(deps, claimed);
+  const deviceId = known ?? deps.random.id();
+  const user = await deps.users.findById(userId);
+  const permissions = await deps.roles.permissionsOf(userId);
+  const limits = sessionLimits(permissions);
+  const absoluteExpiresAt = after(now, limits.absolute);
+  const idleExpiresAt = after(now, limits.idle);
+  const session = {
+    id: sessionId,
+    userId,
+    epoch,
+    method,
+    deviceId,
+    ip: origin.ip,
+    userAgent: origin.userAgent,
+    now,
+    idleExpiresAt,
+    absoluteExpiresAt,
+  };
+  const device = {
+    id: deviceId,
+    userId,
+    ip: origin.ip,
+    userAgent: origin.userAgent,
+    now,
+    expiresAt: after(now, DEVICE_TTL),
+  };
+  const earlier = known === null ? await deps.sessions.recent(userId, RECENT) : [];
+  const alike = ({ userAgent, ip }: Origin) => userAgent === origin.userAgent && ip === origin.ip;
+  const unusual = earlier.length > 0 && !earlier.some(alike);
+  const entry = newAuditEntry(deps, "sign_in.succeeded", {
+    actor: person(userId),
+    origin,
+    detail: { method, sessionId, knownDevice: known !== null },
+  });
+  const opened = await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.sessions.create(session, tx))) return false;
+    await deps.devices.use(device, tx);
+    if (challengeId !== undefined && !(await deps.codes.use(challengeId, now, tx))) {
+      throw challengeOver();
+    }
+    if (unusual) await deps.jobs.mysql.enqueue(newNotice("new_device", jobId, userId, origin, now), tx);
+    await deps.audit.record(entry, tx);
+    return true;
+  });
+  if (!opened || !user) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
+  if (unusual) deps.jobs.wake();
+  return {
+    ...(await tokensOf(deps, user, sessionId, 0, idleExpiresAt)),
+    deviceToken: deps.tokens.device(userId, deviceId),
+  };
+}
+
+export async function tokensOf(
+  deps: Deps,
+  user: Parameters<typeof toUserResponse>[0],
+  sessionId: string,
+  counter: number,
+  refreshExpiresAt: Date,
+): Promise<SignedIn> {
+  const { token } = await deps.tokens.access(user.id, sessionId, accessTokenId(deps.random.id(), counter));
+  const { names, demandsFactor } = await deps.roles.rolesOf(user.id);
+  const owing = demandsFactor && (await deps.sessions.findLive(sessionId, user.id))?.lacksFactor;
+  return {
+    accessToken: token,
+    tokenType: "Bearer",
+    expiresIn: ACCESS_TTL / 1000,
+    refreshToken: deps.tokens.refresh(sessionId, counter),
+    refreshExpiresAt: refreshExpiresAt.toISOString(),
+    ...(owing ? { secondFactorRequired: true } : {}),
+    user: toUserResponse(user, names),
+  };
+}

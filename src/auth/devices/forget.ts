@@ -1,0 +1,35 @@
+import { newAuditEntry, person } from "../../audit/entry";
+import type { Deps } from "../../deps";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import { isId } from "../../lib/text";
+import type { Origin } from "../origin";
+import { deviceOf } from "./known";
+
+/**
+ * Forgets one of the caller's devices, or all but the one they use: it counts as a stranger's from then on.
+ * Sessions go on.
+ * @returns how many were known
+ * @throws AppError not_found when the one is not theirs, or was forgotten before
+ */
+export async function forgetDevices(
+  deps: Deps,
+  actor: Actor,
+  id: string | undefined,
+  origin: Origin,
+): Promise<{ forgotten: number }> {
+  if (id !== undefined && !isId(id)) throw noSuchDevice();
+  const now = deps.clock.now();
+  const which = id === undefined ? { except: await deviceOf(deps, actor), now } : { id, now };
+  const entry = newAuditEntry(deps, "device.forgotten", { actor: person(actor.userId), origin });
+  const forgotten = await deps.mysql.transaction(async (tx) => {
+    const count = await deps.devices.forget(actor.userId, which, tx);
+    if (id !== undefined && count === 0) throw noSuchDevice();
+    const deviceId: Record<string, string> = id === undefined ? {} : { deviceId: id };
+    await deps.audit.record({ ...entry, detail: { forgotten: count, ...deviceId } }, tx);
+    return count;
+  });
+  return { forgotten };
+}
+
+const noSuchDevice = () => new AppError("not_found", "You have no such device.");

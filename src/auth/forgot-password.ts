@@ -1,0 +1,48 @@
+import { ANONYMOUS, newAuditEntry } from "../audit/entry";
+import type { Deps } from "../deps";
+import { after } from "../lib/clock";
+import { canonicalKey } from "../lib/text";
+import { knownDevice } from "./devices/known";
+import type { Origin } from "./origin";
+import { RESET_TTL } from "./rules";
+
+/**
+ * Mails a link for a new password. The same is written for every address, known or not; the sender of the
+ * mail finds out whose it is.
+ */
+export async function forgotPassword(
+  deps: Deps,
+  { email }: { email: string },
+  origin: Origin,
+): Promise<{ expiresIn: number }> {
+  await deps.throttle.request("forgot", origin.ip);
+  const now = deps.clock.now();
+  const [codeId, jobId] = [deps.random.id(), deps.random.id()];
+  const user = await deps.users.findByEmail(canonicalKey(email));
+  const deviceId = await knownDevice(deps, user?.id, origin);
+  const entry = newAuditEntry(deps, "password.reset_requested", {
+    actor: ANONYMOUS,
+    subjectUserId: user?.id ?? null,
+    origin,
+  });
+  await deps.mysql.transaction(async (tx) => {
+    await deps.codes.create(
+      {
+        id: codeId,
+        userId: user?.id ?? null,
+        purpose: "reset_password",
+        requestedIp: origin.ip,
+        requestedAt: now,
+        expiresAt: after(now, RESET_TTL),
+      },
+      tx,
+    );
+    await deps.jobs.mysql.enqueue(
+      { id: jobId, kind: "mail.reset_password", payload: { codeId, deviceId }, runAt: now },
+      tx,
+    );
+    await deps.audit.record(entry, tx);
+  });
+  deps.jobs.wake();
+  return { expiresIn: RESET_TTL / 1000 };
+}

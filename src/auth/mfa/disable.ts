@@ -1,0 +1,45 @@
+import type { AuditEntry } from "../../audit/entry";
+import type { MySqlTx } from "../../db/prisma";
+import type { Deps } from "../../deps";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import { ADMINISTRATOR, newNotice } from "../jobs";
+import type { Origin } from "../origin";
+import { changeSignIn } from "./change-sign-in";
+import { reauthenticate } from "./reauthenticate";
+import type { Proof } from "./schema";
+
+export const hasFactor = async (deps: Deps, userId: string) => (await deps.mfa.methodsOf(userId)).totp;
+
+export const noFactor = () => new AppError("conflict", "You have no second factor. Enrol one first.");
+
+/**
+ * Takes the caller's second factor away, with its backup codes. Passkeys and sessions stay.
+ * @throws AppError conflict when they have none
+ */
+export async function disable(deps: Deps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
+  if (!(await hasFactor(deps, actor.userId))) throw noFactor();
+  await reauthenticate(deps, actor, proof, origin);
+  await changeSignIn(deps, actor, origin, { action: "second_factor.disabled" }, async (tx) => {
+    if (!(await deps.mfa.removeAll(actor.userId, tx))) throw noFactor();
+  });
+}
+
+/**
+ * Takes the second factor of someone who lost it away, at the word of an administrator. Every session of theirs
+ * ends, and they are told by mail. Passkeys stay.
+ * @param entry says who did it
+ * @throws AppError conflict when there is none
+ */
+export async function removeLostFactor(
+  deps: Deps,
+  userId: string,
+  { entry, jobId, now }: { entry: AuditEntry; jobId: string; now: Date },
+  tx: MySqlTx,
+): Promise<void> {
+  if (!(await deps.mfa.removeAll(userId, tx))) throw new AppError("conflict", "They have no second factor.");
+  await deps.sessions.endAll(userId, { reason: "ended_by_administrator", now }, tx);
+  const notice = newNotice("second_factor_changed", jobId, userId, ADMINISTRATOR, now);
+  await deps.jobs.mysql.enqueue(notice, tx);
+  await deps.audit.record({ ...entry, subjectUserId: userId }, tx);
+}

@@ -1,0 +1,66 @@
+import { ANONYMOUS, newAuditEntry } from "../audit/entry";
+import type { Deps } from "../deps";
+import { after } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import { type SignedIn, tokensOf } from "./complete-sign-in";
+import { newNotice } from "./jobs";
+import type { Origin } from "./origin";
+import { REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
+
+/**
+ * Exchanges a refresh token for its successor. The immediate parent gives the same successor for ten seconds,
+ * and after that for as long as nothing shows that the successor arrived: neither it nor an access token that
+ * came with it was used. So a lost answer or twenty tabs neither sign anyone out nor fork the family. Any other
+ * ends the session, and its owner is told by mail.
+ * @throws AppError unauthenticated for every reason alike
+ */
+export async function refresh(deps: Deps, refreshToken: string, origin: Origin): Promise<SignedIn> {
+  const refuse = () => new AppError("unauthenticated", "The refresh token is not valid. Sign in again.");
+  const token = deps.tokens.readRefresh(refreshToken);
+  if (!token) throw refuse();
+  for (;;) {
+    const now = deps.clock.now();
+    const session = await deps.sessions.find(token.sessionId);
+    if (
+      !session ||
+      session.endedAt !== null ||
+      session.user.bannedAt !== null ||
+      session.user.deletedAt !== null
+    ) {
+      throw refuse();
+    }
+    const permissions = await deps.roles.permissionsOf(session.userId);
+    if (sessionEnd(session, permissions) <= now) {
+      await deps.sessions.end(session.id, { reason: "expired", now });
+      throw refuse();
+    }
+    if (token.counter === session.refreshCounter) {
+      const idle = after(now, sessionLimits(permissions).idle).getTime();
+      const idleExpiresAt = new Date(Math.min(idle, session.absoluteExpiresAt.getTime()));
+      // When another request was faster, the next round finds this token to be the parent.
+      if (!(await deps.sessions.rotate(session.id, token.counter, now, idleExpiresAt))) continue;
+      return tokensOf(deps, session.user, session.id, token.counter + 1, idleExpiresAt);
+    }
+    const inGrace = now.getTime() - session.rotatedAt.getTime() <= REFRESH_GRACE;
+    const lost = session.seenCounter < session.refreshCounter;
+    if (token.counter === session.refreshCounter - 1 && (inGrace || lost)) {
+      return tokensOf(deps, session.user, session.id, session.refreshCounter, session.idleExpiresAt);
+    }
+    const detail = `its refresh token was used twice, from ${origin.ip}`;
+    const entry = newAuditEntry(deps, "session.token_reused", {
+      actor: ANONYMOUS,
+      subjectUserId: session.userId,
+      origin,
+      detail: { sessionId: session.id },
+    });
+    const notice = newNotice("token_reused", deps.random.id(), session.userId, origin, now);
+    await deps.mysql.transaction(async (tx) => {
+      const ended = await deps.sessions.end(session.id, { reason: "refresh_reuse", detail, now }, tx);
+      if (!ended) return;
+      await deps.audit.record(entry, tx);
+      await deps.jobs.mysql.enqueue(notice, tx);
+    });
+    deps.jobs.wake();
+    throw refuse();
+  }
+}

@@ -1,0 +1,29 @@
+import type { Deps } from "../../deps";
+import { endpoint, file } from "../../http/endpoint";
+import { factory } from "../../http/factory";
+import { sendFile } from "../../http/file";
+import { readAvatarFile } from "./avatar";
+import { tag } from "./routes";
+import { avatarParam } from "./schema";
+
+/** /api/users/avatars: the pictures' files, for whoever was given their address. */
+export const avatarRoutes = (deps: Deps) =>
+  factory.createApp().get(
+    "/:id/:file",
+    endpoint(deps, {
+      id: "readAvatar",
+      summary: "Get a person's picture",
+      tag,
+      params: avatarParam,
+      success: { 200: file("image/webp") },
+      errors: ["not_found"],
+      etag: true,
+      cache: "private, max-age=3600",
+    }),
+    (c) => {
+      const { id, file: name } = c.req.valid("param");
+      // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
+      const answer = { name: `${id}-${name}`, type: "image/webp", cache: "private, max-age=3600" };
+      return sendFile(c, answer, (known) => readAvatarFile(deps, id, name, known));
+    },
+  );

@@ -1,0 +1,29 @@
+import { newAuditEntry, person } from "../../audit/entry";
+import type { Origin } from "../../auth/origin";
+import type { MySqlTx } from "../../db/prisma";
+import type { Deps } from "../../deps";
+import type { Actor } from "../../lib/actor";
+import { accountGone } from "./account";
+
+/** Runs a change of a setting and its audit entry in one transaction. */
+export async function changeSetting<Setting>(
+  deps: Deps,
+  actor: Actor,
+  { kind, fields, origin }: { kind: "preferences" | "notices"; fields: string[]; origin: Origin },
+  work: (tx: MySqlTx) => Promise<Setting>,
+): Promise<Setting> {
+  const audit = newAuditEntry(deps, `${kind}.changed`, {
+    actor: person(actor.userId),
+    origin,
+    detail: { fields },
+  });
+  return deps.mysql.transaction(async (tx) => {
+    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
+    const changed = await work(tx);
+    await deps.audit.record(audit, tx);
+    return changed;
+  });
+}
+
+export const withoutUndefined = <Value extends object>(value: Value): Value =>
+  Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as Value;

@@ -1,0 +1,50 @@
+import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { Origin } from "../../auth/origin";
+import type { MySqlTx } from "../../db/prisma";
+import type { Deps } from "../../deps";
+import type { RecordAnswer } from "../../http/idempotency";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import { administer, demandAll } from "../admin/authority";
+import { MAX_ROLES, toRole } from "./read";
+import type { CreateRole, RoleResponse } from "./schema";
+
+/**
+ * Makes a role of permissions that the caller holds.
+ * @throws AppError forbidden, already_exists, conflict at the most roles
+ */
+export async function createRole(
+  deps: Deps,
+  actor: Actor,
+  { name, description, permissions, requiresSecondFactor }: CreateRole,
+  origin: Origin,
+  record: RecordAnswer<MySqlTx>,
+): Promise<RoleResponse> {
+  const now = deps.clock.now();
+  const id = deps.random.id();
+  const entry = newAuditEntry(deps, "role.created", {
+    actor: auditActor(actor),
+    subjectUserId: null,
+    origin,
+    detail: { roleId: id, name, permissions, ...(requiresSecondFactor ? { requiresSecondFactor } : {}) },
+  });
+  return administer(deps, actor, ["roles:write"], async (tx, held) => {
+    demandAll(held, permissions, "The role");
+    if ((await deps.roles.count(tx)) >= MAX_ROLES) {
+      throw new AppError("conflict", `There are ${MAX_ROLES} roles. Delete one first.`);
+    }
+    const role = { id, name, description, permissions, requiresSecondFactor };
+    if (!(await deps.roles.create({ ...role, now }, tx))) {
+      throw new AppError("already_exists", `There is a role ${name}.`);
+    }
+    await deps.audit.record(entry, tx);
+    const made = toRole({
+      ...role,
+      permissions: permissions.sort(),
+      version: 1,
+      createdAt: now,
+    });
+    await record(tx, made);
+    return made;
+  });
+}

@@ -1,0 +1,39 @@
+import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { Origin } from "../../auth/origin";
+import type { Deps } from "../../deps";
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import { ADMIN_ROLE, BASE_ROLE } from "../../lib/permissions";
+import type { ExpectedVersions } from "../../lib/versions";
+import { administer } from "../admin/authority";
+import { changeable } from "./change";
+
+/**
+ * Deletes a role that nobody has.
+ * @throws AppError not_found, precondition_failed, forbidden, conflict when someone has it or it is built in
+ */
+export async function deleteRole(
+  deps: Deps,
+  actor: Actor,
+  id: string,
+  expected: ExpectedVersions,
+  origin: Origin,
+): Promise<void> {
+  const entry = newAuditEntry(deps, "role.deleted", {
+    actor: auditActor(actor),
+    subjectUserId: null,
+    origin,
+  });
+  await administer(deps, actor, ["roles:write"], async (tx, held) => {
+    const role = await changeable(deps, id, expected, held, tx);
+    if (role.name === ADMIN_ROLE || role.name === BASE_ROLE) {
+      throw new AppError("conflict", `The role ${role.name} is built in.`);
+    }
+    if (await deps.roles.isHeld(id, tx)) {
+      throw new AppError("conflict", "Someone has this role. Take it away from everyone first.");
+    }
+    await deps.roles.remove(id, tx);
+    const detail = { roleId: id, name: role.name, permissions: role.permissions };
+    await deps.audit.record({ ...entry, detail }, tx);
+  });
+}

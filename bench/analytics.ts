@@ -10,26 +10,21 @@
  */
 import { readFileSync } from "node:fs";
 import { MongoClient } from "mongodb";
-import { type Arrival, readBatch } from "../src/analytics/ingest";
-import type { EventDocument } from "../src/analytics/model";
-import {
-  categoriesReport,
-  funnelReport,
-  overviewReport,
-  productsReport,
-  retentionReport,
-  searchesReport,
-  seriesReport,
-  sourcesReport,
-} from "../src/analytics/reports";
+import { type Arrival, readBatch } from "../src/analytics/intake/read";
+import type { NewEvent } from "../src/analytics/model";
+import { funnelReport } from "../src/analytics/reports/funnel";
+import { overviewReport, seriesReport } from "../src/analytics/reports/overview";
+import { retentionReport } from "../src/analytics/reports/retention";
 import {
   categoriesQuery,
   periodQuery,
   productsQuery,
   seriesQuery,
   topQuery,
-} from "../src/analytics/reports.schema";
-import { attribute, byTime, type SessionEvent, sessionise } from "../src/analytics/sessions";
+} from "../src/analytics/reports/schema";
+import { searchesReport } from "../src/analytics/reports/searches";
+import { categoriesReport, productsReport, sourcesReport } from "../src/analytics/reports/tops";
+import { attribute, byTime, type SessionEvent, sessionise } from "../src/analytics/sessions/sessionise";
 import { settle } from "../src/analytics/settle";
 import { parseConfig } from "../src/config";
 import { syncIndexes } from "../src/db/indexes";
@@ -162,12 +157,12 @@ async function backlog() {
     .toArray();
   const [mark] = await db
     .collection("analyticsDirty")
-    .find({ level: "quarter" })
+    .find({ level: "quarterHour" })
     .sort({ at: 1 })
     .limit(1)
     .toArray();
   const rollups = db.collection("analyticsRollups");
-  const quarters = await rollups.find({ level: "quarter", totals: { $exists: true } }).toArray();
+  const quarters = await rollups.find({ level: "quarterHour", totals: { $exists: true } }).toArray();
   const result = {
     eventAge: age(event?.receivedAt),
     markAge: age(mark?.at),
@@ -270,7 +265,7 @@ function visit(
 
 /**
  * Stores the events as the route does, only in larger batches; makes sessions of all but the last hours with
- * the sessioniser's own functions in memory, because a backlog of millions is not what is measured, and
+ * the functions of settling in memory, because a backlog of millions is not what is measured, and
  * leaves the last hours and every rollup to it.
  */
 async function fill(deps: Deps, now: number): Promise<void> {
@@ -287,16 +282,19 @@ async function fill(deps: Deps, now: number): Promise<void> {
     context: null,
   };
   const known: SessionEvent[] = [];
-  const late: EventDocument[] = [];
-  let events: EventDocument[] = [];
+  const late: NewEvent[] = [];
+  let events: NewEvent[] = [];
+  let settled: string[] = [];
   let stored = 0;
   let sent = 0;
   const started = performance.now();
   const flush = async () => {
     const distinct = [...new Map(events.map((event) => [event._id, event])).values()];
     sent += events.length;
-    stored += (await deps.analytics.insertEvents(distinct)).size;
+    stored += (await deps.analytics.events.insert(distinct)).size;
+    await deps.analytics.queue.settle(settled);
     events = [];
+    settled = [];
   };
   for (let number = 0; stored + events.length + late.length < EVENTS; number++) {
     const start = now - DAYS * DAY + ((stored + events.length) / EVENTS) * (DAYS * DAY - 2 * HOUR);
@@ -304,7 +302,7 @@ async function fill(deps: Deps, now: number): Promise<void> {
       // As if it had been sent when it happened, or hours later.
       document.receivedAt = document.at;
       if (document.at.getTime() < now - 12 * HOUR) {
-        delete document.todo;
+        settled.push(document._id);
         known.push(forSessions(document));
       }
       const chance = random();
@@ -337,26 +335,26 @@ async function fill(deps: Deps, now: number): Promise<void> {
   for (let index = 0; index < writes.length; index += 200) {
     await deps.mongo.transaction(async (tx) => {
       for (const [ids, visitor] of writes.slice(index, index + 200))
-        await deps.analytics.setVisitor(ids, visitor, tx);
+        await deps.analytics.queue.setVisitor(ids, visitor, tx);
     });
   }
   for (let index = 0; index < sessions.length; index += 2000) {
     await deps.mongo.transaction((tx) =>
-      deps.analytics.replaceSessions([], sessions.slice(index, index + 2000), tx),
+      deps.analytics.sessions.replace([], sessions.slice(index, index + 2000), tx),
     );
   }
   const quarters = Array.from(
     { length: DAYS * 96 + 8 },
     (_, index) => new Date(now - DAYS * DAY + index * 15 * MINUTE),
   );
-  await deps.analytics.markDirty("quarter", quarters, "bench");
+  await deps.analytics.rollups.mark("quarterHour", quarters, "bench");
   console.log(`sessions of all but the last hours: ${sessions.length}, at ${seconds()} s`);
   await settle(deps);
   console.log(`the last hours and every rollup: at ${seconds()} s`);
 }
 
 /** The fields that sessions are made from, so that two million events fit into memory. */
-const forSessions = (event: EventDocument): SessionEvent => ({
+const forSessions = (event: NewEvent): SessionEvent => ({
   _id: event._id,
   kind: event.kind,
   at: event.at,

@@ -40,6 +40,7 @@ import { type CategoryStore, createCategoryStore } from "./products/categories/s
 import { type CatalogueCounts, createCounts } from "./products/counts";
 import { createFormerSlugStore, type FormerSlugStore } from "./products/former-slugs.store";
 import { createPictureStore, type PictureStore } from "./products/images/store";
+import { createProductPopularityStore, type ProductPopularityStore } from "./products/popularity.store";
 import { createBuiltinEngine } from "./products/search/builtin";
 import type { SearchEngine } from "./products/search/engine";
 import { createQueryStore, type QueryStore } from "./products/search/queries.store";
@@ -87,6 +88,8 @@ export interface Deps extends GuardDeps {
   /** What was searched for. */
   searchQueries: QueryStore;
   formerSlugs: FormerSlugStore;
+  /** What analytics reads and writes of products. */
+  productPopularity: ProductPopularityStore;
   /** How many products categories and brands have. */
   counts: CatalogueCounts;
   pictures: PictureStore;
@@ -185,6 +188,7 @@ export function createDeps(
     searchQueries: createQueryStore(mongo),
     counts: createCounts(products, clock),
     formerSlugs: createFormerSlugStore(mongo),
+    productPopularity: createProductPopularityStore(mongo),
     pictures: createPictureStore(mongo),
     bulk: createBulkStore(mongo),
     storage: config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),

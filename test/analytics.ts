@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
+import type { BatchResult } from "../src/analytics/intake/schema";
 import type { EventDocument, SessionDocument } from "../src/analytics/model";
-import type { BatchResult } from "../src/analytics/schema";
 import { settle } from "../src/analytics/settle";
 import { AppError } from "../src/lib/errors";
 import type { TestApp } from "./app";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { z } from "zod";
-import { readContext } from "./context";
-import { type Arrival, readBatch } from "./ingest";
-import { batchSchema, eventSchema } from "./schema";
+import { readContext } from "./intake/context";
+import { type Arrival, readBatch } from "./intake/read";
+import { batchSchema, eventSchema } from "./intake/schema";
 
 /** As much of a JSON schema as tells where texts may stand. */
 interface JsonSchema {
@@ -191,9 +191,9 @@ describe("a batch's context that cannot be read in part", () => {
     });
     expect(context).toEqual({ page: { url: "https://shop.example/" } });
     expect(ignored).toEqual([
-      { path: "context.ip", reason: "must be a text" },
+      { path: "context.ip", reason: "must be a string" },
       { path: "context.userAgent", reason: "must be at most 1000 characters" },
-      { path: "context.page.referrer", reason: "must be a text" },
+      { path: "context.page.referrer", reason: "must be a string" },
       { path: "context.page.title", reason: "must not hold control characters" },
       { path: "context.campaign", reason: expect.any(String) },
     ]);

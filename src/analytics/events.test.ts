@@ -5,8 +5,9 @@ import { anEvent, BROWSER, eventsOf, sendBatch, sent as sentBatch } from "../../
 import { useTestApp } from "../../test/app";
 import { startServer } from "../../test/processes";
 import { DAY, HOUR, MINUTE, SECOND } from "../lib/clock";
+import type { BatchResult } from "./intake/schema";
 import { erasePersonAnalytics, exportPersonAnalytics } from "./person";
-import type { BatchResult, EventResponse } from "./schema";
+import type { EventResponse } from "./sessions/schema";
 import { settle } from "./settle";
 
 const t = useTestApp();
@@ -145,7 +146,7 @@ describe("batches", () => {
     expect(await sent({ batch: [other], sentAt: "", context: shared })).toMatchObject({
       accepted: 1,
       rejected: [],
-      ignored: [{ path: "context.page.url", reason: "must be a text" }],
+      ignored: [{ path: "context.page.url", reason: "must be a string" }],
     });
     expect(await stored(other.messageId)).toMatchObject({ source: "mail / campaign", userAgent: BROWSER });
   });
@@ -384,7 +385,7 @@ describe("privacy", () => {
     expect(await exported("bea")).toEqual([]);
     for (const { messageId } of [before, signIn, later, atKiosk]) expect(await stored(messageId)).toBeNull();
     expect(await stored(other.messageId)).not.toBeNull();
-    expect(await t.deps.analytics.sessionsOf(["u:bea", "d:bea-phone"])).toEqual([]);
+    expect(await t.deps.analytics.sessions.of(["u:bea", "d:bea-phone"])).toEqual([]);
     expect(await erasePersonAnalytics(t.deps, "bea")).toBe(0);
   }, 30_000);
 
@@ -412,12 +413,15 @@ describe("privacy", () => {
         return result;
       };
     const analytics = Object.fromEntries(
-      Object.entries(t.deps.analytics).map(([name, call]) => [name, counted(call)]),
+      Object.entries(t.deps.analytics).map(([name, store]) => [
+        name,
+        Object.fromEntries(Object.entries(store).map(([verb, call]) => [verb, counted(call)])),
+      ]),
     ) as unknown as typeof t.deps.analytics;
     expect(await erasePersonAnalytics({ ...t.deps, analytics }, "zoe")).toBe(4501);
     // To find it, and again in the transaction that removes it.
     expect(read / 4501).toBeLessThan(2.2);
-    expect(await t.deps.analytics.sessionsOf(["u:zoe", "d:zoe-phone"])).toEqual([]);
+    expect(await t.deps.analytics.sessions.of(["u:zoe", "d:zoe-phone"])).toEqual([]);
   }, 120_000);
 
   test("an erasure leaves what others did by the same program, with sessions of that alone", async () => {
@@ -432,7 +436,7 @@ describe("privacy", () => {
     expect(await erasePersonAnalytics(t.deps, "dora")).toBe(5);
     const left = await eventsOf(t).find({ visitor: "b:script" }).toArray();
     expect(left.map(({ _id }) => _id).sort()).toEqual(others.map(({ messageId }) => messageId).sort());
-    const sessions = await t.deps.analytics.sessionsOf(["b:script", "b:dora"]);
+    const sessions = await t.deps.analytics.sessions.of(["b:script", "b:dora"]);
     expect(sessions.map(({ start }) => start.toISOString()).sort()).toEqual([at(9), at(1)]);
   }, 30_000);
 
@@ -454,19 +458,19 @@ describe("privacy", () => {
       expect(died).toBeLessThan(20);
       let removals = 0;
       // It dies when it is about to remove events for the second time.
-      const store = t.deps.analytics;
-      const removeEvents: typeof store.removeEvents = async (ids, tx) => {
+      const { events } = t.deps.analytics;
+      const remove: typeof events.remove = async (ids, tx) => {
         if (ids.length > 0 && ++removals > 1) throw new Error("died");
-        return store.removeEvents(ids, tx);
+        return events.remove(ids, tx);
       };
-      const analytics = { ...store, removeEvents };
+      const analytics = { ...t.deps.analytics, events: { ...events, remove } };
       await erasePersonAnalytics({ ...t.deps, analytics }, "gus").catch((error: Error) => {
         if (error.message !== "died") throw error;
       });
     }
     expect(await erasePersonAnalytics(t.deps, "gus")).toBe(0);
     const visitors = ["u:gus", "d:gus-phone", "b:gus-script"];
-    expect(await t.deps.analytics.sessionsOf(visitors)).toEqual([]);
+    expect(await t.deps.analytics.sessions.of(visitors)).toEqual([]);
   }, 30_000);
 });
 

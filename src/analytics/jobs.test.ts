@@ -7,13 +7,15 @@ import type { Actor } from "../lib/actor";
 import { DAY, HOUR, SECOND } from "../lib/clock";
 import type { Permission } from "../lib/permissions";
 import { buildProduct } from "../products/service";
+import { RETENTION } from "./intake/time";
+import { track } from "./intake/track";
 import { analyticsJobs, removeExpired } from "./jobs";
 import { erasePersonAnalytics } from "./person";
 import { updatePopularity } from "./popularity";
-import { addDocument, emptyBucket } from "./rollups";
-import { track } from "./service";
-import { rebuild, settle } from "./settle";
-import { RETENTION } from "./time";
+import { rebuild } from "./rebuild";
+import { emptyBucket } from "./rollups/buckets";
+import { addDocument } from "./rollups/documents";
+import { settle } from "./settle";
 
 const t = useTestApp();
 beforeEach(() => emptyAnalytics(t));
@@ -39,7 +41,7 @@ describe("retention", () => {
       bot: false,
       range: { from: new Date(0), to: new Date(8e15) },
     } as const;
-    expect(await t.deps.analytics.rollups(days)).toHaveLength(3);
+    expect(await t.deps.analytics.rollups.find(days)).toHaveLength(3);
     t.clock.advance(-5 * DAY);
   });
 
@@ -49,11 +51,11 @@ describe("retention", () => {
     const newcomers = async (range: { from: Date; to: Date }) => {
       await settle(t.deps);
       const bucket = emptyBucket();
-      const days = await t.deps.analytics.rollups({ level: "day", bot: false, range });
+      const days = await t.deps.analytics.rollups.find({ level: "day", bot: false, range });
       for (const document of days) addDocument(bucket, document);
       const bySource = [...bucket.rows.sources.values()].reduce((sum, row) => sum + (row[3] ?? 0), 0);
-      expect(bySource).toBe(bucket.fresh.size);
-      return bucket.fresh.size;
+      expect(bySource).toBe(bucket.newVisitors.size);
+      return bucket.newVisitors.size;
     };
     const since = (days: number) => ({
       from: new Date(t.clock.now().getTime() - days * DAY),
@@ -380,7 +382,12 @@ describe("two processes", () => {
       (await sessionsOf(t).aggregate<{ n: number }>(pipeline).toArray())[0]?.n;
     expect(await sum([{ $group: { _id: null, n: { $sum: "$counts.events" } } }])).toBe(2500);
     const all = { from: new Date(now - 30 * DAY), to: new Date(now + DAY) };
-    const totals = await t.deps.analytics.rollups({ level: "day", kind: "totals", bot: false, range: all });
+    const totals = await t.deps.analytics.rollups.find({
+      level: "day",
+      kind: "totals",
+      bot: false,
+      range: all,
+    });
     const counts = totals.map(({ totals }) => (totals as { counts: Record<string, number> }).counts);
     expect(counts.reduce((total, { events = 0 }) => total + events, 0)).toBe(2500);
     expect(counts.reduce((total, { sessions = 0 }) => total + sessions, 0)).toBe(

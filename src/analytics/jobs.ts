@@ -1,10 +1,10 @@
-import type { Deps } from "../deps";
 import type { JobHandler } from "../jobs/runner";
 import { after, DAY, HOUR, SECOND } from "../lib/clock";
+import type { AnalyticsDeps } from "./deps";
+import { keptSince } from "./intake/time";
 import { updatePopularity } from "./popularity";
-import { wakeSessioniser } from "./service";
+import { scheduleSettling } from "./schedule";
 import { settleUnlessBusy } from "./settle";
-import { keptSince } from "./time";
 
 /** Events that are removed in one step. */
 const STEP = 1000;
@@ -14,7 +14,7 @@ const KINDS = ["analytics.settle", "analytics.popularity", "analytics.daily"];
 const dayAfter = (time: Date): Date => new Date((Math.floor(time.getTime() / DAY) + 1) * DAY);
 
 /** Enqueues the daily and the hourly work, once for each day and hour, however many processes there are. */
-async function planNext(deps: Deps): Promise<void> {
+async function planNext(deps: AnalyticsDeps): Promise<void> {
   const now = deps.clock.now();
   const hour = Math.floor(now.getTime() / HOUR);
   await deps.jobs.mongo.enqueue({
@@ -42,34 +42,37 @@ const SETTLE_LIMIT = 10 * SECOND;
  * waits for others that settle nor goes on for long: what is left, the job of the next slot does.
  */
 const settleEvents =
-  (deps: Deps): JobHandler =>
+  (deps: AnalyticsDeps): JobHandler =>
   async ({ signal }) => {
     await planNext(deps);
     const settled = await settleUnlessBusy(deps, { limit: SETTLE_LIMIT, stopped: () => signal.aborted });
     signal.throwIfAborted();
-    if (!settled) await wakeSessioniser(deps);
+    if (!settled) await scheduleSettling(deps);
   };
 
 const popularity =
-  (deps: Deps): JobHandler =>
+  (deps: AnalyticsDeps): JobHandler =>
   async ({ signal }) => {
     await updatePopularity(deps, () => signal.aborted);
     signal.throwIfAborted();
   };
 
 /** Removes what is older than it may be kept. Rollups stay: they name nobody. */
-export async function removeExpired(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
+export async function removeExpired(
+  deps: AnalyticsDeps,
+  stopped: () => boolean = () => false,
+): Promise<void> {
   const limit = keptSince(deps.clock.now());
   // Sessions first: a rebuild after a crash in between would drop those without events, and who came back with them.
   const removeSessions = () =>
-    deps.mongo.transaction((tx) => deps.analytics.removeSessionsBefore(limit, STEP, tx));
+    deps.mongo.transaction((tx) => deps.analytics.sessions.removeBefore(limit, STEP, tx));
   while (!stopped() && (await removeSessions()) > 0);
-  while (!stopped() && (await deps.analytics.removeEventsBefore(limit, STEP)) > 0);
-  await deps.analytics.removeExpiredState(deps.clock.now());
+  while (!stopped() && (await deps.analytics.events.removeBefore(limit, STEP)) > 0);
+  await deps.analytics.state.removeExpired(deps.clock.now());
 }
 
 const daily =
-  (deps: Deps): JobHandler =>
+  (deps: AnalyticsDeps): JobHandler =>
   async ({ signal }) => {
     await removeExpired(deps, () => signal.aborted);
     signal.throwIfAborted();
@@ -80,7 +83,7 @@ const daily =
   };
 
 /** What /api/analytics leaves for later. */
-export const analyticsJobs = (deps: Deps): Record<string, JobHandler> => ({
+export const analyticsJobs = (deps: AnalyticsDeps): Record<string, JobHandler> => ({
   "analytics.settle": settleEvents(deps),
   "analytics.popularity": popularity(deps),
   "analytics.daily": daily(deps),

@@ -1,6 +1,6 @@
-import type { Deps } from "../deps";
 import { after, MINUTE, SECOND } from "../lib/clock";
 import { AppError } from "../lib/errors";
+import type { AnalyticsDeps } from "./deps";
 import type { EventDocument } from "./model";
 
 /** One message of the live view, as server-sent events name their parts. */
@@ -42,8 +42,8 @@ const toLiveEvent = (event: EventDocument) => ({
   bot: event.bot,
 });
 
-async function summarise(deps: Deps, now: Date) {
-  const rows = await deps.analytics.activity({ from: after(now, -PRESENT), to: after(now, 1) });
+async function summarise(deps: AnalyticsDeps, now: Date) {
+  const rows = await deps.analytics.events.activity({ from: after(now, -PRESENT), to: after(now, 1) });
   const of = (bot: boolean) => {
     const { visitors = 0, events = 0 } = rows.find((row) => row.bot === bot) ?? {};
     return { visitors, events };
@@ -54,10 +54,10 @@ async function summarise(deps: Deps, now: Date) {
 type Summary = Awaited<ReturnType<typeof summarise>>;
 
 /** The last summary of this process: who watches at the same moment sees the same one. */
-const summaries = new WeakMap<Deps, { asked: number; summary: Promise<Summary> }>();
+const summaries = new WeakMap<AnalyticsDeps, { asked: number; summary: Promise<Summary> }>();
 
 /** Counting five minutes of events is the dear part of a live view, so one for all is made at a time. */
-function summaryOf(deps: Deps, now: Date, every: number): Promise<Summary> {
+function summaryOf(deps: AnalyticsDeps, now: Date, every: number): Promise<Summary> {
   const last = summaries.get(deps);
   if (last && performance.now() - last.asked < every) return last.summary;
   const summary = summarise(deps, now);
@@ -77,7 +77,7 @@ const sleep = (milliseconds: number, signal: AbortSignal) =>
     signal.addEventListener("abort", wake);
   });
 
-const streams = new WeakMap<Deps, number>();
+const streams = new WeakMap<AnalyticsDeps, number>();
 
 /**
  * What happens now, until `signal` ends it: events as they are received by any process, and a summary of who
@@ -86,7 +86,7 @@ const streams = new WeakMap<Deps, number>();
  * @param resume the id of the last message that a client has seen
  */
 export async function* live(
-  deps: Deps,
+  deps: AnalyticsDeps,
   signal: AbortSignal,
   resume: string | undefined,
   pace: LivePace = PACE,
@@ -107,7 +107,7 @@ export async function* live(
         yield { event: "summary", id, data: JSON.stringify(await summaryOf(deps, now, pace.every)) };
       }
       const range = { from: new Date(since - LATE), to: after(now, 1) };
-      const fresh = (await deps.analytics.received(range, SHOWN)).filter(({ _id }) => !seen.has(_id));
+      const fresh = (await deps.analytics.events.received(range, SHOWN)).filter(({ _id }) => !seen.has(_id));
       for (const { _id, receivedAt } of fresh) seen.set(_id, receivedAt.getTime());
       for (const [known, time] of seen) if (time < now.getTime() - 2 * LATE) seen.delete(known);
       since = now.getTime();
@@ -122,7 +122,7 @@ export async function* live(
 }
 
 /** @throws AppError too_many_requests when this process serves as many streams as it may */
-export function admitLive(deps: Deps): void {
+export function admitLive(deps: AnalyticsDeps): void {
   if ((streams.get(deps) ?? 0) < MAX_STREAMS) return;
   throw new AppError("too_many_requests", "Too many live views are open. Close one, or try again later.", {
     retryAfter: 30,

@@ -1,5 +1,11 @@
 import { type Connection, type Model, Schema } from "mongoose";
-import type { EventKind } from "./spec";
+import type { EventKind } from "./intake/spec";
+
+/** A part of a time line: from is in it, to is not. */
+export interface Range {
+  from: Date;
+  to: Date;
+}
 
 export const EVENT_TYPES = ["track", "page", "identify"] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
@@ -34,7 +40,7 @@ export interface EventDocument {
   device: string | null;
   userId: string | null;
   /**
-   * Whose it is: `u:` person, `d:` device, `b:` bot. The sessioniser moves a device's events to the person who
+   * Whose it is: `u:` person, `d:` device, `b:` bot. Settling gives a device's events to the person who
    * signed in there.
    */
   visitor: string;
@@ -61,9 +67,12 @@ export interface EventDocument {
   /** Minor units. */
   revenue: number;
   currency: string | null;
-  /** There until the event has its session: the sessioniser's queue is the events themselves. */
+  /** There until the event has its session: the events themselves are the queue. */
   todo?: 1;
 }
+
+/** An event as it is made; stores mark it as waiting for its session. */
+export type NewEvent = Omit<EventDocument, "todo">;
 
 const eventSchema = new Schema<EventDocument>(
   {
@@ -160,8 +169,11 @@ const sessionSchema = new Schema<SessionDocument>(
   .index({ start: 1 })
   .index({ bot: 1, start: -1, _id: -1 });
 
-/** A quarter of an hour, or a day of UTC made of its quarters. */
-export type Level = "quarter" | "day";
+/** A quarter of an hour, or a day of UTC made of its quarter-hours. */
+export type Level = "quarterHour" | "day";
+/** What levels are called in the database. */
+export const STORED_LEVEL = { quarterHour: "quarter", day: "day" } as const satisfies Record<Level, string>;
+type StoredLevel = (typeof STORED_LEVEL)[Level];
 
 /** What one rollup document holds. */
 export type RollupKind = "totals" | "visitors" | "products" | "categories" | "searches" | "sources";
@@ -169,7 +181,7 @@ export type RollupKind = "totals" | "visitors" | "products" | "categories" | "se
 /** A part of what happened in one bucket. Derived: recomputed from events and sessions when they change. */
 export interface RollupDocument {
   _id: string;
-  level: Level;
+  level: StoredLevel;
   kind: RollupKind;
   bot: boolean;
   /** The bucket's begin. */
@@ -207,7 +219,7 @@ const rollupSchema = new Schema<RollupDocument>(
 export interface DirtyDocument {
   /** Level and begin. */
   _id: string;
-  level: Level;
+  level: StoredLevel;
   at: Date;
   /** Changes with each new mark, so that a mark made during a recomputation survives it. */
   token: string;
@@ -223,7 +235,7 @@ const dirtySchema = new Schema<DirtyDocument>(
   { collection: "analyticsDirty", versionKey: false },
 ).index({ level: 1, at: 1 });
 
-/** Small things that all processes share: the guard of the sessioniser, a day's salt, who was here before. */
+/** Small things that all processes share: the guard of settling, a day's salt, who was here before. */
 export interface AnalyticsStateDocument {
   _id: string;
   version?: number;

@@ -1,11 +1,11 @@
-import type { Deps } from "../deps";
 import { after } from "../lib/clock";
 import type { JsonValue } from "../lib/json";
+import type { AnalyticsDeps } from "./deps";
 import type { EventDocument } from "./model";
-import type { EventResponse, SessionResponse } from "./schema";
-import { toEvent } from "./service";
-import { settleRemoved } from "./settle";
-import { toSession } from "./visits";
+import { toEvent } from "./sessions/event";
+import { toSession } from "./sessions/list";
+import type { EventResponse, SessionResponse } from "./sessions/schema";
+import { settleRemoved } from "./sessions/step";
 
 /** Events that are read or removed in one step. */
 const STEP = 1000;
@@ -20,8 +20,8 @@ export type PersonReader<Item> = (
 ) => Promise<{ items: Item[]; next: JsonValue }>;
 
 /** Whose events without a name a person's export has: their own and of devices that nobody else used. */
-async function visitorsOf(deps: Deps, userId: string) {
-  const { own, shared } = await deps.analytics.devicesOfPerson(userId);
+async function visitorsOf(deps: AnalyticsDeps, userId: string) {
+  const { own, shared } = await deps.analytics.events.devicesOfPerson(userId);
   return {
     visitors: [`u:${userId}`, ...own.flatMap((device) => [`d:${device}`, `b:${device}`])].sort(),
     devices: new Set([...own, ...shared]),
@@ -33,12 +33,15 @@ async function visitorsOf(deps: Deps, userId: string) {
  * events without a name of visits in which they signed in, or on devices that nobody else used. A step reads
  * `limit` events by an index, however many there are.
  */
-export async function personEvents(deps: Deps, userId: string): Promise<PersonReader<EventResponse>> {
+export async function personEvents(
+  deps: AnalyticsDeps,
+  userId: string,
+): Promise<PersonReader<EventResponse>> {
   const { visitors, devices } = await visitorsOf(deps, userId);
   return async (cursor, limit) => {
     const [list, visitor, at, id] = Array.isArray(cursor) ? cursor.map(String) : ["unnamed"];
     if (list === "named") {
-      const events = await deps.analytics.eventsNaming(userId, visitor ?? "", limit);
+      const events = await deps.analytics.events.naming(userId, visitor ?? "", limit);
       const last = events.at(-1);
       return {
         items: events.map(toEvent),
@@ -51,7 +54,7 @@ export async function personEvents(deps: Deps, userId: string): Promise<PersonRe
     if (present === undefined) return { items: [], next: ["named", ""] };
     const behind =
       present === visitor && at !== undefined && id !== undefined ? { at: new Date(at), id } : null;
-    const events = await deps.analytics.listEvents({
+    const events = await deps.analytics.events.list({
       visitor: present,
       range: behind ? { ...ALWAYS, from: behind.at } : ALWAYS,
       after: behind,
@@ -74,7 +77,10 @@ export async function personEvents(deps: Deps, userId: string): Promise<PersonRe
 }
 
 /** The visits of a person, the newest first of each visitor that is theirs alone. */
-export async function personVisits(deps: Deps, userId: string): Promise<PersonReader<SessionResponse>> {
+export async function personVisits(
+  deps: AnalyticsDeps,
+  userId: string,
+): Promise<PersonReader<SessionResponse>> {
   const { visitors } = await visitorsOf(deps, userId);
   return async (cursor, limit) => {
     const [visitor = visitors[0], start, id] = Array.isArray(cursor) ? cursor.map(String) : [];
@@ -83,7 +89,7 @@ export async function personVisits(deps: Deps, userId: string): Promise<PersonRe
     if (present === undefined) return { items: [], next: null };
     const behind =
       present === visitor && start !== undefined && id !== undefined ? { start: new Date(start), id } : null;
-    const visits = await deps.analytics.listSessions({
+    const visits = await deps.analytics.sessions.list({
       range: behind ? { ...ALWAYS, to: after(behind.start, 1) } : ALWAYS,
       of: { visitor: present },
       after: behind,
@@ -104,7 +110,10 @@ export async function personVisits(deps: Deps, userId: string): Promise<PersonRe
 }
 
 /** The events of `personEvents`, in steps. */
-export async function* exportPersonAnalytics(deps: Deps, userId: string): AsyncGenerator<EventResponse[]> {
+export async function* exportPersonAnalytics(
+  deps: AnalyticsDeps,
+  userId: string,
+): AsyncGenerator<EventResponse[]> {
   const read = await personEvents(deps, userId);
   let cursor: JsonValue = null;
   do {
@@ -121,12 +130,12 @@ export async function* exportPersonAnalytics(deps: Deps, userId: string): AsyncG
  * @returns how many were erased
  */
 async function eraseEvents(
-  deps: Deps,
+  deps: AnalyticsDeps,
   { visitor, userId, whole }: { visitor: string; userId: string | null; whole: boolean },
 ): Promise<number> {
   let erased = 0;
   for (let behind: { at: Date; id: string } | null = null; ; ) {
-    const events: EventDocument[] = await deps.analytics.listEvents({
+    const events: EventDocument[] = await deps.analytics.events.list({
       visitor,
       userId,
       range: behind ? { ...ALWAYS, from: behind.at } : ALWAYS,
@@ -151,14 +160,14 @@ async function eraseEvents(
  * person goes last, so that a second call after a crash still finds their devices.
  * @returns how many events were erased
  */
-export async function erasePersonAnalytics(deps: Deps, userId: string): Promise<number> {
-  const { own, shared } = await deps.analytics.devicesOfPerson(userId);
+export async function erasePersonAnalytics(deps: AnalyticsDeps, userId: string): Promise<number> {
+  const { own, shared } = await deps.analytics.events.devicesOfPerson(userId);
   const visitors: { visitor: string; whole: boolean }[] = [];
   for (const device of [...own, ...shared]) visitors.push({ visitor: `d:${device}`, whole: true });
   visitors.push({ visitor: `u:${userId}`, whole: true });
   // A bot is a visitor of its own whoever it names: there what names others stays.
   for (const visitor of [...own, ...shared, userId].map((name) => `b:${name}`)) {
-    visitors.push({ visitor, whole: !(await deps.analytics.namesOthers(visitor, userId)) });
+    visitors.push({ visitor, whole: !(await deps.analytics.events.namesOthers(visitor, userId)) });
   }
   let erased = 0;
   for (const named of [null, userId]) {

@@ -1,6 +1,8 @@
-import type { Deps } from "../deps";
 import { DAY } from "../lib/clock";
-import { addDocument, COLUMNS, emptyBucket } from "./rollups";
+import { setPopularity } from "../products";
+import type { AnalyticsDeps } from "./deps";
+import { COLUMNS, emptyBucket } from "./rollups/buckets";
+import { addDocument } from "./rollups/documents";
 
 /** What one of each is worth: closer to a purchase counts more. */
 const WEIGHTS: Record<(typeof COLUMNS.products)[number], number> = {
@@ -21,11 +23,11 @@ const STEP = 100;
  * Popularity by product id: views, additions and orders of people (not bots), each worth half after every seven days.
  * A day ages as a whole, so that the same events give the same number all day long.
  */
-export async function scoreProducts(deps: Deps): Promise<Map<string, number>> {
+export async function scoreProducts(deps: AnalyticsDeps): Promise<Map<string, number>> {
   const today = Math.floor(deps.clock.now().getTime() / DAY) * DAY;
   const range = { from: new Date(today - WINDOW), to: new Date(today + DAY) };
   const scores = new Map<string, number>();
-  for (const document of await deps.analytics.rollups({
+  for (const document of await deps.analytics.rollups.find({
     level: "day",
     kind: "products",
     bot: false,
@@ -50,14 +52,17 @@ export async function scoreProducts(deps: Deps): Promise<Map<string, number>> {
  * kept as the base: when a product's number is not the one that was written last, it is a new base. The one
  * before it is none either: an edit that read the product before the write puts it back.
  */
-export async function updatePopularity(deps: Deps, stopped: () => boolean = () => false): Promise<void> {
+export async function updatePopularity(
+  deps: AnalyticsDeps,
+  stopped: () => boolean = () => false,
+): Promise<void> {
   const scores = await scoreProducts(deps);
-  const ids = [...new Set([...scores.keys(), ...(await deps.analytics.popularIds())])].sort();
+  const ids = [...new Set([...scores.keys(), ...(await deps.analytics.popularity.ids())])].sort();
   for (let index = 0; index < ids.length && !stopped(); index += STEP) {
     const part = ids.slice(index, index + STEP);
     await deps.mongo.transaction(async (tx) => {
-      const known = new Map((await deps.analytics.popularities(part, tx)).map((row) => [row._id, row]));
-      const changes = (await deps.analytics.productPopularity(part, tx)).flatMap(({ _id, popularity }) => {
+      const known = new Map((await deps.analytics.popularity.find(part, tx)).map((row) => [row._id, row]));
+      const changes = (await deps.productPopularity.find(part, tx)).flatMap(({ _id, popularity }) => {
         const before = known.get(_id);
         const ours = before !== undefined && [before.written, before.before].includes(popularity);
         const base = ours ? before.base : popularity;
@@ -67,8 +72,8 @@ export async function updatePopularity(deps: Deps, stopped: () => boolean = () =
           ? []
           : [{ id: _id, base, popularity: next, before: popularity }];
       });
-      await deps.analytics.writePopularity(changes, tx);
-      await deps.search.setPopularity(changes, tx);
+      await setPopularity(deps, changes, tx);
+      await deps.analytics.popularity.remember(changes, tx);
     });
   }
   await deps.search.refreshPopularity();

@@ -4,7 +4,7 @@ import { COMMANDS } from "../commands";
 import { createDeps } from "../deps";
 import { configOrExit } from "../program";
 import { createLogger } from "../telemetry/log";
-import { rebuild } from "./settle";
+import { rebuild } from "./rebuild";
 
 readCommandLine(COMMANDS["analytics:rebuild"]);
 const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });

@@ -12,10 +12,11 @@ import {
 import { type Ask, createOracle, cuts, type Oracle } from "../../test/analytics-oracle";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { DAY, HOUR, MINUTE } from "../lib/clock";
-import { intervalsOf } from "./period";
 import { erasePersonAnalytics } from "./person";
-import type { OverviewReport, SeriesReport } from "./reports.schema";
-import { rebuild, settle } from "./settle";
+import { rebuild } from "./rebuild";
+import { intervalsOf } from "./reports/period";
+import type { OverviewReport, SeriesReport } from "./reports/schema";
+import { settle } from "./settle";
 
 const t = useTestApp();
 let manager: SignedInPerson;
@@ -41,6 +42,8 @@ const get = (path: string, query: Record<string, string> = {}, token?: string) =
 /** What a report answers to somebody who may read it; signed in anew when a test has moved the clock. */
 // biome-ignore lint/suspicious/noExplicitAny: each test reads the fields of its own report.
 async function report<Report = any>(name: string, query: Record<string, string> = {}): Promise<Report> {
+  // A report waits for what came in for a moment only; these tests want all of it.
+  await settle(t.deps);
   let answer = await get(`reports/${name}`, query, manager.accessToken);
   if (answer.status === 401) {
     manager = await t.signIn({ roles: ["manager"] });

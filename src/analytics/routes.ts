@@ -1,22 +1,21 @@
 import type { Context } from "hono";
-import type { Deps } from "../deps";
 import { endpoint, file } from "../http/endpoint";
 import { type AppEnv, factory } from "../http/factory";
 import { sendEvents } from "../http/sse";
+import type { AnalyticsDeps } from "./deps";
+import { batchAnswer, batchSchema } from "./intake/schema";
+import { type Caller, track } from "./intake/track";
 import { admitLive, live } from "./live";
-import { reportRoutes } from "./reports.routes";
-import { sessionsQuery } from "./reports.schema";
+import { reportRoutes } from "./reports/routes";
+import { listSessionEvents, listSessions, readSession } from "./sessions/list";
 import {
-  batchAnswer,
-  batchSchema,
   eventListAnswer,
   sessionAnswer,
   sessionEventsQuery,
   sessionListAnswer,
   sessionParam,
-} from "./schema";
-import { type Caller, track } from "./service";
-import { listSessionEvents, listSessions, readSession } from "./visits";
+  sessionsQuery,
+} from "./sessions/schema";
 
 const tag = "Analytics";
 
@@ -42,7 +41,7 @@ const callerOf = (c: Context<AppEnv>): Caller => ({
 });
 
 /** /api/analytics */
-export const analyticsRoutes = (deps: Deps) => {
+export const analyticsRoutes = (deps: AnalyticsDeps) => {
   return factory
     .createApp()
     .route("/reports", reportRoutes(deps))

@@ -16,11 +16,13 @@ import { createOracle } from "../../test/analytics-oracle";
 import { useTestApp } from "../../test/app";
 import { eventually, startProgram } from "../../test/processes";
 import { DAY, MINUTE, SECOND } from "../lib/clock";
-import { visitorOf } from "./ingest";
 import type { EventDocument } from "./model";
-import type { Totals } from "./rollups";
-import { attribute, byTime, sessionise } from "./sessions";
-import { freshen, rebuild, settle, settleRemoved } from "./settle";
+import { rebuild } from "./rebuild";
+import type { Totals } from "./rollups/buckets";
+import { attribute, byTime, sessionise } from "./sessions/sessionise";
+import { settleRemoved } from "./sessions/step";
+import { settle, settleForReader } from "./settle";
+import { visitorOf } from "./visitor";
 
 const t = useTestApp();
 beforeEach(() => emptyAnalytics(t));
@@ -438,7 +440,7 @@ describe("sessions", () => {
         _id: `busy-${from + index}`,
         at: new Date(NOON + (from + index) * 100),
       }));
-      expect((await t.deps.analytics.insertEvents(events)).size).toBe(events.length);
+      expect((await t.deps.analytics.events.insert(events)).size).toBe(events.length);
     }
     expect(await sessions()).toEqual([["d:busy", 0, 9999.9, 100_000]]);
     await sent(t, { batch: [anEvent({ anonymousId: "busy", userId: "ann", ...at(-MINUTE) })] });
@@ -455,8 +457,8 @@ describe("a rebuild", () => {
     expect(raw.filter(({ todo }) => todo === 1)).toEqual([]);
     expect(await storedSessions()).toEqual(createOracle(raw).sessions());
     const everything = { from: new Date(0), to: new Date(8e15) };
-    for (const level of ["quarter", "day"] as const) {
-      const totals = await t.deps.analytics.rollups({ level, kind: "totals", range: everything });
+    for (const level of ["quarterHour", "day"] as const) {
+      const totals = await t.deps.analytics.rollups.find({ level, kind: "totals", range: everything });
       const counts = totals.map(({ totals }) => (totals as Totals).counts);
       expect(counts.reduce((sum, { events }) => sum + events, 0)).toBe(raw.length);
       expect(counts.reduce((sum, { sessions }) => sum + sessions, 0)).toBe(
@@ -504,7 +506,7 @@ describe("a rebuild", () => {
           anEvent(at(-step * MINUTE)),
         ],
       });
-      await freshen({ ...t.deps });
+      await settleForReader({ ...t.deps });
     }
     for (const program of others) {
       expect([await program.ended(), program.output()]).toEqual([0, expect.any(String)]);
@@ -521,7 +523,10 @@ describe("a rebuild", () => {
     await sessionsOf(t).updateOne({ _id: second._id }, { $set: { end: NOWHERE, "counts.events": 99 } });
     await sessionsOf(t).insertOne({ ...third, _id: "f".repeat(32), visitor: "d:nobody", start: NOWHERE });
     const rollups = t.deps.mongo.connection.collection("analyticsRollups");
-    await rollups.updateOne({ kind: "totals", level: "quarter" }, { $set: { "totals.counts.events": 1000 } });
+    await rollups.updateOne(
+      { kind: "totals", level: "quarterHour" },
+      { $set: { "totals.counts.events": 1000 } },
+    );
     await rebuild(t.deps);
     expect(await sessionsOf(t).find({}).sort({ _id: 1 }).toArray()).toEqual(good);
     await isRight();

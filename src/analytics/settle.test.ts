@@ -5,12 +5,15 @@ import { useTestApp } from "../../test/app";
 import { around, gate } from "../../test/interleave";
 import { eventually } from "../../test/processes";
 import { DAY, MINUTE, SECOND } from "../lib/clock";
-import { readBatch } from "./ingest";
+import { readBatch } from "./intake/read";
 import { analyticsJobs } from "./jobs";
-import { overviewReport, searchesReport } from "./reports";
-import { periodQuery, topQuery } from "./reports.schema";
-import { addDocument, addRow, emptyBucket, toDocuments } from "./rollups";
-import { freshen, settle } from "./settle";
+import { overviewReport } from "./reports/overview";
+import { periodQuery, topQuery } from "./reports/schema";
+import { searchesReport } from "./reports/searches";
+import { addRow, emptyBucket } from "./rollups/buckets";
+import { addDocument, toDocuments } from "./rollups/documents";
+import { settleRollups } from "./rollups/recompute";
+import { settle, settleForReader } from "./settle";
 
 const t = useTestApp();
 beforeEach(() => emptyAnalytics(t));
@@ -31,7 +34,7 @@ const context = (signal = new AbortController().signal) => ({
 async function holdGuard(): Promise<() => Promise<void>> {
   const held = gate();
   const holding = t.deps.mongo.transaction(async (tx) => {
-    await t.deps.analytics.guard(tx);
+    await t.deps.analytics.queue.guard(tx);
     await held.wait();
   });
   await held.reached;
@@ -44,7 +47,7 @@ async function holdGuard(): Promise<() => Promise<void>> {
 describe("under steady traffic", () => {
   test("rollups are made though something new waits each time", async () => {
     await sent(t, { batch: [anEvent()] });
-    const undo = around(t.deps.analytics, "pending", {
+    const undo = around(t.deps.analytics.queue, "pending", {
       before: () => sent(t, { batch: [anEvent()] }),
       times: Number.POSITIVE_INFINITY,
     });
@@ -65,7 +68,7 @@ describe("a job", () => {
   test("does not wait for the settling that runs in its process; a later one does what is left", async () => {
     await sent(t, { batch: [anEvent()] });
     const held = gate();
-    const undo = around(t.deps.analytics, "guard", { before: held.wait });
+    const undo = around(t.deps.analytics.queue, "guard", { before: held.wait });
     const running = settle(t.deps);
     await held.reached;
     t.clock.advance(6 * SECOND);
@@ -112,17 +115,22 @@ describe("a report", () => {
   test("answers what was counted before when settling fails", async () => {
     await sent(t, { batch: [anEvent()] });
     await settle(t.deps);
-    const undo = around(t.deps.analytics, "pending", { before: () => Promise.reject(new Error("broken")) });
+    const undo = around(t.deps.analytics.queue, "pending", {
+      before: () => Promise.reject(new Error("broken")),
+    });
     expect(await overview()).toMatchObject({ complete: false, events: 1 });
     undo();
-    expect(await freshen(t.deps)).toBe(true);
+    expect(await settleForReader(t.deps)).toBe(true);
   });
 });
 
 test("a database that goes away in a step costs no event its session", async () => {
   await sent(t, { batch: [anEvent()] });
   const gone = () => Promise.reject(new driver.MongoNetworkError("connection 1 to 127.0.0.1 closed"));
-  const undo = around(t.deps.analytics, "replaceSessions", { before: gone, times: Number.POSITIVE_INFINITY });
+  const undo = around(t.deps.analytics.sessions, "replace", {
+    before: gone,
+    times: Number.POSITIVE_INFINITY,
+  });
   expect(await settle(t.deps).catch((error: Error) => error.name)).toBe("MongoNetworkError");
   expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(1);
   undo();
@@ -134,11 +142,11 @@ describe("rollups", () => {
   test("that another process has made meanwhile are not made again", async () => {
     await sent(t, { batch: [anEvent()] });
     let made = 0;
-    const count = around(t.deps.analytics, "replaceRollups", {
+    const count = around(t.deps.analytics.rollups, "replace", {
       before: () => void made++,
       times: Number.POSITIVE_INFINITY,
     });
-    const undo = around(t.deps.analytics, "clearDirty", { before: () => settleElsewhere(t) });
+    const undo = around(t.deps.analytics.rollups, "clearMarks", { before: () => settleElsewhere(t) });
     expect(await settle(t.deps)).toBe(true);
     undo();
     count();
@@ -152,7 +160,7 @@ describe("rollups", () => {
     const quarters = Array.from({ length: 4 }, (_, index) => new Date(begin + index * 15 * MINUTE));
     await sent(t, { batch: quarters.map((time) => anEvent({ timestamp: time.toISOString() })) });
     // The run of all four, and the first of them alone.
-    const undo = around(t.deps.analytics, "replaceRollups", {
+    const undo = around(t.deps.analytics.rollups, "replace", {
       before: () => Promise.reject(new Error("broken")),
       times: 2,
     });
@@ -160,7 +168,7 @@ describe("rollups", () => {
     undo();
     expect(await marks()).toBe(1);
     const range = { from: new Date(begin), to: new Date(begin + DAY) };
-    const days = await t.deps.analytics.rollups({ level: "day", kind: "totals", bot: false, range });
+    const days = await t.deps.analytics.rollups.find({ level: "day", kind: "totals", bot: false, range });
     expect(days).toMatchObject([{ totals: { counts: { events: 3 } } }]);
     expect(await settle(t.deps)).toBe(true);
     expect(await overview()).toMatchObject({ complete: true, events: 4 });
@@ -170,8 +178,8 @@ describe("rollups", () => {
     const bucket = emptyBucket();
     bucket.totals.counts.events = 1;
     for (let visitor = 0; visitor < 1_100_000; visitor++) {
-      bucket.seen.add(visitor);
-      if (visitor % 10 > 0) bucket.fresh.add(visitor);
+      bucket.visitors.add(visitor);
+      if (visitor % 10 > 0) bucket.newVisitors.add(visitor);
     }
     for (let row = 0; row < 15_000; row++) {
       addRow(bucket.rows.searches, `${row}${"\u0001".repeat(195)}`, [1, 0, 0, 0, 0, 0]);
@@ -205,52 +213,53 @@ describe("rollups", () => {
       return index % 100 === 0 ? [search, { ...search, event: "Product Clicked" }] : [search];
     }).flat();
     const documents = readBatch(events.map(anEvent), arrival).events.map(({ document }, index) => {
-      const { todo: _, ...rest } = document;
       // What earlier versions stored: a character that JSON writes in six.
-      return { ...rest, query: rest.query === null ? null : `${index} ${"\u0001".repeat(190)}` };
+      return {
+        ...document,
+        query: document.query === null ? null : `${index} ${"\u0001".repeat(190)}`,
+      };
     });
     for (let index = 0; index < documents.length; index += 5000) {
-      await t.deps.analytics.insertEvents(documents.slice(index, index + 5000));
+      await eventsOf(t).insertMany(documents.slice(index, index + 5000));
     }
-    await t.deps.analytics.markDirty("quarter", [new Date(begin)], "token");
+    await t.deps.analytics.rollups.mark("quarterHour", [new Date(begin)], "token");
   }
 
   test("are made of more events, and more text, than fit into one document", async () => {
     const begin = dayBefore();
     const size = 14_000;
     await storeSearches(begin, size);
-    await storeSearches(begin + 15 * MINUTE, size);
+    await storeSearches(begin + 15 * MINUTE, 100);
     let made = 0;
-    const undo = around(t.deps.analytics, "replaceRollups", {
+    const undo = around(t.deps.analytics.rollups, "replace", {
       before: () => void made++,
       times: Number.POSITIVE_INFINITY,
     });
-    expect(await settle(t.deps)).toBe(true);
+    expect(await settleRollups(t.deps, { all: true, stopped: () => false, busyFrom: size + 50 })).toBe(true);
     undo();
-    // Both quarters together would be too many for one transaction; and the day.
+    // Both quarter-hours together would be too many for one transaction; and the day.
     expect(made).toBe(3);
     const report = await searchesReport(t.deps, topQuery.parse({}));
     expect(report).toMatchObject({
       complete: true,
-      total: { searches: 2 * size, clicks: (2 * size) / 100 },
+      total: { searches: size + 100, clicks: (size + 100) / 100 },
     });
   }, 60_000);
 
-  test("of a busy quarter rest for some times what they took, unless everything is wanted", async () => {
+  test("of a busy quarter-hour rest for some times what they took, unless everything is wanted", async () => {
     const begin = dayBefore();
-    await storeSearches(begin, 20_000);
-    const search = () =>
-      anEvent({ event: "Products Searched", timestamp: new Date(begin).toISOString(), properties: {} });
-    const searches = async () => {
-      const { complete, total } = await searchesReport(t.deps, topQuery.parse({}));
-      return [complete, total.searches];
-    };
-    expect(await settle(t.deps)).toBe(true);
-    await sent(t, { batch: [search()] });
-    expect(await searches()).toEqual([false, 20_000]);
-    await settle(t.deps);
-    expect((await searches())[1]).toBe(20_001);
-  }, 60_000);
+    await storeSearches(begin, 40);
+    // As a process of its own, in which nothing rests yet.
+    const deps = { ...t.deps };
+    const make = (all: boolean) =>
+      settleRollups(deps, { all, stopped: () => false, busyFrom: 40, rest: 1e6 });
+    const counted = async () => (await searchesReport(t.deps, topQuery.parse({}))).total.searches;
+    expect(await make(false)).toBe(true);
+    await storeSearches(begin, 1);
+    expect(await make(false)).toBe(false);
+    expect(await make(true)).toBe(true);
+    expect(await counted()).toBe(41);
+  });
 
   test("have no control characters in what people searched for and where they came from", async () => {
     await sent(t, {

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { canonicalZone } from "../analytics/period";
 import { dataOf } from "../http/envelopes";
 import { isCurrency } from "../lib/money";
+import { canonicalZone } from "../lib/time-zones";
 import { isObject, parseKnownFields, type SettingKind } from "./settings";
 
 export const THEMES = ["system", "light", "dark"] as const;

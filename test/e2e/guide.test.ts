@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { SourcesReport } from "../../src/analytics/reports.schema";
+import type { SourcesReport } from "../../src/analytics/reports/schema";
 import { BROWSER, eventsOf } from "../analytics";
 import { useTestApp } from "../app";
 import { chromiumPath, openBrowser } from "../browser";

@@ -12,7 +12,7 @@ const deps = createDeps(parseConfig(process.env), silentLogger());
 await deps.mongo.connection.asPromise();
 console.log("settling");
 if (process.argv.includes("halt")) {
-  around(deps.analytics, "dirty", {
+  around(deps.analytics.rollups, "marks", {
     before: () => {
       console.log("sessions made");
       return new Promise(() => setInterval(() => undefined, 60_000));

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { ZipFile } from "yazl";
-import { type PersonReader, personEvents, personVisits } from "../../analytics/person";
+import { type PersonReader, personEvents, personVisits } from "../../analytics";
 import { allApiKeys } from "../../auth/api-keys/list";
 import { factorStatus } from "../../auth/mfa/status";
 import { listPasskeys } from "../../auth/passkeys/manage";

@@ -1,4 +1,4 @@
-import { erasePersonAnalytics } from "../../analytics/person";
+import { erasePersonAnalytics } from "../../analytics";
 import { newAuditEntry, person, SYSTEM } from "../../audit/entry";
 import { reauthenticate } from "../../auth/mfa/reauthenticate";
 import type { Proof } from "../../auth/mfa/schema";

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { DAY, MINUTE } from "../lib/clock";
-import type { EventDocument, SessionDocument } from "./model";
+import { DAY, MINUTE } from "../../lib/clock";
+import type { EventDocument, SessionDocument } from "../model";
 
 /** A pause above this ends a session, in milliseconds. */
 export const SESSION_GAP = 30 * MINUTE;
 
-/** What the sessioniser needs of an event. */
+/** What sessions are made from. */
 export type SessionEvent = Pick<
   EventDocument,
   | "_id"
@@ -20,8 +20,7 @@ export type SessionEvent = Pick<
   | "revenue"
   | "currency"
   | "searchId"
-  | "todo"
->;
+> & { /** Waits for its session. */ pending?: boolean };
 
 /** By time, and by id within a millisecond, so that every reading sees one order. */
 export const byTime = (a: Pick<EventDocument, "at" | "_id">, b: Pick<EventDocument, "at" | "_id">): number =>

@@ -1,11 +1,11 @@
-import type { Deps } from "../deps";
-import { AppError } from "../lib/errors";
-import type { SessionDocument } from "./model";
-import { resolvePeriod } from "./period";
-import type { PeriodQuery } from "./reports.schema";
+import { AppError } from "../../lib/errors";
+import type { AnalyticsDeps } from "../deps";
+import type { SessionDocument } from "../model";
+import { resolvePeriod } from "../reports/period";
+import type { PeriodQuery } from "../reports/schema";
+import { settleForReader } from "../settle";
+import { toEvent } from "./event";
 import type { EventResponse, SessionResponse } from "./schema";
-import { toEvent } from "./service";
-import { freshen } from "./settle";
 
 const FUNNEL = ["none", "viewed", "added", "ordered"] as const;
 
@@ -45,10 +45,10 @@ function toPage<Row, Response>(
 
 /** Sessions that began in a period, the newest first. @throws AppError invalid_cursor */
 export async function listSessions(
-  deps: Deps,
+  deps: AnalyticsDeps,
   query: PeriodQuery & { visitor?: string | undefined; limit: number; cursor?: string | undefined },
 ): Promise<Page<SessionResponse>> {
-  await freshen(deps);
+  await settleForReader(deps);
   const { limit, cursor, visitor, traffic } = query;
   const range = resolvePeriod(query, deps.clock.now());
   // What was not asked for follows the clock and is no part of what makes a list the same list.
@@ -60,7 +60,7 @@ export async function listSessions(
     ...(visitor === undefined ? { traffic } : { visitor }),
   };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
-  const rows = await deps.analytics.listSessions({
+  const rows = await deps.analytics.sessions.list({
     range,
     of: visitor === undefined ? { bot: traffic === "bots" } : { visitor },
     after: position === undefined ? null : { start: new Date(Number(position[0])), id: String(position[1]) },
@@ -69,28 +69,28 @@ export async function listSessions(
   return toPage(rows, limit, toSession, (row) => deps.cursors.encode([row.start.getTime(), row._id], filter));
 }
 
-async function findSession(deps: Deps, id: string): Promise<SessionDocument> {
-  const session = await deps.analytics.findSession(id);
+async function findSession(deps: AnalyticsDeps, id: string): Promise<SessionDocument> {
+  const session = await deps.analytics.sessions.find(id);
   if (!session) throw new AppError("not_found", "There is no such session.");
   return session;
 }
 
 /** @throws AppError not_found */
-export async function readSession(deps: Deps, id: string): Promise<SessionResponse> {
-  await freshen(deps);
+export async function readSession(deps: AnalyticsDeps, id: string): Promise<SessionResponse> {
+  await settleForReader(deps);
   return toSession(await findSession(deps, id));
 }
 
 /** The events of a session, the oldest first. @throws AppError not_found, invalid_cursor */
 export async function listSessionEvents(
-  deps: Deps,
+  deps: AnalyticsDeps,
   id: string,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
 ): Promise<Page<EventResponse>> {
   const { visitor, start, end } = await findSession(deps, id);
   const filter = { list: "sessionEvents", id };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
-  const rows = await deps.analytics.listEvents({
+  const rows = await deps.analytics.events.list({
     visitor,
     range: { from: start, to: new Date(end.getTime() + 1) },
     after: position === undefined ? null : { at: new Date(Number(position[0])), id: String(position[1]) },

@@ -1,8 +1,9 @@
 import { z } from "zod";
-import { DAY } from "../lib/clock";
-import { invalidInput } from "../lib/errors";
-import { QUARTER } from "./rollups";
-import type { Range } from "./store";
+import { DAY } from "../../lib/clock";
+import { invalidInput } from "../../lib/errors";
+import { canonicalZone } from "../../lib/time-zones";
+import type { Range } from "../model";
+import { QUARTER_HOUR } from "../rollups/buckets";
 
 export const INTERVALS = ["hour", "day", "week", "month"] as const;
 export type Interval = (typeof INTERVALS)[number];
@@ -13,17 +14,6 @@ const MAX_PERIOD = 800 * DAY;
 const MAX_HOURLY = 93 * DAY;
 /** Before it, offsets of zones were not all quarters of an hour, and there were no events. */
 const EARLIEST = Date.UTC(2000, 0, 1);
-
-/** A named zone in its canonical form, or an offset of whole quarters; null for anything else. */
-export function canonicalZone(name: string): string | null {
-  if (/^[+-]/.test(name)) return /^[+-](0\d|1[0-4]):(00|15|30|45)$/.test(name) ? name : null;
-  if (!/^[A-Za-z][A-Za-z0-9_+\-/]{0,63}$/.test(name)) return null;
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone;
-  } catch {
-    return null;
-  }
-}
 
 const zone = z.string().transform((name, ctx) => {
   const canonical = canonicalZone(name);
@@ -95,12 +85,12 @@ export function resolvePeriod(
     instantOf(query.to, query.timezone) ??
     Math.max(now.getTime(), (instantOf(query.from, query.timezone) ?? 0) + 1);
   const begin = instantOf(query.from, query.timezone) ?? end - 30 * DAY;
-  const from = Math.floor(begin / QUARTER) * QUARTER;
-  const to = Math.ceil(end / QUARTER) * QUARTER;
-  if (to - from > MAX_PERIOD + QUARTER) {
+  const from = Math.floor(begin / QUARTER_HOUR) * QUARTER_HOUR;
+  const to = Math.ceil(end / QUARTER_HOUR) * QUARTER_HOUR;
+  if (to - from > MAX_PERIOD + QUARTER_HOUR) {
     throw invalidInput("from", "too_long", `the period may be at most ${MAX_PERIOD / DAY} days long`);
   }
-  if (query.interval === "hour" && to - from > MAX_HOURLY + QUARTER) {
+  if (query.interval === "hour" && to - from > MAX_HOURLY + QUARTER_HOUR) {
     const text = `by the hour, the period may be at most ${MAX_HOURLY / DAY} days long`;
     throw invalidInput("interval", "too_long", text);
   }

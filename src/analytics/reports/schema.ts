@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { dataOf } from "../http/envelopes";
+import { dataOf } from "../../http/envelopes";
+import { COLUMNS } from "../rollups/buckets";
+import { limitQuery as limit } from "../sessions/schema";
 import { checkPeriod, INTERVALS, periodSchema } from "./period";
-import { COLUMNS } from "./rollups";
-import { cursorQuery, limitQuery as limit } from "./schema";
 
 export const periodQuery = checkPeriod(periodSchema);
 export const seriesQuery = checkPeriod(
@@ -19,19 +19,6 @@ export const categoriesQuery = checkPeriod(
   periodSchema.extend({
     limit,
     sort: z.enum(COLUMNS.categories, "is not a column to sort by").default("views"),
-  }),
-);
-export const sessionsQuery = checkPeriod(
-  periodSchema.extend({
-    visitor: z
-      .string()
-      .regex(
-        /^[udb]:[^\p{Cc}]{1,100}$/u,
-        "must be a visitor as sessions name it, such as d:DEVICE or u:PERSON",
-      )
-      .optional(),
-    limit,
-    cursor: cursorQuery,
   }),
 );
 export const searchParam = z.object({ searchId: z.string().min(1).max(200) });

@@ -1,5 +1,5 @@
-import { DAY, MINUTE } from "../lib/clock";
-import type { TimeFlag } from "./model";
+import { DAY, MINUTE } from "../../lib/clock";
+import type { TimeFlag } from "../model";
 
 /** How long events and sessions are kept, in milliseconds: 13 months, as data protection authorities advise. */
 export const RETENTION = 395 * DAY;

@@ -1,17 +1,9 @@
-import type { Deps } from "../deps";
-import { endpoint } from "../http/endpoint";
-import { factory } from "../http/factory";
-import {
-  categoriesReport,
-  funnelReport,
-  overviewReport,
-  productsReport,
-  retentionReport,
-  searchesReport,
-  searchTrail,
-  seriesReport,
-  sourcesReport,
-} from "./reports";
+import { endpoint } from "../../http/endpoint";
+import { factory } from "../../http/factory";
+import type { AnalyticsDeps } from "../deps";
+import { funnelReport } from "./funnel";
+import { overviewReport, seriesReport } from "./overview";
+import { retentionReport } from "./retention";
 import {
   categoriesAnswer,
   categoriesQuery,
@@ -28,13 +20,15 @@ import {
   seriesQuery,
   sourcesAnswer,
   topQuery,
-} from "./reports.schema";
+} from "./schema";
+import { searchesReport, searchTrail } from "./searches";
+import { categoriesReport, productsReport, sourcesReport } from "./tops";
 
 /** What all reports say of themselves. */
 const REPORT = { tag: "Reports", permission: "analytics:read" } as const;
 
 /** /api/analytics/reports: for who may read them, each with a period and a time zone. */
-export const reportRoutes = (deps: Deps) =>
+export const reportRoutes = (deps: AnalyticsDeps) =>
   factory
     .createApp()
     .get(

@@ -5,7 +5,7 @@ const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
 /** A text of one line. */
 export const line = (max: number) =>
   z
-    .string("must be a text")
+    .string("must be a string")
     .max(max, `must be at most ${max} characters`)
     .regex(NO_CONTROLS, "must not hold control characters");
 

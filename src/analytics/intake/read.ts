@@ -1,0 +1,161 @@
+import { z } from "zod";
+import type { NewEvent } from "../model";
+import { isBot, visitorOf } from "../visitor";
+import type { EventContext } from "./context";
+import { meaningOf, pick } from "./meaning";
+import { cleanUrl, shortenAddress, sourceOf } from "./privacy";
+import { type BatchResult, eventSchema, MAX_EVENT, type TrackedEvent } from "./schema";
+import { checkShape, Refused } from "./shape";
+import { kindOf } from "./spec";
+import { placeTime } from "./time";
+
+/** Who sent a batch, and how it arrived. */
+export interface Arrival {
+  origin: "browser" | "server";
+  /** The person whose access token came with the batch. */
+  userId: string | null;
+  /** The caller's address; of a server it says nothing about the visitor. */
+  address: string;
+  userAgent: string | null;
+  /** The browser asks not to be tracked (DNT or Global Privacy Control). */
+  doNotTrack: boolean;
+  receivedAt: Date;
+  sentAt: Date | null;
+  context: EventContext | null;
+}
+
+type Rejection = BatchResult["rejected"][number];
+
+/** An event that can be stored; `needsDevice` when nothing but address and browser tells its visitor. */
+export interface ReadEvent {
+  index: number;
+  document: NewEvent;
+  needsDevice: { address: string; userAgent: string } | null;
+}
+
+const dateOf = (value: string | null | undefined): Date | null => (value ? new Date(value) : null);
+
+/** True when the context says that analytics was refused. */
+const refusesConsent = (context: EventContext): boolean =>
+  Object.entries(context.consent?.categoryPreferences ?? {}).some(
+    ([category, allowed]) => category.toLowerCase() === "analytics" && !allowed,
+  );
+
+/** The person of an event: the token's, and nobody else's when there is one. */
+function personOf(event: TrackedEvent, arrival: Arrival): string | null {
+  const claimed = event.userId ?? null;
+  if (arrival.userId === null) return claimed;
+  if (claimed !== null && claimed !== arrival.userId) {
+    throw new Refused("other_person", "userId is not the person who is signed in");
+  }
+  return arrival.userId;
+}
+
+function parse(input: unknown): TrackedEvent {
+  checkShape(input);
+  if (Buffer.byteLength(JSON.stringify(input) ?? "") > MAX_EVENT) {
+    throw new Refused("too_large", `an event may be at most ${MAX_EVENT} bytes`);
+  }
+  const parsed = eventSchema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const path = issue?.code === "unrecognized_keys" ? issue.keys[0] : issue?.path.join(".");
+  const message =
+    issue?.code === "unrecognized_keys" ? "unknown field; remove it or check its spelling" : issue?.message;
+  throw new Refused("invalid", path ? `${path.slice(0, 100)}: ${message}` : (message ?? "is not valid"));
+}
+
+function toDocument(event: TrackedEvent, arrival: Arrival): Omit<ReadEvent, "index"> {
+  const context = { ...arrival.context, ...event.context };
+  if (refusesConsent(context)) throw new Refused("no_consent", "the visitor has not consented to analytics");
+  const userId = personOf(event, arrival);
+  const userAgent = (context.userAgent ?? (arrival.origin === "browser" ? arrival.userAgent : null))?.slice(
+    0,
+    300,
+  );
+  const address = arrival.origin === "browser" ? arrival.address : (context.ip ?? null);
+  const sentAt = dateOf(event.sentAt) ?? arrival.sentAt;
+  const clientAt = dateOf(event.timestamp);
+  const { at, flags } = placeTime(clientAt, sentAt, arrival.receivedAt);
+  const device = event.anonymousId ?? null;
+  const needsDevice =
+    device === null && userId === null && address !== null ? { address, userAgent: userAgent ?? "" } : null;
+  if (device === null && userId === null && needsDevice === null) {
+    throw new Refused("no_visitor", "send anonymousId, userId, or context.ip and context.userAgent");
+  }
+  const name = event.event ?? event.name ?? context.page?.title ?? event.type;
+  const kind = event.type === "page" ? "page" : event.type === "track" ? kindOf(name) : null;
+  const properties = { ...(event.type === "identify" ? event.traits : event.properties) };
+  const pageText = (key: "url" | "referrer") =>
+    context.page?.[key] ?? (event.type === "page" ? pick(properties, z.string(), key) : undefined);
+  const url = cleanUrl(pageText("url") ?? "");
+  const referrer = cleanUrl(pageText("referrer") ?? "");
+  const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string().max(2000), "path");
+  const page =
+    context.page || event.type === "page"
+      ? {
+          url: url?.href ?? null,
+          path: path?.split(/[?#]/)[0]?.trim() || null,
+          referrer: referrer === null ? null : `${referrer.origin}${referrer.pathname}`,
+          title: context.page?.title ?? null,
+        }
+      : null;
+  for (const [key, clean] of [
+    ["url", url],
+    ["referrer", referrer],
+  ] as const) {
+    if (event.type === "page" && typeof properties[key] === "string") properties[key] = clean?.href ?? null;
+  }
+  // The query string of a page may hold what is nobody's business; `cleanUrl` keeps its campaign.
+  if (event.type === "page") delete properties.search;
+  const bot = isBot(userAgent ?? null);
+  const document: NewEvent = {
+    _id: event.messageId,
+    type: event.type,
+    name,
+    kind,
+    at,
+    clientAt,
+    sentAt,
+    receivedAt: arrival.receivedAt,
+    timeFlags: flags,
+    device,
+    userId,
+    visitor: visitorOf({ bot, device, userId }),
+    bot,
+    origin: arrival.origin,
+    address: address === null ? null : shortenAddress(address),
+    userAgent: userAgent ?? null,
+    page,
+    source: sourceOf({ url, referrer }, context.campaign),
+    properties,
+    ...meaningOf(kind, event.messageId, properties),
+  };
+  return { document, needsDevice };
+}
+
+/** Judges the events of a batch one by one: what can be stored, and why the others cannot. Pure. */
+export function readBatch(
+  inputs: unknown[],
+  arrival: Arrival,
+): { events: ReadEvent[]; rejected: Rejection[] } {
+  const events: ReadEvent[] = [];
+  const rejected: Rejection[] = [];
+  inputs.forEach((input, index) => {
+    try {
+      const event = parse(input);
+      if (arrival.doNotTrack) throw new Refused("do_not_track", "the browser asks not to be tracked");
+      events.push({ index, ...toDocument(event, arrival) });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      const messageId = (input as { messageId?: unknown } | null)?.messageId;
+      rejected.push({
+        index,
+        messageId: typeof messageId === "string" ? messageId.slice(0, 100) : null,
+        code: error.code,
+        reason: error.message,
+      });
+    }
+  });
+  return { events, rejected };
+}

@@ -1,0 +1,60 @@
+import type { Actor } from "../../lib/actor";
+import { AppError } from "../../lib/errors";
+import type { AnalyticsDeps } from "../deps";
+import { scheduleSettling } from "../schedule";
+import { readContext } from "./context";
+import { nameDevices } from "./devices";
+import { type Arrival, type ReadEvent, readBatch } from "./read";
+import type { Batch, BatchResult } from "./schema";
+
+/** How a batch came: what the request says beside its body. */
+export interface Caller {
+  /** Null for a browser that nobody is signed in to. */
+  actor: Actor | null;
+  address: string;
+  userAgent: string | null;
+  doNotTrack: boolean;
+}
+
+/** Of events with one id in one batch, the first is the event and the others are duplicates. */
+function firstOfEach(events: ReadEvent[]): ReadEvent[] {
+  const ids = new Set<string>();
+  return events.filter(({ document }) => !ids.has(document._id) && ids.add(document._id));
+}
+
+/**
+ * Stores a batch of events. An event id is stored once, whoever sends it and how often. What is wrong with one event
+ * costs the others nothing.
+ * @throws AppError forbidden for an API key without `analytics:write`
+ */
+export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): Promise<BatchResult> {
+  const { actor } = caller;
+  if (actor?.kind === "apiKey" && !actor.permissions.has("analytics:write")) {
+    throw new AppError("forbidden", "This needs the permission analytics:write.");
+  }
+  const { context, ignored } = readContext(input.context ?? {});
+  const arrival: Arrival = {
+    origin: actor?.kind === "apiKey" ? "server" : "browser",
+    userId: actor?.kind === "user" ? actor.userId : null,
+    address: caller.address,
+    userAgent: caller.userAgent,
+    doNotTrack: caller.doNotTrack && actor?.kind !== "apiKey",
+    receivedAt: deps.clock.now(),
+    sentAt: input.sentAt ? new Date(input.sentAt) : null,
+    context,
+  };
+  const { events, rejected } = readBatch(input.batch, arrival);
+  const distinct = firstOfEach(events);
+  await nameDevices(deps, distinct);
+  const inserted = await deps.analytics.events.insert(distinct.map(({ document }) => document));
+  if (inserted.size > 0) await scheduleSettling(deps);
+  return {
+    accepted: inserted.size,
+    duplicate: events.length - inserted.size,
+    rejected,
+    ignored,
+    flagged: distinct
+      .filter(({ document }) => inserted.has(document._id) && document.timeFlags.length > 0)
+      .map(({ index, document }) => ({ index, flags: document.timeFlags })),
+  };
+}

@@ -1,0 +1,117 @@
+import type { Mongo, MongoTx } from "../db/mongo";
+import { chunks, inChunks } from "./batches.store";
+import { analyticsStateModel, type EventDocument, eventModel, type Range } from "./model";
+import type { SessionEvent } from "./sessions/sessionise";
+
+/** The fields of an event that its session is made from. */
+const SESSION_FIELDS = {
+  kind: 1,
+  at: 1,
+  device: 1,
+  userId: 1,
+  visitor: 1,
+  bot: 1,
+  source: 1,
+  "page.path": 1,
+  revenue: 1,
+  currency: 1,
+  searchId: 1,
+  todo: 1,
+} as const;
+
+export type PendingEvent = SessionEvent & Pick<EventDocument, "receivedAt">;
+
+/** `todo` marks a stored event that waits; elsewhere it is called pending. */
+const toSessionEvents = <Event extends SessionEvent>(rows: (Event & { todo?: 1 })[]): Event[] => {
+  for (const row of rows) row.pending = row.todo === 1;
+  return rows;
+};
+
+/** Events that wait for their session, and the events around them.  */
+export const createQueueStore = (mongo: Mongo) => {
+  const Event = eventModel(mongo.connection);
+  const State = analyticsStateModel(mongo.connection);
+
+  return {
+    /** One settling transaction at a time: the write that makes two of them conflict. */
+    async guard(tx: MongoTx): Promise<void> {
+      await State.updateOne({ _id: "guard" }, { $inc: { version: 1 } }, { ...mongo.in(tx), upsert: true });
+    },
+
+    /** Events that have no session yet, the longest waiting first. */
+    pending: async (limit: number, tx?: MongoTx): Promise<PendingEvent[]> =>
+      toSessionEvents(
+        await Event.find({ todo: 1 }, { ...SESSION_FIELDS, receivedAt: 1 }, mongo.in(tx))
+          .sort({ receivedAt: 1 })
+          .limit(limit)
+          .lean<PendingEvent[]>(),
+      ),
+
+    /** Events of devices (bots left out) or of visitors in a period, unsorted. */
+    async eventsOf(
+      field: "device" | "visitor",
+      keys: string[],
+      { from, to }: Range,
+      tx?: MongoTx,
+    ): Promise<SessionEvent[]> {
+      const filter = {
+        [field]: { $in: keys },
+        at: { $gte: from, $lt: to },
+        ...(field === "device" ? { bot: false } : {}),
+      };
+      return toSessionEvents(await Event.find(filter, SESSION_FIELDS, mongo.in(tx)).lean<SessionEvent[]>());
+    },
+
+    /** Those of these events that belong to somebody else than a visitor, unsorted. */
+    eventsOfOthers: (ids: string[], visitor: string, tx?: MongoTx): Promise<SessionEvent[]> =>
+      inChunks(ids, (part) =>
+        Event.find({ _id: { $in: part }, visitor: { $ne: visitor } }, SESSION_FIELDS, mongo.in(tx)).lean<
+          SessionEvent[]
+        >(),
+      ),
+
+    async setVisitor(ids: string[], visitor: string, tx: MongoTx): Promise<void> {
+      for (const part of chunks(ids)) {
+        await Event.updateMany({ _id: { $in: part } }, { $set: { visitor } }, mongo.in(tx));
+      }
+    },
+
+    /** Takes events out of the queue. */
+    async settle(ids: string[], tx?: MongoTx): Promise<void> {
+      for (const part of chunks(ids)) {
+        await Event.updateMany({ _id: { $in: part } }, { $unset: { todo: 1 } }, mongo.in(tx));
+      }
+    },
+
+    /** Events by id from behind one on: what says whether a bot made them. */
+    eventsAfter: (
+      afterId: string,
+      limit: number,
+    ): Promise<Pick<EventDocument, "_id" | "at" | "visitor" | "userAgent" | "bot" | "device" | "userId">[]> =>
+      Event.find({ _id: { $gt: afterId } }, { at: 1, visitor: 1, userAgent: 1, bot: 1, device: 1, userId: 1 })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean(),
+
+    /** Who did something at these times. By the times alone: few events share one, and many visitors have many. */
+    eventsAt: (times: Date[]): Promise<Pick<EventDocument, "visitor" | "at">[]> =>
+      Event.find({ at: { $in: times } }, { visitor: 1, at: 1 }).lean(),
+
+    /** Makes events wait for their session again; `judged` ones get another visitor. */
+    async makePending(
+      ids: string[],
+      judged: Pick<EventDocument, "_id" | "bot" | "visitor">[] = [],
+      tx?: MongoTx,
+    ): Promise<void> {
+      await Event.updateMany({ _id: { $in: ids } }, { $set: { todo: 1 } }, mongo.in(tx));
+      for (const part of chunks(judged, 1000)) {
+        await Event.bulkWrite(
+          part.map(({ _id, bot, visitor }) => ({
+            updateOne: { filter: { _id }, update: { $set: { bot, visitor } } },
+          })),
+          { ...mongo.in(tx), ordered: true },
+        );
+      }
+    },
+  };
+};

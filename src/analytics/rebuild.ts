@@ -1,0 +1,103 @@
+import type { MongoTx } from "../db/mongo";
+import type { AnalyticsDeps } from "./deps";
+import { keptSince } from "./intake/time";
+import { KEYS, type Spans, widen } from "./sessions/around";
+import { remakeSessions } from "./sessions/remake";
+import { markQuarterHours } from "./sessions/step";
+import { isBusy, STEP, settle } from "./settle";
+import { isBot, visitorOf } from "./visitor";
+
+/** Makes events wait again, with a new judgement of which of them are a bot's. */
+async function makePendingAgain(
+  deps: AnalyticsDeps,
+  events: Awaited<ReturnType<AnalyticsDeps["analytics"]["queue"]["eventsAfter"]>>,
+): Promise<void> {
+  const ids = events.map(({ _id }) => _id);
+  const judged = events.flatMap((event) => {
+    const bot = isBot(event.userAgent);
+    return bot === event.bot ? [] : [{ ...event, bot, visitor: visitorOf({ ...event, bot }) }];
+  });
+  if (judged.length === 0) return deps.analytics.queue.makePending(ids);
+  const changed = new Set(judged.map(({ _id }) => _id));
+  const token = deps.random.id();
+  await deps.mongo.transaction(async (tx) => {
+    await deps.analytics.queue.guard(tx);
+    await deps.analytics.queue.makePending(ids, judged, tx);
+    // What they were part of loses them now; what they become part of is found when they are settled.
+    const affected: Spans = new Map();
+    for (const { _id, visitor, at } of events) if (changed.has(_id)) widen(affected, visitor, at);
+    const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+    await markQuarterHours(deps, [...judged.map(({ at }) => at), ...touched], token, tx);
+  });
+}
+
+/** Removes sessions whose visitor did nothing when they begin: no settling makes one like that. */
+async function removeOrphans(deps: AnalyticsDeps, stopped: () => boolean): Promise<void> {
+  for (let afterId = ""; !stopped(); ) {
+    const sessions = await deps.analytics.sessions.after(afterId, KEYS);
+    const last = sessions.at(-1);
+    if (!last) return;
+    afterId = last._id;
+    const line = (visitor: string, time: Date) => `${time.getTime()} ${visitor}`;
+    const events = await deps.analytics.queue.eventsAt(sessions.map(({ start }) => start));
+    const there = new Set(events.map(({ visitor, at }) => line(visitor, at)));
+    const orphans = sessions.filter(({ visitor, start }) => !there.has(line(visitor, start)));
+    if (orphans.length === 0) continue;
+    const token = deps.random.id();
+    const remove = async (tx: MongoTx) => {
+      await deps.analytics.queue.guard(tx);
+      const affected: Spans = new Map();
+      for (const { visitor, start } of orphans) widen(affected, visitor, start);
+      const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+      await markQuarterHours(deps, touched, token, tx);
+    };
+    await retryWhileBusy(() => deps.mongo.transaction(remove));
+  }
+}
+
+/** How often a rebuild tries a step that others were quicker with. */
+const TRIES = 30;
+
+/** Does a step again while other processes, which settle at the same time, keep it from being done. */
+async function retryWhileBusy<T>(step: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!isBusy(error) || attempt === TRIES) throw error;
+    }
+  }
+}
+
+/**
+ * Makes all sessions and rollups anew from the events, for instance after a change of their rules or of the
+ * list of bots. They are replaced one by one, so other processes may go on meanwhile, and one that dies in the
+ * midst leaves what the next settling or the next rebuild finishes; reports say that they are not complete.
+ * Rollups of a time whose events are no longer kept stay.
+ * @returns false when it stopped before the end, or rollups could not be made
+ */
+export async function rebuild(deps: AnalyticsDeps, stopped: () => boolean = () => false): Promise<boolean> {
+  for (let afterId = ""; !stopped(); ) {
+    const events = await deps.analytics.queue.eventsAfter(afterId, STEP);
+    const last = events.at(-1);
+    if (!last) break;
+    await retryWhileBusy(() => makePendingAgain(deps, events));
+    afterId = last._id;
+  }
+  await removeOrphans(deps, stopped);
+  if (stopped()) return false;
+  for (const level of ["quarterHour", "day"] as const) {
+    const times = await deps.analytics.rollups.times(level, keptSince(deps.clock.now()));
+    const token = deps.random.id();
+    for (let index = 0; index < times.length && !stopped(); index += KEYS) {
+      const part = times.slice(index, index + KEYS);
+      await retryWhileBusy(() =>
+        deps.mongo.transaction((tx) => deps.analytics.rollups.mark(level, part, token, tx)),
+      );
+    }
+  }
+  for (let attempt = 1; attempt <= TRIES && !stopped(); attempt++) {
+    if (await retryWhileBusy(() => settle(deps, { stopped }))) return true;
+  }
+  return false;
+}

@@ -1,0 +1,87 @@
+import { DAY } from "../../lib/clock";
+import type { AnalyticsDeps } from "../deps";
+import type { Level, Range } from "../model";
+import { type Bucket, emptyBucket, type RowKind, type Rows } from "../rollups/buckets";
+import { addDocument } from "../rollups/documents";
+import { settleForReader } from "../settle";
+import { resolvePeriod } from "./period";
+import type { PeriodQuery, SeriesReport } from "./schema";
+
+/** What every report begins with: its period, and what came in counted. */
+export async function begin(
+  deps: AnalyticsDeps,
+  query: PeriodQuery & { interval?: SeriesReport["interval"] },
+) {
+  const range = resolvePeriod(query, deps.clock.now());
+  const complete = await settleForReader(deps);
+  const period = { from: range.from.toISOString(), to: range.to.toISOString(), timezone: query.timezone };
+  return { range, bot: query.traffic === "bots", head: { period, traffic: query.traffic, complete } };
+}
+
+type Part = { level: Level; range: Range };
+
+/** A period as whole days of UTC where it can be, and quarters of an hour at its edges. */
+export function partsOf({ from, to }: Range): Part[] {
+  const firstDay = new Date(Math.ceil(from.getTime() / DAY) * DAY);
+  const lastDay = new Date(Math.floor(to.getTime() / DAY) * DAY);
+  if (firstDay >= lastDay) return [{ level: "quarterHour", range: { from, to } }];
+  const parts: Part[] = [
+    { level: "quarterHour", range: { from, to: firstDay } },
+    { level: "day", range: { from: firstDay, to: lastDay } },
+    { level: "quarterHour", range: { from: lastDay, to } },
+  ];
+  return parts.filter(({ range }) => range.from < range.to);
+}
+
+/** The rollups of one kind in a period, added up. */
+export async function sumOf(
+  deps: AnalyticsDeps,
+  kind: "totals" | RowKind,
+  range: Range,
+  bot: boolean,
+): Promise<Bucket> {
+  const bucket = emptyBucket();
+  const parts = await Promise.all(
+    partsOf(range).map((part) =>
+      deps.analytics.rollups.find({ level: part.level, kind, bot, range: part.range }),
+    ),
+  );
+  for (const document of parts.flat()) addDocument(bucket, document);
+  return bucket;
+}
+
+export const rate = (part: number, whole: number): number | null =>
+  whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000;
+
+export const moneys = (revenue: Record<string, number>) =>
+  Object.entries(revenue)
+    .map(([currency, amount]) => ({ amount, currency }))
+    .sort((a, b) => (a.currency < b.currency ? -1 : 1));
+
+/** The numbers of a bucket as reports show them. */
+export function figures({ totals: { counts, revenue }, visitors, newVisitors }: Bucket) {
+  return {
+    visitors: visitors.size,
+    newVisitors: newVisitors.size,
+    sessions: counts.sessions,
+    bounceRate: rate(counts.bounces, counts.sessions),
+    conversions: counts.conversions,
+    conversionRate: rate(counts.conversions, counts.sessions),
+    averageSessionSeconds: counts.sessions === 0 ? null : Math.round(counts.seconds / counts.sessions),
+    events: counts.events,
+    pageviews: counts.pages,
+    productViews: counts.views,
+    productsAdded: counts.adds,
+    checkouts: counts.checkouts,
+    searches: counts.searches,
+    orders: counts.orders,
+    revenue: moneys(revenue),
+  };
+}
+
+/** The rows with the most in one column, ties by key. */
+export function top(rows: Rows, column: number, limit: number): [string, number[]][] {
+  return [...rows]
+    .sort(([a, x], [b, y]) => (y[column] ?? 0) - (x[column] ?? 0) || (a < b ? -1 : 1))
+    .slice(0, limit);
+}

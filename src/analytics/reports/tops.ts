@@ -1,0 +1,70 @@
+import type { AnalyticsDeps } from "../deps";
+import { COLUMNS } from "../rollups/buckets";
+import { begin, rate, sumOf, top } from "./figures";
+import type { CategoriesReport, PeriodQuery, ProductsReport, SourcesReport, TopQuery } from "./schema";
+
+/** The products that were viewed, added or ordered most, with their names where the catalogue has them. */
+export async function productsReport(
+  deps: AnalyticsDeps,
+  query: PeriodQuery & TopQuery & { sort: (typeof COLUMNS.products)[number] },
+): Promise<ProductsReport> {
+  const { range, bot, head } = await begin(deps, query);
+  const { rows } = await sumOf(deps, "products", range, bot);
+  const best = top(rows.products, COLUMNS.products.indexOf(query.sort), query.limit);
+  const names = await deps.productPopularity.names(best.map(([id]) => id));
+  return {
+    ...head,
+    products: best.map(([id, [views = 0, clicks = 0, adds = 0, orders = 0, quantity = 0]]) => ({
+      id,
+      name: names.get(id) ?? null,
+      views,
+      clicks,
+      adds,
+      orders,
+      quantity,
+      addRate: rate(adds, views),
+      orderRate: rate(orders, views),
+    })),
+  };
+}
+
+/** The categories that were viewed, added from or ordered from most. */
+export async function categoriesReport(
+  deps: AnalyticsDeps,
+  query: PeriodQuery & TopQuery & { sort: (typeof COLUMNS.categories)[number] },
+): Promise<CategoriesReport> {
+  const { range, bot, head } = await begin(deps, query);
+  const { rows } = await sumOf(deps, "categories", range, bot);
+  const best = top(rows.categories, COLUMNS.categories.indexOf(query.sort), query.limit);
+  return {
+    ...head,
+    categories: best.map(([key, [views = 0, adds = 0, orders = 0]]) => ({
+      category: key,
+      views,
+      adds,
+      orders,
+    })),
+  };
+}
+
+/** Where sessions came from. */
+export async function sourcesReport(
+  deps: AnalyticsDeps,
+  query: PeriodQuery & TopQuery,
+): Promise<SourcesReport> {
+  const { range, bot, head } = await begin(deps, query);
+  const { rows } = await sumOf(deps, "sources", range, bot);
+  return {
+    ...head,
+    sources: top(rows.sources, 0, query.limit).map(
+      ([source, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
+        source,
+        sessions,
+        newVisitors,
+        bounceRate: rate(bounces, sessions),
+        conversions,
+        conversionRate: rate(conversions, sessions),
+      }),
+    ),
+  };
+}

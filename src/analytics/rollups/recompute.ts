@@ -1,0 +1,173 @@
+import type { MongoTx } from "../../db/mongo";
+import { after, DAY } from "../../lib/clock";
+import type { AnalyticsDeps } from "../deps";
+import type { Level, Range } from "../model";
+import type { Mark } from "../rollups.store";
+import { type Bucket, countEvents, countSessions, emptyBucket, QUARTER_HOUR, quarterHourOf } from "./buckets";
+import { addDocument, toDocuments } from "./documents";
+import { follow } from "./follow";
+
+/** The period of quarters that follow one another. */
+const rangeOf = (marks: Mark[]): Range => ({
+  from: marks[0]?.at ?? new Date(0),
+  to: after(marks.at(-1)?.at ?? new Date(0), QUARTER_HOUR),
+});
+
+/** Recomputes quarters from their events and sessions. @returns how many events were counted */
+async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promise<number> {
+  const token = deps.random.id();
+  return deps.mongo.transaction(async (tx) => {
+    // First, because it is what new marks conflict with.
+    const cleared = await deps.analytics.rollups.clearMarks(marks, tx);
+    let counted = 0;
+    for (const run of runsOf(cleared)) counted += await recomputeRun(deps, run, tx);
+    const days = [...new Set(cleared.map(({ at }) => Math.floor(at.getTime() / DAY) * DAY))];
+    await deps.analytics.rollups.mark(
+      "day",
+      days.map((time) => new Date(time)),
+      token,
+      tx,
+    );
+    return counted;
+  });
+}
+
+/** Recomputes quarters that follow one another. @returns how many events were counted */
+async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Promise<number> {
+  const range = rangeOf(marks);
+  let counted = 0;
+  const buckets = new Map<string, Bucket>();
+  const bucketOf = (key: string): Bucket => {
+    const bucket = buckets.get(key) ?? emptyBucket();
+    buckets.set(key, bucket);
+    return bucket;
+  };
+  const keyOf = (time: Date, bot: boolean) => `${quarterHourOf(time).getTime()} ${bot}`;
+  for await (const events of deps.analytics.events.inBatches(range, tx)) {
+    counted += events.length;
+    const searched = events.flatMap(({ kind, searchId }) =>
+      kind === "search" && searchId ? [searchId] : [],
+    );
+    const followed = await follow(deps, [...new Set(searched)], { range, tx });
+    for (const [key, own] of Map.groupBy(events, ({ at, bot }) => keyOf(at, bot))) {
+      countEvents(bucketOf(key), own, followed);
+    }
+  }
+  for await (const sessions of deps.analytics.sessions.started(range, tx)) {
+    const visitors = [...new Set(sessions.map(({ visitor }) => visitor))];
+    const firstStarts = await deps.analytics.sessions.firstStarts(visitors, tx);
+    for (const [key, own] of Map.groupBy(sessions, ({ start, bot }) => keyOf(start, bot))) {
+      countSessions(bucketOf(key), own, firstStarts);
+    }
+  }
+  const made = marks.flatMap(({ at }) =>
+    [false, true].flatMap((bot) => toDocuments("quarterHour", at, bot, bucketOf(keyOf(at, bot)))),
+  );
+  await deps.analytics.rollups.replace("quarterHour", range, made, tx);
+  return counted;
+}
+
+/** Recomputes days from their quarters. */
+async function recomputeDays(deps: AnalyticsDeps, marks: Mark[]): Promise<void> {
+  await deps.mongo.transaction(async (tx) => {
+    for (const { at } of await deps.analytics.rollups.clearMarks(marks, tx)) {
+      const range: Range = { from: at, to: after(at, DAY) };
+      const quarters = await deps.analytics.rollups.find({ level: "quarterHour", range }, tx);
+      const made = [false, true].flatMap((bot) => {
+        const bucket = emptyBucket();
+        for (const document of quarters) if (document.bot === bot) addDocument(bucket, document);
+        return toDocuments("day", at, bot, bucket);
+      });
+      await deps.analytics.rollups.replace("day", range, made, tx);
+    }
+  });
+}
+
+/** Quarter-hours that are recomputed in one transaction, at most. */
+const RUN = 24;
+/** A quarter-hour of so many events is busy: it has a transaction of its own, and rests after it. */
+const BUSY_FROM = 20_000;
+
+/** Marks in runs of quarters that follow one another. */
+export function runsOf(marks: Mark[]): Mark[][] {
+  const runs: Mark[][] = [];
+  for (const mark of marks) {
+    const run = runs.at(-1);
+    const last = run?.at(-1);
+    if (run && last && run.length < RUN && mark.at.getTime() - last.at.getTime() === QUARTER_HOUR)
+      run.push(mark);
+    else runs.push([mark]);
+  }
+  return runs;
+}
+
+/** Marks that are read at once. */
+const PAGE = 500;
+/** How long a busy quarter-hour, or a bucket that could not be made, rests: so many times what it took. */
+const REST = 4;
+
+/** The marks of buckets that rest in this process, and until when. */
+const resting = new WeakMap<AnalyticsDeps, Map<string, number>>();
+
+function restsOf(deps: AnalyticsDeps): Map<string, number> {
+  const now = performance.now();
+  const rests = new Map([...(resting.get(deps) ?? [])].filter(([, until]) => until > now));
+  resting.set(deps, rests);
+  return rests;
+}
+
+/**
+ * Recomputes every bucket that is marked, the oldest first. One that cannot be made keeps no other from it.
+ * @param all also those that rest, because they took long and were made, or failed, a moment ago
+ * @param busyFrom events that make a quarter-hour a busy one
+ * @param rest how long it rests then: so many times what it took
+ * @returns false when it stopped before the end, something rests, or something failed
+ */
+export async function settleRollups(
+  deps: AnalyticsDeps,
+  {
+    all,
+    stopped,
+    busyFrom = BUSY_FROM,
+    rest = REST,
+  }: { all: boolean; stopped: () => boolean; busyFrom?: number; rest?: number },
+): Promise<boolean> {
+  const rests = restsOf(deps);
+  let done = true;
+  const recompute = async (level: Level, run: Mark[]): Promise<Mark[][]> => {
+    const before = performance.now();
+    const letRest = () => {
+      const now = performance.now();
+      for (const { _id } of run) rests.set(_id, now + rest * (now - before));
+    };
+    try {
+      if (level === "day") await recomputeDays(deps, run);
+      else if (run.length > 1 && (await deps.analytics.events.count(rangeOf(run), busyFrom)) >= busyFrom) {
+        const middle = run.length >> 1;
+        return [run.slice(0, middle), run.slice(middle)];
+      } else if ((await recomputeQuarterHours(deps, run)) >= busyFrom) letRest();
+    } catch (error) {
+      // Which of them it was, each of them alone will tell.
+      if (run.length > 1) return run.map((mark) => [mark]);
+      done = false;
+      letRest();
+      const from = run[0]?.at.toISOString();
+      deps.log.error({ err: error, level, from }, "rollups were not made; a later settling tries again");
+    }
+    return [];
+  };
+  for (const level of ["quarterHour", "day"] as const) {
+    for (let marks: Mark[] = [], last = new Date(0); ; last = marks.at(-1)?.at ?? last) {
+      marks = await deps.analytics.rollups.marks(level, last, PAGE);
+      if (marks.length === 0) break;
+      const ready = marks.filter(({ _id }) => all || (rests.get(_id) ?? 0) <= performance.now());
+      if (ready.length < marks.length) done = false;
+      const runs = level === "quarterHour" ? runsOf(ready) : ready.map((mark) => [mark]);
+      for (let run = runs.shift(); run; run = runs.shift()) {
+        if (stopped()) return false;
+        runs.unshift(...(await recompute(level, run)));
+      }
+    }
+  }
+  return done;
+}

@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { dataOf, pageOf } from "../../http/envelopes";
+import { EVENT_TYPES, TIME_FLAGS } from "../model";
+import { checkPeriod, periodSchema } from "../reports/period";
+
+/** An event as the API shows it. */
+const eventResponse = z
+  .object({
+    id: z.string(),
+    type: z.enum(EVENT_TYPES),
+    name: z.string(),
+    at: z.string(),
+    clientAt: z.string().nullable(),
+    sentAt: z.string().nullable(),
+    receivedAt: z.string(),
+    timeFlags: z.array(z.enum(TIME_FLAGS)),
+    anonymousId: z.string().nullable(),
+    userId: z.string().nullable(),
+    bot: z.boolean(),
+    origin: z.enum(["browser", "server"]),
+    address: z.string().nullable(),
+    userAgent: z.string().nullable(),
+    page: z
+      .object({
+        url: z.string().nullable(),
+        path: z.string().nullable(),
+        referrer: z.string().nullable(),
+        title: z.string().nullable(),
+      })
+      .nullable(),
+    source: z.string(),
+    properties: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: "Event" });
+
+export type EventResponse = z.infer<typeof eventResponse>;
+
+const sessionResponse = z
+  .object({
+    id: z.string(),
+    visitor: z.string(),
+    userId: z.string().nullable(),
+    bot: z.boolean(),
+    start: z.string(),
+    end: z.string(),
+    durationSeconds: z.number(),
+    counts: z.object({
+      events: z.int(),
+      pages: z.int(),
+      views: z.int(),
+      adds: z.int(),
+      orders: z.int(),
+      searches: z.int(),
+    }),
+    revenue: z.array(z.object({ amount: z.int(), currency: z.string() })),
+    bounced: z.boolean(),
+    funnel: z.enum(["none", "viewed", "added", "ordered"]),
+    source: z.string(),
+    landing: z.string().nullable(),
+  })
+  .meta({ id: "Session" });
+
+export const limitQuery = z
+  .string()
+  .regex(/^\d{1,3}$/, "must be a whole number")
+  .transform(Number)
+  .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
+  .default(20);
+export const cursorQuery = z.string().max(2000).optional();
+
+export const sessionParam = z.object({
+  id: z.string().regex(/^[0-9a-f]{32}$/, "must be the id of a session"),
+});
+export const sessionEventsQuery = z.strictObject({ limit: limitQuery, cursor: cursorQuery });
+
+export type SessionResponse = z.infer<typeof sessionResponse>;
+export const sessionListAnswer = pageOf(sessionResponse);
+export const sessionAnswer = dataOf(sessionResponse);
+export const eventListAnswer = pageOf(eventResponse);
+
+export const sessionsQuery = checkPeriod(
+  periodSchema.extend({
+    visitor: z
+      .string()
+      .regex(
+        /^[udb]:[^\p{Cc}]{1,100}$/u,
+        "must be a visitor as sessions name it, such as d:DEVICE or u:PERSON",
+      )
+      .optional(),
+    limit: limitQuery,
+    cursor: cursorQuery,
+  }),
+);

@@ -6,10 +6,11 @@
 
 import { createApp } from "../src/app";
 import { parseConfig } from "../src/config";
-import { createDeps, type Deps } from "../src/deps";
+import type { Deps } from "../src/deps";
 import { canonicalKey } from "../src/lib/text";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
+import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
 import { type Goal, type Load, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
 

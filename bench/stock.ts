@@ -7,7 +7,7 @@
 import { seedAdministrator } from "../prisma/seed";
 import { createApp } from "../src/app";
 import { parseConfig } from "../src/config";
-import { createDeps, type Deps } from "../src/deps";
+import type { Deps } from "../src/deps";
 import type { LevelDocument, MovementDocument } from "../src/inventory/model";
 import { reserve } from "../src/inventory/service";
 import { verifyAll } from "../src/inventory/verify";
@@ -15,6 +15,7 @@ import type { Actor } from "../src/lib/actor";
 import { canonicalKey } from "../src/lib/text";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
+import { createDeps } from "../src/wire";
 import { type Goal, load, onThrowAwayDatabases, options, reportGoals } from "./lib";
 
 const CALLERS = 64;

@@ -34,7 +34,7 @@ const SCRIPTS: Record<CommandName, Script> = {
   "build:client": { steps: [bun("local/build-client.ts")], alone: true },
   lint: { steps: [["biome", "check"]], alone: true, otherwise: ["."] },
   format: { steps: [["biome", "check", "--write"]], alone: true, otherwise: ["."] },
-  typecheck: { steps: [["tsc", "--noEmit"]], alone: true },
+  typecheck: { steps: [["tsc", "--noEmit", "--checkers", "1"]], alone: true },
   generate: { steps: [bun("local/generate.ts")], alone: true },
   migrate: { steps: [bun("src/db/migrate.ts")] },
   "migrate:status": { steps: [bun("src/db/migrate.ts", "status")] },

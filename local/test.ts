@@ -86,7 +86,7 @@ let failedChecks = 0;
 if (paths.length === 0) {
   const checks: [string, string[]][] = [
     ["Lint", [join(TOOLS, "biome"), "ci", "--error-on-warnings", "--colors=off", "."]],
-    ["Types", [join(TOOLS, "tsc"), "--noEmit"]],
+    ["Types", [join(TOOLS, "tsc"), "--noEmit", "--checkers", "1"]],
     ["Database", [join(TOOLS, "bun"), "prisma/check.ts", "--scratch"]],
   ];
   for (const [name, command] of checks) if (!(await check(name, command, joined.env))) failedChecks++;

@@ -4,7 +4,6 @@ import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";
 import { checkMySql, DatabaseUnreachable } from "./db/prisma";
-import { createDeps } from "./deps";
 import { planHousekeeping } from "./housekeeping";
 import { serverUrl } from "./http/address";
 import { createStockKeeper } from "./inventory/keeper";
@@ -13,6 +12,7 @@ import { MAX_IMPORT } from "./products/bulk/schema";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
 import { createLogger } from "./telemetry/log";
+import { createDeps } from "./wire";
 
 /** How long requests in flight may take to finish when the server stops, in milliseconds. */
 const STOP_LIMIT = 10_000;

@@ -3,10 +3,10 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createApp } from "./app";
 import { readCommandLine } from "./cli";
 import { COMMANDS } from "./commands";
-import { createDeps } from "./deps";
 import { openApiDocument } from "./http/openapi";
 import { configOrExit } from "./program";
 import { silentLogger } from "./telemetry/log";
+import { createDeps } from "./wire";
 
 const FILE = "openapi.json";
 

@@ -6,13 +6,14 @@ import { type AppType, createApp } from "../src/app";
 import { createRunner } from "../src/background";
 import { type Client, createClient } from "../src/client";
 import { type Config, parseConfig } from "../src/config";
-import { createDeps, type Deps } from "../src/deps";
+import type { Deps } from "../src/deps";
 import { createStockKeeper, type StockKeeper } from "../src/inventory/keeper";
 import type { JobRunner } from "../src/jobs/runner";
 import { canonicalKey } from "../src/lib/text";
 import type { Mail } from "../src/mail/mail";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
+import { createDeps } from "../src/wire";
 import { emptyDatabases } from "./databases";
 
 /** A clock that stands where it is put and can be moved. Starts at the real time, so that tokens look alive. */

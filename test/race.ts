@@ -9,9 +9,9 @@ import { readCommandLine } from "../src/cli";
 import { createClient } from "../src/client";
 import { COMMANDS } from "../src/commands";
 import { parseConfig } from "../src/config";
-import { createDeps } from "../src/deps";
 import { verifySku } from "../src/inventory/verify";
 import { silentLogger } from "../src/telemetry/log";
+import { createDeps } from "../src/wire";
 import { dropWorkerDatabases, openWorkerDatabases } from "./databases";
 import { type ServerProcess, startServer } from "./processes";
 

@@ -1,4 +1,7 @@
-import type { Deps } from "../deps";
+import type { ProductDeps } from "../products/deps";
+import type { AnalyticsStore } from "./store";
 
 /** What analytics asks for. */
-export type AnalyticsDeps = Deps;
+export interface AnalyticsDeps extends ProductDeps {
+  analytics: AnalyticsStore;
+}

@@ -1,9 +1,9 @@
 /** `bun run analytics:rebuild`: makes all sessions and rollups anew from the events that are kept. */
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
-import { createDeps } from "../deps";
 import { configOrExit } from "../program";
 import { createLogger } from "../telemetry/log";
+import { createDeps } from "../wire";
 import { rebuild } from "./rebuild";
 
 readCommandLine(COMMANDS["analytics:rebuild"]);

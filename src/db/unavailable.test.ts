@@ -6,8 +6,9 @@ import { useTestApp } from "../../test/app";
 import { eventually } from "../../test/processes";
 import { startProxy } from "../../test/proxy";
 import { type AppType, createApp } from "../app";
-import { createDeps, type Deps } from "../deps";
+import type { Deps } from "../deps";
 import { silentLogger } from "../telemetry/log";
+import { createDeps } from "../wire";
 import { mysqlOptions } from "./prisma";
 import { isUnavailable, MONGO_CODES, MONGO_ERRORS, MYSQL_CODES, SOCKET_CODES } from "./unavailable";
 

@@ -5,8 +5,8 @@
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { parseConfig } from "../config";
-import { createDeps } from "../deps";
 import { createLogger } from "../telemetry/log";
+import { createDeps } from "../wire";
 import { repairSku, verifyAll, verifySku } from "./verify";
 
 async function main(): Promise<number> {

@@ -10,9 +10,10 @@ import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { ConfigError, parseConfig } from "../config";
 import { checkMySql, DatabaseUnreachable } from "../db/prisma";
-import { createDeps, type Deps } from "../deps";
+import type { Deps } from "../deps";
 import { AppError } from "../lib/errors";
 import { createLogger } from "../telemetry/log";
+import { createDeps } from "../wire";
 import { createAccount, holdersOf, removeSecondFactor, setRole } from "./admin/commands";
 import { ensureRoles } from "./roles/ensure";
 

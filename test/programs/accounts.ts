@@ -5,10 +5,11 @@
  * memory that was held, garbage left out, and the most that the process had, in megabytes.
  */
 import { parseConfig } from "../../src/config";
-import { createDeps, type Deps } from "../../src/deps";
+import type { Deps } from "../../src/deps";
 import { createJobRunner } from "../../src/jobs/runner";
 import { silentLogger } from "../../src/telemetry/log";
 import { accountJobs } from "../../src/users/me/jobs";
+import { createDeps } from "../../src/wire";
 
 const [where, nth = "1"] = process.argv.slice(2);
 const mail = { send: async () => undefined, close: () => undefined };

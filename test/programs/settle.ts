@@ -4,8 +4,8 @@
  */
 import { settle } from "../../src/analytics/settle";
 import { parseConfig } from "../../src/config";
-import { createDeps } from "../../src/deps";
 import { silentLogger } from "../../src/telemetry/log";
+import { createDeps } from "../../src/wire";
 import { around } from "../interleave";
 
 const deps = createDeps(parseConfig(process.env), silentLogger());

@@ -4,9 +4,9 @@
  * `crash` in a job's payload ends the process at once.
  */
 import { parseConfig } from "../../src/config";
-import { createDeps } from "../../src/deps";
 import { createJobRunner } from "../../src/jobs/runner";
 import { silentLogger } from "../../src/telemetry/log";
+import { createDeps } from "../../src/wire";
 
 const [name = "worker", steps = "1"] = process.argv.slice(2);
 const deps = createDeps(parseConfig(process.env), silentLogger());

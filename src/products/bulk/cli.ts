@@ -4,8 +4,9 @@ import { parseConfig } from "../../config";
 import { syncIndexes } from "../../db/indexes";
 import { migrateMySql } from "../../db/migrate";
 import { checkMySql } from "../../db/prisma";
-import { createDeps, type Deps } from "../../deps";
+import type { Deps } from "../../deps";
 import { createLogger } from "../../telemetry/log";
+import { createDeps } from "../../wire";
 import { FORMATS, type Format } from "./read";
 
 /** The format of a file: the one that was given, else its name decides. Nothing when there is no such format. */

@@ -5,9 +5,9 @@
 import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
 import { parseConfig } from "../../config";
-import { createDeps } from "../../deps";
 import { createProgress } from "../../lib/progress";
 import { createLogger } from "../../telemetry/log";
+import { createDeps } from "../../wire";
 
 async function main(): Promise<number> {
   if (readCommandLine(COMMANDS.search).positionals[0] !== "rebuild") {

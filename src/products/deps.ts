@@ -1,0 +1,29 @@
+import type { AuditDeps } from "../audit/deps";
+import type { BulkStore } from "./bulk/store";
+import type { CategoryStore } from "./categories/store";
+import type { CatalogueCounts } from "./counts";
+import type { FormerSlugStore } from "./former-slugs.store";
+import type { PictureStore } from "./images/store";
+import type { ProductPopularityStore } from "./popularity.store";
+import type { SearchEngine } from "./search/engine";
+import type { QueryStore } from "./search/queries.store";
+import type { IndexStore } from "./search/store";
+import type { ProductStore } from "./store";
+
+/** What the catalogue asks for. */
+export interface ProductDeps extends AuditDeps {
+  products: ProductStore;
+  categories: CategoryStore;
+  /** Finds products by text. */
+  search: SearchEngine;
+  searchIndex: IndexStore;
+  /** What was searched for. */
+  searchQueries: QueryStore;
+  formerSlugs: FormerSlugStore;
+  /** What analytics reads and writes of products. */
+  productPopularity: ProductPopularityStore;
+  /** How many products categories and brands have. */
+  counts: CatalogueCounts;
+  pictures: PictureStore;
+  bulk: BulkStore;
+}

@@ -1,0 +1,10 @@
+import type { AnalyticsDeps } from "../../analytics/deps";
+import type { AuthDeps } from "../../auth/deps";
+import type { EmailChangeStore } from "./email-changes.store";
+import type { ExportStore } from "./exports.store";
+
+/** What a person's own account asks for: it spans both databases. */
+export interface AccountDeps extends AuthDeps, Pick<AnalyticsDeps, "analytics"> {
+  emailChanges: EmailChangeStore;
+  exports: ExportStore;
+}

@@ -359,6 +359,7 @@ const forSessions = (event: NewEvent): SessionEvent => ({
   _id: event._id,
   kind: event.kind,
   at: event.at,
+  sequence: event.sequence ?? 0,
   device: event.device,
   userId: event.userId,
   visitor: event.visitor,

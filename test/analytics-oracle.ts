@@ -25,7 +25,7 @@ interface Visit {
 }
 
 const inOrder = (a: EventDocument, b: EventDocument) =>
-  a.at.getTime() - b.at.getTime() || (a._id < b._id ? -1 : 1);
+  a.at.getTime() - b.at.getTime() || (a.sequence ?? 0) - (b.sequence ?? 0) || (a._id < b._id ? -1 : 1);
 
 const cutAtPauses = (line: EventDocument[]): EventDocument[][] =>
   line.toSorted(inOrder).reduce<EventDocument[][]>((visits, event) => {
@@ -191,12 +191,12 @@ export function createOracle(everything: EventDocument[]) {
     (event) =>
       everything
         .filter(
-          ({ kind, searchId, bot, at }) =>
-            kind === "search" &&
-            searchId === event.searchId &&
-            bot === event.bot &&
-            at <= event.at &&
-            event.at.getTime() - at.getTime() <= DAY,
+          (search) =>
+            search.kind === "search" &&
+            search.searchId === event.searchId &&
+            search.bot === event.bot &&
+            inOrder(search, event) < 0 &&
+            event.at.getTime() - search.at.getTime() <= DAY,
         )
         .toSorted(inOrder)
         .at(-1),
@@ -211,7 +211,7 @@ export function createOracle(everything: EventDocument[]) {
           (order) =>
             order.kind === "order" &&
             visitors.get(order) === visitors.get(hit) &&
-            order.at >= hit.at &&
+            inOrder(hit, order) < 0 &&
             order.at.getTime() - hit.at.getTime() <= DAY &&
             order.products.some(({ id }) => hit.products.some((product) => product.id === id)),
         ),

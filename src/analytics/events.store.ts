@@ -34,8 +34,21 @@ export type RollupEvent = Pick<
 >;
 
 /** The indexes that give lists their order: without a hint, an engine may take others until it has statistics. */
-export const EVENT_LIST_INDEX = { visitor: 1, at: 1, _id: 1 } as const;
+export const EVENT_LIST_INDEX = { visitor: 1, at: 1, sequence: 1, _id: 1 } as const;
 export const RECEIVED_INDEX = { receivedAt: 1, _id: 1 } as const;
+
+/** The place of an event in a list; 0 for an event of earlier versions, which has no sequence. */
+export interface Place {
+  at: Date;
+  sequence: number;
+  id: string;
+}
+
+/** Events of the same time that come behind a place; those without a sequence come first. */
+const behind = ({ sequence, id }: Place) =>
+  sequence === 0
+    ? { $or: [{ sequence: { $exists: false }, _id: { $gt: id } }, { sequence: { $gt: 0 } }] }
+    : { $or: [{ sequence, _id: { $gt: id } }, { sequence: { $gt: sequence } }] };
 
 /** Events as they were sent. */
 export const createEventStore = (mongo: Mongo) => {
@@ -90,7 +103,7 @@ export const createEventStore = (mongo: Mongo) => {
       visitor: string;
       userId?: string | null;
       range: Range;
-      after: { at: Date; id: string } | null;
+      after: Place | null;
       limit: number;
     }): Promise<EventDocument[]> {
       const { range, after } = filter;
@@ -98,11 +111,9 @@ export const createEventStore = (mongo: Mongo) => {
         visitor: filter.visitor,
         ...(filter.userId === undefined ? {} : { userId: filter.userId }),
         at: { $gte: range.from, $lt: range.to },
-        ...(after === null
-          ? {}
-          : { $or: [{ at: { $gt: after.at } }, { at: after.at, _id: { $gt: after.id } }] }),
+        ...(after === null ? {} : { $or: [{ at: { $gt: after.at } }, { at: after.at, ...behind(after) }] }),
       })
-        .sort({ at: 1, _id: 1 })
+        .sort({ at: 1, sequence: 1, _id: 1 })
         .hint(EVENT_LIST_INDEX)
         .limit(filter.limit + 1)
         .lean<EventDocument[]>();

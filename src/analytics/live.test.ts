@@ -251,7 +251,7 @@ describe("sessions over HTTP", () => {
         .sort(sorted)
         .hint(sessionListIndex({ visitor: "" })),
       "events of a session": Event.find({ visitor: "d:many-0-1", at: start })
-        .sort({ at: 1, _id: 1 })
+        .sort({ at: 1, sequence: 1, _id: 1 })
         .hint(EVENT_LIST_INDEX),
       live: Event.find({ receivedAt: { $gte: new Date(now - HOUR) } })
         .sort({ receivedAt: -1, _id: -1 })

@@ -35,6 +35,8 @@ export interface EventDocument {
   clientAt: Date | null;
   sentAt: Date | null;
   receivedAt: Date;
+  /** Orders events of one time: by when they were received, then by their place in the batch. Old events have none. */
+  sequence?: number;
   timeFlags: TimeFlag[];
   /** The anonymous id of the device, or a day's hash for callers without one; null when only the person is known. */
   device: string | null;
@@ -84,6 +86,7 @@ const eventSchema = new Schema<EventDocument>(
     clientAt: { type: Date, default: null },
     sentAt: { type: Date, default: null },
     receivedAt: { type: Date, required: true },
+    sequence: Number,
     timeFlags: { type: [String], default: [] },
     device: { type: String, default: null },
     userId: { type: String, default: null },
@@ -109,7 +112,7 @@ const eventSchema = new Schema<EventDocument>(
   { collection: "analytics", versionKey: false, minimize: false },
 )
   .index({ at: 1 })
-  .index({ visitor: 1, at: 1, _id: 1 })
+  .index({ visitor: 1, at: 1, sequence: 1, _id: 1 })
   .index({ device: 1, at: 1 })
   .index({ userId: 1, _id: 1 }, { partialFilterExpression: { userId: { $gt: "" } } })
   .index({ searchId: 1, at: 1 }, { partialFilterExpression: { searchId: { $gt: "" } } })

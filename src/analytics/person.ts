@@ -1,6 +1,7 @@
 import { after } from "../lib/clock";
 import type { JsonValue } from "../lib/json";
 import type { AnalyticsDeps } from "./deps";
+import type { Place } from "./events.store";
 import type { EventDocument } from "./model";
 import { toEvent } from "./sessions/event";
 import { toSession } from "./sessions/list";
@@ -39,7 +40,7 @@ export async function personEvents(
 ): Promise<PersonReader<EventResponse>> {
   const { visitors, devices } = await visitorsOf(deps, userId);
   return async (cursor, limit) => {
-    const [list, visitor, at, id] = Array.isArray(cursor) ? cursor.map(String) : ["unnamed"];
+    const [list, visitor, at, id, sequence] = Array.isArray(cursor) ? cursor.map(String) : ["unnamed"];
     if (list === "named") {
       const events = await deps.analytics.events.naming(userId, visitor ?? "", limit);
       const last = events.at(-1);
@@ -53,7 +54,9 @@ export async function personEvents(
     const present = index < 0 ? undefined : visitors[index];
     if (present === undefined) return { items: [], next: ["named", ""] };
     const behind =
-      present === visitor && at !== undefined && id !== undefined ? { at: new Date(at), id } : null;
+      present === visitor && at !== undefined && id !== undefined
+        ? { at: new Date(at), sequence: Number(sequence ?? 0), id }
+        : null;
     const events = await deps.analytics.events.list({
       visitor: present,
       range: behind ? { ...ALWAYS, from: behind.at } : ALWAYS,
@@ -68,7 +71,7 @@ export async function personEvents(
         .map(toEvent),
       next:
         last && events.length === limit
-          ? ["unnamed", present, last.at.toISOString(), last._id]
+          ? ["unnamed", present, last.at.toISOString(), last._id, last.sequence ?? 0]
           : following === undefined
             ? ["named", ""]
             : ["unnamed", following],
@@ -134,7 +137,7 @@ async function eraseEvents(
   { visitor, userId, whole }: { visitor: string; userId: string | null; whole: boolean },
 ): Promise<number> {
   let erased = 0;
-  for (let behind: { at: Date; id: string } | null = null; ; ) {
+  for (let behind: Place | null = null; ; ) {
     const events: EventDocument[] = await deps.analytics.events.list({
       visitor,
       userId,
@@ -150,7 +153,7 @@ async function eraseEvents(
     }
     erased += events.length;
     if (done) return erased;
-    behind = { at: last.at, id: last._id };
+    behind = { at: last.at, sequence: last.sequence ?? 0, id: last._id };
   }
 }
 

@@ -7,6 +7,7 @@ import type { SessionEvent } from "./sessions/sessionise";
 const SESSION_FIELDS = {
   kind: 1,
   at: 1,
+  sequence: 1,
   device: 1,
   userId: 1,
   visitor: 1,

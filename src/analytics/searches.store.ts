@@ -6,12 +6,13 @@ import { type EventDocument, eventModel, type Range } from "./model";
 /** A click that a search led to, or an order. */
 export type FollowUp = Pick<
   EventDocument,
-  "_id" | "kind" | "at" | "visitor" | "bot" | "products" | "searchId" | "position" | "orderId"
+  "_id" | "kind" | "at" | "sequence" | "visitor" | "bot" | "products" | "searchId" | "position" | "orderId"
 >;
 
 const FOLLOW_FIELDS = {
   kind: 1,
   at: 1,
+  sequence: 1,
   visitor: 1,
   bot: 1,
   products: 1,
@@ -30,13 +31,13 @@ export const createSearchStore = (mongo: Mongo) => {
       searchIds: string[],
       { from, to }: Range,
       tx?: MongoTx,
-    ): Promise<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]> =>
+    ): Promise<Pick<EventDocument, "_id" | "at" | "sequence" | "bot" | "searchId">[]> =>
       inChunks(searchIds, (part) =>
         Event.find(
           { searchId: { $in: part }, at: { $gte: from, $lt: to }, kind: "search" },
-          { at: 1, bot: 1, searchId: 1 },
+          { at: 1, sequence: 1, bot: 1, searchId: 1 },
           mongo.in(tx),
-        ).lean<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]>(),
+        ).lean<Pick<EventDocument, "_id" | "at" | "sequence" | "bot" | "searchId">[]>(),
       ),
 
     /** What may have followed searches in a period: every event with their ids but the searches themselves. */
@@ -59,9 +60,9 @@ export const createSearchStore = (mongo: Mongo) => {
             kind: { $in: ["click", "view", "add"] },
             searchId: { $ne: null },
           },
-          { at: 1, bot: 1, searchId: 1 },
+          { at: 1, sequence: 1, bot: 1, searchId: 1 },
           mongo.in(tx),
-        ).lean<Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[]>(),
+        ).lean<Pick<EventDocument, "_id" | "at" | "sequence" | "bot" | "searchId">[]>(),
       ),
 
     /** Events of kinds of visitors in a period. */

@@ -65,7 +65,7 @@ function parse(input: unknown): TrackedEvent {
   throw new Refused("invalid", path ? `${path.slice(0, 100)}: ${message}` : (message ?? "is not valid"));
 }
 
-function toDocument(event: TrackedEvent, arrival: Arrival): Omit<ReadEvent, "index"> {
+function toDocument(event: TrackedEvent, arrival: Arrival, index: number): ReadEvent {
   const context = { ...arrival.context, ...event.context };
   if (refusesConsent(context)) throw new Refused("no_consent", "the visitor has not consented to analytics");
   const userId = personOf(event, arrival);
@@ -118,6 +118,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival): Omit<ReadEvent, "ind
     clientAt,
     sentAt,
     receivedAt: arrival.receivedAt,
+    sequence: arrival.receivedAt.getTime() * 1000 + index,
     timeFlags: flags,
     device,
     userId,
@@ -131,7 +132,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival): Omit<ReadEvent, "ind
     properties,
     ...meaningOf(kind, event.messageId, properties),
   };
-  return { document, needsDevice };
+  return { index, document, needsDevice };
 }
 
 /** Judges the events of a batch one by one: what can be stored, and why the others cannot. Pure. */
@@ -145,7 +146,7 @@ export function readBatch(
     try {
       const event = parse(input);
       if (arrival.doNotTrack) throw new Refused("do_not_track", "the browser asks not to be tracked");
-      events.push({ index, ...toDocument(event, arrival) });
+      events.push(toDocument(event, arrival, index));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       const messageId = (input as { messageId?: unknown } | null)?.messageId;

@@ -19,7 +19,8 @@ export interface PlacedTime {
  * When an event happened, by our clock: `timestamp + (receivedAt − sentAt)`, as in Segment's specification,
  * which is right whatever the client's clock says, as long as it ran evenly. A time that cannot be (ahead of
  * us, or older than anything that is kept) is flagged and the event placed where it was received; the
- * client's own times stay beside it.
+ * client's own times stay beside it. Nothing happens after it was received, or a clock that is a little ahead would
+ * put events in another order.
  */
 export function placeTime(clientAt: Date | null, sentAt: Date | null, receivedAt: Date): PlacedTime {
   if (clientAt === null) return { at: receivedAt, flags: [] };
@@ -30,5 +31,5 @@ export function placeTime(clientAt: Date | null, sentAt: Date | null, receivedAt
   if (age < -AHEAD) return { at: receivedAt, flags: [...flags, "future"] };
   // A day of the kept time is left, so that no event is placed in a bucket that is being cleared.
   if (age > RETENTION - DAY) return { at: receivedAt, flags: [...flags, "too_old"] };
-  return { at: new Date(corrected), flags };
+  return { at: new Date(Math.min(corrected, receivedAt.getTime())), flags };
 }

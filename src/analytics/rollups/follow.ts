@@ -3,7 +3,7 @@ import { after, DAY } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import type { Range } from "../model";
 import type { FollowUp } from "../searches.store";
-import { byTime } from "../sessions/sessionise";
+import { byTime, type Ordered } from "../sessions/sessionise";
 import type { Followed } from "./buckets";
 
 /** How long after a click an order of what was clicked counts for its search. */
@@ -16,21 +16,21 @@ const FOLLOW_WINDOW = DAY;
  * day.
  * @param searches those with the event's id, sorted by time
  */
-export function searchBefore<Search extends Pick<FollowUp, "_id" | "at">>(
-  searches: Search[],
-  { _id, at }: Pick<FollowUp, "_id" | "at">,
-): Search | undefined {
+export function searchBefore<Search extends Ordered>(searches: Search[], event: Ordered): Search | undefined {
   let [low, high] = [0, searches.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
     const search = searches[middle];
-    if (search && search.at <= at) low = middle + 1;
+    if (search && byTime(search, event) <= 0) low = middle + 1;
     else high = middle;
   }
   const last = searches[low - 1];
-  const search = last?._id === _id ? searches[low - 2] : last;
-  return search && at.getTime() - search.at.getTime() <= FOLLOW_WINDOW ? search : undefined;
+  const search = last?._id === event._id ? searches[low - 2] : last;
+  return search && event.at.getTime() - search.at.getTime() <= FOLLOW_WINDOW ? search : undefined;
 }
+
+/** What is read of a search. */
+export type SearchEvent = Ordered & Pick<FollowUp, "bot" | "searchId">;
 
 /** The searches that events may follow, by whether bots made them and their id, sorted by time. */
 export async function searchesOf(
@@ -38,7 +38,7 @@ export async function searchesOf(
   ids: string[],
   { from, to }: Range,
   tx?: MongoTx,
-): Promise<Map<string, Pick<FollowUp, "_id" | "at" | "bot" | "searchId">[]>> {
+): Promise<Map<string, SearchEvent[]>> {
   const range = { from: after(from, -FOLLOW_WINDOW), to };
   return Map.groupBy((await deps.analytics.searches.withIds(ids, range, tx)).sort(byTime), searchLine);
 }
@@ -95,13 +95,17 @@ async function orderedSearches(
     await deps.analytics.searches.visitorEvents(visitors, ["order"], range, tx),
     ({ visitor }) => visitor,
   );
-  for (const { visitor, at, products, search } of followUps) {
-    const wanted = new Set(products.map(({ id }) => id));
-    const bought = orders.get(visitor)?.some((order) => {
-      const wait = order.at.getTime() - at.getTime();
-      return wait >= 0 && wait <= ORDER_WINDOW && order.products.some(({ id }) => wanted.has(id));
-    });
-    if (bought) ordered.add(search);
+  for (const followUp of followUps) {
+    const wanted = new Set(followUp.products.map(({ id }) => id));
+    const bought = orders
+      .get(followUp.visitor)
+      ?.some(
+        (order) =>
+          byTime(order, followUp) > 0 &&
+          order.at.getTime() - followUp.at.getTime() <= ORDER_WINDOW &&
+          order.products.some(({ id }) => wanted.has(id)),
+      );
+    if (bought) ordered.add(followUp.search);
   }
   return ordered;
 }

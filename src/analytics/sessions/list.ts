@@ -88,13 +88,18 @@ export async function listSessionEvents(
   { limit, cursor }: { limit: number; cursor?: string | undefined },
 ): Promise<Page<EventResponse>> {
   const { visitor, start, end } = await findSession(deps, id);
-  const filter = { list: "sessionEvents", id };
+  const filter = { list: "sessionEventsInOrder", id };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
   const rows = await deps.analytics.events.list({
     visitor,
     range: { from: start, to: new Date(end.getTime() + 1) },
-    after: position === undefined ? null : { at: new Date(Number(position[0])), id: String(position[1]) },
+    after:
+      position === undefined
+        ? null
+        : { at: new Date(Number(position[0])), sequence: Number(position[1]), id: String(position[2]) },
     limit,
   });
-  return toPage(rows, limit, toEvent, (row) => deps.cursors.encode([row.at.getTime(), row._id], filter));
+  return toPage(rows, limit, toEvent, (row) =>
+    deps.cursors.encode([row.at.getTime(), row.sequence ?? 0, row._id], filter),
+  );
 }

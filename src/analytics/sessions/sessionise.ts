@@ -11,6 +11,7 @@ export type SessionEvent = Pick<
   | "_id"
   | "kind"
   | "at"
+  | "sequence"
   | "device"
   | "userId"
   | "visitor"
@@ -22,9 +23,14 @@ export type SessionEvent = Pick<
   | "searchId"
 > & { /** Waits for its session. */ pending?: boolean };
 
-/** By time, and by id within a millisecond, so that every reading sees one order. */
-export const byTime = (a: Pick<EventDocument, "at" | "_id">, b: Pick<EventDocument, "at" | "_id">): number =>
-  a.at.getTime() - b.at.getTime() || (a._id < b._id ? -1 : a._id > b._id ? 1 : 0);
+/** What puts events in order. */
+export type Ordered = Pick<EventDocument, "at" | "sequence" | "_id">;
+
+/** By time, then as they came, so that every reading sees one order: of one batch, the batch's. */
+export const byTime = (a: Ordered, b: Ordered): number =>
+  a.at.getTime() - b.at.getTime() ||
+  (a.sequence ?? 0) - (b.sequence ?? 0) ||
+  (a._id < b._id ? -1 : a._id > b._id ? 1 : 0);
 
 /** The last midnight of UTC by a time, both in milliseconds. */
 export const midnightBefore = (time: number): number => Math.floor(time / DAY) * DAY;

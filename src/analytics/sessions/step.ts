@@ -6,7 +6,7 @@ import type { AnalyticsDeps } from "../deps";
 import { keptSince } from "../intake/time";
 import type { EventDocument, Range } from "../model";
 import { quarterHourOf } from "../rollups/buckets";
-import { ORDER_WINDOW, searchBefore, searchesOf, searchLine } from "../rollups/follow";
+import { ORDER_WINDOW, type SearchEvent, searchBefore, searchesOf, searchLine } from "../rollups/follow";
 import { type Spans, widen } from "./around";
 import { attributeDevices, remakeSessions } from "./remake";
 import { midnightBefore, type SessionEvent } from "./sessionise";
@@ -21,10 +21,10 @@ const byDay = <Event extends { at: Date }>(events: Event[]): { range: Range; own
 /** When the searches happened that these events may count for. */
 async function searchesBehind(
   deps: AnalyticsDeps,
-  events: Pick<EventDocument, "_id" | "kind" | "at" | "visitor" | "bot" | "searchId">[],
+  events: (SearchEvent & Pick<EventDocument, "kind" | "visitor">)[],
   tx: MongoTx,
 ): Promise<Date[]> {
-  const following: Pick<EventDocument, "_id" | "at" | "bot" | "searchId">[] = [...events];
+  const following: SearchEvent[] = [...events];
   for (const { range, own } of byDay(events.filter(({ kind }) => kind === "order"))) {
     // Marking a search too many costs a recomputation, so all these visitors are looked at over the whole range.
     const visitors = [...new Set(own.map(({ visitor }) => visitor))];

@@ -1,4 +1,5 @@
 import { analyticsJobs } from "./analytics/jobs";
+import { auditJobs } from "./audit/jobs";
 import { authJobs } from "./auth/jobs";
 import type { Deps } from "./deps";
 import { housekeepingJobs } from "./housekeeping";
@@ -7,15 +8,18 @@ import { createJobRunner, type JobHandler, type JobRunner } from "./jobs/runner"
 import { bulkJobs } from "./products/bulk/jobs";
 import { categoryJobs } from "./products/categories/jobs";
 import { imageJobs } from "./products/images/jobs";
+import { searchJobs } from "./products/search/jobs";
 import { accountJobs } from "./users/me/jobs";
 
 /** Every kind of job and who does it. */
 export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
+  ...auditJobs(deps),
   ...authJobs(deps),
   ...accountJobs(deps),
   ...categoryJobs(deps),
   ...bulkJobs(deps),
   ...imageJobs(deps),
+  ...searchJobs(deps),
   ...analyticsJobs(deps),
   ...stockJobs(deps),
   ...housekeepingJobs(deps),

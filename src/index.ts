@@ -9,6 +9,7 @@ import { serverUrl } from "./http/address";
 import { createStockKeeper } from "./inventory/keeper";
 import { onStopSignal, onUncaughtError } from "./process";
 import { MAX_IMPORT } from "./products/bulk/schema";
+import { planRebuild } from "./products/search/jobs";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
 import { createLogger } from "./telemetry/log";
@@ -82,6 +83,7 @@ async function serve(config: Config): Promise<void> {
   }
   planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
   keepHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
+  planRebuild(deps).catch((error) => log.warn({ err: error }, "the search was not looked at"));
   runner.start();
   keeper.start();
 

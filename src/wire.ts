@@ -39,6 +39,8 @@ import { createFormerSlugStore } from "./products/former-slugs.store";
 import { createPictureStore } from "./products/images/store";
 import { createProductPopularityStore } from "./products/popularity.store";
 import { createBuiltinEngine } from "./products/search/builtin";
+import { createCuration } from "./products/search/curation/current";
+import { createCurationStore } from "./products/search/curation/store";
 import { createQueryStore } from "./products/search/queries.store";
 import { createIndexStore } from "./products/search/store";
 import { walkProducts } from "./products/search/walk";
@@ -78,6 +80,7 @@ export function createDeps(
   const mongoJobs = createMongoJobStore(mongo);
   const categories = createCategoryStore(mongo);
   const searchIndex = createIndexStore(mongo);
+  const curationStore = createCurationStore(mongo);
   const search = createBuiltinEngine({
     store: searchIndex,
     clock,
@@ -113,6 +116,8 @@ export function createDeps(
     search,
     searchIndex,
     searchQueries: createQueryStore(mongo),
+    curationStore,
+    curation: createCuration(curationStore),
     counts: createCounts(products, clock),
     formerSlugs: createFormerSlugStore(mongo),
     productPopularity: createProductPopularityStore(mongo),

@@ -47,6 +47,12 @@ export const AUDIT_ACTIONS = {
   "role.created": "A role was made",
   "role.changed": "A role got another description or other permissions",
   "role.deleted": "A role was deleted",
+  "search_synonym.created": "A synonym of the search was created",
+  "search_synonym.changed": "A synonym of the search was changed",
+  "search_synonym.deleted": "A synonym of the search was deleted",
+  "search_rule.created": "A rule of the search was created: pinned or hidden products, or a redirect",
+  "search_rule.changed": "A rule of the search was changed",
+  "search_rule.deleted": "A rule of the search was deleted",
 } as const;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;

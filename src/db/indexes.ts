@@ -5,6 +5,7 @@ import { bulkFaultModel, bulkModel, checkpointModel } from "../products/bulk/mod
 import { categoryModel, guardModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
 import { formerSlugModel, productModel } from "../products/model";
+import { CURATION_MODELS } from "../products/search/curation/model";
 import { SEARCH_MODELS } from "../products/search/model";
 import { idempotencyModel } from "./idempotency.mongo";
 import type { Mongo } from "./mongo";
@@ -22,6 +23,7 @@ const MODELS = [
   idempotencyModel,
   jobModel,
   ...SEARCH_MODELS,
+  ...CURATION_MODELS,
   ...INVENTORY_MODELS,
   ...ANALYTICS_MODELS,
 ];

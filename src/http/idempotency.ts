@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import type { IdempotencyStore } from "../db/idempotency";
 import { isUnavailable } from "../db/unavailable";
-import type { Deps } from "../deps";
+import type { BaseDeps } from "../deps";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import type { AppEnv } from "./factory";
@@ -31,7 +31,7 @@ const answerWith = <Data extends object, Status extends 200 | 201 | 202>(
  */
 export async function idempotent<Tx, Data extends object, Status extends 200 | 201 | 202>(
   c: Context<AppEnv>,
-  deps: Deps,
+  deps: Pick<BaseDeps, "clock" | "random">,
   store: IdempotencyStore<Tx>,
   status: Status,
   work: (record: RecordAnswer<Tx>) => Promise<Data>,

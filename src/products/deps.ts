@@ -5,6 +5,8 @@ import type { CatalogueCounts } from "./counts";
 import type { FormerSlugStore } from "./former-slugs.store";
 import type { PictureStore } from "./images/store";
 import type { ProductPopularityStore } from "./popularity.store";
+import type { Curation } from "./search/curation/current";
+import type { CurationStore } from "./search/curation/store";
 import type { SearchEngine } from "./search/engine";
 import type { QueryStore } from "./search/queries.store";
 import type { IndexStore } from "./search/store";
@@ -17,6 +19,9 @@ export interface ProductDeps extends AuditDeps {
   /** Finds products by text. */
   search: SearchEngine;
   searchIndex: IndexStore;
+  curationStore: CurationStore;
+  /** Synonyms and rules of searches as they are now. */
+  curation: Curation;
   /** What was searched for. */
   searchQueries: QueryStore;
   formerSlugs: FormerSlugStore;
@@ -26,4 +31,6 @@ export interface ProductDeps extends AuditDeps {
   counts: CatalogueCounts;
   pictures: PictureStore;
   bulk: BulkStore;
+  /** What products show of the stock. */
+  inventory: { availableOf(skuKeys: string[]): Promise<Map<string, number>> };
 }

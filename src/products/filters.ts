@@ -264,18 +264,17 @@ export const productListSchema = rawQuery.transform((query, ctx): ProductListQue
   return list;
 });
 
+/** `include` by itself. */
+export const includeSchema = z
+  .string()
+  .optional()
+  .transform((given, ctx) => {
+    const include: Include[] = [];
+    if (given !== undefined) {
+      readInclude(include, "include", given, (_, message) => ctx.addIssue({ code: "custom", message }));
+    }
+    return include;
+  });
+
 /** The query of one product: `include` alone. Optional as a whole, so that the typed client need not name it. */
-export const productReadSchema = z
-  .strictObject({
-    include: z
-      .string()
-      .optional()
-      .transform((given, ctx) => {
-        const include: Include[] = [];
-        if (given !== undefined) {
-          readInclude(include, "include", given, (_, message) => ctx.addIssue({ code: "custom", message }));
-        }
-        return include;
-      }),
-  })
-  .optional();
+export const productReadSchema = z.strictObject({ include: includeSchema }).optional();

@@ -3,9 +3,9 @@
  * not grow with the number of products.
  */
 
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { crumbOf, type Place } from "./categories/place";
+import type { ProductDeps } from "./deps";
 import type { Include } from "./filters";
 import { toPicture } from "./images/mapper";
 import { toItem, toVariant } from "./mapper";
@@ -33,7 +33,7 @@ export const fieldsFor = (include: readonly Include[]): Record<string, 1> => ({
 });
 
 /** Fills in what products of before it was kept lack of what lists show, with two queries for all of them. */
-async function completeRows(deps: Deps, rows: ListedProduct[]): Promise<ListedProduct[]> {
+async function completeRows(deps: ProductDeps, rows: ListedProduct[]): Promise<ListedProduct[]> {
   const lacks = ({ variantCount, picture }: ListedProduct) =>
     variantCount === undefined || picture === undefined;
   const ids = rows.filter(lacks).map(({ _id }) => _id);
@@ -51,7 +51,7 @@ async function completeRows(deps: Deps, rows: ListedProduct[]): Promise<ListedPr
 }
 
 /** The categories of products, and all above them, by the ids that products name. */
-async function placesOf(deps: Deps, rows: Pick<ListedProduct, "categoryIds" | "categoryTree">[]) {
+async function placesOf(deps: ProductDeps, rows: Pick<ListedProduct, "categoryIds" | "categoryTree">[]) {
   const named = new Set(
     rows.flatMap(({ categoryIds, categoryTree = [] }) => [...categoryIds, ...categoryTree]),
   );
@@ -82,7 +82,7 @@ const trailOf = (places: Map<string, Place>, place: Place): Place[] => [
 
 /** What `include` adds to products, asked for at once for all of them. */
 async function includedIn(
-  deps: Deps,
+  deps: ProductDeps,
   actor: Actor | undefined,
   rows: Pick<ListedProduct, "_id" | "categoryIds" | "categoryTree" | "variants">[],
   include: readonly Include[],
@@ -119,7 +119,7 @@ async function includedIn(
  * @param rows read with `fieldsFor(include)`; the caller has seen to it that `actor` may see them
  */
 export async function expandItems(
-  deps: Deps,
+  deps: ProductDeps,
   actor: Actor | undefined,
   rows: ListedProduct[],
   include: readonly Include[],
@@ -138,7 +138,7 @@ export async function expandItems(
 
 /** What `include` adds to one whole product. */
 export const expandProduct = async (
-  deps: Deps,
+  deps: ProductDeps,
   actor: Actor | undefined,
   product: ProductDocument,
   include: readonly Include[],

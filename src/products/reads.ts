@@ -1,10 +1,10 @@
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import { isId } from "../lib/text";
 import { findCategory } from "./categories/reads";
 import type { BrandCount } from "./counts";
+import type { ProductDeps } from "./deps";
 import type { Include, ProductFilter, ProductListQuery } from "./filters";
 import { expandItems, expandProduct, fieldsFor } from "./items";
 import { toProduct } from "./mapper";
@@ -22,7 +22,7 @@ const mayEdit = (actor: Actor | undefined): boolean => actor?.permissions.has("p
  * @throws AppError not_found
  */
 export async function visibleProduct(
-  deps: Deps,
+  deps: ProductDeps,
   actor: Actor | undefined,
   key: string,
 ): Promise<ProductDocument> {
@@ -40,7 +40,7 @@ export type FoundProduct = { product: ProductResponse } | { moved: { id: string;
  * @throws AppError not_found
  */
 export async function readProduct(
-  deps: Deps,
+  deps: ProductDeps,
   actor: Actor | undefined,
   key: string,
   include: readonly Include[] = [],
@@ -67,7 +67,7 @@ export async function readProduct(
 const MOST_COUNTED = 10_000;
 
 /** The filter with the id of the category that it names by slug or path; what names none finds nothing. */
-export async function resolveFilter(deps: Deps, filter: ProductFilter): Promise<ProductFilter> {
+export async function resolveFilter(deps: ProductDeps, filter: ProductFilter): Promise<ProductFilter> {
   if (filter.category === undefined || isId(filter.category)) return filter;
   const category = await findCategory(deps, filter.category);
   return { ...filter, category: category?._id ?? filter.category };
@@ -78,7 +78,7 @@ export async function resolveFilter(deps: Deps, filter: ProductFilter): Promise<
  * for those who may read the inventory.
  * @throws AppError forbidden, invalid_cursor
  */
-export async function listProducts(deps: Deps, actor: Actor | undefined, query: ProductListQuery) {
+export async function listProducts(deps: ProductDeps, actor: Actor | undefined, query: ProductListQuery) {
   const { sort, limit, include } = query;
   if (query.filter.status !== "active" && !mayEdit(actor)) {
     throw new AppError("forbidden", "Only those who may edit products see what is not active.");
@@ -123,7 +123,7 @@ export async function listProducts(deps: Deps, actor: Actor | undefined, query: 
 }
 
 /** A page of the brands that have active products, with how many. @throws AppError invalid_cursor */
-export async function listBrands(deps: Deps, { limit, sort, cursor }: BrandListQuery) {
+export async function listBrands(deps: ProductDeps, { limit, sort, cursor }: BrandListQuery) {
   const scope = { list: "brands", sort };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, scope);
   const brands = [...(await deps.counts.brands())];

@@ -448,6 +448,11 @@ describe("headers", () => {
       toLocationId: "018f3b1e-0000-7000-8000-000000000002",
       lines: [{ sku: "SKU-1", quantity: 1 }],
     },
+    "POST /api/products/search/synonyms": { terms: ["sofa", "couch"] },
+    "POST /api/products/search/rules": {
+      query: "sofa",
+      pinned: ["018f3b1e-0000-7000-8000-000000000001"],
+    },
     "POST /api/products/{id}/images": picture,
     "POST /api/products/import": new Blob(['{"name":"Sample"}\n'], { type: "application/x-ndjson" }),
   };

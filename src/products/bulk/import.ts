@@ -325,7 +325,7 @@ class Importer {
         (await ensureCategoryPath(
           this.deps,
           path,
-          ...(this.dryRun ? [async (_: Deps, made: CategoryDocument) => made] : []),
+          ...(this.dryRun ? [async (_: unknown, made: CategoryDocument) => made] : []),
         ));
       if (!known) {
         if (this.#categories.size >= KNOWN) this.#categories.clear();

@@ -1,6 +1,6 @@
-import type { Deps } from "../../deps";
 import { canonicalKey } from "../../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../../lib/versions";
+import type { ProductDeps } from "../deps";
 import { toCategoryResponse } from "./mapper";
 import { relocate } from "./move";
 import { attributesOf, requireCategory, slugOf } from "./rules";
@@ -12,7 +12,7 @@ import type { CategoryResponse, ChangeCategory } from "./schema";
  * @throws AppError not_found, precondition_failed, already_exists, invalid_input
  */
 export async function changeCategory(
-  deps: Deps,
+  deps: ProductDeps,
   id: string,
   { slug, attributes, name, position }: ChangeCategory,
   expected: ExpectedVersions,

@@ -1,13 +1,13 @@
 import type { MongoTx } from "../../db/mongo";
-import type { Deps } from "../../deps";
 import type { RecordAnswer } from "../../http/idempotency";
+import type { ProductDeps } from "../deps";
 import { toCategoryResponse } from "./mapper";
 import { newCategory, pathTaken, requireCategory } from "./rules";
 import type { CategoryResponse, CreateCategory } from "./schema";
 
 /** Creates a category. @throws AppError not_found (the parent), already_exists, invalid_input */
 export async function createCategory(
-  deps: Deps,
+  deps: ProductDeps,
   { parentId, ...input }: CreateCategory,
   record: RecordAnswer<MongoTx>,
 ): Promise<CategoryResponse> {

@@ -1,5 +1,5 @@
-import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
+import type { ProductDeps } from "../deps";
 import { mergeCategory } from "./merge";
 import { newTreeJobs, updateTreesBelow } from "./product-trees";
 import { requireCategory } from "./rules";
@@ -8,7 +8,11 @@ import { requireCategory } from "./rules";
  * Deletes a category that is empty, or moves what is in it first. Deleted products do not count: they are taken
  * out of it. @throws AppError not_found, conflict when something is in it and no target is named
  */
-export async function deleteCategory(deps: Deps, id: string, moveTo: string | undefined): Promise<void> {
+export async function deleteCategory(
+  deps: ProductDeps,
+  id: string,
+  moveTo: string | undefined,
+): Promise<void> {
   if (moveTo !== undefined) {
     await mergeCategory(deps, id, moveTo);
     return;

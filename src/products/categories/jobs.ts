@@ -1,5 +1,5 @@
-import type { Deps } from "../../deps";
 import type { JobHandler } from "../../jobs/runner";
+import type { ProductDeps } from "../deps";
 import { removeMerged } from "./merge";
 import { UPDATE_TREES, updateTrees } from "./product-trees";
 
@@ -13,7 +13,7 @@ const REINDEXED = 50;
  * a merge removes the category at the end. Repeatable.
  */
 const updateProducts =
-  (deps: Deps): JobHandler =>
+  (deps: ProductDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const { categoryId, late } = job.payload as { categoryId: string; late?: boolean };
     for (let last = (job.progress as string | null) ?? null; ; ) {
@@ -32,7 +32,7 @@ const updateProducts =
 
 /** Lets the products below a category be found by its new name. Repeatable. */
 const reindex =
-  (deps: Deps): JobHandler =>
+  (deps: ProductDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const { categoryId } = job.payload as { categoryId: string };
     for (let last = (job.progress as string | null) ?? null; ; ) {
@@ -46,7 +46,7 @@ const reindex =
     }
   };
 
-export const categoryJobs = (deps: Deps): Record<string, JobHandler> => ({
+export const categoryJobs = (deps: ProductDeps): Record<string, JobHandler> => ({
   [UPDATE_TREES]: updateProducts(deps),
   "categories.reindex": reindex(deps),
 });

@@ -1,7 +1,7 @@
 import type { MongoTx } from "../../db/mongo";
-import type { Deps } from "../../deps";
 import type { RecordAnswer } from "../../http/idempotency";
 import { AppError } from "../../lib/errors";
+import type { ProductDeps } from "../deps";
 import { toCategoryResponse } from "./mapper";
 import type { CategoryDocument } from "./model";
 import { relocate } from "./move";
@@ -17,7 +17,7 @@ import type { CategoryResponse } from "./schema";
  * child would be too deep
  */
 export async function mergeCategory(
-  deps: Deps,
+  deps: ProductDeps,
   id: string,
   into: string,
   record: RecordAnswer<MongoTx> = async () => undefined,
@@ -47,7 +47,7 @@ export async function mergeCategory(
 }
 
 /** Removes a category that was merged, once no product names it. @returns false while one does */
-export async function removeMerged(deps: Deps, id: string): Promise<boolean> {
+export async function removeMerged(deps: ProductDeps, id: string): Promise<boolean> {
   if (!(await deps.categories.isMerged(id))) return true;
   if ((await deps.products.below(id, null, 1)).length > 0) return false;
   await deps.categories.remove(id);

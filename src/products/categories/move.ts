@@ -1,8 +1,8 @@
 import type { MongoTx } from "../../db/mongo";
-import type { Deps } from "../../deps";
 import type { RecordAnswer } from "../../http/idempotency";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
+import type { ProductDeps } from "../deps";
 import { toCategoryResponse } from "./mapper";
 import type { CategoryDocument } from "./model";
 import { newTreeJobs, updateTreesBelow } from "./product-trees";
@@ -14,7 +14,7 @@ import type { CategoryResponse, MoveCategory } from "./schema";
  * @throws AppError conflict (under its own), already_exists, invalid_input when it would be too deep
  */
 export async function relocate(
-  deps: Deps,
+  deps: ProductDeps,
   category: CategoryDocument,
   parent: CategoryDocument | null,
   change: { slug: string; position: number },
@@ -57,7 +57,7 @@ export async function relocate(
  * @throws AppError not_found, conflict (under its own), already_exists, precondition_failed, invalid_input
  */
 export async function moveCategory(
-  deps: Deps,
+  deps: ProductDeps,
   id: string,
   { parentId, position }: MoveCategory,
   expected: ExpectedVersions,

@@ -1,10 +1,10 @@
-import type { Deps } from "../../deps";
 import { AppError, invalidInput } from "../../lib/errors";
+import type { ProductDeps } from "../deps";
 import type { CategoryDocument } from "./model";
 import { MAX_DEPTH, newCategory } from "./rules";
 
 /** Creates a missing category, or finds it; null when its parent has moved or gone. */
-type Make = (deps: Deps, category: CategoryDocument) => Promise<CategoryDocument | null>;
+type Make = (deps: ProductDeps, category: CategoryDocument) => Promise<CategoryDocument | null>;
 
 /** How often a path is walked again when its categories move at the same moment. */
 const PATH_TRIES = 5;
@@ -17,7 +17,7 @@ const PATH_TRIES = 5;
  * conflict when others keep moving what is on it
  */
 export async function ensureCategoryPath(
-  deps: Deps,
+  deps: ProductDeps,
   names: string[],
   make: Make = makeCategory,
 ): Promise<CategoryDocument> {
@@ -36,7 +36,7 @@ export async function ensureCategoryPath(
 }
 
 /** @returns null when a category of the path moved or went meanwhile */
-async function walkPath(deps: Deps, names: string[], make: Make): Promise<CategoryDocument | null> {
+async function walkPath(deps: ProductDeps, names: string[], make: Make): Promise<CategoryDocument | null> {
   let parent: CategoryDocument | null = null;
   for (const name of names) {
     const made: CategoryDocument = newCategory(deps, parent, { name }, "categories");

@@ -1,7 +1,7 @@
 /** `categoryTree` of products: their categories with all ancestors, so that "in it or below" is one indexed query. */
 import type { MongoTx } from "../../db/mongo";
-import type { Deps } from "../../deps";
 import { after, SECOND } from "../../lib/clock";
+import type { ProductDeps } from "../deps";
 import type { ProductDocument } from "../model";
 import type { CategoryDocument } from "./model";
 
@@ -18,7 +18,7 @@ export interface TreeJobs {
   lateJobId: string;
 }
 
-export const newTreeJobs = ({ random }: Pick<Deps, "random">): TreeJobs => ({
+export const newTreeJobs = ({ random }: Pick<ProductDeps, "random">): TreeJobs => ({
   jobId: random.id(),
   lateJobId: random.id(),
 });
@@ -28,7 +28,7 @@ export const newTreeJobs = ({ random }: Pick<Deps, "random">): TreeJobs => ({
  * later, for products that were being written while the tree changed.
  */
 export async function updateTreesBelow(
-  deps: Deps,
+  deps: ProductDeps,
   categoryId: string,
   { jobId, lateJobId }: TreeJobs,
   tx: MongoTx,
@@ -54,7 +54,7 @@ export const placeIn = (categories: CategoryDocument[]) => ({
  * @returns false when somebody changed one of them since it was read: read it again
  */
 export async function updateTrees(
-  { categories, products: store }: Pick<Deps, "categories" | "products">,
+  { categories, products: store }: Pick<ProductDeps, "categories" | "products">,
   products: Pick<ProductDocument, "_id" | "version" | "categoryIds" | "categoryTree">[],
   tx?: MongoTx,
 ): Promise<boolean> {

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { Deps } from "../../deps";
 import { shown } from "../../http/cache";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
+import type { ProductDeps } from "../deps";
 import { CATALOGUE } from "../freshness";
 import { keyParam, keySchema } from "../schema";
 import { changeCategory } from "./change";
@@ -29,7 +29,7 @@ const tag = "Categories";
 const pathParam = z.object({ id: keySchema, below: keySchema });
 
 /** /api/products/categories */
-export const categoryRoutes = (deps: Deps) =>
+export const categoryRoutes = (deps: ProductDeps) =>
   factory
     .createApp()
     .get(

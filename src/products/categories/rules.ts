@@ -1,8 +1,8 @@
 /** What every change of a category keeps to. */
 import type { MongoTx } from "../../db/mongo";
-import type { Deps } from "../../deps";
 import { AppError, invalidInput } from "../../lib/errors";
 import { cleanText, slugify } from "../../lib/text";
+import type { ProductDeps } from "../deps";
 import type { AttributeDefinition, CategoryDocument } from "./model";
 import type { CreateCategory } from "./schema";
 
@@ -16,7 +16,7 @@ export const tooDeep = () => invalidInput("parentId", "too_deep", `would be deep
 
 /** @throws AppError not_found */
 export async function requireCategory(
-  { categories }: Pick<Deps, "categories">,
+  { categories }: Pick<ProductDeps, "categories">,
   id: string,
   tx?: MongoTx,
 ): Promise<CategoryDocument> {
@@ -48,7 +48,7 @@ export const attributesOf = (given: CreateCategory["attributes"]): AttributeDefi
  * @throws AppError invalid_input when it would be too deep
  */
 export function newCategory(
-  { clock, random }: Pick<Deps, "clock" | "random">,
+  { clock, random }: Pick<ProductDeps, "clock" | "random">,
   parent: CategoryDocument | null,
   input: Omit<CreateCategory, "parentId">,
   field: string,

@@ -13,7 +13,7 @@ import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
 import { barsOf, FacetCounter, MOST_COUNTED } from "./facets";
 import { type Found, type Frozen, find, findAgain } from "./find";
 import type { Strictness } from "./match";
-import { RECENT } from "./model";
+import { INDEX_FORMAT, RECENT } from "./model";
 import { type Keys, orderOf, readKeysOf, TopHits } from "./order";
 import { parseQuery } from "./parse";
 import type { Plan } from "./plan";
@@ -139,8 +139,8 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     const code = canonicalKey(request.text);
     const codes = /^(?:\d{8}|\d{12,14})$/.test(code) ? [code, gtinKeyOf(code)] : [code];
     const coded = code.length > 100 ? [] : await store.documents.withCode(codes);
-    const first = [...new Set([...request.pinned, ...coded])];
-    return find(store, parseQuery(request.text), request.synonyms, { first, hidden: request.hidden }, groups);
+    const { text, synonyms, pinned, hidden } = request;
+    return find(store, parseQuery(text), synonyms, { pinned, coded, hidden }, groups);
   };
 
   return {
@@ -168,9 +168,17 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
       };
     },
 
-    suggest: (text, limit) => suggestFrom(store, text, limit),
+    suggest: (text, limit, hidden) => suggestFrom(store, text, limit, hidden),
 
     rebuild: (onProgress) => rebuildIndex(options, put, onProgress),
+
+    async isOutdated() {
+      const { format } = await store.segments.manifest();
+      if (format === INDEX_FORMAT) return false;
+      if ((await options.countProducts()) > 0) return true;
+      await store.segments.setFormat(INDEX_FORMAT);
+      return false;
+    },
 
     async maintain() {
       if (written < MANY) return;

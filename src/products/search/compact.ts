@@ -4,7 +4,7 @@ import type { Random } from "../../lib/random";
 import { SegmentBuilder, tieOf } from "./builder";
 import { unpack, type WordUse } from "./document";
 import type { ReadDocument } from "./documents.store";
-import { type ManifestDocument, type SegmentEntry, UNSEEN } from "./model";
+import { INDEX_FORMAT, type ManifestDocument, type SegmentEntry, UNSEEN } from "./model";
 import { BLOCK, deadBits } from "./segments.store";
 import type { IndexStore } from "./store";
 
@@ -241,13 +241,18 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
     await finish();
     const now = clock.now().getTime();
     const retired = [...manifest.retired, ...manifest.segments.map(({ id }) => ({ id, at: now }))];
-    if (!(await store.segments.publish(holder, manifest.epoch, { segments, retired }))) {
+    if (
+      !(await store.segments.publish(holder, manifest.epoch, { segments, retired, format: INDEX_FORMAT }))
+    ) {
       await store.segments.remove(segments.map(({ id }) => id));
       return false;
     }
     await store.documents.settle(read, manifest.epoch + 1);
     await store.words.count(counts, "set", now);
     await dropWords(store, counts, began);
+    // Whoever was killed while writing segments left parts that no manifest names.
+    const named = new Set([...segments, ...retired].map(({ id }) => id));
+    await store.segments.remove((await store.segments.ids()).filter((id) => !named.has(id)));
     // What was written meanwhile may rest on words that went.
     for (const document of await store.documents.read({
       after: null,

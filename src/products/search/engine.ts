@@ -87,13 +87,15 @@ export interface SearchEngine {
   /** Makes what `setPopularity` took count, without indexing anything anew. */
   refreshPopularity(): Promise<void>;
   search(request: SearchRequest): Promise<SearchResult>;
-  /** Ways to go on from what was typed so far. */
-  suggest(text: string, limit: number): Promise<Suggestions>;
+  /** Ways to go on from what was typed so far, without products that are hidden. */
+  suggest(text: string, limit: number, hidden: string[]): Promise<Suggestions>;
   /**
    * Makes the index anew from the products, while it is searched and written.
    * @param onProgress called with how many of how many products are done
    */
   rebuild(onProgress: (done: number, all: number) => void): Promise<void>;
+  /** Whether the index was made by a version that indexed otherwise, or never: `rebuild` mends it. */
+  isOutdated(): Promise<boolean>;
   /** For whoever writes many products, between two writes: brings the index in order when there is much to do. */
   maintain(): Promise<void>;
 }

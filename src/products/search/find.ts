@@ -81,12 +81,19 @@ export async function openIndex(
   };
 }
 
+interface Fit {
+  ordinals: number[];
+  scores: Float32Array;
+  /** Whether one of them fits for another reason than being pinned. */
+  answers: boolean;
+}
+
 /** What is looked for, the same on all pages of a search. */
 export interface Frozen {
   plan: Plan;
   weights: Weights;
   strictness: Strictness;
-  /** Products that come first: whose code was typed, or that are pinned. */
+  /** Products that come first: that are pinned, or whose code was typed. */
   first: string[];
   hidden: string[];
 }
@@ -94,11 +101,11 @@ export interface Frozen {
 export interface Found extends Frozen {
   opened: Opened;
   /** For each segment, the products whose text fits, with the scores of all. */
-  fits: { ordinals: number[]; scores: Float32Array }[];
+  fits: Fit[];
 }
 
 /** The products that fit what is looked for. */
-function fitsOf(opened: Opened, { plan, weights, strictness, first, hidden }: Frozen): Found["fits"] {
+function fitsOf(opened: Opened, { plan, weights, strictness, first, hidden }: Frozen, pinned: number): Fit[] {
   const places = new Map(first.map((id, index) => [tieOf(id), index]));
   const away = new Set(hidden.map(tieOf));
   return opened.segments.map((segment) => {
@@ -107,24 +114,32 @@ function fitsOf(opened: Opened, { plan, weights, strictness, first, hidden }: Fr
         ? new Float32Array(segment.count)
         : scoresOf(segment, plan, weights, strictness);
     const ordinals: number[] = [];
+    let answers = false;
     for (let ordinal = 0; ordinal < segment.count; ordinal++) {
       if (segment.hidden[ordinal] === 1) continue;
       if (places.size > 0 || away.size > 0) {
         const tie = segment.columns.tie[ordinal] as number;
         if (away.has(tie)) continue;
         const place = places.get(tie);
-        if (place !== undefined) scores[ordinal] = FIRST - place;
+        if (place !== undefined) {
+          answers ||= place >= pinned || (scores[ordinal] as number) > 0;
+          scores[ordinal] = FIRST - place;
+          ordinals.push(ordinal);
+          continue;
+        }
       }
-      if ((scores[ordinal] as number) > 0) ordinals.push(ordinal);
+      if ((scores[ordinal] as number) === 0) continue;
+      ordinals.push(ordinal);
+      answers = true;
     }
-    return { ordinals, scores };
+    return { ordinals, scores, answers };
   });
 }
 
 /** Finds again what the first page of a search found. */
 export async function findAgain(store: IndexStore, frozen: Frozen, groups: Group[]): Promise<Found> {
   const opened = await openIndex(store, termsOf(frozen.plan), groups, frozen.first);
-  return { ...frozen, opened, fits: fitsOf(opened, frozen) };
+  return { ...frozen, opened, fits: fitsOf(opened, frozen, 0) };
 }
 
 /** Finds products by text: as it is written; if nothing fits, by what is near to it; then by most of its words. */
@@ -132,9 +147,10 @@ export async function find(
   store: IndexStore,
   parsed: ParsedQuery,
   synonyms: Synonyms,
-  { first, hidden }: Pick<Frozen, "first" | "hidden">,
+  { pinned, coded, hidden }: { pinned: string[]; coded: string[]; hidden: string[] },
   groups: Group[],
 ): Promise<Found> {
+  const first = [...new Set([...pinned, ...coded])];
   let plan = await planOf(parsed, store.words.lexicon, synonyms, { spare: false });
   let opened = await openIndex(store, termsOf(plan), groups, first);
   for (const strictness of STRICTNESS) {
@@ -143,8 +159,8 @@ export async function find(
       opened = await openIndex(store, termsOf(plan), groups, first);
     }
     const frozen: Frozen = { plan, weights: weightsOf(plan, opened.segments), strictness, first, hidden };
-    const fits = fitsOf(opened, frozen);
-    const found = fits.some(({ ordinals }) => ordinals.length > 0);
+    const fits = fitsOf(opened, frozen, pinned.length);
+    const found = fits.some(({ answers }) => answers);
     if (found || strictness === "most" || plan.slots.length === 0) return { ...frozen, opened, fits };
   }
   throw new Error("the last step of STRICTNESS ends the search");

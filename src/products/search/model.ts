@@ -85,9 +85,17 @@ export interface SegmentEntry {
   deadCount: number;
 }
 
+/**
+ * Form of what is indexed of a product. Raise it with every change of that (terms, weights, columns): the first process
+ * that starts after the upgrade has the index made anew while the shop is open.
+ */
+export const INDEX_FORMAT = 1;
+
 /** What the index consists of: one document, which changes as a whole. */
 export interface ManifestDocument {
   _id: "manifest";
+  /** `INDEX_FORMAT` of the last rebuild; absent before the first. */
+  format?: number;
   epoch: number;
   segments: SegmentEntry[];
   /** Segments that nobody should be reading any more, to be removed after a while. */
@@ -131,8 +139,26 @@ const querySchema = new Schema<QueryDocument>(
   .index({ expiresAt: 1 }, { expireAfterSeconds: 0 })
   .index({ total: 1, at: -1 });
 
+/** A text that was searched for without result. `_id` is its form for comparing. */
+export interface UnansweredDocument {
+  _id: string;
+  /** As it was typed last. */
+  q: string;
+  count: number;
+  firstAt: Date;
+  at: Date;
+  expiresAt: Date;
+}
+
+const unansweredSchema = new Schema<UnansweredDocument>(
+  { _id: { type: String, required: true } },
+  { collection: "search_unanswered", versionKey: false, strict: false },
+)
+  .index({ expiresAt: 1 }, { expireAfterSeconds: 0 })
+  .index({ count: -1, _id: 1 });
+
 /** Read and written with the driver's own calls; the models are for the collections' indexes. */
-const modelOf =
+export const modelOf =
   (name: string, schema: unknown) =>
   (connection: Connection): Model<{ _id: string }> =>
     (connection.models[name] ?? connection.model(name, schema as Schema)) as unknown as Model<{
@@ -144,6 +170,7 @@ export const searchWordModel = modelOf("SearchWord", wordSchema);
 export const searchManifestModel = modelOf("SearchManifest", manifestSchema);
 export const searchPartModel = modelOf("SearchPart", partSchema);
 export const searchQueryModel = modelOf("SearchQuery", querySchema);
+export const unansweredModel = modelOf("SearchUnanswered", unansweredSchema);
 
 export const SEARCH_MODELS = [
   searchDocumentModel,
@@ -151,6 +178,7 @@ export const SEARCH_MODELS = [
   searchManifestModel,
   searchPartModel,
   searchQueryModel,
+  unansweredModel,
 ];
 
 /** The bytes of a binary field. */

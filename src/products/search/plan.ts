@@ -105,17 +105,17 @@ export async function planOf(
     variantsOf(known, words),
   ]);
   if (quoted.size === 0) await joinSlots(known, words, slots, parsed.open);
-  for (const { from, length, to } of synonyms(words.map(({ surface }) => surface))) {
-    const other = wordsOf(to).map(({ surface }) => surface);
-    await known.learn(other);
-    const plurals =
-      other.length === 1
-        ? known.family(other[0] as string).filter((entry) => isPlural(entry.surface, other[0] as string))
-        : [];
-    for (const slot of slots.slice(from, from + length)) {
-      slot.alternatives.push({ terms: other, weight: WEIGHTS.synonym });
-      for (const { surface } of plurals)
-        slot.alternatives.push({ terms: [surface], weight: WEIGHTS.synonym });
+  const others = synonyms(words.map(({ surface }) => surface)).map(({ from, length, to }) => ({
+    own: slots.slice(from, from + length),
+    terms: wordsOf(to).map(({ surface }) => surface),
+  }));
+  await known.learn(others.flatMap(({ terms }) => terms));
+  for (const { own, terms } of others) {
+    const [only] = terms.length === 1 ? terms : [];
+    const plurals = only ? known.family(only).filter((entry) => isPlural(entry.surface, only)) : [];
+    for (const slot of own) {
+      for (const form of [terms, ...plurals.map(({ surface }) => [surface])])
+        slot.alternatives.push({ terms: form, weight: WEIGHTS.synonym });
       delete slot.corrected;
     }
   }

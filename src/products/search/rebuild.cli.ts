@@ -4,8 +4,8 @@
  */
 import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
-import { parseConfig } from "../../config";
 import { createProgress } from "../../lib/progress";
+import { configOrExit } from "../../program";
 import { createLogger } from "../../telemetry/log";
 import { createDeps } from "../../wire";
 
@@ -14,7 +14,7 @@ async function main(): Promise<number> {
     console.error(COMMANDS.search.usage);
     return 2;
   }
-  const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+  const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
   const deps = createDeps(config, await createLogger(config));
   try {
     await deps.mongo.connection.asPromise();

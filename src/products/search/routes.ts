@@ -1,18 +1,30 @@
-import type { Deps } from "../../deps";
 import { shown } from "../../http/cache";
 import { compressed } from "../../http/compress";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
+import type { ProductDeps } from "../deps";
 import { PRODUCTS } from "../freshness";
-import { searchAnswer, searchSchema, suggestAnswer, suggestSchema } from "./schema";
-import { searchProducts, suggest } from "./service";
+import { completeQuery } from "./complete-query";
+import { ruleRoutes, synonymRoutes } from "./curation/routes";
+import {
+  searchAnswer,
+  searchSchema,
+  suggestAnswer,
+  suggestSchema,
+  unansweredAnswer,
+  unansweredSchema,
+} from "./schema";
+import { searchProducts } from "./search";
+import { listUnanswered } from "./unanswered";
 
 const tag = "Search";
 
 /** /api/products/search */
-export const searchRoutes = (deps: Deps) =>
+export const searchRoutes = (deps: ProductDeps) =>
   factory
     .createApp()
+    .route("/synonyms", synonymRoutes(deps))
+    .route("/rules", ruleRoutes(deps))
     .get(
       "/",
       // Not kept by anybody: each search has an id of its own.
@@ -36,9 +48,25 @@ export const searchRoutes = (deps: Deps) =>
       endpoint(deps, {
         id: "suggest",
         summary: "Suggest how to go on from what was typed",
+        description: "Each finds something. include as in the list of products.",
         tag,
+        caller: "optional",
         query: suggestSchema,
         success: { 200: suggestAnswer },
       }),
-      async (c) => c.json({ data: await suggest(deps, c.req.valid("query")) }, 200),
+      async (c) => c.json({ data: await completeQuery(deps, c.get("actor"), c.req.valid("query")) }, 200),
+    )
+    .get(
+      "/unanswered",
+      endpoint(deps, {
+        id: "listUnansweredSearches",
+        summary: "List what was searched for without result, the most frequent first",
+        description: "Searches without filters. A text is forgotten 30 days after it was last searched for.",
+        tag,
+        permission: ["products:write", "analytics:read"],
+        query: unansweredSchema,
+        success: { 200: unansweredAnswer },
+        errors: ["invalid_cursor"],
+      }),
+      async (c) => c.json(await listUnanswered(deps, c.req.valid("query")), 200),
     );

@@ -5,6 +5,7 @@ import { cleanText } from "../../lib/text";
 import {
   defaultList,
   type Include,
+  includeSchema,
   LIST_PARAMETERS,
   type ProductFilter,
   type ProductListQuery,
@@ -80,15 +81,37 @@ export const searchSchema = z
     };
   });
 
+const limitUpTo = (most: number, usual: number) =>
+  z
+    .string()
+    .regex(/^\d{1,3}$/, `must be between 1 and ${most}`)
+    .transform(Number)
+    .refine((n) => n >= 1 && n <= most, `must be between 1 and ${most}`)
+    .default(usual);
+
 export const suggestSchema = z.strictObject({
   q: textSchema,
-  limit: z
-    .string()
-    .regex(/^\d{1,2}$/, "must be between 1 and 10")
-    .transform(Number)
-    .refine((n) => n >= 1 && n <= 10, "must be between 1 and 10")
-    .default(5),
+  limit: limitUpTo(10, 5),
+  include: includeSchema,
 });
+export type SuggestQuery = z.output<typeof suggestSchema>;
+
+export const unansweredSchema = z.strictObject({
+  limit: limitUpTo(100, 20),
+  cursor: z.string().max(2000, "is too long").optional(),
+});
+export type UnansweredQuery = z.output<typeof unansweredSchema>;
+
+export const unansweredAnswer = pageOf(
+  z
+    .object({
+      q: z.string().meta({ description: "As it was typed last" }),
+      count: z.number().int().meta({ description: "How often; forgotten 30 days after the last time" }),
+      firstAt: z.iso.datetime(),
+      lastAt: z.iso.datetime(),
+    })
+    .meta({ id: "UnansweredSearch" }),
+);
 
 const markedText = z
   .array(z.object({ text: z.string(), marked: z.boolean() }))

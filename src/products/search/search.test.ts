@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { compact } from "./compact";
+import { planRebuild } from "./jobs";
 import type { FoundResponse } from "./schema";
 
 const t = useTestApp();
@@ -196,6 +197,20 @@ test("a rebuild makes the index anew while products are written, and loses none"
   expect((await found("quoll", "&limit=100")).toSorted()).toEqual([before.id, ...written].toSorted());
   await settle();
   expect((await found("quolls", "&limit=100")).length).toBe(1 + written.length);
+});
+
+test("an index of another version is made anew by one process, without a command", async () => {
+  const { id } = await make({ name: "Bettong saucer" });
+  const { connection } = t.deps.mongo;
+  // As after the upgrade from a version that had no index.
+  for (const name of ["search_documents", "search_postings", "search_words", "search_index"])
+    await connection.collection(name).deleteMany({});
+  expect(await found("bettong")).toEqual([]);
+  await Promise.all([1, 2, 3].map(() => planRebuild(t.deps)));
+  expect(await connection.collection("jobs").countDocuments({ kind: "search.rebuild" })).toBe(1);
+  await t.runner.runDue();
+  expect(await found("bettong")).toEqual([id]);
+  expect(await t.deps.search.isOutdated()).toBe(false);
 });
 
 test("products are found by the new name of their category", async () => {

@@ -187,6 +187,11 @@ export const createSegmentStore = (mongo: Mongo) => {
       return new Map((rows as unknown as PartDocument[]).map((row) => [row._id, row.list as string[]]));
     },
 
+    /** Says that all that is indexed has a format. */
+    async setFormat(format: number): Promise<void> {
+      await Manifests.collection.updateOne({ _id: "manifest" as never }, { $set: { format } as never });
+    },
+
     /** Takes the lease of work on segments, unless another holds it. @returns the manifest, or null */
     async takeLease(holder: string, now: number, until: number): Promise<ManifestDocument | null> {
       await Manifests.collection.updateOne(
@@ -216,7 +221,7 @@ export const createSegmentStore = (mongo: Mongo) => {
     async publish(
       holder: string,
       epoch: number,
-      next: Pick<ManifestDocument, "segments" | "retired">,
+      next: Pick<ManifestDocument, "segments" | "retired" | "format">,
     ): Promise<boolean> {
       const { matchedCount } = await Manifests.collection.updateOne(
         { _id: "manifest" as never, epoch, "lease.holder": holder },

@@ -1,4 +1,5 @@
 /** Ways to go on from what was typed so far: every one of them finds something. */
+import { tieOf } from "./builder";
 import type { Suggestions } from "./engine";
 import { openIndex } from "./find";
 import { TopHits } from "./order";
@@ -20,7 +21,12 @@ const begins = (typed: string[], name: string): boolean => {
 };
 
 /** @param limit most of each kind */
-export async function suggestFrom(store: IndexStore, text: string, limit: number): Promise<Suggestions> {
+export async function suggestFrom(
+  store: IndexStore,
+  text: string,
+  limit: number,
+  without: string[],
+): Promise<Suggestions> {
   const nothing: Suggestions = { queries: [], products: [], brands: [], categories: [] };
   const parsed = parseQuery(text);
   const plan = await planOf({ ...parsed, open: true }, store.words.lexicon, () => [], {
@@ -30,6 +36,7 @@ export async function suggestFrom(store: IndexStore, text: string, limit: number
   const last = plan.slots.at(-1);
   if (!last) return nothing;
   const opened = await openIndex(store, termsOf(plan), ["rank", "labels"]);
+  const away = new Set(without.map(tieOf));
   const weights = weightsOf(plan, opened.segments);
   const top = new TopHits(limit, compare);
   const brands = new Map<string, { name: string; count: number }>();
@@ -42,7 +49,7 @@ export async function suggestFrom(store: IndexStore, text: string, limit: number
     const byTree = new Uint32Array(columns.trees.length);
     for (let ordinal = 0; ordinal < segment.count; ordinal++) {
       const score = scores[ordinal] as number;
-      if (score === 0 || hidden[ordinal] === 1) {
+      if (score === 0 || hidden[ordinal] === 1 || away.has(columns.tie[ordinal] as number)) {
         scores[ordinal] = 0;
         continue;
       }

@@ -1,23 +1,23 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import type { JsonValue } from "../../lib/json";
-import { canonicalKey, cleanText } from "../../lib/text";
+import { cleanText } from "../../lib/text";
+import type { ProductDeps } from "../deps";
 import { expandItems, fieldsFor } from "../items";
 import { resolveFilter } from "../reads";
 import type { ListedProduct } from "../store";
-import type { Facets, SearchRequest } from "./engine";
+import { ruleKeyOf } from "./curation/current";
+import type { Facets } from "./engine";
 import { markText } from "./highlight";
 import type { FacetsResponse, FoundResponse, SearchQuery } from "./schema";
-import { DEFAULT_SYNONYMS } from "./synonyms.en";
 
 /** How long the pages of a search go on; and how long one that found nothing is remembered. */
 const PAGED = DAY;
 const UNANSWERED = 30 * DAY;
 
 /** The filter by ids alone, where it names SKUs or GTINs. */
-async function filterOf(deps: Deps, query: SearchQuery) {
+async function filterOf(deps: ProductDeps, query: SearchQuery) {
   const filter = await resolveFilter(deps, query.filter);
   const { skus, gtins, ...rest } = filter;
   if (skus === undefined && gtins === undefined) return filter;
@@ -25,7 +25,7 @@ async function filterOf(deps: Deps, query: SearchQuery) {
 }
 
 /** Counts with the names of what is counted; a category that is gone meanwhile is left out. */
-async function showFacets(deps: Deps, facets: Facets): Promise<FacetsResponse> {
+async function showFacets(deps: ProductDeps, facets: Facets): Promise<FacetsResponse> {
   const categories = await deps.categories.findByIds(facets.category.map(({ value }) => value));
   return {
     ...facets,
@@ -37,7 +37,7 @@ async function showFacets(deps: Deps, facets: Facets): Promise<FacetsResponse> {
 }
 
 /** Where a cursor goes on, and what the engine kept for it. @throws AppError invalid_cursor */
-async function positionOf(deps: Deps, cursor: string | undefined, scope: JsonValue) {
+async function positionOf(deps: ProductDeps, cursor: string | undefined, scope: JsonValue) {
   if (cursor === undefined) return { id: deps.random.id(), after: null, state: null };
   const [id, ...keys] = deps.cursors.decode(cursor, scope);
   const query = await deps.searchQueries.find(String(id));
@@ -47,47 +47,71 @@ async function positionOf(deps: Deps, cursor: string | undefined, scope: JsonVal
   return { id: String(id), after: keys, state: query.state };
 }
 
+/** Path of the category that a query leads to; null when there is none, or none any more. */
+async function pathOf({ categories }: ProductDeps, id: string | null): Promise<string | null> {
+  return id === null ? null : ((await categories.findByIds([id])).get(id)?.path ?? null);
+}
+
+/** Whether a search without result says something about its text, and not about what narrowed it. */
+const isPlain = ({ filter: { status: _, attrs, ...others } }: SearchQuery): boolean =>
+  attrs.length === 0 && Object.keys(others).length === 0;
+
+/** Keeps what was searched for: for its next pages, for clicks and orders, and for what the shop lacks. */
+async function keep(
+  deps: ProductDeps,
+  query: SearchQuery,
+  id: string,
+  total: number,
+  state: JsonValue | undefined,
+) {
+  const now = deps.clock.now();
+  const q = cleanText(query.text);
+  const expiresAt = after(now, total === 0 ? UNANSWERED : PAGED);
+  await Promise.all([
+    deps.searchQueries.record({
+      _id: id,
+      q,
+      at: now,
+      total,
+      expiresAt,
+      ...(state === undefined ? {} : { state }),
+    }),
+    total === 0 &&
+      isPlain(query) &&
+      deps.searchQueries.countUnanswered({ key: ruleKeyOf(q) || q, q, at: now, expiresAt }),
+  ]);
+}
+
 /**
  * Active products that fit a text, with counts of what there is among them.
  * @throws AppError invalid_cursor
  */
-export async function searchProducts(deps: Deps, actor: Actor | undefined, query: SearchQuery) {
-  const { text, sort, limit, include } = query;
-  const filter = await filterOf(deps, query);
+export async function searchProducts(deps: ProductDeps, actor: Actor | undefined, query: SearchQuery) {
+  const { text, sort, limit, include, facets: counted } = query;
   const scope = {
     list: "search",
     text,
     filter: { ...query.filter },
     sort: { ...sort },
   } as unknown as JsonValue;
-  const { id, after: from, state } = await positionOf(deps, query.cursor, scope);
-  const request: SearchRequest = {
-    text,
-    filter,
-    sort,
-    limit,
-    after: from,
-    state,
-    facets: query.facets,
-    synonyms: DEFAULT_SYNONYMS,
-    pinned: [],
-    hidden: [],
-  };
-  const result = await deps.search.search(request);
-  const now = deps.clock.now();
+  const [filter, position, curation] = await Promise.all([
+    filterOf(deps, query),
+    positionOf(deps, query.cursor, scope),
+    deps.curation.current(),
+  ]);
+  const { id, state } = position;
+  const { pinned = [], hidden = [], redirect = null } = curation.ruleFor(text) ?? {};
+  const { synonyms } = curation;
+  const result = await deps.search.search({
+    ...{ text, filter, sort, limit, after: position.after, state, facets: counted },
+    ...{ synonyms, pinned, hidden },
+  });
   const { total, next } = result;
-  const [rows, facets] = await Promise.all([
+  const [rows, facets, path] = await Promise.all([
     deps.products.activeOf(result.ids, { ...fieldsFor(include), description: 1 }),
     result.facets && showFacets(deps, result.facets),
-    state === null &&
-      deps.searchQueries.record({
-        _id: id,
-        q: cleanText(text),
-        at: now,
-        total: total.value,
-        expiresAt: after(now, total.value === 0 ? UNANSWERED : PAGED),
-        ...(next === null ? {} : { state: result.state }),
-      }),
+    pathOf(deps, redirect),
+    state === null && keep(deps, query, id, total.value, next === null ? undefined : result.state),
   ]);
   const items = await expandItems(deps, actor, rows, include);
   const matched = new Set(result.matched);
@@ -109,30 +133,6 @@ export async function searchProducts(deps: Deps, actor: Actor | undefined, query
       ...(query.count ? { total } : {}),
     },
     ...(facets ? { facets } : {}),
-    search: { id, didYouMean: result.corrected, redirect: null as string | null },
-  };
-}
-
-/** Ways to go on from what was typed so far. */
-export async function suggest(deps: Deps, { q, limit }: { q: string; limit: number }) {
-  const found = await deps.search.suggest(q, limit);
-  const typed = canonicalKey(q).split(/\s+/u).at(-1) ?? "";
-  const [rows, categories] = await Promise.all([
-    deps.products.activeOf(found.products, fieldsFor([])),
-    deps.categories.findByIds(found.categories),
-  ]);
-  return {
-    queries: found.queries,
-    products: await expandItems(deps, undefined, rows, []),
-    brands: found.brands,
-    categories: found.categories
-      .flatMap((id) => categories.get(id) ?? [])
-      .filter(({ name }) =>
-        canonicalKey(name)
-          .split(/[^\p{L}\p{N}]+/u)
-          .some((word) => word.startsWith(typed)),
-      )
-      .slice(0, limit)
-      .map(({ _id, name, path }) => ({ id: _id, name, path })),
+    search: { id, didYouMean: result.corrected, redirect: path },
   };
 }

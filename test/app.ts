@@ -9,7 +9,7 @@ import { type Config, parseConfig } from "../src/config";
 import type { Deps } from "../src/deps";
 import { createStockKeeper, type StockKeeper } from "../src/inventory/keeper";
 import type { JobRunner } from "../src/jobs/runner";
-import { canonicalKey } from "../src/lib/text";
+import { emailKey } from "../src/lib/email";
 import type { Mail } from "../src/mail/mail";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
@@ -136,7 +136,7 @@ async function signIn(
     roles = [],
   } = options;
   const now = deps.clock.now();
-  const user = await deps.users.findOrCreate({ id, email, emailCanonical: canonicalKey(email), name, now });
+  const user = await deps.users.findOrCreate({ id, email, emailCanonical: emailKey(email), name, now });
   await deps.users.verify(user.id, { name, email, hashedPassword: await deps.passwords.hash(password), now });
   for (const role of ["customer", ...roles]) await deps.roles.grantNamed(user.id, role, now);
   const answer = await client.auth.login.$post({ json: { email, password } });

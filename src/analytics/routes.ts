@@ -58,6 +58,8 @@ export const analyticsRoutes = (deps: AnalyticsDeps) => {
         tag,
         caller: "optional",
         body: batchSchema,
+        // Browsers cut titles and addresses in the middle of an emoji.
+        malformedText: "replace",
         success: { 202: batchAnswer },
         errors: ["forbidden"],
       }),

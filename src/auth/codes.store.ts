@@ -32,15 +32,14 @@ export const createCodeStore = (mysql: MySql) => ({
     return count === 1;
   },
 
-  /** Notes that another code was asked for, and from where, if the last time was before `notSince`. */
-  async renew(
-    id: string,
-    asked: { now: Date; ip: string; notSince: Date; expiresAt: Date },
-    tx?: MySqlTx,
-  ): Promise<boolean> {
+  /**
+   * Notes that another code was asked for, and from where, if the last time was before `notSince`. The code that was
+   * sent before keeps its own end.
+   */
+  async renew(id: string, asked: { now: Date; ip: string; notSince: Date }, tx?: MySqlTx): Promise<boolean> {
     const { count } = await mysql.on(tx).verificationCode.updateMany({
       where: { id, consumedAt: null, requestedAt: { lte: asked.notSince } },
-      data: { requestedAt: asked.now, requestedIp: asked.ip, expiresAt: asked.expiresAt },
+      data: { requestedAt: asked.now, requestedIp: asked.ip },
     });
     return count === 1;
   },

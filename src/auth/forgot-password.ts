@@ -1,7 +1,8 @@
 import { ANONYMOUS, newAuditEntry } from "../audit/entry";
 import type { Deps } from "../deps";
 import { after } from "../lib/clock";
-import { canonicalKey } from "../lib/text";
+import { emailKey } from "../lib/email";
+import { countRequest } from "./count-request";
 import { knownDevice } from "./devices/known";
 import type { Origin } from "./origin";
 import { RESET_TTL } from "./rules";
@@ -15,10 +16,10 @@ export async function forgotPassword(
   { email }: { email: string },
   origin: Origin,
 ): Promise<{ expiresIn: number }> {
-  await deps.throttle.request("forgot", origin.ip);
+  await countRequest(deps, "forgot", origin);
   const now = deps.clock.now();
   const [codeId, jobId] = [deps.random.id(), deps.random.id()];
-  const user = await deps.users.findByEmail(canonicalKey(email));
+  const user = await deps.users.findByEmail(emailKey(email));
   const deviceId = await knownDevice(deps, user?.id, origin);
   const entry = newAuditEntry(deps, "password.reset_requested", {
     actor: ANONYMOUS,

@@ -3,7 +3,7 @@ import type { NewJob } from "../jobs/jobs";
 import type { JobHandler } from "../jobs/runner";
 import { JobRefused } from "../jobs/runner";
 import { after } from "../lib/clock";
-import { canonicalKey } from "../lib/text";
+import { emailKey } from "../lib/email";
 import { deviceName } from "../lib/user-agent";
 import {
   accountExistsMail,
@@ -55,7 +55,7 @@ const sendVerificationCode =
       const code = deps.otp.generate();
       const expiresAt = after(deps.clock.now(), CODE_TTL);
       if (!(await deps.codes.setHash(row.id, deps.otp.hash(code, row.id), expiresAt))) return false;
-      const content = await verificationCodeMail(row.pendingName ?? user.name, code, CODE_TTL / 60_000);
+      const content = await verificationCodeMail(code, CODE_TTL / 60_000);
       await deps.mail.send({ to: user.email, ...content });
       return true;
     });
@@ -132,7 +132,7 @@ const sendNotice =
       keys,
     });
     // Nobody brings one about without a proof, so that strangers' mails do not count; many of one kind do.
-    const receiver = { account: canonicalKey(address), ip, deviceId: signedInDevice(user.id) };
+    const receiver = { account: emailKey(address), ip, deviceId: signedInDevice(user.id) };
     await deps.throttle.mail(`notice:${notice as Notice}`, receiver, async () => {
       await deps.mail.send({ to: address, ...content });
       return true;

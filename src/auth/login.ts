@@ -1,8 +1,8 @@
 import { ANONYMOUS, newAuditEntry } from "../audit/entry";
 import type { Deps } from "../deps";
 import { after } from "../lib/clock";
+import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
-import { canonicalKey } from "../lib/text";
 import type { UserRow } from "../users/store";
 import { checkPassword } from "./check-password";
 import { completeSignIn, type SignedIn } from "./complete-sign-in";
@@ -44,7 +44,7 @@ export async function login(
   { email, password }: { email: string; password: string },
   origin: Origin,
 ): Promise<LoginOutcome> {
-  const account = canonicalKey(email);
+  const account = emailKey(email);
   const user = await deps.users.findByEmail(account);
   const usable =
     user !== null && user.emailVerifiedAt !== null && user.bannedAt === null && user.deletedAt === null;

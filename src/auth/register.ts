@@ -1,8 +1,10 @@
 import type { Deps } from "../deps";
 import { after } from "../lib/clock";
+import { emailKey } from "../lib/email";
 import { invalidInput } from "../lib/errors";
-import { canonicalKey } from "../lib/text";
 import { isObviousPassword } from "./common";
+import { countRequest } from "./count-request";
+import type { Origin } from "./origin";
 import { CODE_TTL, RESEND_AFTER } from "./rules";
 
 export interface Registration {
@@ -43,16 +45,16 @@ export function refuseObviousPassword(
 export async function register(
   deps: Deps,
   { email, password, name }: { email: string; password: string; name: string },
-  ip: string,
+  origin: Origin,
 ): Promise<Registration> {
-  await deps.throttle.request("register", ip);
+  await countRequest(deps, "register", origin);
   refuseObviousPassword(password, email, name);
   const now = deps.clock.now();
   const pendingHashedPassword = await deps.passwords.hash(password);
   const [userId, codeId, jobId] = [deps.random.id(), deps.random.id(), deps.random.id()];
   await deps.mysql.transaction(async (tx) => {
     const user = await deps.users.findOrCreate(
-      { id: userId, email, emailCanonical: canonicalKey(email), name, now },
+      { id: userId, email, emailCanonical: emailKey(email), name, now },
       tx,
     );
     await deps.codes.create(
@@ -62,7 +64,7 @@ export async function register(
         purpose: "register",
         pendingName: name,
         pendingHashedPassword,
-        requestedIp: ip,
+        requestedIp: origin.ip,
         requestedAt: now,
         expiresAt: after(now, CODE_TTL),
       },

@@ -266,3 +266,61 @@ describe("codes", () => {
     }
   });
 });
+
+describe("addresses", () => {
+  test.each([
+    ["a&b/c=d@example.com", "A&B/C=D@EXAMPLE.com"],
+    ["ann@b\u00fccher.example", "Ann@xn--bcher-kva.example"],
+    ["ann@xn--e1afmkfd.example", "ann@\u043f\u0440\u0438\u043c\u0435\u0440.example"],
+  ])("%s registers and signs in, also as %s", async (email, other) => {
+    const id = await register(email);
+    const [code = ""] = await mailedCodes(email);
+    expect(await verify(id, other, code)).toBe(200);
+    expect(await login(other, "correct horse")).toBe(200);
+    // The other spelling is no second account.
+    await register(other);
+    expect(await mailedCodes(other)).toEqual([]);
+  });
+
+  test("a local part of more than 64 octets is refused", async () => {
+    const json = { email: `${"a".repeat(65)}@example.com`, password: "correct horse", name: "Ann" };
+    expect((await post("register", json)).status).toBe(422);
+  });
+
+  test("who registers right after deleting their account gets a code; the old account gets nothing of it", async () => {
+    const person = await t.signIn();
+    const gone = await t.request("/api/users/me", {
+      method: "DELETE",
+      json: { password: person.password },
+      token: person.accessToken,
+    });
+    expect(gone.status).toBe(204);
+    // Before the erasure has run.
+    const id = await register(person.email);
+    const [code = ""] = await mailedCodes(person.email);
+    expect(await verify(id, person.email, code)).toBe(200);
+    expect(await login(person.email, "correct horse")).toBe(200);
+    expect((await t.deps.users.findByEmail(person.email))?.id).not.toBe(person.id);
+    expect(t.mails.map(({ subject }) => subject)).toContain("Your account was deleted");
+  });
+
+  test("a resend does not extend the life of the code that was sent before", async () => {
+    const email = newEmail();
+    const id = await register(email);
+    const [code = ""] = await mailedCodes(email);
+    t.clock.advance(4 * MINUTE);
+    expect((await post("resend-otp", { registrationId: id, email })).status).toBe(202);
+    // The new mail waits: only the first code is out there.
+    t.clock.advance(MINUTE + 1);
+    expect(await verify(id, email, code)).toBe(422);
+  });
+
+  test("nothing that was typed at a registration is in the mail to an address that nobody proved", async () => {
+    const email = newEmail();
+    await register(email, "correct horse", "Call 555 or see evil.example");
+    await mailedCodes(email);
+    const mails = t.mails.filter(({ to }) => to === email);
+    expect(mails).toHaveLength(1);
+    expect(JSON.stringify(mails)).not.toContain("evil.example");
+  });
+});

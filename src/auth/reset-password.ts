@@ -1,5 +1,6 @@
 import type { Deps } from "../deps";
 import { AppError } from "../lib/errors";
+import { countRequest } from "./count-request";
 import { knownDevice } from "./devices/known";
 import type { Origin } from "./origin";
 import { replacePassword } from "./replace-password";
@@ -17,7 +18,7 @@ export async function resetPassword(
   { token, ...wanted }: { token: string; password: string; revokeApiKeys: boolean; forgetDevices: boolean },
   origin: Origin,
 ): Promise<void> {
-  await deps.throttle.request("reset", origin.ip);
+  await countRequest(deps, "reset", origin);
   const [, codeId = "", secret = ""] = /^([0-9a-f-]{36})\.([A-Za-z0-9_-]{43})$/.exec(token) ?? [];
   const row = codeId === "" ? null : await deps.codes.find(codeId);
   const user = row?.user;

@@ -67,7 +67,7 @@ export const authRoutes = (deps: Deps) =>
         body: registerSchema,
         success: { 202: registrationResponse },
       }),
-      async (c) => c.json({ data: await register(deps, c.req.valid("json"), c.get("ip")) }, 202),
+      async (c) => c.json({ data: await register(deps, c.req.valid("json"), originOf(deps, c)) }, 202),
     )
     .post(
       "/verify-otp",
@@ -92,7 +92,7 @@ export const authRoutes = (deps: Deps) =>
         success: { 202: registrationResponse },
       }),
       async (c) =>
-        c.json({ data: await resendRegistrationCode(deps, c.req.valid("json"), c.get("ip")) }, 202),
+        c.json({ data: await resendRegistrationCode(deps, c.req.valid("json"), originOf(deps, c)) }, 202),
     )
     .post(
       "/login",

@@ -1,20 +1,21 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../http/envelopes";
-import { cleanText } from "../lib/text";
+import { isEmail, MAX_EMAIL } from "../lib/email";
+import { cleanText, isVisible } from "../lib/text";
 import { isCommonPassword } from "./common";
 import { SECOND_FACTORS } from "./second-factor";
 
 /** Refuses control characters, also the invisible ones that turn text around. */
 export const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
 
-/** An address: one, in ASCII form around one @, without line breaks or look-alikes. */
+/** One address, without line breaks or invisible characters. */
 export const emailSchema = z
   .string("must be a string")
-  .max(254, { error: "must be at most 254 characters", abort: true })
+  .max(MAX_EMAIL, { error: `must be at most ${MAX_EMAIL} characters`, abort: true })
   // Before trimming, which would take a line break off the end.
   .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, "must not hold control characters")
-  .transform((text) => text.trim())
-  .pipe(z.email("must be one email address, such as ann@example.com"))
+  .transform(cleanText)
+  .pipe(z.string().refine(isEmail, "must be one email address, such as ann@example.com"))
   .meta({ example: "ann@example.com" });
 
 const codePoints = (text: string) => [...text.normalize("NFKC")].length;
@@ -31,13 +32,21 @@ export const newPasswordSchema = z
 /** A password that is only compared: bounded, so that nobody makes us hash a megabyte. */
 export const passwordSchema = z.string("must be a string").min(1, "is missing").max(1024, "is too long");
 
-export const nameSchema = z
-  .string("must be a string")
-  .max(1000, "must be at most 200 characters")
-  .regex(NO_CONTROLS, "must not hold control characters")
-  .transform(cleanText)
-  .pipe(z.string().min(1, "must not be empty").max(200, "must be at most 200 characters"))
-  .meta({ example: "Ann" });
+/** A name that a person gives themselves or something of theirs: one line that shows something. */
+export const labelSchema = (max: number) =>
+  z
+    .string("must be a string")
+    .max(max * 5, `must be at most ${max} characters`)
+    .regex(NO_CONTROLS, "must not hold control characters")
+    .transform(cleanText)
+    .pipe(
+      z
+        .string()
+        .max(max, `must be at most ${max} characters`)
+        .refine(isVisible, "must show something: a letter, a digit or a sign"),
+    );
+
+export const nameSchema = labelSchema(200).meta({ example: "Ann" });
 
 export const otpSchema = z
   .string("must be a string")

@@ -2,8 +2,9 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { useTestApp } from "../../test/app";
 import { createMySqlLimiters } from "../db/limiter";
+import { sourceOf } from "../http/address";
 import { HOUR, MINUTE } from "../lib/clock";
-import { createThrottle, sourceOf } from "./throttle";
+import { createThrottle } from "./throttle";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);
@@ -381,6 +382,27 @@ describe("addresses", () => {
     const answer = await post("forgot-password", { email: "nobody@example.com" }, ip);
     expect([answer.status, answer.headers.get("ratelimit-policy")]).toEqual([429, '"forgot";q=500;w=900']);
     expect((await post("forgot-password", { email: "nobody@example.com" }, "192.0.2.91")).status).toBe(202);
+    // Nobody waits for those behind the same proxy on a device that is known, up to an allowance of its own.
+    const person = await t.signIn();
+    const signedIn = await post("login", { email: person.email, password: person.password }, ip);
+    const { deviceToken } = (await signedIn.json()).data;
+    const statuses = [];
+    for (let i = 0; i < 22; i++) {
+      const { status } = await post("forgot-password", { email: person.email, deviceToken }, ip);
+      statuses.push(status);
+    }
+    expect(statuses).toEqual([...Array(20).fill(202), 429, 429]);
+  });
+
+  test("as proxies write them, ten strangers behind one do not lock the owner out", async () => {
+    const person = await t.signIn();
+    const ports = [":4711", ":4712"].map((port) => `192.0.2.70${port}`);
+    for (let i = 0; i < 5; i++) for (const ip of ports) await fail(1, person.email, ip);
+    // One source, whatever its port; another, whatever its spelling, is another.
+    expect(await login(person.email, person.password, "192.0.2.70:4713")).toBe(429);
+    for (const ip of ["[2001:db8::1]:443", "::ffff:192.0.2.71", "192.0.2.72:80"]) {
+      expect([ip, await login(person.email, person.password, ip)]).toEqual([ip, 200]);
+    }
   });
 
   test("sources of all spellings", () => {

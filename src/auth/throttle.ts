@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { isIPv6 } from "node:net";
 import type { RateLimiterAbstract, RateLimiterRes } from "rate-limiter-flexible";
 import type { Limiters } from "../db/limiter";
+import { sourceOf } from "../http/address";
 import { AppError } from "../lib/errors";
 import type { Notice } from "../mail/templates";
 
@@ -28,6 +28,8 @@ const ACCOUNT = { points: 100, duration: 60 * MINUTES };
 const ACCOUNT_TOTP = { points: 50, duration: 24 * 60 * MINUTES };
 /** Failures (or requests) of one address, whatever the account: many people share one. */
 const ADDRESS = { points: 500, duration: 15 * MINUTES };
+/** Requests of one known device that do not count for its address. */
+const KNOWN_DEVICE = { points: 20, duration: 15 * MINUTES };
 /** How much a place has shown, and how long that counts. */
 const PROOFS = { mailbox: 1, whole: 2 };
 const PROOF = { points: PROOFS.whole, duration: 60 * MINUTES };
@@ -73,8 +75,11 @@ export interface Throttle {
     check: () => Promise<T | null>,
     onLock?: (scopes: LockScope[]) => Promise<void>,
   ): Promise<T | null>;
-  /** Counts a request of an address. @throws AppError too_many_requests */
-  request(kind: RequestKind, ip: string): Promise<void>;
+  /**
+   * Counts a request of an address, or of a known device for as long as its own allowance lasts: so nobody waits for
+   * those who share their address. @throws AppError too_many_requests
+   */
+  request(kind: RequestKind, ip: string, deviceId?: string | null): Promise<void>;
   /**
    * Sends a mail while the budget of its purpose at its address lasts. One that is not sent costs nothing.
    * @param to the address, and who has it sent
@@ -94,20 +99,6 @@ export interface Throttle {
     ip: string,
     more?: { deviceIds?: string[]; proof?: "mailbox" | "whole" },
   ): Promise<void>;
-}
-
-/**
- * What an address counts as: an IPv6 network of 64 bits, which one household or machine has to itself.
- * @param groups of 16 bits that tell one network from another
- */
-export function sourceOf(ip: string, groups = 4): string {
-  const [address = ""] = ip.split("%");
-  if (!isIPv6(address)) return address;
-  const [head = "", tail] = address.split("::");
-  const left = head === "" ? [] : head.split(":");
-  const all = tail === undefined ? left : [...left, ...Array(8).fill("0")];
-  const network = all.slice(0, groups).map((group) => Number.parseInt(group, 16).toString(16));
-  return `${network.join(":")}::/${groups * 16}`;
 }
 
 /** What sends a mail for the first time: in IPv6 48 bits, since many are given networks of 64 by the thousand. */
@@ -138,6 +129,7 @@ export function createThrottle(limiters: Limiters): Throttle {
   };
   const proofs = limiters({ name: "proofs", ...PROOF });
   const requests = limiters({ name: "requests", ...ADDRESS });
+  const requestsKnown = limiters({ name: "requests-known", ...KNOWN_DEVICE });
   const mails = {
     own: limiters({ name: "mails-own", ...MAILS_OWN }),
     first: limiters({ name: "mails-first", ...MAILS_FIRST }),
@@ -215,7 +207,8 @@ export function createThrottle(limiters: Limiters): Throttle {
       return result;
     },
 
-    async request(kind, ip) {
+    async request(kind, ip, deviceId = null) {
+      if (deviceId !== null && (await count(requestsKnown, keyOf(kind, deviceId))) === null) return;
       const state = await count(requests, keyOf(kind, sourceOf(ip)));
       if (state) throw refuse(kind, ADDRESS, state);
     },

@@ -1,7 +1,7 @@
 import { newAuditEntry, person } from "../audit/entry";
 import type { Deps } from "../deps";
+import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
-import { canonicalKey } from "../lib/text";
 import { toUserResponse, type UserResponse } from "../users/mapper";
 import { recordLock } from "./lockout";
 import type { Origin } from "./origin";
@@ -24,7 +24,7 @@ export async function verifyRegistration(
   origin: Origin,
 ): Promise<UserResponse> {
   const now = deps.clock.now();
-  const emailCanonical = canonicalKey(email);
+  const emailCanonical = emailKey(email);
   const check = async () => {
     const found = await deps.codes.find(registrationId);
     if (

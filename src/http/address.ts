@@ -1,11 +1,46 @@
 import { BlockList, isIP } from "node:net";
 
-/** `::ffff:1.2.3.4`, as sockets name IPv4 peers, is 1.2.3.4; a zone (`fe80::1%eth0`) means nothing elsewhere. */
-const plain = (address: string): string =>
-  address
-    .trim()
-    .replace(/%.*$/, "")
-    .replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+/** Networks of IPv6 that hold IPv4 addresses in their last 32 bits: mapped, NAT64 (RFC 6052), compatible. */
+const EMBEDDED = [/^0:0:0:0:0:ffff:/, /^64:ff9b:0:0:0:0:/, /^0:0:0:0:0:0:(?!0:[01]$)/];
+
+/** The eight groups of an IPv6 address, in hexadecimal without leading zeros. */
+function groupsOf(address: string): string[] {
+  // URL writes an address in its one canonical form (RFC 5952), with IPv4 at the end as two groups.
+  const [head = "", tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
+  const left = head === "" ? [] : head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  return tail === undefined ? left : [...left, ...Array(8 - left.length - right.length).fill("0"), ...right];
+}
+
+/**
+ * An address in the one spelling that it is counted and compared by: without a port, brackets or a zone
+ * (`[2001:db8::1%eth0]:443`), and an IPv4 address that is written as IPv6 as IPv4.
+ * @returns an empty text for what is no address
+ * @example canonicalAddress("[::FFFF:c000:0201]:443") // "192.0.2.1"
+ */
+export function canonicalAddress(text: string): string {
+  const [, bracketed, plain] = /^\s*"?(?:\[([^\]]*)\](?::\d*)?|([^"]*?))"?\s*$/.exec(text) ?? [];
+  const unzoned = (bracketed ?? plain ?? "").replace(/%.*$/, "");
+  const address = bracketed === undefined ? unzoned.replace(/^([\d.]+):\d*$/, "$1") : unzoned;
+  if (isIP(address) !== 6) return isIP(address) === 4 ? address : "";
+  const groups = groupsOf(address);
+  if (!EMBEDDED.some((network) => network.test(groups.join(":")))) {
+    return new URL(`http://[${address}]`).hostname.slice(1, -1);
+  }
+  const [high = 0, low = 0] = groups.slice(6).map((group) => Number.parseInt(group, 16));
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+}
+
+/**
+ * What an address counts as: an IPv4 address, or in IPv6 the network of 64 bits that one household or machine has to
+ * itself.
+ * @param groups of 16 bits that tell one network from another
+ */
+export function sourceOf(ip: string, groups = 4): string {
+  const address = canonicalAddress(ip);
+  if (isIP(address) !== 6) return address === "" ? ip : address;
+  return `${groupsOf(address).slice(0, groups).join(":")}::/${groups * 16}`;
+}
 
 /**
  * Makes a function that finds the caller's address: the peer's, or, when the peer is a trusted proxy, the
@@ -24,11 +59,11 @@ export function createAddressReader(
   const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
 
   return (peer, forwardedFor) => {
-    let address = plain(peer ?? "127.0.0.1");
-    const hops = forwardedFor?.split(",").map(plain) ?? [];
+    let address = canonicalAddress(peer ?? "127.0.0.1");
+    const hops = forwardedFor?.split(",").map(canonicalAddress) ?? [];
     while (hops.length > 0 && isTrusted(address)) {
       const hop = hops.pop() ?? "";
-      if (isIP(hop) === 0) break;
+      if (hop === "") break;
       address = hop;
     }
     return address;

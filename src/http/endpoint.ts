@@ -6,7 +6,7 @@ import type { ERRORS, ErrorCode } from "../lib/errors";
 import type { Permission } from "../lib/permissions";
 import { type AppEnv, factory } from "./factory";
 import { type Caller, type GuardDeps, guard } from "./guards";
-import { hasKnownEncoding, isEmpty, isJson, refuseInput, refuseUnsafeQuery } from "./input";
+import { hasKnownEncoding, isEmpty, isJson, readText, refuseInput, refuseUnsafeQuery } from "./input";
 import { checkPreconditions, isKnown } from "./preconditions";
 import { type ProblemOf, problem } from "./problems";
 
@@ -75,6 +75,8 @@ export interface Statement {
   query?: z.ZodType;
   /** A schema is a JSON body. */
   body?: z.ZodType | FormBody | RawBody;
+  /** What becomes of text that no database keeps: `refuse` (the default) answers 422, `replace` takes U+FFFD. */
+  malformedText?: "refuse" | "replace";
   /** Bytes that a JSON body may have, where `MAX_BODY` is not right. */
   maxBody?: number;
   /** Success answers by status: the schema of a JSON body, `file(…)`, or null for none. */
@@ -189,7 +191,10 @@ const limitsBody = (max: number): Check => {
   return async (c) => (await limit(c, done as never)) as Response | undefined;
 };
 
-function bodyChecks(body: NonNullable<Statement["body"]>, maxBody: number): Check[] {
+function bodyChecks(
+  body: NonNullable<Statement["body"]>,
+  { maxBody = MAX_BODY, malformedText = "refuse" }: Pick<Statement, "maxBody" | "malformedText">,
+): Check[] {
   const max = isSchema(body) ? maxBody : body.max;
   const encoded: Check = async (c) =>
     hasKnownEncoding(c)
@@ -210,6 +215,7 @@ function bodyChecks(body: NonNullable<Statement["body"]>, maxBody: number): Chec
         ? undefined
         : problem(c, "unsupported_media_type", "Send the body as application/json."),
     limitsBody(max),
+    (c: Context) => readText(c, malformedText),
     validates("json", body),
   ];
   return [
@@ -237,7 +243,7 @@ function checksOf(deps: GuardDeps, statement: Statement): Check[] {
   const checks: Check[] = [guard(deps, statement)];
   if (params) checks.push(validates("param", params));
   if (query) checks.push(refuseUnsafeQuery, validates("query", query));
-  if (body) checks.push(...bodyChecks(body, statement.maxBody ?? MAX_BODY));
+  if (body) checks.push(...bodyChecks(body, statement));
   // A body that nobody asked for is still read, to tell whether a repeated request is the same.
   else if (statement.idempotent) checks.push(limitsBody(MAX_BODY));
   if (statement.ifMatch) checks.push(checkPreconditions(statement.ifMatch));

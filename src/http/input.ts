@@ -53,13 +53,69 @@ export const refuseInput = (c: Context, issues: z.core.$ZodIssue[]) =>
  */
 export function isJson(c: Context, optional: boolean): boolean {
   const type = c.req.header("content-type") ?? "";
-  if (/^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(type)) return true;
+  if (/^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(type)) {
+    // RFC 8259 §8.1: JSON is UTF-8.
+    return /^utf-?8$/i.test(/;\s*charset\s*=\s*"?([^";]*)"?/i.exec(type)?.[1]?.trim() ?? "utf-8");
+  }
   return optional && type === "" && isEmpty(c);
 }
 
 /** Whether no body was sent, whatever the content type says: some clients always name one. */
 export const isEmpty = (c: Context): boolean =>
   c.req.raw.body === null || c.req.header("content-length") === "0";
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+/** How JSON writes a half of a surrogate pair: what holds none of these holds no half. */
+const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
+
+/** The path of the first name or text that is no Unicode text; undefined when all are. */
+function malformedAt(value: unknown, path: string[] = []): string | undefined {
+  if (typeof value === "string") return value.isWellFormed() ? undefined : path.join(".");
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const [key, part] of Object.entries(value)) {
+    const at = key.isWellFormed()
+      ? malformedAt(part, [...path, key])
+      : [...path, key.toWellFormed()].join(".");
+    if (at !== undefined) return at;
+  }
+  return undefined;
+}
+
+/**
+ * Reads a JSON body as strict UTF-8 and looks for halves of surrogate pairs, which JSON can write and no database
+ * keeps: replaced silently, two texts (two passwords) would become one.
+ * @param malformed `replace` makes U+FFFD of them, where a text that a browser cut in two is better than none
+ */
+export async function readText(c: Context, malformed: "refuse" | "replace"): Promise<Response | undefined> {
+  const bytes = await c.req.arrayBuffer();
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return problem(c, "malformed_json", "The body is not UTF-8.");
+  }
+  if (SURROGATE_ESCAPE.test(text)) {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      // The validator says what is wrong with it.
+      return undefined;
+    }
+    const path = malformedAt(value);
+    if (path !== undefined && malformed === "refuse") {
+      const message = "must be Unicode text, without half of a surrogate pair";
+      return problem(c, "invalid_input", "Some of the input is not valid; see errors.", {
+        errors: [{ path, code: "invalid_format", message }],
+      });
+    }
+    if (path !== undefined) {
+      text = JSON.stringify(value, (_key, part) => (typeof part === "string" ? part.toWellFormed() : part));
+    }
+  }
+  c.req.bodyCache.text = Promise.resolve(text);
+  return undefined;
+}
 
 /** Whether the body comes as it is. We read no compressed bodies, and must not take their bytes for text. */
 export const hasKnownEncoding = (c: Context): boolean =>

@@ -6,14 +6,26 @@ import type { Deps } from "../deps";
 import { createAddressReader } from "./address";
 import { factory } from "./factory";
 
+/** What proxies add. */
+const FORWARDED = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
 /** Gives each request a logger and the caller's address; logs and measures how it ended. */
 export const requestContext = (deps: Deps) => {
   const addressOf = createAddressReader(deps.config.trustedProxies);
+  let warned = deps.config.trustedProxies.length > 0;
   return factory.createMiddleware(async (c, next) => {
     const started = performance.now();
     const log = deps.log.child({ requestId: c.get("requestId") });
     c.set("log", log);
     c.set("ip", addressOf(c.env?.server?.requestIP(c.req.raw)?.address, c.req.header("x-forwarded-for")));
+    const forwarded = FORWARDED.find((name) => c.req.header(name) !== undefined);
+    if (!warned && forwarded !== undefined) {
+      warned = true;
+      deps.log.warn(
+        { header: forwarded },
+        "requests come through a proxy, and TRUSTED_PROXIES is not set: all callers count as one address and share its limits",
+      );
+    }
     const measured = deps.metrics.request();
     const traced = deps.tracing?.request((name) => c.req.header(name));
     await next();

@@ -63,3 +63,13 @@ export const slugify = (text: string): string =>
 /** A slug with a suffix behind it, for one that is taken: shortened, so that the whole is no longer than a slug. */
 export const suffixSlug = (slug: string, suffix: string): string =>
   `${cutSlug(slug, MAX_SLUG - suffix.length - 1)}-${suffix}`;
+
+/** Most characters that say how text stands beside other text show nothing, and neither do these blanks. */
+const SHOWN = /(?![\p{Default_Ignorable_Code_Point}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u;
+
+/**
+ * Whether a text shows anything to who reads it: a letter, a digit or a sign, and not only spaces, joiners, marks
+ * without a letter, or letters that are blank.
+ * @example isVisible("\u200b\u3164") // false
+ */
+export const isVisible = (text: string): boolean => SHOWN.test(text);

@@ -31,12 +31,12 @@ ${paragraphs.map((paragraph) => html`<p style="margin:0 0 12px">${paragraph}</p>
   };
 }
 
-/** The code that proves an address. */
-export const verificationCodeMail = (name: string, code: string, minutes: number): Promise<Content> =>
+/** The code that proves an address. Whoever typed the address is unknown, so nothing that they typed is in it. */
+export const verificationCodeMail = (code: string, minutes: number): Promise<Content> =>
   render(
     "Your code",
     [
-      `Hello ${name}, enter this code to confirm your address. It is good for ${minutes} minutes.`,
+      `Hello, enter this code to confirm your address. It is good for ${minutes} minutes.`,
       "If you did not ask for it, you need do nothing: without the code nothing happens.",
     ],
     { code },
@@ -69,12 +69,12 @@ export const leaveAddressMail = (
     { link: { href, label: "Confirm the change" } },
   );
 
-/** To the address that an account is to have: the link that proves it. */
-export const proveAddressMail = (name: string, href: string, minutes: number): Promise<Content> =>
+/** To the address that an account is to have: the link that proves it. Holds nothing that whoever asked typed. */
+export const proveAddressMail = (href: string, minutes: number): Promise<Content> =>
   render(
     "Confirm your new address",
     [
-      `Hello ${name}, with this link you confirm that this address is yours and your account may have it. It works once, within ${minutes} minutes. The present address must confirm the change too.`,
+      `Hello, with this link you confirm that this address is yours and that an account may have it. It works once, within ${minutes} minutes. The present address must confirm the change too.`,
       "If you did not ask for it, you need do nothing: without the link nothing happens.",
     ],
     { link: { href, label: "Confirm this address" } },
@@ -101,7 +101,7 @@ export const exportReadyMail = (name: string, href: string, days: number): Promi
 /** The last mail to an address whose account its owner deleted. */
 export const accountDeletedMail = (name: string): Promise<Content> =>
   render("Your account was deleted", [
-    `Hello ${name}, your account was deleted, as you asked. What we know of you is being erased. The address is free for a new account soon.`,
+    `Hello ${name}, your account was deleted, as you asked. What we know of you is being erased. The address is free for a new account.`,
     "If it was not you, answer this mail at once: nobody can sign in to the account any more.",
   ]);
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../http/envelopes";
 import { isCurrency } from "../lib/money";
-import { canonicalKey, cleanText } from "../lib/text";
+import { canonicalKey, cleanText, isVisible } from "../lib/text";
 import { coverResponse, pictureResponse } from "./images/schema";
 import { PRODUCT_STATUSES } from "./model";
 
@@ -15,7 +15,13 @@ export const lineSchema = (max: number) =>
     .string("must be a text")
     .regex(ONE_LINE, "must not hold control characters")
     .transform(cleanText)
-    .pipe(z.string().min(1, "must not be empty").max(max, `must be at most ${max} characters`));
+    .pipe(
+      z
+        .string()
+        .min(1, "must not be empty")
+        .max(max, `must be at most ${max} characters`)
+        .refine(isVisible, "must show something: a letter, a digit or a sign"),
+    );
 
 export const minorUnitsSchema = z
   .int("must be a whole number of minor units, such as 1999 for 19.99 USD")

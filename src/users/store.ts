@@ -5,6 +5,9 @@ import { createUserLists } from "./lists.store";
 
 export type UserRow = User;
 
+/** Stands where the address of a deleted account stood. */
+const addressOfDeleted = (userId: string): string => `${userId}@deleted.invalid`;
+
 /** People in MySQL. */
 export const createUserStore = (mysql: MySql) => ({
   ...createUserLists(mysql),
@@ -190,11 +193,19 @@ export const createUserStore = (mysql: MySql) => ({
     });
   },
 
-  /** Ends an account: from now on nothing of it is accepted. @returns false when it had ended */
+  /**
+   * Ends an account: from now on nothing of it is accepted, and its address is free. The address itself stays for the
+   * last mail. @returns false when it had ended
+   */
   async markDeleted(userId: string, now: Date, tx: MySqlTx): Promise<boolean> {
     const { count } = await mysql.on(tx).user.updateMany({
       where: { id: userId, deletedAt: null },
-      data: { deletedAt: now, updatedAt: now, version: { increment: 1 } },
+      data: {
+        emailCanonical: addressOfDeleted(userId),
+        deletedAt: now,
+        updatedAt: now,
+        version: { increment: 1 },
+      },
     });
     return count === 1;
   },
@@ -228,7 +239,7 @@ export const createUserStore = (mysql: MySql) => ({
    * address is free from then on.
    */
   async anonymise(userId: string, now: Date, tx: MySqlTx): Promise<void> {
-    const email = `${userId}@deleted.invalid`;
+    const email = addressOfDeleted(userId);
     await mysql.on(tx).user.updateMany({
       where: { id: userId, deletedAt: { not: null } },
       data: {

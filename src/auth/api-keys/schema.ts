@@ -2,7 +2,7 @@ import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
 import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
 import { proofShape } from "../mfa/schema";
-import { NO_CONTROLS } from "../schema";
+import { labelSchema } from "../schema";
 
 const permissions = z.enum(
   ALL_PERMISSIONS as [Permission, ...Permission[]],
@@ -11,12 +11,7 @@ const permissions = z.enum(
 
 export const createApiKeySchema = z
   .strictObject({
-    name: z
-      .string("must be a string")
-      .regex(NO_CONTROLS, "must not hold control characters")
-      .trim()
-      .min(1, "must not be empty")
-      .max(100, "must be at most 100 characters"),
+    name: labelSchema(100),
     permissions: z
       .array(permissions)
       .min(1, "must be at least one permission")

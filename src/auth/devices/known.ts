@@ -20,6 +20,16 @@ export async function knownDevice(
   return null;
 }
 
+/** The known device, whoever's it is, that a request comes from, for limits that concern no account. */
+export async function anyKnownDevice(deps: Deps, { deviceTokens = [] }: Origin): Promise<string | null> {
+  for (const token of deviceTokens) {
+    const owner = deps.tokens.deviceOwner(token);
+    const id = owner === null ? null : await stillKnown(deps, deps.tokens.readDevice(token, owner));
+    if (id !== null) return id;
+  }
+  return null;
+}
+
 /** The device of the session that the caller uses. */
 export async function deviceOf(deps: Deps, { sessionId }: Pick<Actor, "sessionId">): Promise<string | null> {
   return sessionId === null ? null : ((await deps.sessions.find(sessionId))?.deviceId ?? null);

@@ -37,7 +37,7 @@ export const passkeyRoutes = (deps: Deps) =>
       }),
       async (c) => {
         c.header("Cache-Control", "no-store");
-        return c.json({ data: await signInOptions(deps, c.get("ip")) }, 200);
+        return c.json({ data: await signInOptions(deps, originOf(deps, c)) }, 200);
       },
     )
     .post(

@@ -1,17 +1,11 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
 import { proofSchema } from "../mfa/schema";
-import { deviceTokenSchema } from "../schema";
+import { deviceTokenSchema, labelSchema } from "../schema";
 
 export const registerOptionsSchema = proofSchema;
 
-const nameSchema = z
-  .string("must be a string")
-  .regex(/^[^\p{Cc}]*$/u, "must not hold control characters")
-  .trim()
-  .min(1, "must not be empty")
-  .max(100, "must be at most 100 characters")
-  .meta({ example: "Ann's phone" });
+const nameSchema = labelSchema(100).meta({ example: "Ann's phone" });
 
 const base64url = (max: number) =>
   z

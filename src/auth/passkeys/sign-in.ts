@@ -2,6 +2,7 @@ import { ANONYMOUS, newAuditEntry } from "../../audit/entry";
 import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
 import { completeSignIn, type SignedIn } from "../complete-sign-in";
+import { countRequest } from "../count-request";
 import { knownDevice } from "../devices/known";
 import { forgiveFailures } from "../forgive-failures";
 import type { Origin } from "../origin";
@@ -11,8 +12,8 @@ import type { PasskeyRequest, PasskeySignIn } from "./schema";
 import { checkAssertion, fromText, relyingParty, requestOptions, userOfHandle } from "./webauthn";
 
 /** What a browser needs to sign in with a passkey: the same for everybody. */
-export async function signInOptions(deps: Deps, ip: string): Promise<PasskeyRequest> {
-  await deps.throttle.request("passkey", ip);
+export async function signInOptions(deps: Deps, origin: Origin): Promise<PasskeyRequest> {
+  await countRequest(deps, "passkey", origin);
   const { id, challenge } = await newChallenge(deps, "sign_in", null);
   const options = await requestOptions(relyingParty(deps.config), challenge);
   return { challengeId: id, options, expiresIn: PASSKEY_TTL / 1000 };
@@ -28,7 +29,7 @@ export async function signInWithPasskey(
   { challengeId, response }: PasskeySignIn,
   origin: Origin,
 ): Promise<SignedIn> {
-  await deps.throttle.request("passkey", origin.ip);
+  await countRequest(deps, "passkey", origin);
   const now = deps.clock.now();
   const challenge = await deps.passkeys.takeChallenge(challengeId, { purpose: "sign_in", userId: null, now });
   const row = challenge && (await deps.passkeys.findByCredential(fromText(response.id)));

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around, gate } from "../../../test/interleave";
 import { after, DAY } from "../../lib/clock";
-import { canonicalKey } from "../../lib/text";
+import { emailKey } from "../../lib/email";
 
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);
@@ -357,7 +357,7 @@ describe("lists", () => {
     t.clock.advance(1);
     const now = t.clock.now();
     const id = t.deps.random.id();
-    const user = { id, name, email, emailCanonical: canonicalKey(email), now };
+    const user = { id, name, email, emailCanonical: emailKey(email), now };
     await t.deps.users.findOrCreate(user);
     if (state !== "unverified") {
       await t.deps.users.verify(id, { name, email, hashedPassword: "none", now });

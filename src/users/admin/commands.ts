@@ -3,9 +3,9 @@ import { removeLostFactor } from "../../auth/mfa/disable";
 import { refuseObviousPassword } from "../../auth/register";
 import type { MySqlTx } from "../../db/prisma";
 import type { Deps } from "../../deps";
+import { emailKey } from "../../lib/email";
 import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE, BASE_ROLE } from "../../lib/permissions";
-import { canonicalKey } from "../../lib/text";
 
 /** Holders of a role that are shown at most. */
 export const MAX_SHOWN = 1000;
@@ -18,7 +18,7 @@ async function roleNamed(deps: Deps, name: string, tx?: MySqlTx) {
 }
 
 async function personAt(deps: Deps, email: string, tx?: MySqlTx) {
-  const user = await deps.users.findByEmail(canonicalKey(email), tx);
+  const user = await deps.users.findByEmail(emailKey(email), tx);
   if (!user || user.deletedAt !== null) throw new AppError("not_found", `Nobody has the address ${email}.`);
   return user;
 }
@@ -41,7 +41,7 @@ export async function createAccount(
   const entry = newAuditEntry(deps, "account.created", { actor: SYSTEM, origin: null, detail: { role } });
   await deps.mysql.transaction(async (tx) => {
     await deps.roles.lockAdministration(tx);
-    const emailCanonical = canonicalKey(email);
+    const emailCanonical = emailKey(email);
     const { id } = await deps.users.findOrCreate({ id: newId, email, emailCanonical, name, now }, tx);
     if (!(await deps.users.verify(id, { name, email, hashedPassword, now }, tx))) {
       throw new AppError(

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
-import { cleanText, isId } from "../../lib/text";
+import { cleanText, isId, isVisible } from "../../lib/text";
 import { roleNameSchema } from "../roles/schema";
 
 export const USER_STATUSES = ["active", "unverified", "banned", "deleted"] as const;
@@ -61,7 +61,7 @@ const reasonSchema = z
   .max(1000, "must be at most 200 characters")
   .regex(/^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u, "must not hold control characters")
   .transform(cleanText)
-  .pipe(z.string().min(1, "must say why").max(200, "must be at most 200 characters"));
+  .pipe(z.string().max(200, "must be at most 200 characters").refine(isVisible, "must say why"));
 
 /** Only what an administrator may change of another's account: no address, no password, no id. */
 export const changeUserSchema = z

@@ -290,9 +290,27 @@ describe("who asks", () => {
     expect(answer.status).toBe(422);
   });
 
-  test("gets 422 for the address they have, in any spelling", async () => {
+  test("gets 422 for the very address they have; another case of it is taken at once", async () => {
     const person = await t.signIn();
-    expect((await ask(person, person.email.toUpperCase())).status).toBe(422);
+    expect((await ask(person, person.email)).status).toBe(422);
+    const answer = await ask(person, person.email.toUpperCase());
+    expect((await answer.json()).data.confirmed).toEqual({ old: true, new: true });
+    expect(await pending(person)).toEqual({ address: person.email.toUpperCase(), pending: null });
+    expect((await signIn(person.email, person.password)).status).toBe(200);
+    expect((await mailsTo(person.email.toUpperCase())).map(({ subject }) => subject)).toEqual([
+      "Your address was changed",
+    ]);
+    t.mails.length = 0;
+  });
+
+  test("nothing that they typed reaches the new address before it is proved", async () => {
+    const person = await t.signIn({ name: "Win now at evil.example" });
+    const newEmail = fresh();
+    expect((await ask(person, newEmail)).status).toBe(202);
+    const [mail] = await mailsTo(newEmail);
+    expect(mail?.text).toContain("#token=");
+    expect(JSON.stringify(mail)).not.toContain("evil.example");
+    t.mails.length = 0;
   });
 
   test("no header of the request leads a link elsewhere", async () => {

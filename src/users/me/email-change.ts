@@ -1,4 +1,5 @@
 import { newAuditEntry, person } from "../../audit/entry";
+import { countRequest } from "../../auth/count-request";
 import { newNotice } from "../../auth/jobs";
 import { reauthenticate } from "../../auth/mfa/reauthenticate";
 import type { Proof } from "../../auth/mfa/schema";
@@ -7,8 +8,8 @@ import type { Deps } from "../../deps";
 import type { NewJob } from "../../jobs/jobs";
 import type { Actor } from "../../lib/actor";
 import { after, HOUR } from "../../lib/clock";
+import { emailKey } from "../../lib/email";
 import { AppError, invalidInput } from "../../lib/errors";
-import { canonicalKey } from "../../lib/text";
 import { accountGone } from "./account";
 import type { EmailChangeRow, Side } from "./email-changes.store";
 import type { ConfirmedEmailChange, PendingEmailChange } from "./schema";
@@ -19,7 +20,12 @@ export const EMAIL_CHANGE_TTL = HOUR;
 /** What a link's secret is bound to: one side of one change. */
 export const sideOf = (changeId: string, side: Side): string => `${changeId}:${side}`;
 
-export const toPendingChange = (row: EmailChangeRow): PendingEmailChange => ({
+export const toPendingChange = (
+  row: Pick<
+    EmailChangeRow,
+    "id" | "newEmail" | "requestedAt" | "expiresAt" | "oldConfirmedAt" | "newConfirmedAt"
+  >,
+): PendingEmailChange => ({
   id: row.id,
   newEmail: row.newEmail,
   requestedAt: row.requestedAt.toISOString(),
@@ -39,10 +45,10 @@ export async function requestEmailChange(
   { newEmail, ...proof }: { newEmail: string } & Proof,
   origin: Origin,
 ): Promise<PendingEmailChange> {
-  await deps.throttle.request("email_change", origin.ip);
+  await countRequest(deps, "email_change", origin);
   const user = await reauthenticate(deps, actor, proof, origin, "email_change.refused");
-  const newEmailCanonical = canonicalKey(newEmail);
-  if (newEmailCanonical === user.emailCanonical) {
+  const newEmailCanonical = emailKey(newEmail);
+  if (newEmail === user.email) {
     throw invalidInput("newEmail", "not_allowed", "is the address that the account has");
   }
   const now = deps.clock.now();
@@ -56,6 +62,7 @@ export async function requestEmailChange(
     requestedIp: origin.ip,
     expiresAt: after(now, EMAIL_CHANGE_TTL),
   };
+  if (newEmailCanonical === user.emailCanonical) return respellAddress(deps, change, origin);
   const jobs = (["old", "new"] as const).map(
     (side): NewJob => ({
       id: deps.random.id(),
@@ -77,15 +84,36 @@ export async function requestEmailChange(
     await deps.audit.record(audit, tx);
   });
   deps.jobs.wake();
-  return toPendingChange({
-    ...change,
-    oldHash: null,
-    newHash: null,
-    oldConfirmedAt: null,
-    newConfirmedAt: null,
-    endedAt: null,
-    endReason: null,
+  return toPendingChange({ ...change, oldConfirmedAt: null, newConfirmedAt: null });
+}
+
+/** Spells the address that the account has another way, such as in capitals: at once, for the mailbox is the same. */
+async function respellAddress(
+  deps: Deps,
+  change: { id: string; userId: string; newEmail: string; newEmailCanonical: string; requestedAt: Date } & {
+    expiresAt: Date;
+  },
+  origin: Origin,
+): Promise<PendingEmailChange> {
+  const {
+    id: changeId,
+    userId,
+    newEmail: email,
+    newEmailCanonical: emailCanonical,
+    requestedAt: now,
+  } = change;
+  const notice = newNotice("address_changed", deps.random.id(), userId, origin, now);
+  const actor = person(userId);
+  const audit = newAuditEntry(deps, "email_change.completed", { actor, origin, detail: { changeId } });
+  await deps.mysql.transaction(async (tx) => {
+    if (!(await deps.users.lockActive(userId, tx))) throw accountGone();
+    await deps.emailChanges.end(userId, "replaced", now, tx);
+    await deps.users.takeAddress(userId, { email, emailCanonical, now }, tx);
+    await deps.jobs.mysql.enqueue(notice, tx);
+    await deps.audit.record(audit, tx);
   });
+  deps.jobs.wake();
+  return toPendingChange({ ...change, oldConfirmedAt: now, newConfirmedAt: now });
 }
 
 /** Takes back the change that the caller has open; its links die. @throws AppError not_found without one */
@@ -118,7 +146,7 @@ export async function confirmEmailChange(
   { token }: { token: string },
   origin: Origin,
 ): Promise<ConfirmedEmailChange> {
-  await deps.throttle.request("email_change", origin.ip);
+  await countRequest(deps, "email_change", origin);
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const [, changeId = "", side = "", secret = ""] =

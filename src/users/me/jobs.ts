@@ -46,7 +46,7 @@ const sendEmailChangeLink =
       const mail =
         side === "old"
           ? { to: user.email, ...(await leaveAddressMail(user.name, change.newEmail, link, minutes)) }
-          : { to: change.newEmail, ...(await proveAddressMail(user.name, link, minutes)) };
+          : { to: change.newEmail, ...(await proveAddressMail(link, minutes)) };
       await deps.mail.send(mail);
       return true;
     });

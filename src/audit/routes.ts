@@ -1,13 +1,13 @@
-import type { Deps } from "../deps";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
+import type { AuditDeps } from "./deps";
 import { auditAnswer, auditListSchema, ownAuditAnswer, ownAuditSchema } from "./schema";
 import { listAudit, listOwnAudit } from "./service";
 
 const tag = "Audit";
 
 /** /api/users/audit-log: only read; nothing here changes an entry. */
-export const auditRoutes = (deps: Deps) =>
+export const auditRoutes = (deps: AuditDeps) =>
   factory.createApp().get(
     "/",
     endpoint(deps, {
@@ -25,7 +25,7 @@ export const auditRoutes = (deps: Deps) =>
   );
 
 /** /api/users/me/audit */
-export const ownAuditRoutes = (deps: Deps) =>
+export const ownAuditRoutes = (deps: AuditDeps) =>
   factory.createApp().get(
     "/",
     endpoint(deps, {

@@ -1,6 +1,6 @@
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { nextPage, type Stretch } from "../lib/paging";
+import type { AuditDeps } from "./deps";
 import { toAuditEntry, toOwnAuditEntry } from "./mapper";
 import type { AuditEntryResponse, AuditListQuery, OwnAuditEntryResponse, OwnAuditQuery } from "./schema";
 import type { AuditRow, SeenEntry } from "./store";
@@ -12,7 +12,7 @@ interface Page<Entry> {
 
 /** One page of entries, with the cursor of the next. */
 async function pageOf<Entry>(
-  deps: Deps,
+  deps: AuditDeps,
   stretch: Stretch<SeenEntry>,
   query: { limit: number; cursor?: string | undefined },
   filter: (string | null)[],
@@ -34,7 +34,7 @@ async function pageOf<Entry>(
  * The log, the newest first, in the order of one index; see `nextPage` for pages that are short.
  * @throws AppError invalid_cursor
  */
-export function listAudit(deps: Deps, query: AuditListQuery): Promise<Page<AuditEntryResponse>> {
+export function listAudit(deps: AuditDeps, query: AuditListQuery): Promise<Page<AuditEntryResponse>> {
   const { action, actorId, subjectUserId, from, before } = query;
   const equals = [action, actorId, subjectUserId].filter((value) => value !== undefined);
   const times = [from?.toISOString() ?? null, before?.toISOString() ?? null];
@@ -50,7 +50,7 @@ export function listAudit(deps: Deps, query: AuditListQuery): Promise<Page<Audit
 
 /** What the caller did and what was done to their account, the newest first. */
 export function listOwnAudit(
-  deps: Deps,
+  deps: AuditDeps,
   { userId }: Actor,
   query: OwnAuditQuery,
 ): Promise<Page<OwnAuditEntryResponse>> {

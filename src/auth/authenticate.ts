@@ -1,9 +1,9 @@
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import { actorOfKey } from "./api-keys/authenticate";
 import { looksLikeKey } from "./api-keys/form";
+import type { AuthDeps } from "./deps";
 import { sessionEnd, TOUCH_EVERY } from "./rules";
 import { rotationOf } from "./tokens";
 
@@ -14,7 +14,7 @@ import { rotationOf } from "./tokens";
  * @throws AppError unauthenticated, second_factor_required
  */
 export async function authenticate(
-  deps: Deps,
+  deps: AuthDeps,
   token: string,
   { enrolling = false }: { enrolling?: boolean } = {},
 ): Promise<Actor> {

@@ -1,9 +1,9 @@
 import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
-import type { Deps } from "../deps";
 import { type AppEnv, factory } from "../http/factory";
 import { AppError } from "../lib/errors";
 import type { SignedIn } from "./complete-sign-in";
+import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";
 import { DEVICE_TTL } from "./rules";
 
@@ -12,12 +12,12 @@ import { DEVICE_TTL } from "./rules";
  * script can read, and a check of the Origin, so that no foreign page can use it. A request with an Origin is
  * a browser's; one without never gets or uses a cookie.
  */
-const refreshCookie = (deps: Deps) =>
+const refreshCookie = (deps: AuthDeps) =>
   deps.config.environment === "production" ? "__Secure-aizy_refresh" : "aizy_refresh";
-const deviceCookie = (deps: Deps) =>
+const deviceCookie = (deps: AuthDeps) =>
   deps.config.environment === "production" ? "__Secure-aizy_device" : "aizy_device";
 
-const cookieOptions = (deps: Deps) =>
+const cookieOptions = (deps: AuthDeps) =>
   ({
     path: "/auth",
     httpOnly: true,
@@ -29,14 +29,14 @@ const cookieOptions = (deps: Deps) =>
 const isBrowser = (c: Context<AppEnv>): boolean => c.req.header("origin") !== undefined;
 
 /** True for an origin that is configured, or the one that the request itself was sent to. */
-const isAllowed = (deps: Deps, c: Context<AppEnv>, origin: string): boolean =>
+const isAllowed = (deps: AuthDeps, c: Context<AppEnv>, origin: string): boolean =>
   deps.config.corsOrigins.includes(origin) ||
   // The scheme is left out: a proxy may end TLS before us.
   (/^https?:$/.test(URL.parse(origin)?.protocol ?? "") &&
     URL.parse(origin)?.host === (c.req.header("host") ?? new URL(c.req.url).host));
 
 /** Refuses requests that a foreign page made a browser send. */
-export const checkOrigin = (deps: Deps) =>
+export const checkOrigin = (deps: AuthDeps) =>
   factory.createMiddleware(async (c, next) => {
     const origin = c.req.header("origin");
     if (origin !== undefined && c.req.method !== "GET" && !isAllowed(deps, c, origin)) {
@@ -49,22 +49,22 @@ export const checkOrigin = (deps: Deps) =>
 const PEOPLE_OF_BROWSER = 10;
 
 /** The device tokens of a browser's cookie, the last signed in first. */
-const deviceTokensOf = (deps: Deps, c: Context<AppEnv>): string[] =>
+const deviceTokensOf = (deps: AuthDeps, c: Context<AppEnv>): string[] =>
   isBrowser(c) ? (getCookie(c, deviceCookie(deps)) ?? "").split("~").slice(0, PEOPLE_OF_BROWSER) : [];
 
 /** Where the request came from, with the device token of the body (native) or those of the cookie (browser). */
-export const originOf = (deps: Deps, c: Context<AppEnv>, deviceToken?: string): Origin => ({
+export const originOf = (deps: AuthDeps, c: Context<AppEnv>, deviceToken?: string): Origin => ({
   ip: c.get("ip"),
   userAgent: (c.req.header("user-agent") ?? "unknown").slice(0, 500),
   deviceTokens: deviceToken === undefined ? deviceTokensOf(deps, c) : [deviceToken],
 });
 
 /** The refresh token of a browser's cookie. */
-export const refreshTokenOfCookie = (deps: Deps, c: Context<AppEnv>): string | undefined =>
+export const refreshTokenOfCookie = (deps: AuthDeps, c: Context<AppEnv>): string | undefined =>
   isBrowser(c) ? getCookie(c, refreshCookie(deps)) : undefined;
 
 /** The refresh token of the body (native) or the cookie (browser). @throws AppError unauthenticated without one */
-export function refreshTokenOf(deps: Deps, c: Context<AppEnv>, given: string | undefined): string {
+export function refreshTokenOf(deps: AuthDeps, c: Context<AppEnv>, given: string | undefined): string {
   const token = given ?? refreshTokenOfCookie(deps, c);
   if (token === undefined) throw new AppError("unauthenticated", "Send the refresh token.");
   return token;
@@ -72,7 +72,7 @@ export function refreshTokenOf(deps: Deps, c: Context<AppEnv>, given: string | u
 
 /** The answer of a completed sign-in: for a browser its secrets go into cookies instead of the body. */
 export function signedInAnswer(
-  deps: Deps,
+  deps: AuthDeps,
   c: Context<AppEnv>,
   { refreshToken, deviceToken, ...rest }: SignedIn,
 ): Omit<SignedIn, "refreshToken"> & { refreshToken?: string } {
@@ -94,7 +94,7 @@ export function signedInAnswer(
 }
 
 /** Takes the refresh token back; the device stays a known one. */
-export function clearSignIn(deps: Deps, c: Context<AppEnv>): void {
+export function clearSignIn(deps: AuthDeps, c: Context<AppEnv>): void {
   c.header("Cache-Control", "no-store");
   if (isBrowser(c) || getCookie(c, refreshCookie(deps)) !== undefined)
     deleteCookie(c, refreshCookie(deps), cookieOptions(deps));

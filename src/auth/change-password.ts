@@ -1,8 +1,8 @@
 import { newAuditEntry, person } from "../audit/entry";
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { checkPassword, signedInDevice } from "./check-password";
+import type { AuthDeps } from "./deps";
 import { deviceOf } from "./devices/known";
 import { invalidCredentials } from "./login";
 import type { Origin } from "./origin";
@@ -16,7 +16,7 @@ const changedMeanwhile = () =>
  * @throws AppError invalid_credentials when the current password is wrong
  */
 export async function changePassword(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   {
     currentPassword,

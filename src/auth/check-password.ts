@@ -1,4 +1,4 @@
-import type { Deps } from "../deps";
+import type { AuthDeps } from "./deps";
 import { recordLock } from "./lockout";
 import type { Origin } from "./origin";
 import type { Guesser } from "./throttle";
@@ -10,7 +10,7 @@ import type { Guesser } from "./throttle";
  * @throws AppError too_many_requests
  */
 export async function checkPassword(
-  deps: Deps,
+  deps: AuthDeps,
   { hash, password }: { hash: string | null; password: string },
   { account, deviceId }: Pick<Guesser, "account" | "deviceId">,
   origin: Origin,

@@ -1,8 +1,8 @@
 import { newAuditEntry, person } from "../audit/entry";
-import type { Deps } from "../deps";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
+import type { AuthDeps } from "./deps";
 import { stillKnown } from "./devices/known";
 import { newNotice } from "./jobs";
 import type { Origin } from "./origin";
@@ -34,7 +34,7 @@ export const challengeOver = (): AppError =>
  * Reads the token of a challenge.
  * @throws AppError unauthenticated when it is not one of ours or no longer good
  */
-export function readChallenge(deps: Deps, token: string): ChallengeClaims {
+export function readChallenge(deps: AuthDeps, token: string): ChallengeClaims {
   const claims = deps.tokens.readChallenge(token);
   if (!claims) throw challengeOver();
   return claims;
@@ -49,7 +49,7 @@ export type Proven = Omit<ChallengeClaims, "id"> & { id?: string };
  * @throws AppError unauthenticated when the account was banned, deleted or had its sessions ended since
  */
 export async function completeSignIn(
-  deps: Deps,
+  deps: AuthDeps,
   { id: challengeId, userId, epoch, deviceId: claimed }: Proven,
   method: SignInMethod,
   origin: Origin,
@@ -110,7 +110,7 @@ export async function completeSignIn(
 }
 
 export async function tokensOf(
-  deps: Deps,
+  deps: AuthDeps,
   user: Parameters<typeof toUserResponse>[0],
   sessionId: string,
   counter: number,

@@ -1,9 +1,9 @@
 import { newAuditEntry, person } from "../audit/entry";
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { isId } from "../lib/text";
 import { endKeysAndTell, newKeysEnd } from "./api-keys/end";
+import type { AuthDeps } from "./deps";
 import { deviceOf } from "./devices/known";
 import { endOwnSession } from "./logout";
 import type { Origin } from "./origin";
@@ -11,7 +11,7 @@ import type { EndSessionsOptions, SessionsEnded } from "./schema";
 
 /** Ends one of the caller's sessions. @throws AppError not_found when it is not theirs, or is not there */
 export async function endOneSession(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   sessionId: string,
   origin: Origin,
@@ -27,7 +27,7 @@ export async function endOneSession(
  * @returns how many sessions and devices there were, and what became of the keys
  */
 export async function endOtherSessions(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { revokeApiKeys, forgetDevices }: EndSessionsOptions,
   origin: Origin,

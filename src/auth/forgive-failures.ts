@@ -1,6 +1,6 @@
-import type { Deps } from "../deps";
 import type { UserRow } from "../users/store";
 import { signedInDevice } from "./check-password";
+import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";
 
 /** Most devices of one address that a proof speaks for. */
@@ -13,7 +13,7 @@ const DEVICES = 20;
  * @param proof see `Throttle.forgive`
  */
 export async function forgiveFailures(
-  deps: Deps,
+  deps: AuthDeps,
   user: Pick<UserRow, "id" | "emailCanonical">,
   origin: Origin,
   { deviceId, proof }: { deviceId: string | null; proof: "mailbox" | "whole" },

@@ -1,8 +1,8 @@
 import { ANONYMOUS, newAuditEntry } from "../audit/entry";
-import type { Deps } from "../deps";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { countRequest } from "./count-request";
+import type { AuthDeps } from "./deps";
 import { knownDevice } from "./devices/known";
 import type { Origin } from "./origin";
 import { RESET_TTL } from "./rules";
@@ -12,7 +12,7 @@ import { RESET_TTL } from "./rules";
  * mail finds out whose it is.
  */
 export async function forgotPassword(
-  deps: Deps,
+  deps: AuthDeps,
   { email }: { email: string },
   origin: Origin,
 ): Promise<{ expiresIn: number }> {

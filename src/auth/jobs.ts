@@ -1,4 +1,3 @@
-import type { Deps } from "../deps";
 import type { NewJob } from "../jobs/jobs";
 import type { JobHandler } from "../jobs/runner";
 import { JobRefused } from "../jobs/runner";
@@ -18,6 +17,7 @@ import {
 import { wantsNotice } from "../users/notices";
 import { signedInDevice } from "./check-password";
 import type { CodePurpose } from "./codes.store";
+import type { AuthDeps } from "./deps";
 import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
 
 const textIn = (payload: unknown, key: string): string => {
@@ -27,7 +27,7 @@ const textIn = (payload: unknown, key: string): string => {
 };
 
 /** The row of a code that is to be mailed, and its person; null when it is used, or nobody has the address. */
-async function codeToSend(deps: Deps, payload: unknown, purpose: CodePurpose) {
+async function codeToSend(deps: AuthDeps, payload: unknown, purpose: CodePurpose) {
   const row = await deps.codes.find(textIn(payload, "codeId"));
   const user = row?.user;
   if (row?.purpose !== purpose || !user || row.consumedAt !== null || user.deletedAt !== null) return null;
@@ -42,7 +42,7 @@ async function codeToSend(deps: Deps, payload: unknown, purpose: CodePurpose) {
  * here, so that answers do not show them.
  */
 const sendVerificationCode =
-  (deps: Deps): JobHandler =>
+  (deps: AuthDeps): JobHandler =>
   async ({ job }) => {
     const found = await codeToSend(deps, job.payload, "register");
     if (!found) return;
@@ -63,7 +63,7 @@ const sendVerificationCode =
 
 /** Sends the link for a new password; its secret is made here and kept as a keyed hash. */
 const sendResetLink =
-  (deps: Deps): JobHandler =>
+  (deps: AuthDeps): JobHandler =>
   async ({ job }) => {
     const found = await codeToSend(deps, job.payload, "reset_password");
     if (!found) return;
@@ -114,7 +114,7 @@ export const newNotice = (
 });
 
 const sendNotice =
-  (deps: Deps): JobHandler =>
+  (deps: AuthDeps): JobHandler =>
   async ({ job: { payload } }) => {
     const notice = textIn(payload, "notice");
     if (!Object.hasOwn(NOTICES, notice)) throw new JobRefused(`there is no notice ${notice}`);
@@ -141,7 +141,7 @@ const sendNotice =
 
 /** Tells a banned person why, if they still are when the mail leaves. */
 const sendBanned =
-  (deps: Deps): JobHandler =>
+  (deps: AuthDeps): JobHandler =>
   async ({ job: { payload } }) => {
     const user = await deps.users.findById(textIn(payload, "userId"));
     if (!user || user.deletedAt !== null || user.banReason === null || user.emailVerifiedAt === null) return;
@@ -149,7 +149,7 @@ const sendBanned =
   };
 
 /** What /auth leaves for later. */
-export const authJobs = (deps: Deps): Record<string, JobHandler> => ({
+export const authJobs = (deps: AuthDeps): Record<string, JobHandler> => ({
   "mail.verification_code": sendVerificationCode(deps),
   "mail.reset_password": sendResetLink(deps),
   "mail.banned": sendBanned(deps),

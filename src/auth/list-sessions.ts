@@ -1,7 +1,7 @@
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { after } from "../lib/clock";
 import { deviceName } from "../lib/user-agent";
+import type { AuthDeps } from "./deps";
 import { KEEP_ENDED, sessionEnd } from "./rules";
 import type { SessionRow } from "./sessions.store";
 
@@ -29,7 +29,7 @@ export type SessionState = "active" | "ended" | "all";
 
 /** The caller's sessions, the newest first; ended ones for as long as they are kept. */
 export async function listSessions(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { state, limit, cursor }: { state: SessionState; limit: number; cursor?: string },
 ): Promise<{ data: SessionResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {

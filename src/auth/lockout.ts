@@ -1,11 +1,11 @@
 import { ANONYMOUS, newAuditEntry } from "../audit/entry";
-import type { Deps } from "../deps";
+import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";
 import type { GuessKind, LockScope } from "./throttle";
 
 /** Gives what `deps.throttle.guess` calls when a guess reached a limit: notes the lock in the audit log. */
 export const recordLock =
-  (deps: Deps, kind: GuessKind, emailCanonical: string, origin: Origin) =>
+  (deps: AuthDeps, kind: GuessKind, emailCanonical: string, origin: Origin) =>
   async (scopes: LockScope[]): Promise<void> => {
     // Asked for an unknown address too, so that time does not tell.
     const user = await deps.users.findByEmail(emailCanonical);

@@ -1,11 +1,11 @@
 import { ANONYMOUS, newAuditEntry } from "../audit/entry";
-import type { Deps } from "../deps";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
 import type { UserRow } from "../users/store";
 import { checkPassword } from "./check-password";
 import { completeSignIn, type SignedIn } from "./complete-sign-in";
+import type { AuthDeps } from "./deps";
 import { knownDevice } from "./devices/known";
 import type { Origin } from "./origin";
 import { CHALLENGE_TTL } from "./rules";
@@ -40,7 +40,7 @@ function refusalOf(user: UserRow | null): string {
  * @throws AppError invalid_credentials for every reason alike
  */
 export async function login(
-  deps: Deps,
+  deps: AuthDeps,
   { email, password }: { email: string; password: string },
   origin: Origin,
 ): Promise<LoginOutcome> {

@@ -1,8 +1,8 @@
 import { newAuditEntry, person } from "../audit/entry";
-import type { Deps } from "../deps";
 import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { looksLikeKey } from "./api-keys/form";
+import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";
 
 /** What a caller sends to sign out. Each may be missing, dead or no token at all. */
@@ -18,7 +18,7 @@ export interface SignOutTokens {
  * @throws AppError forbidden for an API key
  */
 export async function logout(
-  deps: Deps,
+  deps: AuthDeps,
   { accessToken, refreshTokens }: SignOutTokens,
   origin: Origin,
 ): Promise<void> {
@@ -39,7 +39,7 @@ export async function logout(
 
 /** Ends one of the caller's sessions, this one or another. */
 export async function endOwnSession(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Pick<Actor, "userId" | "sessionId">,
   sessionId: string,
   origin: Origin,

@@ -1,8 +1,8 @@
 import { ANONYMOUS, newAuditEntry } from "../audit/entry";
-import type { Deps } from "../deps";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import { type SignedIn, tokensOf } from "./complete-sign-in";
+import type { AuthDeps } from "./deps";
 import { newNotice } from "./jobs";
 import type { Origin } from "./origin";
 import { REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
@@ -14,7 +14,7 @@ import { REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
  * ends the session, and its owner is told by mail.
  * @throws AppError unauthenticated for every reason alike
  */
-export async function refresh(deps: Deps, refreshToken: string, origin: Origin): Promise<SignedIn> {
+export async function refresh(deps: AuthDeps, refreshToken: string, origin: Origin): Promise<SignedIn> {
   const refuse = () => new AppError("unauthenticated", "The refresh token is not valid. Sign in again.");
   const token = deps.tokens.readRefresh(refreshToken);
   if (!token) throw refuse();

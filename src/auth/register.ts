@@ -1,9 +1,9 @@
-import type { Deps } from "../deps";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { invalidInput } from "../lib/errors";
 import { isObviousPassword } from "./common";
 import { countRequest } from "./count-request";
+import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";
 import { CODE_TTL, RESEND_AFTER } from "./rules";
 
@@ -43,7 +43,7 @@ export function refuseObviousPassword(
  * written for every address, and the sender of the mail tells an owner that they have an account.
  */
 export async function register(
-  deps: Deps,
+  deps: AuthDeps,
   { email, password, name }: { email: string; password: string; name: string },
   origin: Origin,
 ): Promise<Registration> {

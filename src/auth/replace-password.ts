@@ -1,9 +1,9 @@
 import { newAuditEntry, person } from "../audit/entry";
 import type { MySqlTx } from "../db/prisma";
-import type { Deps } from "../deps";
 import type { AppError } from "../lib/errors";
 import type { UserRow } from "../users/store";
 import { endKeys, namesOf, newKeysEnd } from "./api-keys/end";
+import type { AuthDeps } from "./deps";
 import { forgiveFailures } from "./forgive-failures";
 import { newNotice } from "./jobs";
 import type { Origin } from "./origin";
@@ -37,7 +37,7 @@ const VERBS = { password_reset: "reset", password_changed: "changed" } as const;
  * devices forgotten where that is wanted, failed sign-ins of this place are forgiven, and the owner is told by mail.
  */
 export async function replacePassword(
-  deps: Deps,
+  deps: AuthDeps,
   user: UserRow,
   replacement: Replacement,
   origin: Origin,

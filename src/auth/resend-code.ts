@@ -1,14 +1,14 @@
-import type { Deps } from "../deps";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { countRequest } from "./count-request";
+import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";
 import { type Registration, registration } from "./register";
 import { ATTEMPT_TTL, RESEND_AFTER } from "./rules";
 
 /** Mails a new code for a registration, at most once a minute. The answer never says whether it did. */
 export async function resendRegistrationCode(
-  deps: Deps,
+  deps: AuthDeps,
   { registrationId, email }: { registrationId: string; email: string },
   origin: Origin,
 ): Promise<Registration> {

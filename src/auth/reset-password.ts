@@ -1,6 +1,6 @@
-import type { Deps } from "../deps";
 import { AppError } from "../lib/errors";
 import { countRequest } from "./count-request";
+import type { AuthDeps } from "./deps";
 import { knownDevice } from "./devices/known";
 import type { Origin } from "./origin";
 import { replacePassword } from "./replace-password";
@@ -14,7 +14,7 @@ const wrongLink = () =>
  * @throws AppError invalid_code for every reason alike
  */
 export async function resetPassword(
-  deps: Deps,
+  deps: AuthDeps,
   { token, ...wanted }: { token: string; password: string; revokeApiKeys: boolean; forgetDevices: boolean },
   origin: Origin,
 ): Promise<void> {

@@ -1,4 +1,3 @@
-import type { Deps } from "../deps";
 import { endpoint } from "../http/endpoint";
 import { dataOf } from "../http/envelopes";
 import { factory } from "../http/factory";
@@ -13,6 +12,7 @@ import {
   signedInAnswer,
 } from "./browser";
 import { changePassword } from "./change-password";
+import type { AuthDeps } from "./deps";
 import { deviceRoutes } from "./devices/routes";
 import { endOneSession, endOtherSessions } from "./end-sessions";
 import { forgotPassword } from "./forgot-password";
@@ -50,7 +50,7 @@ import { verifyRegistration } from "./verify-registration";
 const tag = "Sign-in";
 
 /** /auth */
-export const authRoutes = (deps: Deps) =>
+export const authRoutes = (deps: AuthDeps) =>
   factory
     .createApp()
     .use(checkOrigin(deps))

@@ -1,8 +1,8 @@
 import { newAuditEntry, person } from "../audit/entry";
-import type { Deps } from "../deps";
 import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
 import { toUserResponse, type UserResponse } from "../users/mapper";
+import type { AuthDeps } from "./deps";
 import { recordLock } from "./lockout";
 import type { Origin } from "./origin";
 import { MAX_CODE_FAILURES } from "./rules";
@@ -19,7 +19,7 @@ const wrongCode = () =>
  * @throws AppError invalid_code for every reason alike
  */
 export async function verifyRegistration(
-  deps: Deps,
+  deps: AuthDeps,
   { registrationId, email, otp }: { registrationId: string; email: string; otp: string },
   origin: Origin,
 ): Promise<UserResponse> {

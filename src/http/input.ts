@@ -113,7 +113,8 @@ export async function readText(c: Context, malformed: "refuse" | "replace"): Pro
       text = JSON.stringify(value, (_key, part) => (typeof part === "string" ? part.toWellFormed() : part));
     }
   }
-  c.req.bodyCache.text = Promise.resolve(text);
+  // The validator, which asks for the body next, finds the text here.
+  Object.assign(c.req.bodyCache, { text: Promise.resolve(text) });
   return undefined;
 }
 

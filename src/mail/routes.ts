@@ -1,5 +1,5 @@
 import { html } from "hono/html";
-import type { Deps } from "../deps";
+import type { BaseDeps } from "../deps";
 import { factory } from "../http/factory";
 import { AppError } from "../lib/errors";
 import type { KeptMail } from "./mailbox";
@@ -32,7 +32,7 @@ ${
 </html>`;
 
 /** /dev/mail: what development kept instead of sending. Not there when mail is really sent. */
-export const mailboxRoutes = (deps: Deps) => {
+export const mailboxRoutes = (deps: BaseDeps) => {
   const mailbox = () => {
     if (!deps.mailbox || deps.config.environment === "production") {
       throw new AppError("not_found", "There is no mailbox here: mail is sent.");

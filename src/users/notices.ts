@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Deps } from "../deps";
+import type { UserDeps } from "./deps";
 import { isObject, parseKnownFields, readSetting, type SettingKind } from "./settings";
 
 const flag = z.boolean("must be true or false");
@@ -39,5 +39,5 @@ export const toNotices = (chosen: Notices): NoticesResponse => ({
 });
 
 /** Whether a person wants a mail that may be done without. */
-export const wantsNotice = async (deps: Deps, userId: string, notice: NoticeSetting): Promise<boolean> =>
+export const wantsNotice = async (deps: UserDeps, userId: string, notice: NoticeSetting): Promise<boolean> =>
   toNotices((await readSetting(deps, NOTICE_SETTINGS, userId)).data)[notice];

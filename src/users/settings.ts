@@ -1,9 +1,9 @@
 import type { z } from "zod";
 import type { MySqlTx } from "../db/prisma";
-import type { Deps } from "../deps";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import { type ExpectedVersions, expectVersion } from "../lib/versions";
+import type { UserDeps } from "./deps";
 import type { SettingName } from "./settings.store";
 
 /** JSON that a person chose, with a form that may change from release to release. */
@@ -34,7 +34,7 @@ export function parseKnownFields<Fields extends Record<string, z.ZodType>>(
 
 /** A setting as it stands, upgraded to the present form; version 0 when nothing was chosen yet. */
 export async function readSetting<Data extends object>(
-  deps: Deps,
+  deps: UserDeps,
   setting: SettingKind<Data>,
   userId: string,
   tx?: MySqlTx,
@@ -55,7 +55,7 @@ export async function readSetting<Data extends object>(
  * @throws AppError service_unavailable when a newer release wrote it, whose form this one does not know
  */
 export async function writeSetting<Data extends object>(
-  deps: Deps,
+  deps: UserDeps,
   setting: SettingKind<Data>,
   userId: string,
   { change, expected, now }: { change: (present: Data) => Data; expected: ExpectedVersions; now: Date },

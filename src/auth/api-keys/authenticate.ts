@@ -1,23 +1,23 @@
 import { timingSafeEqual } from "node:crypto";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { isMac } from "../../lib/crypto";
 import { AppError } from "../../lib/errors";
+import type { AuthDeps } from "../deps";
 import { digestOf, parseKey } from "./form";
 
 /** A key's last use is written at most so often. */
 const TOUCH_EVERY = MINUTE;
 
 /** Whether a key that an earlier version made, and nobody used since, has this secret. */
-const isUndigested = async (deps: Deps, secret: Uint8Array, secretHash: Uint8Array): Promise<boolean> =>
+const isUndigested = async (deps: AuthDeps, secret: Uint8Array, secretHash: Uint8Array): Promise<boolean> =>
   isMac([...deps.keys("api-key"), ...(await deps.apiKeys.hashKeys())], secret, secretHash);
 
 /**
  * Keeps what the keys of an earlier version were hashed under for as long as there are any that nobody used since,
  * so that they work after every secret of their time is gone.
  */
-export async function keepHashKeys(deps: Deps): Promise<void> {
+export async function keepHashKeys(deps: AuthDeps): Promise<void> {
   const now = deps.clock.now();
   if (await deps.apiKeys.hasUndigested(now)) await deps.apiKeys.keepHashKeys(deps.keys("api-key"), now);
 }
@@ -27,7 +27,7 @@ export async function keepHashKeys(deps: Deps): Promise<void> {
  * use of a key that an earlier version made.
  * @throws AppError unauthenticated, the same for every reason
  */
-export async function actorOfKey(deps: Deps, text: string): Promise<Actor> {
+export async function actorOfKey(deps: AuthDeps, text: string): Promise<Actor> {
   const refuse = () => new AppError("unauthenticated", "The API key is not valid.");
   const given = parseKey(text);
   if (!given) throw refuse();

@@ -1,8 +1,8 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import { macOf } from "../../lib/crypto";
 import { AppError } from "../../lib/errors";
+import type { AuthDeps } from "../deps";
 import { changeSignIn } from "../mfa/change-sign-in";
 import { reauthenticate } from "../mfa/reauthenticate";
 import type { Origin } from "../origin";
@@ -19,7 +19,7 @@ export const MAX_KEYS = 50;
  * `reauthenticate` does
  */
 export async function createApiKey(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { name, permissions, expiresInDays, ...proof }: CreateApiKey,
   origin: Origin,

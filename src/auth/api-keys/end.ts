@@ -1,8 +1,8 @@
 import { type AuditActor, type AuditEntry, newAuditEntry } from "../../audit/entry";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { NewJob } from "../../jobs/jobs";
 import type { NoticeKeys } from "../../mail/templates";
+import type { AuthDeps } from "../deps";
 import { newNotice } from "../jobs";
 import type { Origin } from "../origin";
 import type { KeysAfterEnd } from "../schema";
@@ -22,7 +22,7 @@ export interface KeysEnd {
  * @param told where from, as the mail says it
  */
 export function newKeysEnd(
-  deps: Deps,
+  deps: AuthDeps,
   userId: string,
   end: { revoke: boolean; actor: AuditActor; reason: SessionEndReason; origin: Origin; told?: Origin },
 ): KeysEnd {
@@ -43,7 +43,7 @@ export function newKeysEnd(
  * @returns which were revoked, and which go on working
  */
 export async function endKeys(
-  deps: Deps,
+  deps: AuthDeps,
   { userId, revoke, entry }: KeysEnd,
   tx: MySqlTx,
 ): Promise<KeysAfterEnd> {
@@ -57,7 +57,7 @@ export async function endKeys(
 
 /** As `endKeys`, and tells the person when keys were revoked. @returns nothing of keys when there are none */
 export async function endKeysAndTell(
-  deps: Deps,
+  deps: AuthDeps,
   end: KeysEnd,
   tx: MySqlTx,
 ): Promise<{ apiKeys?: KeysAfterEnd }> {

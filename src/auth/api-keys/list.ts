@@ -1,5 +1,5 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
+import type { AuthDeps } from "../deps";
 import type { ApiKeyResponse, ListApiKeys } from "./schema";
 import type { ApiKeyRow } from "./store";
 
@@ -14,7 +14,7 @@ export const toApiKey = (row: Omit<ApiKeyRow, "secretDigest" | "secretHash">): A
 
 /** The caller's keys that were not revoked, the newest first, in pages. */
 export async function listApiKeys(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { limit, cursor }: ListApiKeys,
 ): Promise<{ data: ApiKeyResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
@@ -38,5 +38,5 @@ export async function listApiKeys(
 }
 
 /** Every key of a person that was not revoked, for the export of their data. */
-export const allApiKeys = async (deps: Deps, userId: string): Promise<ApiKeyResponse[]> =>
+export const allApiKeys = async (deps: AuthDeps, userId: string): Promise<ApiKeyResponse[]> =>
   (await deps.apiKeys.ofUser(userId)).map(toApiKey);

@@ -1,7 +1,7 @@
-import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { originOf } from "../browser";
+import type { AuthDeps } from "../deps";
 import { PROOF_ERRORS } from "../mfa/schema";
 import { createApiKey } from "./create";
 import { listApiKeys } from "./list";
@@ -17,7 +17,7 @@ import {
 const tag = "API keys";
 
 /** /auth/api-keys */
-export const apiKeyRoutes = (deps: Deps) =>
+export const apiKeyRoutes = (deps: AuthDeps) =>
   factory
     .createApp()
     .get(

@@ -1,8 +1,8 @@
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { isId } from "../../lib/text";
+import type { AuthDeps } from "../deps";
 import type { Origin } from "../origin";
 import { deviceOf } from "./known";
 
@@ -13,7 +13,7 @@ import { deviceOf } from "./known";
  * @throws AppError not_found when the one is not theirs, or was forgotten before
  */
 export async function forgetDevices(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   id: string | undefined,
   origin: Origin,

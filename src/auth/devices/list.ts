@@ -1,12 +1,12 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { deviceName } from "../../lib/user-agent";
+import type { AuthDeps } from "../deps";
 import { deviceOf } from "./known";
 import type { DeviceResponse } from "./schema";
 
 /** The caller's known devices, the last used first. */
 export async function listDevices(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
 ): Promise<{ data: DeviceResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {

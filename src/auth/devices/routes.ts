@@ -1,7 +1,7 @@
-import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { originOf } from "../browser";
+import type { AuthDeps } from "../deps";
 import { forgetDevices } from "./forget";
 import { listDevices } from "./list";
 import { devicesAnswer, forgottenAnswer, listDevicesSchema } from "./schema";
@@ -9,7 +9,7 @@ import { devicesAnswer, forgottenAnswer, listDevicesSchema } from "./schema";
 const tag = "Sign-in";
 
 /** /auth/devices */
-export const deviceRoutes = (deps: Deps) =>
+export const deviceRoutes = (deps: AuthDeps) =>
   factory
     .createApp()
     .get(

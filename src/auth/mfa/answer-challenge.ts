@@ -1,6 +1,6 @@
-import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
 import { completeSignIn, readChallenge, type SignedIn } from "../complete-sign-in";
+import type { AuthDeps } from "../deps";
 import { stillKnown } from "../devices/known";
 import { forgiveFailures } from "../forgive-failures";
 import type { Origin } from "../origin";
@@ -14,7 +14,7 @@ export const goneMeanwhile = () => new AppError("unauthenticated", "The account 
  * @throws AppError unauthenticated when the challenge is over or the account has changed since, invalid_code
  */
 export async function answerChallenge(
-  deps: Deps,
+  deps: AuthDeps,
   { challenge, ...answer }: ChallengeAnswer,
   origin: Origin,
 ): Promise<SignedIn> {

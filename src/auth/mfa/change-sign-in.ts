@@ -1,10 +1,10 @@
 import type { AuditAction } from "../../audit/actions";
 import { type AuditEntry, newAuditEntry, person } from "../../audit/entry";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import type { Notice, NoticeKeys } from "../../mail/templates";
+import type { AuthDeps } from "../deps";
 import { newNotice } from "../jobs";
 import type { Origin } from "../origin";
 
@@ -16,7 +16,7 @@ import type { Origin } from "../origin";
  * @throws AppError unauthenticated when they were banned or deleted, or the session ended, meanwhile
  */
 export async function changeSignIn<T>(
-  deps: Deps,
+  deps: AuthDeps,
   { userId, sessionId }: Pick<Actor, "userId" | "sessionId">,
   origin: Origin,
   act: { action: AuditAction; detail?: AuditEntry["detail"]; notice?: Notice; keys?: NoticeKeys },

@@ -1,15 +1,15 @@
 import type { AuditEntry } from "../../audit/entry";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
+import type { AuthDeps } from "../deps";
 import { ADMINISTRATOR, newNotice } from "../jobs";
 import type { Origin } from "../origin";
 import { changeSignIn } from "./change-sign-in";
 import { reauthenticate } from "./reauthenticate";
 import type { Proof } from "./schema";
 
-export const hasFactor = async (deps: Deps, userId: string) => (await deps.mfa.methodsOf(userId)).totp;
+export const hasFactor = async (deps: AuthDeps, userId: string) => (await deps.mfa.methodsOf(userId)).totp;
 
 export const noFactor = () => new AppError("conflict", "You have no second factor. Enrol one first.");
 
@@ -17,7 +17,7 @@ export const noFactor = () => new AppError("conflict", "You have no second facto
  * Takes the caller's second factor away, with its backup codes. Passkeys and sessions stay.
  * @throws AppError conflict when they have none
  */
-export async function disable(deps: Deps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
+export async function disable(deps: AuthDeps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
   if (!(await hasFactor(deps, actor.userId))) throw noFactor();
   await reauthenticate(deps, actor, proof, origin);
   await changeSignIn(deps, actor, origin, { action: "second_factor.disabled" }, async (tx) => {
@@ -32,7 +32,7 @@ export async function disable(deps: Deps, actor: Actor, proof: Proof, origin: Or
  * @throws AppError conflict when there is none
  */
 export async function removeLostFactor(
-  deps: Deps,
+  deps: AuthDeps,
   userId: string,
   { entry, jobId, now }: { entry: AuditEntry; jobId: string; now: Date },
   tx: MySqlTx,

@@ -1,8 +1,8 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { after } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import { signedInDevice } from "../check-password";
+import type { AuthDeps } from "../deps";
 import type { Origin } from "../origin";
 import { ENROLMENT_TTL } from "../rules";
 import { goneMeanwhile } from "./answer-challenge";
@@ -19,7 +19,7 @@ import { presentSecret, SECRET_BYTES, stepOfCode } from "./totp";
  * @returns the secret, this once, and the same as a URI for a QR code
  */
 export async function enrol(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   proof: Proof,
   origin: Origin,
@@ -38,7 +38,7 @@ export async function enrol(
  * @throws AppError invalid_code when the code is wrong or nothing waits for one
  */
 export async function confirm(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { code }: { code: string },
   origin: Origin,

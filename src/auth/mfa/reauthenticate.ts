@@ -1,11 +1,11 @@
 import type { AuditAction } from "../../audit/actions";
 import { newAuditEntry, person } from "../../audit/entry";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { after } from "../../lib/clock";
 import { AppError, invalidInput } from "../../lib/errors";
 import type { UserRow } from "../../users/store";
 import { checkPassword, signedInDevice } from "../check-password";
+import type { AuthDeps } from "../deps";
 import { forgiveFailures } from "../forgive-failures";
 import { invalidCredentials } from "../login";
 import type { Origin } from "../origin";
@@ -21,7 +21,7 @@ import { verifyFactor } from "./verify-factor";
  * @throws AppError invalid_input when something is missing, invalid_credentials, invalid_code, too_many_requests
  */
 export async function reauthenticate(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   proof: Proof,
   origin: Origin,
@@ -39,7 +39,7 @@ export async function reauthenticate(
 }
 
 async function proveIdentity(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { password, factor }: Proof,
   origin: Origin,

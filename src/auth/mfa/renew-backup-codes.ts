@@ -1,5 +1,5 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
+import type { AuthDeps } from "../deps";
 import type { Origin } from "../origin";
 import { canonicalBackupCode, newBackupCodes } from "./backup-codes";
 import { changeSignIn } from "./change-sign-in";
@@ -11,7 +11,7 @@ import type { Proof } from "./schema";
  * New backup codes and the rows that keep them. Made before the transaction, which must be short, and one after
  * the other, so that they take one place in the queue of hashes.
  */
-export async function makeBackupCodes(deps: Deps) {
+export async function makeBackupCodes(deps: AuthDeps) {
   const codes = newBackupCodes(deps.random);
   const rows = [];
   for (const code of codes) {
@@ -26,7 +26,7 @@ export async function makeBackupCodes(deps: Deps) {
  * @throws AppError conflict when they have no second factor
  */
 export async function renewBackupCodes(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   proof: Proof,
   origin: Origin,

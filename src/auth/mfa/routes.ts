@@ -1,7 +1,7 @@
-import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { originOf, signedInAnswer } from "../browser";
+import type { AuthDeps } from "../deps";
 import { tokensResponse } from "../schema";
 import { answerChallenge } from "./answer-challenge";
 import { disable } from "./disable";
@@ -21,7 +21,7 @@ import { factorStatus } from "./status";
 const tag = "Second factor";
 
 /** /auth/mfa */
-export const mfaRoutes = (deps: Deps) =>
+export const mfaRoutes = (deps: AuthDeps) =>
   factory
     .createApp()
     .get(

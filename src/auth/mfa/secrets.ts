@@ -1,14 +1,14 @@
-import type { Deps } from "../../deps";
+import type { AuthDeps } from "../deps";
 import type { TotpFactorRow } from "./store";
 
 /** Where a secret is kept; what it is sealed for. */
 export const placeOf = (factorId: string): string => `totp_factors:${factorId}`;
 
 /** The secret of an authenticator app. @throws AppError service_unavailable without the key it is under */
-export const secretOf = (deps: Deps, row: TotpFactorRow): Uint8Array<ArrayBuffer> =>
+export const secretOf = (deps: AuthDeps, row: TotpFactorRow): Uint8Array<ArrayBuffer> =>
   deps.vault.open({ keyVersion: row.keyVersion, bytes: row.secret }, placeOf(row.id));
 
-export const reencrypt = (deps: Deps, row: TotpFactorRow, secret: Uint8Array): Promise<void> =>
+export const reencrypt = (deps: AuthDeps, row: TotpFactorRow, secret: Uint8Array): Promise<void> =>
   deps.mfa.reseal(row.id, row.keyVersion, deps.vault.seal(secret, placeOf(row.id)));
 
 /** How many secrets are read at once. */
@@ -20,7 +20,7 @@ const STEP = 500;
  * @returns how many were sealed anew, how many stayed, and why the first of these did
  */
 export async function reencryptAll(
-  deps: Deps,
+  deps: AuthDeps,
   signal: AbortSignal,
 ): Promise<{ sealed: number; left: number; why: unknown }> {
   const done = { sealed: 0, left: 0, why: undefined as unknown };

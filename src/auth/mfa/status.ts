@@ -1,9 +1,9 @@
-import type { Deps } from "../../deps";
+import type { AuthDeps } from "../deps";
 import { confirmedFactors } from "../second-factor";
 import type { FactorStatus } from "./schema";
 
 /** What a person has, without a secret; also for the export of their data. */
-export async function factorStatus(deps: Deps, userId: string): Promise<FactorStatus> {
+export async function factorStatus(deps: AuthDeps, userId: string): Promise<FactorStatus> {
   const [methods, row, backupCodes] = [
     await confirmedFactors(deps, userId),
     await deps.mfa.findTotp(userId, "confirmed"),

@@ -1,8 +1,8 @@
 import { ANONYMOUS, newAuditEntry, person } from "../../audit/entry";
-import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
 import type { UserRow } from "../../users/store";
 import { challengeOver } from "../complete-sign-in";
+import type { AuthDeps } from "../deps";
 import { newNotice } from "../jobs";
 import { recordLock } from "../lockout";
 import type { Origin } from "../origin";
@@ -12,7 +12,7 @@ import { reencrypt, secretOf } from "./secrets";
 import { stepOfCode } from "./totp";
 
 /** Takes a code of the authenticator app, once. @returns false for a wrong, old or used one */
-async function useTotp(deps: Deps, user: UserRow, code: string): Promise<boolean> {
+async function useTotp(deps: AuthDeps, user: UserRow, code: string): Promise<boolean> {
   const row = await deps.mfa.findTotp(user.id, "confirmed");
   if (!row) return false;
   const secret = secretOf(deps, row);
@@ -24,7 +24,7 @@ async function useTotp(deps: Deps, user: UserRow, code: string): Promise<boolean
 }
 
 /** Takes a backup code, once, and tells its owner. @returns false for a wrong or used one */
-async function useBackupCode(deps: Deps, user: UserRow, code: string, origin: Origin): Promise<boolean> {
+async function useBackupCode(deps: AuthDeps, user: UserRow, code: string, origin: Origin): Promise<boolean> {
   const row = await deps.mfa.findBackupCode(user.id, code.slice(0, 1));
   // Without a row the same work is done.
   if (!(await deps.passwords.verify(row?.codeHash ?? null, code)) || !row) return false;
@@ -43,7 +43,7 @@ async function useBackupCode(deps: Deps, user: UserRow, code: string, origin: Or
 
 /** Records a wrong code; of one that follows a right password on a new device its owner is told, once a day. */
 async function recordFailure(
-  deps: Deps,
+  deps: AuthDeps,
   user: UserRow,
   method: FactorAnswer["method"],
   origin: Origin,
@@ -81,7 +81,7 @@ export interface FactorGuesser {
  * challenge is over
  */
 export async function verifyFactor(
-  deps: Deps,
+  deps: AuthDeps,
   user: UserRow,
   { method, code }: FactorAnswer,
   origin: Origin,

@@ -1,7 +1,7 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { deviceName } from "../../lib/user-agent";
+import type { AuthDeps } from "../deps";
 import { changeSignIn } from "../mfa/change-sign-in";
 import { reauthenticate } from "../mfa/reauthenticate";
 import type { Proof } from "../mfa/schema";
@@ -22,7 +22,7 @@ const tooMany = () => new AppError("conflict", `You have ${MAX_PASSKEYS} passkey
 
 /** What the caller's browser needs to make a passkey. @throws AppError see `reauthenticate`, and conflict */
 export async function passkeyOptions(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   proof: Proof,
   origin: Origin,
@@ -40,7 +40,7 @@ export async function passkeyOptions(
  * @throws AppError invalid_code when the browser's answer is not right, already_exists, conflict
  */
 export async function addPasskey(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { challengeId, name, response }: RegisterPasskey,
   origin: Origin,

@@ -1,7 +1,7 @@
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import type { ExpectedVersions } from "../../lib/versions";
+import type { AuthDeps } from "../deps";
 import { changeSignIn } from "../mfa/change-sign-in";
 import type { Origin } from "../origin";
 import type { PasskeyResponse } from "./schema";
@@ -18,7 +18,7 @@ export const toPasskey = (row: PasskeyRow): PasskeyResponse => ({
 });
 
 /** A person's passkeys, the newest first, without keys; also for the export of their data. */
-export const listPasskeys = async (deps: Deps, userId: string): Promise<PasskeyResponse[]> =>
+export const listPasskeys = async (deps: AuthDeps, userId: string): Promise<PasskeyResponse[]> =>
   (await deps.passkeys.ofUser(userId)).map(toPasskey);
 
 const noPasskey = () => new AppError("not_found", "You have no such passkey.");
@@ -29,7 +29,7 @@ const noPasskey = () => new AppError("not_found", "You have no such passkey.");
  * @throws AppError not_found, precondition_failed
  */
 export async function renamePasskey(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   id: string,
   { name }: { name: string },
@@ -52,7 +52,7 @@ export async function renamePasskey(
  * Takes one of the caller's passkeys away. It asks for no proof: whoever lost a phone should be quick.
  * @throws AppError not_found; conflict when they could not sign in without it
  */
-export async function removePasskey(deps: Deps, actor: Actor, id: string, origin: Origin): Promise<void> {
+export async function removePasskey(deps: AuthDeps, actor: Actor, id: string, origin: Origin): Promise<void> {
   const act = { action: "passkey.removed", detail: { passkeyId: id } } as const;
   await changeSignIn(deps, actor, origin, act, async (tx, _now, { hashedPassword }) => {
     const own = await deps.passkeys.ofUser(actor.userId, tx);

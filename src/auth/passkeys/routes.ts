@@ -1,8 +1,8 @@
-import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { etagOf, withEtag } from "../../http/preconditions";
 import { originOf, signedInAnswer } from "../browser";
+import type { AuthDeps } from "../deps";
 import { tokensResponse } from "../schema";
 import { addPasskey, passkeyOptions } from "./add";
 import { listPasskeys, removePasskey, renamePasskey } from "./manage";
@@ -22,7 +22,7 @@ import { signInOptions, signInWithPasskey } from "./sign-in";
 const tag = "Passkeys";
 
 /** /auth/passkeys */
-export const passkeyRoutes = (deps: Deps) =>
+export const passkeyRoutes = (deps: AuthDeps) =>
   factory
     .createApp()
     .post(

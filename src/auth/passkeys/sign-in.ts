@@ -1,8 +1,8 @@
 import { ANONYMOUS, newAuditEntry } from "../../audit/entry";
-import type { Deps } from "../../deps";
 import { AppError } from "../../lib/errors";
 import { completeSignIn, type SignedIn } from "../complete-sign-in";
 import { countRequest } from "../count-request";
+import type { AuthDeps } from "../deps";
 import { knownDevice } from "../devices/known";
 import { forgiveFailures } from "../forgive-failures";
 import type { Origin } from "../origin";
@@ -12,7 +12,7 @@ import type { PasskeyRequest, PasskeySignIn } from "./schema";
 import { checkAssertion, fromText, relyingParty, requestOptions, userOfHandle } from "./webauthn";
 
 /** What a browser needs to sign in with a passkey: the same for everybody. */
-export async function signInOptions(deps: Deps, origin: Origin): Promise<PasskeyRequest> {
+export async function signInOptions(deps: AuthDeps, origin: Origin): Promise<PasskeyRequest> {
   await countRequest(deps, "passkey", origin);
   const { id, challenge } = await newChallenge(deps, "sign_in", null);
   const options = await requestOptions(relyingParty(deps.config), challenge);
@@ -25,7 +25,7 @@ export async function signInOptions(deps: Deps, origin: Origin): Promise<Passkey
  * @throws AppError invalid_credentials for every reason alike
  */
 export async function signInWithPasskey(
-  deps: Deps,
+  deps: AuthDeps,
   { challengeId, response }: PasskeySignIn,
   origin: Origin,
 ): Promise<SignedIn> {

@@ -1,5 +1,5 @@
+import type { AuthDeps } from "../../auth/deps";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import type { Permission } from "../../lib/permissions";
@@ -13,7 +13,7 @@ export type Held = ReadonlySet<string>;
  * @throws AppError forbidden when the caller no longer holds `needed`, unauthenticated when they are gone
  */
 export async function administer<T>(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   needed: Permission[],
   work: (tx: MySqlTx, held: Held) => Promise<T>,

@@ -1,8 +1,8 @@
 import type { AuditAction } from "../../audit/actions";
 import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { AuthDeps } from "../../auth/deps";
 import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { demand } from "../../lib/actor";
 import { AppError, invalidInput } from "../../lib/errors";
@@ -15,7 +15,7 @@ import { noSuchUser, readUser } from "./read";
 import type { ChangeUser, ManagedUserResponse } from "./schema";
 
 /** Someone whom the caller may change: not erased, as it was read, and not holding more than the caller. */
-export async function changeable(deps: Deps, id: string, held: Held, tx: MySqlTx): Promise<UserRow> {
+export async function changeable(deps: AuthDeps, id: string, held: Held, tx: MySqlTx): Promise<UserRow> {
   const user = await deps.users.lock(id, tx);
   if (!user || user.deletedAt !== null) throw noSuchUser();
   demandAll(held, await deps.roles.permissionNamesOf(id, tx), "This person");
@@ -23,7 +23,7 @@ export async function changeable(deps: Deps, id: string, held: Held, tx: MySqlTx
 }
 
 /** What changes in the roles of a person. @throws AppError invalid_input for a name that is no role */
-async function roleChange(deps: Deps, userId: string, names: string[], tx: MySqlTx) {
+async function roleChange(deps: AuthDeps, userId: string, names: string[], tx: MySqlTx) {
   const wanted = await deps.roles.byNames(names, tx);
   const unknown = names.find((name) => !wanted.some((role) => role.name === name));
   if (unknown !== undefined) throw invalidInput("roles", "not_found", `there is no role ${unknown}`);
@@ -40,7 +40,7 @@ async function roleChange(deps: Deps, userId: string, names: string[], tx: MySql
  * role that does, conflict for oneself and for the last administrator
  */
 export async function changeUser(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   id: string,
   { ban, roles }: ChangeUser,

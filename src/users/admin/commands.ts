@@ -1,8 +1,8 @@
 import { newAuditEntry, SYSTEM } from "../../audit/entry";
+import type { AuthDeps } from "../../auth/deps";
 import { removeLostFactor } from "../../auth/mfa/disable";
 import { refuseObviousPassword } from "../../auth/register";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import { emailKey } from "../../lib/email";
 import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE, BASE_ROLE } from "../../lib/permissions";
@@ -10,14 +10,14 @@ import { ADMIN_ROLE, BASE_ROLE } from "../../lib/permissions";
 /** Holders of a role that are shown at most. */
 export const MAX_SHOWN = 1000;
 
-async function roleNamed(deps: Deps, name: string, tx?: MySqlTx) {
+async function roleNamed(deps: AuthDeps, name: string, tx?: MySqlTx) {
   const [role] = await deps.roles.byNames([name], tx);
   if (role) return role;
   const names = (await deps.roles.list(MAX_SHOWN)).map((other) => other.name);
   throw new AppError("not_found", `There is no role ${name}; there are ${names.join(", ")}.`);
 }
 
-async function personAt(deps: Deps, email: string, tx?: MySqlTx) {
+async function personAt(deps: AuthDeps, email: string, tx?: MySqlTx) {
   const user = await deps.users.findByEmail(emailKey(email), tx);
   if (!user || user.deletedAt !== null) throw new AppError("not_found", `Nobody has the address ${email}.`);
   return user;
@@ -30,7 +30,7 @@ async function personAt(deps: Deps, email: string, tx?: MySqlTx) {
  * @throws AppError already_exists, not_found for the role, invalid_input for a password of own words
  */
 export async function createAccount(
-  deps: Deps,
+  deps: AuthDeps,
   { email, name, password, role }: { email: string; name: string; password: string; role: string },
 ): Promise<void> {
   refuseObviousPassword(password, email, name);
@@ -56,7 +56,7 @@ export async function createAccount(
 }
 
 /** Gives an account a role, or takes it away. @throws AppError not_found, conflict for the last administrator */
-export async function setRole(deps: Deps, email: string, role: string, held: boolean): Promise<void> {
+export async function setRole(deps: AuthDeps, email: string, role: string, held: boolean): Promise<void> {
   const now = deps.clock.now();
   const detail = held ? { added: [role], removed: [] } : { added: [], removed: [role] };
   const entry = newAuditEntry(deps, "user.roles_changed", { actor: SYSTEM, origin: null, detail });
@@ -75,7 +75,7 @@ export async function setRole(deps: Deps, email: string, role: string, held: boo
 }
 
 /** Takes the second factor of an account away whose owner lost it. @throws AppError not_found, conflict */
-export async function removeSecondFactor(deps: Deps, email: string): Promise<void> {
+export async function removeSecondFactor(deps: AuthDeps, email: string): Promise<void> {
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const entry = newAuditEntry(deps, "user.second_factor_removed", { actor: SYSTEM, origin: null });
@@ -87,7 +87,7 @@ export async function removeSecondFactor(deps: Deps, email: string): Promise<voi
 
 /** Who has a role, the newest account first, `MAX_SHOWN` at most. */
 export async function holdersOf(
-  deps: Deps,
+  deps: AuthDeps,
   role: string,
 ): Promise<{ email: string; name: string; status: string }[]> {
   const { id: roleId } = await roleNamed(deps, role);

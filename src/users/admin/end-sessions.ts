@@ -1,9 +1,9 @@
 import { auditActor, newAuditEntry } from "../../audit/entry";
 import { endKeysAndTell, newKeysEnd } from "../../auth/api-keys/end";
+import type { AuthDeps } from "../../auth/deps";
 import { ADMINISTRATOR } from "../../auth/jobs";
 import type { Origin } from "../../auth/origin";
 import type { EndSessionsOptions, SessionsEnded } from "../../auth/schema";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { administer } from "./authority";
 import { changeable } from "./change";
@@ -14,7 +14,7 @@ import { changeable } from "./change";
  * @throws AppError not_found, forbidden for someone who holds more than the caller
  */
 export async function endSessionsOf(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   id: string,
   { revokeApiKeys, forgetDevices }: EndSessionsOptions,

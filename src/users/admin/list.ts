@@ -1,4 +1,4 @@
-import type { Deps } from "../../deps";
+import type { AuthDeps } from "../../auth/deps";
 import { invalidInput } from "../../lib/errors";
 import { nextPage } from "../../lib/paging";
 import { BASE_ROLE } from "../../lib/permissions";
@@ -36,7 +36,7 @@ function walksOf(query: UserListQuery, roleId: string | undefined): Omit<Walk, "
  * People in the order of an index; see `nextPage` for pages that are short.
  * @throws AppError invalid_cursor, or invalid_input for a role that is not there
  */
-export async function listUsers(deps: Deps, query: UserListQuery): Promise<UserPage> {
+export async function listUsers(deps: AuthDeps, query: UserListQuery): Promise<UserPage> {
   const { q = null, status = null, role = null, sort, limit } = query;
   const filter = { list: "users", q, status, role, sort: [sort.name, sort.descending] };
   const from = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, filter);

@@ -1,7 +1,7 @@
 import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { AuthDeps } from "../../auth/deps";
 import { removeLostFactor } from "../../auth/mfa/disable";
 import type { Origin } from "../../auth/origin";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { administer } from "./authority";
@@ -13,7 +13,7 @@ import { changeable } from "./change";
  * when there is none
  */
 export async function removeSecondFactorOf(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   id: string,
   origin: Origin,

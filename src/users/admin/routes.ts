@@ -1,6 +1,6 @@
 import { originOf } from "../../auth/browser";
+import type { AuthDeps } from "../../auth/deps";
 import { endedResponse, endSessionsSchema } from "../../auth/schema";
-import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { withEtag } from "../../http/preconditions";
@@ -20,7 +20,7 @@ import {
 const tag = "Administration";
 
 /** /api/users: other people's accounts, for administrators. */
-export const peopleRoutes = (deps: Deps) =>
+export const peopleRoutes = (deps: AuthDeps) =>
   factory
     .createApp()
     .get(

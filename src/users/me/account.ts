@@ -1,11 +1,11 @@
 import { newAuditEntry, person } from "../../audit/entry";
 import type { Origin } from "../../auth/origin";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import { toUserResponse, type UserResponse } from "../mapper";
 import type { UserRow } from "../store";
+import type { AccountDeps } from "./deps";
 import type { ChangeMe } from "./schema";
 
 /** The caller's account ended between the guard and the change. */
@@ -13,13 +13,16 @@ export const accountGone = (): AppError =>
   new AppError("unauthenticated", "The account is gone. Sign in again.");
 
 /** A person as they see themselves, and the version of their row. */
-export const answerOf = async (deps: Deps, user: UserRow) => ({
+export const answerOf = async (deps: AccountDeps, user: UserRow) => ({
   data: toUserResponse(user, await deps.roles.namesOf(user.id)),
   version: user.version,
 });
 
 /** The caller's own account, and its version. */
-export async function readMe(deps: Deps, actor: Actor): Promise<{ data: UserResponse; version: number }> {
+export async function readMe(
+  deps: AccountDeps,
+  actor: Actor,
+): Promise<{ data: UserResponse; version: number }> {
   const user = await deps.users.findById(actor.userId);
   if (!user) throw accountGone();
   return answerOf(deps, user);
@@ -31,7 +34,7 @@ export async function readMe(deps: Deps, actor: Actor): Promise<{ data: UserResp
  * @throws AppError precondition_failed when it has another version
  */
 export async function changeMe(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   { name }: ChangeMe,
   expected: ExpectedVersions,

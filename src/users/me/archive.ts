@@ -4,7 +4,6 @@ import { type PersonReader, personEvents, personVisits } from "../../analytics";
 import { allApiKeys } from "../../auth/api-keys/list";
 import { factorStatus } from "../../auth/mfa/status";
 import { listPasskeys } from "../../auth/passkeys/manage";
-import type { Deps } from "../../deps";
 import type { JsonValue } from "../../lib/json";
 import { deviceName } from "../../lib/user-agent";
 import { toUserResponse } from "../mapper";
@@ -12,6 +11,7 @@ import { NOTICE_SETTINGS, toNotices } from "../notices";
 import { PREFERENCES, toPreferences } from "../preferences";
 import { readSetting } from "../settings";
 import { avatarFolder } from "./avatar";
+import type { AccountDeps } from "./deps";
 
 /** Rows that are read, and held in memory, at once. */
 const STEP = 500;
@@ -51,7 +51,7 @@ const timeAndId = (cursor: JsonValue): { time: Date; id: string } | null =>
 
 /** A person's sign-ins, also ended ones, the newest first. */
 const sessionReader =
-  (deps: Deps, userId: string): PersonReader<object> =>
+  (deps: AccountDeps, userId: string): PersonReader<object> =>
   async (cursor, limit) => {
     const behind = timeAndId(cursor);
     const rows = await deps.sessions.list(userId, {
@@ -84,7 +84,7 @@ const sessionReader =
  * administrator acted from is the administrator's, and whom the person acted on is that one's.
  */
 const auditReader =
-  (deps: Deps, userId: string): PersonReader<object> =>
+  (deps: AccountDeps, userId: string): PersonReader<object> =>
   async (cursor, limit) => {
     const side = Array.isArray(cursor) && cursor[0] === "by" ? "by" : "about";
     const behind = timeAndId(Array.isArray(cursor) ? cursor.slice(1) : null);
@@ -112,7 +112,7 @@ const auditReader =
   };
 
 /** Every file of a person's archive, in the order in which it is made. */
-export function sectionsOf(deps: Deps, userId: string, madeAt: Date): Section[] {
+export function sectionsOf(deps: AccountDeps, userId: string, madeAt: Date): Section[] {
   const sections: Section[] = [
     json("account.json", "Your account", async () => {
       const user = await deps.users.findById(userId);

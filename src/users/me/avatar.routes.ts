@@ -1,13 +1,13 @@
-import type { Deps } from "../../deps";
 import { endpoint, file } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { sendFile } from "../../http/file";
 import { readAvatarFile } from "./avatar";
+import type { AccountDeps } from "./deps";
 import { tag } from "./routes";
 import { avatarParam } from "./schema";
 
 /** /api/users/avatars: the pictures' files, for whoever was given their address. */
-export const avatarRoutes = (deps: Deps) =>
+export const avatarRoutes = (deps: AccountDeps) =>
   factory.createApp().get(
     "/:id/:file",
     endpoint(deps, {

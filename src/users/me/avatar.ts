@@ -1,7 +1,6 @@
 import { newAuditEntry, person } from "../../audit/entry";
 import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { NewJob } from "../../jobs/jobs";
 import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
@@ -11,6 +10,7 @@ import { readPicture } from "../../media/picture";
 import type { StoredFile } from "../../storage/storage";
 import type { UserResponse } from "../mapper";
 import { accountGone, answerOf } from "./account";
+import type { AccountDeps } from "./deps";
 
 /** Widths that are kept; a picture is never made larger than it is. */
 export const AVATAR_WIDTHS = [96, 320, 640] as const;
@@ -29,7 +29,7 @@ const cleaning = (jobId: string, id: string, runAt: Date): NewJob => ({
 
 /** Puts a picture, or none, in the place of the caller's; a job removes the files of the one before. */
 async function replace(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   avatar: { id: string; widths: number[] } | null,
   expected: ExpectedVersions,
@@ -69,7 +69,7 @@ async function replace(
  * @throws AppError invalid_input, payload_too_large, precondition_failed
  */
 export async function setAvatar(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   bytes: Uint8Array,
   expected: ExpectedVersions,
@@ -87,7 +87,7 @@ export async function setAvatar(
 
 /** Removes the caller's picture; nothing there is no error. @throws AppError precondition_failed */
 export async function removeAvatar(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   expected: ExpectedVersions,
   origin: Origin,
@@ -102,7 +102,7 @@ export async function removeAvatar(
  * @throws AppError not_found
  */
 export async function readAvatarFile(
-  deps: Deps,
+  deps: AccountDeps,
   id: string,
   file: string,
   known: boolean,

@@ -1,13 +1,13 @@
 import { newAuditEntry, person } from "../../audit/entry";
 import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { accountGone } from "./account";
+import type { AccountDeps } from "./deps";
 
 /** Runs a change of a setting and its audit entry in one transaction. */
 export async function changeSetting<Setting>(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   { kind, fields, origin }: { kind: "preferences" | "notices"; fields: string[]; origin: Origin },
   work: (tx: MySqlTx) => Promise<Setting>,

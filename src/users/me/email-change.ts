@@ -4,13 +4,13 @@ import { newNotice } from "../../auth/jobs";
 import { reauthenticate } from "../../auth/mfa/reauthenticate";
 import type { Proof } from "../../auth/mfa/schema";
 import type { Origin } from "../../auth/origin";
-import type { Deps } from "../../deps";
 import type { NewJob } from "../../jobs/jobs";
 import type { Actor } from "../../lib/actor";
 import { after, HOUR } from "../../lib/clock";
 import { emailKey } from "../../lib/email";
 import { AppError, invalidInput } from "../../lib/errors";
 import { accountGone } from "./account";
+import type { AccountDeps } from "./deps";
 import type { EmailChangeRow, Side } from "./email-changes.store";
 import type { ConfirmedEmailChange, PendingEmailChange } from "./schema";
 
@@ -40,7 +40,7 @@ export const toPendingChange = (
  * @throws AppError invalid_credentials, invalid_code, too_many_requests, invalid_input for the address one has
  */
 export async function requestEmailChange(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   { newEmail, ...proof }: { newEmail: string } & Proof,
   origin: Origin,
@@ -89,7 +89,7 @@ export async function requestEmailChange(
 
 /** Spells the address that the account has another way, such as in capitals: at once, for the mailbox is the same. */
 async function respellAddress(
-  deps: Deps,
+  deps: AccountDeps,
   change: { id: string; userId: string; newEmail: string; newEmailCanonical: string; requestedAt: Date } & {
     expiresAt: Date;
   },
@@ -117,7 +117,7 @@ async function respellAddress(
 }
 
 /** Takes back the change that the caller has open; its links die. @throws AppError not_found without one */
-export async function cancelEmailChange(deps: Deps, actor: Actor, origin: Origin): Promise<void> {
+export async function cancelEmailChange(deps: AccountDeps, actor: Actor, origin: Origin): Promise<void> {
   const now = deps.clock.now();
   const audit = newAuditEntry(deps, "email_change.cancelled", { actor: person(actor.userId), origin });
   const user = await deps.users.findById(actor.userId);
@@ -142,7 +142,7 @@ const wrongLink = () =>
  * @throws AppError already_exists when someone else proved the address first
  */
 export async function confirmEmailChange(
-  deps: Deps,
+  deps: AccountDeps,
   { token }: { token: string },
   origin: Origin,
 ): Promise<ConfirmedEmailChange> {

@@ -3,13 +3,13 @@ import { newAuditEntry, person, SYSTEM } from "../../audit/entry";
 import { reauthenticate } from "../../auth/mfa/reauthenticate";
 import type { Proof } from "../../auth/mfa/schema";
 import type { Origin } from "../../auth/origin";
-import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import { accountDeletedMail } from "../../mail/templates";
 import { accountGone } from "./account";
 import { avatarFolder } from "./avatar";
+import type { AccountDeps } from "./deps";
 import { exportFolder } from "./export";
 
 /** Tries of the erasure; with at most 15 minutes between them about ten days, longer than any outage. */
@@ -23,7 +23,7 @@ const MAIL_ATTEMPTS = 3;
  * @throws AppError invalid_input, invalid_credentials, invalid_code, too_many_requests
  * @throws AppError conflict for the last administrator
  */
-export async function deleteMe(deps: Deps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
+export async function deleteMe(deps: AccountDeps, actor: Actor, proof: Proof, origin: Origin): Promise<void> {
   const user = await reauthenticate(deps, actor, proof, origin, "account.deletion_refused");
   const now = deps.clock.now();
   const job = {
@@ -49,7 +49,7 @@ export async function deleteMe(deps: Deps, actor: Actor, proof: Proof, origin: O
 const STEPS = ["mail", "behaviour", "files", "keys", "rows", "audit", "account"] as const;
 type Step = (typeof STEPS)[number];
 
-const steps: Record<Step, (deps: Deps, userId: string, attempts: number) => Promise<void>> = {
+const steps: Record<Step, (deps: AccountDeps, userId: string, attempts: number) => Promise<void>> = {
   async mail(deps, userId, attempts) {
     const user = await deps.users.findById(userId);
     if (!user || attempts > MAIL_ATTEMPTS) return;
@@ -114,7 +114,7 @@ const userIdOf = (payload: unknown): string => {
  * names nobody any more.
  */
 export const eraseAccount =
-  (deps: Deps): JobHandler =>
+  (deps: AccountDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const userId = userIdOf(job.payload);
     const user = await deps.users.findById(userId);
@@ -129,7 +129,7 @@ export const eraseAccount =
 
 /** Erases events that were on their way when the account was deleted, such as of a device without a network. */
 export const eraseLateEvents =
-  (deps: Deps): JobHandler =>
+  (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
     await erasePersonAnalytics(deps, userIdOf(job.payload));
   };

@@ -1,7 +1,6 @@
 import { newAuditEntry, person } from "../../audit/entry";
 import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
@@ -10,6 +9,7 @@ import type { JsonValue } from "../../lib/json";
 import type { StoredFile } from "../../storage/storage";
 import { accountGone } from "./account";
 import { sectionsOf } from "./archive";
+import type { AccountDeps } from "./deps";
 import type { ExportRow } from "./exports.store";
 import type { ExportResponse } from "./schema";
 
@@ -42,7 +42,7 @@ interface Progress {
 export const progressOf = (progress: JsonValue): Progress =>
   (progress as unknown as Progress | null) ?? { section: 0, cursor: null, pieces: [] };
 
-async function toExport(deps: Deps, row: ExportRow): Promise<ExportResponse> {
+async function toExport(deps: AccountDeps, row: ExportRow): Promise<ExportResponse> {
   // The job has the export's id; one that was given up leaves an export that never comes.
   const job = row.status === "waiting" ? await deps.jobs.mysql.find(row.id) : null;
   const inWork = row.status === "waiting" && job?.status === "waiting";
@@ -67,7 +67,7 @@ async function toExport(deps: Deps, row: ExportRow): Promise<ExportResponse> {
  * @throws AppError conflict while one is being made, too_many_requests after five in a day
  */
 export async function requestExport(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   origin: Origin,
   record: RecordAnswer<MySqlTx>,
@@ -112,17 +112,17 @@ export async function requestExport(
 }
 
 /** The newest archives of the caller. */
-export const listExports = async (deps: Deps, actor: Actor): Promise<ExportResponse[]> =>
+export const listExports = async (deps: AccountDeps, actor: Actor): Promise<ExportResponse[]> =>
   Promise.all((await deps.exports.ofUser(actor.userId, LISTED)).map((row) => toExport(deps, row)));
 
-async function ownExport(deps: Deps, actor: Actor, id: string): Promise<ExportRow> {
+async function ownExport(deps: AccountDeps, actor: Actor, id: string): Promise<ExportRow> {
   const row = await deps.exports.find(id);
   if (row?.userId !== actor.userId) throw new AppError("not_found", "You have no such archive.");
   return row;
 }
 
 /** The state of an archive. @throws AppError not_found for one that is not the caller's */
-export const readExport = async (deps: Deps, actor: Actor, id: string): Promise<ExportResponse> =>
+export const readExport = async (deps: AccountDeps, actor: Actor, id: string): Promise<ExportResponse> =>
   toExport(deps, await ownExport(deps, actor, id));
 
 /**
@@ -130,7 +130,7 @@ export const readExport = async (deps: Deps, actor: Actor, id: string): Promise<
  * @throws AppError not_found for one that is not the caller's, conflict before it is ready, gone after its time
  */
 export async function openExport(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   id: string,
   origin: Origin,

@@ -1,9 +1,9 @@
 import { signedInDevice } from "../../auth/check-password";
-import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { MINUTE } from "../../lib/clock";
 import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail/templates";
 import { avatarFolder } from "./avatar";
+import type { AccountDeps } from "./deps";
 import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";
 import { eraseAccount, eraseLateEvents } from "./erasure";
 import { expireExport, makeExport, sendExportReady } from "./make-export";
@@ -15,7 +15,7 @@ import { expireExport, makeExport, sendExportReady } from "./make-export";
  * answer shows them.
  */
 const sendEmailChangeLink =
-  (deps: Deps): JobHandler =>
+  (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
     const { changeId, side } = (job.payload ?? {}) as { changeId?: unknown; side?: unknown };
     if (typeof changeId !== "string" || (side !== "old" && side !== "new")) {
@@ -54,14 +54,14 @@ const sendEmailChangeLink =
 
 /** Removes the files of a picture that nobody shows: it was replaced, or its upload never came to an end. */
 const cleanAvatar =
-  (deps: Deps): JobHandler =>
+  (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
     const { id } = job.payload as { id: string };
     if (!(await deps.users.findAvatar(id))) await deps.storage.removeAll(avatarFolder(id));
   };
 
 /** What /api/users/me leaves for later. */
-export const accountJobs = (deps: Deps): Record<string, JobHandler> => ({
+export const accountJobs = (deps: AccountDeps): Record<string, JobHandler> => ({
   "mail.email_change": sendEmailChangeLink(deps),
   "avatars.clean": cleanAvatar(deps),
   "users.export": makeExport(deps),

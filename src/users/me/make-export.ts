@@ -1,14 +1,14 @@
-import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { after, DAY } from "../../lib/clock";
 import type { JsonValue } from "../../lib/json";
 import { exportReadyMail } from "../../mail/templates";
 import { wantsNotice } from "../notices";
 import { sectionsOf, zipOf } from "./archive";
+import type { AccountDeps } from "./deps";
 import { archiveOf, exportFolder, KEPT_DAYS, pieceOf, piecesOf, progressOf } from "./export";
 
 export async function* pieces(
-  deps: Deps,
+  deps: AccountDeps,
   id: string,
   section: number,
   count: number,
@@ -31,7 +31,7 @@ const exportIdOf = (payload: unknown): string => {
  * loses one piece, and memory holds one piece however much there is; in the end the pieces are packed.
  */
 export const makeExport =
-  (deps: Deps): JobHandler =>
+  (deps: AccountDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const id = exportIdOf(job.payload);
     const row = await deps.exports.find(id);
@@ -89,7 +89,7 @@ export const makeExport =
 
 /** Removes an archive whose time is over. */
 export const expireExport =
-  (deps: Deps): JobHandler =>
+  (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
     const id = exportIdOf(job.payload);
     await deps.exports.expire(id);
@@ -98,7 +98,7 @@ export const expireExport =
 
 /** Tells a person that their archive can be fetched, if they want to hear of it. */
 export const sendExportReady =
-  (deps: Deps): JobHandler =>
+  (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
     const row = await deps.exports.find(exportIdOf(job.payload));
     const user = row && (await deps.users.findById(row.userId));

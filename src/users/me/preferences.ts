@@ -1,5 +1,4 @@
 import type { Origin } from "../../auth/origin";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import type { ExpectedVersions } from "../../lib/versions";
 import {
@@ -12,9 +11,10 @@ import {
 } from "../preferences";
 import { readSetting, writeSetting } from "../settings";
 import { changeSetting, withoutUndefined } from "./change-setting";
+import type { AccountDeps } from "./deps";
 
 /** The caller's preferences, with defaults for what they never chose. */
-export async function readPreferences(deps: Deps, actor: Actor): Promise<PreferencesResponse> {
+export async function readPreferences(deps: AccountDeps, actor: Actor): Promise<PreferencesResponse> {
   const { data, version } = await readSetting(deps, PREFERENCES, actor.userId);
   return toPreferences(data, version, deps.config.defaultCurrency);
 }
@@ -33,7 +33,7 @@ const decided = (
 
 /** Puts choices in place of all that were made before. @throws AppError precondition_failed */
 export async function replacePreferences(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   chosen: ReplacePreferences,
   expected: ExpectedVersions,
@@ -60,7 +60,7 @@ export async function replacePreferences(
 
 /** Changes some choices and leaves the others. @throws AppError precondition_failed */
 export async function changePreferences(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   { marketing, ...chosen }: ChangePreferences,
   expected: ExpectedVersions,

@@ -1,6 +1,5 @@
 import { clearSignIn, originOf } from "../../auth/browser";
 import { userResponse } from "../../auth/schema";
-import type { Deps } from "../../deps";
 import { endpoint } from "../../http/endpoint";
 import { dataOf } from "../../http/envelopes";
 import { factory } from "../../http/factory";
@@ -11,6 +10,7 @@ import { pictureForm, takeUpload } from "../../media/upload";
 import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "../preferences";
 import { changeMe, readMe } from "./account";
 import { removeAvatar, setAvatar } from "./avatar";
+import type { AccountDeps } from "./deps";
 import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
 import { deleteMe } from "./erasure";
 import { listExports, openExport, readExport, requestExport } from "./export";
@@ -33,7 +33,7 @@ import { changeSettings, readSettings } from "./settings";
 export const tag = "Users";
 
 /** /api/users/me: what a person sees and changes of their own account. */
-export const meRoutes = (deps: Deps) =>
+export const meRoutes = (deps: AccountDeps) =>
   factory
     .createApp()
     .get(

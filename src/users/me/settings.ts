@@ -1,16 +1,16 @@
 import type { Origin } from "../../auth/origin";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import type { ExpectedVersions } from "../../lib/versions";
 import { NOTICE_SETTINGS, toNotices } from "../notices";
 import { readSetting, writeSetting } from "../settings";
 import { accountGone } from "./account";
 import { changeSetting, withoutUndefined } from "./change-setting";
+import type { AccountDeps } from "./deps";
 import { toPendingChange } from "./email-change";
 import type { ChangeSettings, SettingsResponse } from "./schema";
 
 /** The settings of the caller's account. */
-export async function readSettings(deps: Deps, actor: Actor): Promise<SettingsResponse> {
+export async function readSettings(deps: AccountDeps, actor: Actor): Promise<SettingsResponse> {
   const user = await deps.users.findById(actor.userId);
   if (!user) throw accountGone();
   const { data, version } = await readSetting(deps, NOTICE_SETTINGS, user.id);
@@ -24,7 +24,7 @@ export async function readSettings(deps: Deps, actor: Actor): Promise<SettingsRe
 
 /** Changes which mails the caller wants. @throws AppError precondition_failed */
 export async function changeSettings(
-  deps: Deps,
+  deps: AccountDeps,
   actor: Actor,
   { notices }: ChangeSettings,
   expected: ExpectedVersions,

@@ -1,7 +1,7 @@
 import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { AuthDeps } from "../../auth/deps";
 import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE } from "../../lib/permissions";
@@ -13,7 +13,7 @@ import type { RoleRow } from "./store";
 
 /** A role that the caller may change: of what they hold, and as they read it. */
 export async function changeable(
-  deps: Deps,
+  deps: AuthDeps,
   id: string,
   expected: ExpectedVersions,
   held: ReadonlySet<string>,
@@ -32,7 +32,7 @@ export async function changeable(
  * the role that administers
  */
 export async function changeRole(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   id: string,
   change: ChangeRole,

@@ -1,7 +1,7 @@
 import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { AuthDeps } from "../../auth/deps";
 import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
@@ -14,7 +14,7 @@ import type { CreateRole, RoleResponse } from "./schema";
  * @throws AppError forbidden, already_exists, conflict at the most roles
  */
 export async function createRole(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   { name, description, permissions, requiresSecondFactor }: CreateRole,
   origin: Origin,

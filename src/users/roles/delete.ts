@@ -1,6 +1,6 @@
 import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { AuthDeps } from "../../auth/deps";
 import type { Origin } from "../../auth/origin";
-import type { Deps } from "../../deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE, BASE_ROLE } from "../../lib/permissions";
@@ -13,7 +13,7 @@ import { changeable } from "./change";
  * @throws AppError not_found, precondition_failed, forbidden, conflict when someone has it or it is built in
  */
 export async function deleteRole(
-  deps: Deps,
+  deps: AuthDeps,
   actor: Actor,
   id: string,
   expected: ExpectedVersions,

@@ -1,4 +1,4 @@
-import type { Deps } from "../../deps";
+import type { AuthDeps } from "../../auth/deps";
 import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE, ALL_PERMISSIONS, BASE_ROLE, PERMISSIONS } from "../../lib/permissions";
 import type { RoleResponse } from "./schema";
@@ -25,10 +25,10 @@ export const listPermissions = (): { name: string; description: string }[] =>
   ALL_PERMISSIONS.map((name) => ({ name, description: PERMISSIONS[name] }));
 
 /** Every role, by name. */
-export const listRoles = async (deps: Deps): Promise<RoleResponse[]> =>
+export const listRoles = async (deps: AuthDeps): Promise<RoleResponse[]> =>
   (await deps.roles.list(MAX_ROLES)).map(toRole);
 
-export async function readRole(deps: Deps, id: string): Promise<RoleResponse> {
+export async function readRole(deps: AuthDeps, id: string): Promise<RoleResponse> {
   const role = await deps.roles.find(id);
   if (!role) throw noSuchRole();
   return toRole(role);

@@ -1,5 +1,5 @@
 import { originOf } from "../../auth/browser";
-import type { Deps } from "../../deps";
+import type { AuthDeps } from "../../auth/deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { idempotent } from "../../http/idempotency";
@@ -20,7 +20,7 @@ import {
 const tag = "Administration";
 
 /** /api/users/permissions */
-export const permissionRoutes = (deps: Deps) =>
+export const permissionRoutes = (deps: AuthDeps) =>
   factory.createApp().get(
     "/",
     endpoint(deps, {
@@ -34,7 +34,7 @@ export const permissionRoutes = (deps: Deps) =>
   );
 
 /** /api/users/roles */
-export const roleRoutes = (deps: Deps) => {
+export const roleRoutes = (deps: AuthDeps) => {
   return factory
     .createApp()
     .get(

@@ -4,7 +4,7 @@ import type { EmailChangeStore } from "./email-changes.store";
 import type { ExportStore } from "./exports.store";
 
 /** What a person's own account asks for: it spans both databases. */
-export interface AccountDeps extends AuthDeps, Pick<AnalyticsDeps, "analytics"> {
+export interface AccountDeps extends AuthDeps, AnalyticsDeps {
   emailChanges: EmailChangeStore;
   exports: ExportStore;
 }

@@ -50,5 +50,7 @@ export interface BaseDeps extends GuardDeps {
 
 /** Everything of a process: the slices of all features. */
 export interface Deps extends AccountDeps, InventoryDeps {
+  /** The whole store: of it products ask for what can be sold. */
+  inventory: InventoryDeps["inventory"];
   close(): Promise<void>;
 }

@@ -1,6 +1,4 @@
-import { keepHashKeys } from "./auth/api-keys/authenticate";
-import { reencryptAll } from "./auth/mfa/secrets";
-import { ATTEMPT_TTL, KEEP_ENDED } from "./auth/rules";
+import { ATTEMPT_TTL, KEEP_ENDED, keepHashKeys, reencryptAll } from "./auth";
 import type { Deps } from "./deps";
 import type { JobHandler } from "./jobs/runner";
 import { after, DAY, HOUR } from "./lib/clock";

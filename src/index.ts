@@ -1,5 +1,5 @@
 import { createApp } from "./app";
-import { keepHashKeys } from "./auth/api-keys/authenticate";
+import { keepHashKeys } from "./auth";
 import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";

@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../audit/entry";
+import { newAuditEntry, person } from "../audit";
 import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { isId } from "../lib/text";

@@ -1,4 +1,4 @@
-import type { UserRow } from "../users/store";
+import type { UserRow } from "../users";
 import { signedInDevice } from "./check-password";
 import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";

@@ -1,4 +1,4 @@
-import { ANONYMOUS, newAuditEntry } from "../audit/entry";
+import { ANONYMOUS, newAuditEntry } from "../audit";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { countRequest } from "./count-request";

@@ -13,8 +13,8 @@ import {
   noticeMail,
   resetPasswordMail,
   verificationCodeMail,
-} from "../mail/templates";
-import { wantsNotice } from "../users/notices";
+} from "../mail";
+import { wantsNotice } from "../users";
 import { signedInDevice } from "./check-password";
 import type { CodePurpose } from "./codes.store";
 import type { AuthDeps } from "./deps";

@@ -1,4 +1,4 @@
-import { ANONYMOUS, newAuditEntry } from "../audit/entry";
+import { ANONYMOUS, newAuditEntry } from "../audit";
 import type { AuthDeps } from "./deps";
 import type { Origin } from "./origin";
 import type { GuessKind, LockScope } from "./throttle";

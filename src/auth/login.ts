@@ -1,8 +1,8 @@
-import { ANONYMOUS, newAuditEntry } from "../audit/entry";
+import { ANONYMOUS, newAuditEntry } from "../audit";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
-import type { UserRow } from "../users/store";
+import type { UserRow } from "../users";
 import { checkPassword } from "./check-password";
 import { completeSignIn, type SignedIn } from "./complete-sign-in";
 import type { AuthDeps } from "./deps";

@@ -1,4 +1,4 @@
-import { ANONYMOUS, newAuditEntry } from "../audit/entry";
+import { ANONYMOUS, newAuditEntry } from "../audit";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import { type SignedIn, tokensOf } from "./complete-sign-in";

@@ -1,7 +1,7 @@
-import { newAuditEntry, person } from "../audit/entry";
+import { newAuditEntry, person } from "../audit";
 import type { MySqlTx } from "../db/prisma";
 import type { AppError } from "../lib/errors";
-import type { UserRow } from "../users/store";
+import type { UserRow } from "../users";
 import { endKeys, namesOf, newKeysEnd } from "./api-keys/end";
 import type { AuthDeps } from "./deps";
 import { forgiveFailures } from "./forgive-failures";

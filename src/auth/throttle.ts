@@ -3,7 +3,7 @@ import type { RateLimiterAbstract, RateLimiterRes } from "rate-limiter-flexible"
 import type { Limiters } from "../db/limiter";
 import { sourceOf } from "../http/address";
 import { AppError } from "../lib/errors";
-import type { Notice } from "../mail/templates";
+import type { Notice } from "../mail";
 
 /** What is guessed at; each is counted apart. */
 const GUESS_KINDS = ["password", "code", "totp", "backup_code"] as const;

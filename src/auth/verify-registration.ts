@@ -1,7 +1,7 @@
-import { newAuditEntry, person } from "../audit/entry";
+import { newAuditEntry, person } from "../audit";
 import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
-import { toUserResponse, type UserResponse } from "../users/mapper";
+import { toUserResponse, type UserResponse } from "../users";
 import type { AuthDeps } from "./deps";
 import { recordLock } from "./lockout";
 import type { Origin } from "./origin";

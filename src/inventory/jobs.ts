@@ -1,7 +1,7 @@
 import type { Deps } from "../deps";
 import { type JobHandler, JobRefused } from "../jobs/runner";
-import { lowStockMail } from "../mail/templates";
-import { wantsNotice } from "../users/notices";
+import { lowStockMail } from "../mail";
+import { wantsNotice } from "../users";
 
 /** Most people who hear of one low level. */
 const RECIPIENTS = 50;

@@ -1,7 +1,7 @@
-import { type AuditActor, type AuditEntry, newAuditEntry } from "../../audit/entry";
+import { type AuditActor, type AuditEntry, newAuditEntry } from "../../audit";
 import type { MySqlTx } from "../../db/prisma";
 import type { NewJob } from "../../jobs/jobs";
-import type { NoticeKeys } from "../../mail/templates";
+import type { NoticeKeys } from "../../mail";
 import type { AuthDeps } from "../deps";
 import { newNotice } from "../jobs";
 import type { Origin } from "../origin";

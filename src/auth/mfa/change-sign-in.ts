@@ -1,9 +1,9 @@
-import type { AuditAction } from "../../audit/actions";
-import { type AuditEntry, newAuditEntry, person } from "../../audit/entry";
+import type { AuditAction } from "../../audit";
+import { type AuditEntry, newAuditEntry, person } from "../../audit";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
-import type { Notice, NoticeKeys } from "../../mail/templates";
+import type { Notice, NoticeKeys } from "../../mail";
 import type { AuthDeps } from "../deps";
 import { newNotice } from "../jobs";
 import type { Origin } from "../origin";

@@ -1,4 +1,4 @@
-import type { AuditEntry } from "../../audit/entry";
+import type { AuditEntry } from "../../audit";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";

@@ -1,9 +1,9 @@
-import type { AuditAction } from "../../audit/actions";
-import { newAuditEntry, person } from "../../audit/entry";
+import type { AuditAction } from "../../audit";
+import { newAuditEntry, person } from "../../audit";
 import type { Actor } from "../../lib/actor";
 import { after } from "../../lib/clock";
 import { AppError, invalidInput } from "../../lib/errors";
-import type { UserRow } from "../../users/store";
+import type { UserRow } from "../../users";
 import { checkPassword, signedInDevice } from "../check-password";
 import type { AuthDeps } from "../deps";
 import { forgiveFailures } from "../forgive-failures";

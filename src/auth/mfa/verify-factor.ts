@@ -1,6 +1,6 @@
-import { ANONYMOUS, newAuditEntry, person } from "../../audit/entry";
+import { ANONYMOUS, newAuditEntry, person } from "../../audit";
 import { AppError } from "../../lib/errors";
-import type { UserRow } from "../../users/store";
+import type { UserRow } from "../../users";
 import { challengeOver } from "../complete-sign-in";
 import type { AuthDeps } from "../deps";
 import { newNotice } from "../jobs";

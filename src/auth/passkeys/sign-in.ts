@@ -1,4 +1,4 @@
-import { ANONYMOUS, newAuditEntry } from "../../audit/entry";
+import { ANONYMOUS, newAuditEntry } from "../../audit";
 import { AppError } from "../../lib/errors";
 import { completeSignIn, type SignedIn } from "../complete-sign-in";
 import { countRequest } from "../count-request";

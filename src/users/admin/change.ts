@@ -1,7 +1,7 @@
-import type { AuditAction } from "../../audit/actions";
-import { auditActor, newAuditEntry } from "../../audit/entry";
+import type { AuditAction } from "../../audit";
+import { auditActor, newAuditEntry } from "../../audit";
+import type { Origin } from "../../auth";
 import type { AuthDeps } from "../../auth/deps";
-import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { demand } from "../../lib/actor";

@@ -1,7 +1,6 @@
-import { newAuditEntry, SYSTEM } from "../../audit/entry";
+import { newAuditEntry, SYSTEM } from "../../audit";
+import { refuseObviousPassword, removeLostFactor } from "../../auth";
 import type { AuthDeps } from "../../auth/deps";
-import { removeLostFactor } from "../../auth/mfa/disable";
-import { refuseObviousPassword } from "../../auth/register";
 import type { MySqlTx } from "../../db/prisma";
 import { emailKey } from "../../lib/email";
 import { AppError } from "../../lib/errors";

@@ -1,9 +1,7 @@
-import { auditActor, newAuditEntry } from "../../audit/entry";
-import { endKeysAndTell, newKeysEnd } from "../../auth/api-keys/end";
+import { auditActor, newAuditEntry } from "../../audit";
+import type { EndSessionsOptions, Origin, SessionsEnded } from "../../auth";
+import { ADMINISTRATOR, endKeysAndTell, newKeysEnd } from "../../auth";
 import type { AuthDeps } from "../../auth/deps";
-import { ADMINISTRATOR } from "../../auth/jobs";
-import type { Origin } from "../../auth/origin";
-import type { EndSessionsOptions, SessionsEnded } from "../../auth/schema";
 import type { Actor } from "../../lib/actor";
 import { administer } from "./authority";
 import { changeable } from "./change";

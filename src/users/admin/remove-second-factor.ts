@@ -1,7 +1,7 @@
-import { auditActor, newAuditEntry } from "../../audit/entry";
+import { auditActor, newAuditEntry } from "../../audit";
+import type { Origin } from "../../auth";
+import { removeLostFactor } from "../../auth";
 import type { AuthDeps } from "../../auth/deps";
-import { removeLostFactor } from "../../auth/mfa/disable";
-import type { Origin } from "../../auth/origin";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { administer } from "./authority";

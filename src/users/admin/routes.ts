@@ -1,6 +1,5 @@
-import { originOf } from "../../auth/browser";
+import { endedResponse, endSessionsSchema, originOf } from "../../auth";
 import type { AuthDeps } from "../../auth/deps";
-import { endedResponse, endSessionsSchema } from "../../auth/schema";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { withEtag } from "../../http/preconditions";

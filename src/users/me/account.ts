@@ -1,5 +1,5 @@
-import { newAuditEntry, person } from "../../audit/entry";
-import type { Origin } from "../../auth/origin";
+import { newAuditEntry, person } from "../../audit";
+import type { Origin } from "../../auth";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";

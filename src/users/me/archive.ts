@@ -1,9 +1,7 @@
 import { Readable } from "node:stream";
 import { ZipFile } from "yazl";
 import { type PersonReader, personEvents, personVisits } from "../../analytics";
-import { allApiKeys } from "../../auth/api-keys/list";
-import { factorStatus } from "../../auth/mfa/status";
-import { listPasskeys } from "../../auth/passkeys/manage";
+import { allApiKeys, factorStatus, listPasskeys } from "../../auth";
 import type { JsonValue } from "../../lib/json";
 import { deviceName } from "../../lib/user-agent";
 import { toUserResponse } from "../mapper";

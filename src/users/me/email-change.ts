@@ -1,9 +1,6 @@
-import { newAuditEntry, person } from "../../audit/entry";
-import { countRequest } from "../../auth/count-request";
-import { newNotice } from "../../auth/jobs";
-import { reauthenticate } from "../../auth/mfa/reauthenticate";
-import type { Proof } from "../../auth/mfa/schema";
-import type { Origin } from "../../auth/origin";
+import { newAuditEntry, person } from "../../audit";
+import type { Origin, Proof } from "../../auth";
+import { countRequest, newNotice, reauthenticate } from "../../auth";
 import type { NewJob } from "../../jobs/jobs";
 import type { Actor } from "../../lib/actor";
 import { after, HOUR } from "../../lib/clock";

@@ -1,12 +1,11 @@
 import { erasePersonAnalytics } from "../../analytics";
-import { newAuditEntry, person, SYSTEM } from "../../audit/entry";
-import { reauthenticate } from "../../auth/mfa/reauthenticate";
-import type { Proof } from "../../auth/mfa/schema";
-import type { Origin } from "../../auth/origin";
+import { newAuditEntry, person, SYSTEM } from "../../audit";
+import type { Origin, Proof } from "../../auth";
+import { reauthenticate } from "../../auth";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
-import { accountDeletedMail } from "../../mail/templates";
+import { accountDeletedMail } from "../../mail";
 import { accountGone } from "./account";
 import { avatarFolder } from "./avatar";
 import type { AccountDeps } from "./deps";

@@ -1,5 +1,5 @@
-import { newAuditEntry, person } from "../../audit/entry";
-import type { Origin } from "../../auth/origin";
+import { newAuditEntry, person } from "../../audit";
+import type { Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";

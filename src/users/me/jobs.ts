@@ -1,7 +1,7 @@
-import { signedInDevice } from "../../auth/check-password";
+import { signedInDevice } from "../../auth";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { MINUTE } from "../../lib/clock";
-import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail/templates";
+import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail";
 import { avatarFolder } from "./avatar";
 import type { AccountDeps } from "./deps";
 import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";

@@ -1,7 +1,7 @@
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { after, DAY } from "../../lib/clock";
 import type { JsonValue } from "../../lib/json";
-import { exportReadyMail } from "../../mail/templates";
+import { exportReadyMail } from "../../mail";
 import { wantsNotice } from "../notices";
 import { sectionsOf, zipOf } from "./archive";
 import type { AccountDeps } from "./deps";

@@ -1,5 +1,4 @@
-import { clearSignIn, originOf } from "../../auth/browser";
-import { userResponse } from "../../auth/schema";
+import { clearSignIn, originOf, userResponse } from "../../auth";
 import { endpoint } from "../../http/endpoint";
 import { dataOf } from "../../http/envelopes";
 import { factory } from "../../http/factory";

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { proofShape } from "../../auth/mfa/schema";
-import { emailSchema, nameSchema } from "../../auth/schema";
+import { emailSchema, nameSchema, proofShape } from "../../auth";
 import { dataOf } from "../../http/envelopes";
 import { noticesSchema } from "../notices";
 

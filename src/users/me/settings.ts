@@ -1,4 +1,4 @@
-import type { Origin } from "../../auth/origin";
+import type { Origin } from "../../auth";
 import type { Actor } from "../../lib/actor";
 import type { ExpectedVersions } from "../../lib/versions";
 import { NOTICE_SETTINGS, toNotices } from "../notices";

@@ -1,6 +1,6 @@
-import { auditActor, newAuditEntry } from "../../audit/entry";
+import { auditActor, newAuditEntry } from "../../audit";
+import type { Origin } from "../../auth";
 import type { AuthDeps } from "../../auth/deps";
-import type { Origin } from "../../auth/origin";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";

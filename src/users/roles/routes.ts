@@ -1,4 +1,4 @@
-import { originOf } from "../../auth/browser";
+import { originOf } from "../../auth";
 import type { AuthDeps } from "../../auth/deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";

@@ -1,6 +1,5 @@
 /** Synonyms and rules: listed, read, created, replaced and deleted alike. */
-import { auditActor, newAuditEntry } from "../../../audit/entry";
-import { auditJobOf } from "../../../audit/jobs";
+import { auditActor, auditJobOf, newAuditEntry } from "../../../audit";
 import type { MongoTx } from "../../../db/mongo";
 import type { RecordAnswer } from "../../../http/idempotency";
 import type { Actor } from "../../../lib/actor";

@@ -1,0 +1,12 @@
+/** The face of the audit log. */
+export type { AuditAction } from "./actions";
+export {
+  ANONYMOUS,
+  type AuditActor,
+  type AuditEntry,
+  auditActor,
+  newAuditEntry,
+  person,
+  SYSTEM,
+} from "./entry";
+export { auditJobOf } from "./jobs";

@@ -1,0 +1,19 @@
+/** The face of mail. */
+export type { Mailer } from "./mail";
+export type { Mailbox } from "./mailbox";
+export {
+  accountDeletedMail,
+  accountExistsMail,
+  addressWantedMail,
+  bannedMail,
+  exportReadyMail,
+  leaveAddressMail,
+  lowStockMail,
+  NOTICES,
+  type Notice,
+  type NoticeKeys,
+  noticeMail,
+  proveAddressMail,
+  resetPasswordMail,
+  verificationCodeMail,
+} from "./templates";

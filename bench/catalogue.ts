@@ -20,7 +20,7 @@ import { formatMinor } from "../src/lib/money";
 import { canonicalKey } from "../src/lib/text";
 import { type ProductFilter, SORTS, type SortName } from "../src/products/filters";
 import { LIVING } from "../src/products/model";
-import { SUMMARY } from "../src/products/store";
+import { SUMMARY } from "../src/products/summary";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { createDeps } from "../src/wire";

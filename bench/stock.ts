@@ -9,10 +9,12 @@ import { createApp } from "../src/app";
 import { parseConfig } from "../src/config";
 import type { Deps } from "../src/deps";
 import type { LevelDocument, MovementDocument } from "../src/inventory/model";
-import { reserve } from "../src/inventory/service";
+import { reserve } from "../src/inventory/reservations";
 import { verifyAll } from "../src/inventory/verify";
 import type { Actor } from "../src/lib/actor";
 import { canonicalKey } from "../src/lib/text";
+import { buildProduct } from "../src/products/build";
+import { MAX_VARIANTS } from "../src/products/fields";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { createDeps } from "../src/wire";
@@ -101,7 +103,20 @@ async function fill(deps: Deps, locationId: string): Promise<void> {
     }
     await levels.insertMany(made, { ordered: false });
   }
+  await sell(deps);
   if (waiting.length > 0) await movements.insertMany(waiting, { ordered: false });
+}
+
+/** Only what an active product has is reserved. */
+async function sell(deps: Deps): Promise<void> {
+  for (let from = 0; from < SKUS; from += MAX_VARIANTS) {
+    const skus = Array.from({ length: Math.min(MAX_VARIANTS, SKUS - from) }, (_, index) =>
+      skuOf(from + index),
+    );
+    const variants = skus.map((sku) => ({ sku, price: 100 }));
+    const product = buildProduct(deps, deps.random.id(), { name: `Bench ${from}`, variants }, []);
+    await deps.products.createMany([product]);
+  }
 }
 
 const reserveOne = (deps: Deps, sku: string) =>
@@ -178,18 +193,23 @@ async function run(): Promise<number> {
     await deps.mongo.connection.asPromise();
     const now = deps.clock.now();
     const locationId = deps.random.id();
-    await deps.inventory.createLocation({
-      _id: locationId,
-      code: "BENCH",
-      codeKey: "bench",
-      name: "Bench",
-      priority: 1,
-      active: true,
-      levelCount: SKUS,
-      version: 1,
-      createdAt: now,
-      updatedAt: now,
-    });
+    await deps.mongo.transaction((tx) =>
+      deps.inventory.createLocation(
+        {
+          _id: locationId,
+          code: "BENCH",
+          codeKey: "bench",
+          name: "Bench",
+          priority: 1,
+          active: true,
+          levelCount: SKUS,
+          version: 1,
+          createdAt: now,
+          updatedAt: now,
+        },
+        tx,
+      ),
+    );
     const filling = performance.now();
     await fill(deps, locationId);
     console.log(

@@ -4,13 +4,13 @@
  */
 
 import type { Deps } from "../src/deps";
-import { DEFAULT_SETTINGS } from "../src/inventory/ledger";
-import { createLocation } from "../src/inventory/service";
+import { createLocation } from "../src/inventory/locations";
+import { DEFAULT_SETTINGS } from "../src/inventory/stock";
 import { after, DAY } from "../src/lib/clock";
 import { canonicalKey } from "../src/lib/text";
+import { buildProduct } from "../src/products/build";
 import { ensureCategoryPath } from "../src/products/categories/paths";
 import { addPicture } from "../src/products/images/service";
-import { buildProduct } from "../src/products/service";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 import { drawPicture } from "./pictures";
 

@@ -8,6 +8,7 @@ import { pathOf, requireHost } from "./http/host";
 import { notFound, refuseOtherMethods } from "./http/methods";
 import { corsFor, requestContext, requestIds, security } from "./http/middleware";
 import { onError } from "./http/problems";
+import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
 import { mailboxRoutes } from "./mail/routes";
 import { productRoutes } from "./products/routes";
 import { metricsRoutes } from "./telemetry/metrics";
@@ -32,6 +33,8 @@ export function createApp(deps: Deps) {
     .route("/metrics", metricsRoutes(deps))
     .route("/auth", authRoutes(deps))
     .route("/api/users", userRoutes(deps))
+    .route("/api/products/inventory", inventoryRoutes(deps))
+    .route("/api/products/:id/inventory", productInventoryRoutes(deps))
     .route("/api/products", productRoutes(deps))
     .route("/api/analytics", analyticsRoutes(deps))
     .route("/dev", mailboxRoutes(deps))

@@ -6,7 +6,7 @@ import { startProgram } from "../../test/processes";
 import type { Actor } from "../lib/actor";
 import { DAY, HOUR, SECOND } from "../lib/clock";
 import type { Permission } from "../lib/permissions";
-import { buildProduct } from "../products/service";
+import { buildProduct } from "../products/build";
 import { RETENTION } from "./intake/time";
 import { track } from "./intake/track";
 import { analyticsJobs, removeExpired } from "./jobs";

@@ -2,11 +2,12 @@ import { ANALYTICS_MODELS } from "../analytics/model";
 import { INVENTORY_MODELS } from "../inventory/model";
 import { jobModel } from "../jobs/mongo.store";
 import { bulkFaultModel, bulkModel, checkpointModel } from "../products/bulk/model";
-import { categoryModel, guardModel } from "../products/categories/model";
+import { categoryModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
 import { formerSlugModel, productModel } from "../products/model";
 import { CURATION_MODELS } from "../products/search/curation/model";
 import { SEARCH_MODELS } from "../products/search/model";
+import { guardModel } from "./guards";
 import { idempotencyModel } from "./idempotency.mongo";
 import type { Mongo } from "./mongo";
 

@@ -3,9 +3,11 @@ import type { JobStore } from "../jobs/jobs";
 import type { Clock } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { Random } from "../lib/random";
-import { type ChangeContext, createStockLedger, type StockChanges, type StockLedger } from "./ledger";
+import { StockLedger } from "./ledger";
 import type { StockSignalDocument } from "./model";
-import { type InventoryStore, StaleStock } from "./store";
+import type { ChangeContext, StockChanges } from "./stock";
+import { StaleStock } from "./stock.store";
+import type { InventoryStore } from "./store";
 
 /** A change of stock: what it touches, and how it is decided on what a transaction read. */
 export interface StockChange<T> {
@@ -136,7 +138,7 @@ export function createStockCommitter(
         if (await store.isWritten(earlier.changes, tx)) return earlier;
       }
       for (const { change } of entries) await change.prepare?.(tx);
-      const ledger = createStockLedger(await store.read(wanted, tx));
+      const ledger = new StockLedger(await store.read(wanted, tx));
       const outcomes = new Map<Entry, Outcome>();
       for (const entry of entries) {
         const { change, context } = entry;

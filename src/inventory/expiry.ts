@@ -1,5 +1,6 @@
-import type { Deps } from "../deps";
 import { AppError } from "../lib/errors";
+import type { InventoryDeps } from "./deps";
+import { end } from "./holds";
 
 /** Reservations looked at in one round. */
 const ROUND = 200;
@@ -11,7 +12,7 @@ const MAX_ROUNDS = 50;
  * to die in the middle: each reservation ends in one transaction, which only the first one can make.
  * @returns how many this call ended
  */
-export async function expireDue(deps: Deps): Promise<number> {
+export async function expireDue(deps: InventoryDeps): Promise<number> {
   let count = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const due = await deps.inventory.dueReservations(deps.clock.now(), ROUND);
@@ -22,7 +23,7 @@ export async function expireDue(deps: Deps): Promise<number> {
             actorId: "system",
             skuKeys: lines.map(({ skuKey }) => skuKey),
             reservationIds: [_id],
-            decide: (ledger) => ledger.end(_id, "expired"),
+            decide: (ledger) => end(ledger, _id, "expired"),
           });
           return true;
         } catch (error) {

@@ -1,6 +1,4 @@
-import type { MongoTx } from "../db/mongo";
-import type { Deps } from "../deps";
-import type { ProductDocument } from "../products/model";
+import type { InventoryDeps } from "./deps";
 
 /** Signals read in one round. */
 const ROUND = 200;
@@ -14,7 +12,7 @@ const TRIES = 20;
  * active location. A product's `stockRevision` is read before the levels and must still be there at the
  * write, so of two that look at the same moment the one with the older view cannot write last.
  */
-export async function refreshProducts(deps: Deps, skuKeys: string[]): Promise<void> {
+export async function refreshProducts(deps: InventoryDeps, skuKeys: string[]): Promise<void> {
   for (let from = 0; from < skuKeys.length; from += CHUNK) {
     let left = skuKeys.slice(from, from + CHUNK);
     for (let attempt = 1; left.length > 0; attempt++) {
@@ -36,26 +34,8 @@ export async function refreshProducts(deps: Deps, skuKeys: string[]): Promise<vo
   }
 }
 
-/**
- * For whoever makes a product or changes its SKUs, in the same transaction: `inStock` of the product is looked
- * at again when one of these SKUs has stock levels. (A level needs a product, so a new SKU has none.)
- * @param product with the SKUs that it has and those that it had
- */
-export async function signalProduct(
-  deps: Deps,
-  product: Pick<ProductDocument, "_id" | "skuKeys">,
-  signalId: string,
-  tx?: MongoTx,
-): Promise<void> {
-  if (product.skuKeys === undefined || !(await deps.inventory.hasLevels(product.skuKeys, tx))) return;
-  await deps.inventory.addSignals(
-    [{ _id: signalId, productId: product._id, createdAt: deps.clock.now() }],
-    tx,
-  );
-}
-
 /** Writes `inStock` for every signal that waits. */
-export async function settleSignals(deps: Deps): Promise<void> {
+export async function settleSignals(deps: InventoryDeps): Promise<void> {
   for (;;) {
     const signals = await deps.inventory.signals(ROUND);
     if (signals.length === 0) return;
@@ -78,7 +58,7 @@ export async function settleSignals(deps: Deps): Promise<void> {
 }
 
 /** Lets the process that changed stock write `inStock` before it answers, so that most see no delay at all. */
-export const watchCrossings = (deps: Deps): void =>
+export const watchCrossings = (deps: InventoryDeps): void =>
   deps.stock.onCrossed(async (signals) => {
     try {
       await refreshProducts(

@@ -4,9 +4,9 @@ import { createStock, type TestStock } from "../../test/stock";
 import { HOUR, MINUTE, SECOND } from "../lib/clock";
 import { canonicalKey } from "../lib/text";
 import { expireDue } from "./expiry";
-import { MAX_QUANTITY } from "./ledger";
 import { levelModel, movementModel } from "./model";
 import { MAX_LINES } from "./schema";
+import { MAX_QUANTITY } from "./stock";
 
 const t = useTestApp();
 let manager: SignedInPerson;

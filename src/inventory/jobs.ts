@@ -2,11 +2,12 @@ import type { Deps } from "../deps";
 import { type JobHandler, JobRefused } from "../jobs/runner";
 import { lowStockMail } from "../mail";
 import { wantsNotice } from "../users";
+import { sellable } from "./levels";
 
 /** Most people who hear of one low level. */
 const RECIPIENTS = 50;
 
-/** Tells those who may change stock that a level is low, unless it has recovered by now. */
+/** Tells those who may change stock that a level is low, unless it has recovered or is no longer sold. */
 const tellLowStock =
   (deps: Deps): JobHandler =>
   async ({ job, saveProgress }) => {
@@ -14,6 +15,7 @@ const tellLowStock =
     if (typeof levelId !== "string") throw new JobRefused("the payload has no levelId");
     const level = await deps.inventory.findLevel(levelId);
     if (!level?.low || level.safetyThreshold === null) return;
+    if ((await sellable(deps, [level])).length === 0) return;
     const location = await deps.inventory.findLocation(level.locationId);
     const people = await deps.users.peopleWith("inventory:write", RECIPIENTS);
     // A repeated try goes on behind the last one who was told.

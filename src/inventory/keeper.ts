@@ -1,5 +1,5 @@
-import type { Deps } from "../deps";
 import { SECOND } from "../lib/clock";
+import type { InventoryDeps } from "./deps";
 import { expireDue } from "./expiry";
 import { settleSignals } from "./in-stock";
 
@@ -15,7 +15,7 @@ export interface StockKeeper {
 const EVERY = SECOND / 2;
 
 /** Any number of processes may keep the same stock: each step is right by itself and happens once. */
-export function createStockKeeper(deps: Deps, every: number = EVERY): StockKeeper {
+export function createStockKeeper(deps: InventoryDeps, every: number = EVERY): StockKeeper {
   const stopping = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let running: Promise<void> | undefined;

@@ -1,5 +1,5 @@
+import type { LevelResponse, LocationResponse, MovementResponse, ReservationResponse } from "./answers";
 import type { LevelDocument, LocationDocument, MovementDocument, ReservationDocument } from "./model";
-import type { LevelResponse, LocationResponse, MovementResponse, ReservationResponse } from "./schema";
 
 export const toLocation = (location: LocationDocument): LocationResponse => ({
   id: location._id,

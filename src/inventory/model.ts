@@ -1,5 +1,5 @@
 import { type Connection, type Model, Schema } from "mongoose";
-import { atMost } from "../products/model";
+import { atMost } from "../db/at-most";
 
 /** Where stock lies: a warehouse, a shop, a shelf of a marketplace. */
 export interface LocationDocument {
@@ -27,6 +27,8 @@ export interface LevelDocument {
   _id: string;
   sku: string;
   skuKey: string;
+  /** SKUs that it had before, in canonical form: its older movements are under these. */
+  formerSkuKeys?: string[];
   locationId: string;
   /** What is there. Below zero only by backorders that were committed before the goods came. */
   onHand: number;
@@ -105,6 +107,8 @@ export interface ReservationDocument {
   lines: ReservationLine[];
   reference: string | null;
   actorId: string;
+  /** Grows with each change; absent is 0. */
+  revision?: number;
   expiresAt: Date;
   createdAt: Date;
   updatedAt: Date;
@@ -154,6 +158,7 @@ const levelSchema = new Schema<LevelDocument>(
     _id: { type: String, required: true },
     sku: { type: String, required: true, validate: atMost(100) },
     skuKey: { type: String, required: true },
+    formerSkuKeys: { type: [String], default: undefined },
     locationId: { type: String, required: true },
     onHand: { ...count, required: true },
     reserved: { ...count, required: true, min: 0 },
@@ -220,6 +225,7 @@ const reservationSchema = new Schema<ReservationDocument>(
     },
     reference: { type: String, default: null },
     actorId: { type: String, required: true },
+    revision: Number,
     expiresAt: { type: Date, required: true },
     createdAt: { type: Date, required: true },
     updatedAt: { type: Date, required: true },

@@ -4,7 +4,9 @@ import { type SignedInPerson, useTestApp } from "../../test/app";
 import { createStock, type TestStock } from "../../test/stock";
 import { AppError } from "../lib/errors";
 import { expireDue } from "./expiry";
-import { createStockLedger, DEFAULT_SETTINGS } from "./ledger";
+import { end, hold } from "./holds";
+import { StockLedger } from "./ledger";
+import { DEFAULT_SETTINGS } from "./stock";
 import { verifyAll } from "./verify";
 
 const t = useTestApp();
@@ -272,7 +274,7 @@ test("the rules alone: whatever is decided, nothing is oversold and the movement
   const backorder = fc.option(fc.integer({ min: 1, max: 5 }));
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 60 }), backorder, (operations, limit) => {
-      const ledger = createStockLedger({ levels: [], locations, reservations: [] });
+      const ledger = new StockLedger({ levels: [], locations, reservations: [] });
       const settings =
         limit === null
           ? DEFAULT_SETTINGS
@@ -312,9 +314,9 @@ test("the rules alone: whatever is decided, nothing is oversold and the movement
                 locationId: line.at === null ? undefined : place(line.at),
               }));
               const until = new Date(now.getTime() + op.minutes * 60_000);
-              ids.push(ledger.reserve(lines, until, null)._id);
+              ids.push(hold(ledger, lines, until, null)._id);
             } else if (op.do === "commit" || op.do === "release") {
-              ledger.end(ids[op.which] ?? "none", op.do === "commit" ? "committed" : "released");
+              end(ledger, ids[op.which] ?? "none", op.do === "commit" ? "committed" : "released");
             }
           });
         } catch (error) {

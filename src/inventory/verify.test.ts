@@ -3,8 +3,8 @@ import { type SignedInPerson, useTestApp } from "../../test/app";
 import { eventually, startProgram, startServer } from "../../test/processes";
 import { createStock, type TestStock } from "../../test/stock";
 import { canonicalKey } from "../lib/text";
+import type { Difference } from "./answers";
 import { type LevelDocument, levelModel, movementModel, reservationModel } from "./model";
-import type { Difference } from "./schema";
 import { verifyAll, verifySku } from "./verify";
 
 const t = useTestApp();

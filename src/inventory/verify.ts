@@ -1,11 +1,11 @@
 import type { MongoTx } from "../db/mongo";
-import type { Deps } from "../deps";
 import type { RecordAnswer } from "../http/idempotency";
 import { canonicalKey } from "../lib/text";
+import type { Difference, RepairResponse, Verification } from "./answers";
+import type { InventoryDeps } from "./deps";
 import { toMovement } from "./mapper";
 import type { LevelDocument, MovementDocument } from "./model";
-import type { Difference, RepairResponse, Verification } from "./schema";
-import type { MovementSum } from "./store";
+import type { MovementSum } from "./movements.store";
 
 /** Levels recomputed with one query. */
 const PAGE = 500;
@@ -44,14 +44,17 @@ function differenceOf(
   };
 }
 
+const renamedOf = (levels: LevelDocument[]): string[] =>
+  levels.filter(({ formerSkuKeys = [] }) => formerSkuKeys.length > 0).map(({ _id }) => _id);
+
 /** The levels of a SKU, each with its movements and what is held of it, all of one moment. */
-async function snapshotOf(deps: Deps, skuKey: string, tx: MongoTx) {
+async function snapshotOf(deps: InventoryDeps, skuKey: string, tx: MongoTx) {
   const { levels } = await deps.inventory.read(
     { skuKeys: [skuKey], reservationIds: [], locations: false },
     tx,
   );
   const range = { from: skuKey, to: skuKey };
-  const sums = await deps.inventory.sumMovements(range, tx);
+  const sums = await deps.inventory.sumMovements(range, renamedOf(levels), tx);
   const held = await deps.inventory.heldOf(range, tx);
   return levels
     .toSorted((a, b) => (a.locationId < b.locationId ? -1 : 1))
@@ -65,11 +68,11 @@ async function snapshotOf(deps: Deps, skuKey: string, tx: MongoTx) {
  * Recomputes levels, in the order of their SKUs, from their movements. Sales may go on: a level that changed
  * between two of the reads looks different at first, and is looked at again in one snapshot.
  */
-async function verifyLevels(deps: Deps, levels: LevelDocument[]): Promise<Verification> {
+async function verifyLevels(deps: InventoryDeps, levels: LevelDocument[]): Promise<Verification> {
   const [first, last] = [levels[0], levels.at(-1)];
   if (!first || !last) return { levels: 0, movements: 0, differences: [] };
   const range = { from: first.skuKey, to: last.skuKey };
-  const sums = await deps.inventory.sumMovements(range);
+  const sums = await deps.inventory.sumMovements(range, renamedOf(levels));
   const held = await deps.inventory.heldOf(range);
   const verification: Verification = { levels: levels.length, movements: 0, differences: [] };
   for (const level of levels) {
@@ -84,12 +87,12 @@ async function verifyLevels(deps: Deps, levels: LevelDocument[]): Promise<Verifi
 }
 
 /** Verifies every level of a SKU. */
-export const verifySku = async (deps: Deps, sku: string): Promise<Verification> =>
+export const verifySku = async (deps: InventoryDeps, sku: string): Promise<Verification> =>
   verifyLevels(deps, await deps.inventory.levelsOf([canonicalKey(sku)]));
 
 /** A page of all levels, in the order of their SKUs. @throws AppError invalid_cursor */
 export async function verifyPage(
-  deps: Deps,
+  deps: InventoryDeps,
   cursor: string | undefined,
 ): Promise<{ data: Verification; page: { nextCursor: string | null; hasMore: boolean } }> {
   const filter = { list: "verify" };
@@ -112,7 +115,10 @@ export async function verifyPage(
  * Verifies every level, a page at a time.
  * @param onPage hears of each page as it is done
  */
-export async function verifyAll(deps: Deps, onPage?: (sum: Verification) => void): Promise<Verification> {
+export async function verifyAll(
+  deps: InventoryDeps,
+  onPage?: (sum: Verification) => void,
+): Promise<Verification> {
   const sum: Verification = { levels: 0, movements: 0, differences: [] };
   for (let after: LevelDocument | undefined; ; ) {
     const levels = await deps.inventory.listLevels({ after, limit: PAGE });
@@ -142,7 +148,7 @@ const targetOf = (level: LevelDocument, last: MovementDocument | null, held: num
  * @throws AppError service_unavailable when sales of other processes kept it from its turn
  */
 export async function repairSku(
-  deps: Deps,
+  deps: InventoryDeps,
   actorId: string,
   sku: string,
   record: RecordAnswer<MongoTx> = async () => undefined,

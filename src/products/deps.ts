@@ -1,4 +1,5 @@
 import type { AuditDeps } from "../audit/deps";
+import type { MongoTx } from "../db/mongo";
 import type { BulkStore } from "./bulk/store";
 import type { CategoryStore } from "./categories/store";
 import type { CatalogueCounts } from "./counts";
@@ -31,6 +32,23 @@ export interface ProductDeps extends AuditDeps {
   counts: CatalogueCounts;
   pictures: PictureStore;
   bulk: BulkStore;
-  /** What products show of the stock. */
-  inventory: { availableOf(skuKeys: string[]): Promise<Map<string, number>> };
+  inventory: StockOfProducts;
+}
+
+/** What the catalogue asks of stock keeping, which stands above it. */
+export interface StockOfProducts {
+  /** How many of each of the SKUs can be had; those without any are left out. */
+  availableOf(skuKeys: string[]): Promise<Map<string, number>>;
+  /** True when one of the SKUs has a level. */
+  hasLevels(skuKeys: string[], tx?: MongoTx): Promise<boolean>;
+  /** One of the SKUs that has units somewhere, or owes some. */
+  skuWithStock(skuKeys: string[], tx: MongoTx): Promise<string | undefined>;
+  /** Gives stock under SKUs (canonical) other ones. @throws AppError conflict when one has stock of its own */
+  renameSkus(
+    renames: { from: string; to: { sku: string; skuKey: string } }[],
+    now: Date,
+    tx: MongoTx,
+  ): Promise<void>;
+  /** Has `inStock` of products looked at again. */
+  addSignals(signals: { _id: string; productId: string; createdAt: Date }[], tx?: MongoTx): Promise<void>;
 }

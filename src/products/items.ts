@@ -4,15 +4,15 @@
  */
 
 import type { Actor } from "../lib/actor";
+import type { ItemResponse } from "./answers";
 import { crumbOf, type Place } from "./categories/place";
 import type { ProductDeps } from "./deps";
 import type { Include } from "./filters";
 import { toPicture } from "./images/mapper";
 import { toItem, toVariant } from "./mapper";
 import type { ProductDocument, VariantDocument } from "./model";
-import type { ItemResponse } from "./schema";
 import { coverOf, shownOf } from "./shown";
-import { type ListedProduct, SUMMARY } from "./store";
+import { type ListedProduct, SUMMARY } from "./summary";
 
 /** Whether a caller may see how many there are, and not only whether there are any. */
 const maySeeQuantities = (actor: Actor | undefined): boolean =>
@@ -84,7 +84,7 @@ const trailOf = (places: Map<string, Place>, place: Place): Place[] => [
 async function includedIn(
   deps: ProductDeps,
   actor: Actor | undefined,
-  rows: Pick<ListedProduct, "_id" | "categoryIds" | "categoryTree" | "variants">[],
+  rows: Pick<ListedProduct, "_id" | "status" | "categoryIds" | "categoryTree" | "variants">[],
   include: readonly Include[],
 ) {
   const wants = (name: Include) => include.includes(name);
@@ -97,8 +97,8 @@ async function includedIn(
       : undefined,
   ]);
   const exact = maySeeQuantities(actor);
-  const stockOf = ({ sku, skuKey }: VariantDocument) => {
-    const quantity = available?.get(skuKey) ?? 0;
+  const stockOf = ({ sku, skuKey }: VariantDocument, isForSale: boolean) => {
+    const quantity = isForSale ? (available?.get(skuKey) ?? 0) : 0;
     return { sku, inStock: quantity > 0, ...(exact ? { available: quantity } : {}) };
   };
   return (row: (typeof rows)[number]): Partial<ItemResponse> => {
@@ -108,7 +108,9 @@ async function includedIn(
       ...(pictures ? { images: (pictures.get(row._id) ?? []).map(toPicture) } : {}),
       ...(wants("categories") ? { categories: own.map(crumbOf) } : {}),
       ...(places ? { breadcrumbs: first ? trailOf(places, first).map(crumbOf) : [] } : {}),
-      ...(available ? { stock: (row.variants ?? []).map(stockOf) } : {}),
+      ...(available
+        ? { stock: (row.variants ?? []).map((variant) => stockOf(variant, row.status === "active")) }
+        : {}),
     };
   };
 }

@@ -1,8 +1,8 @@
+import type { ItemResponse, ProductResponse } from "./answers";
 import { toCover } from "./images/mapper";
 import type { ProductDocument, VariantDocument } from "./model";
-import type { ItemResponse, ProductResponse } from "./schema";
 import { shownOf } from "./shown";
-import type { ProductSummary } from "./store";
+import type { ProductSummary } from "./summary";
 
 /** A product as every list shows it. */
 export function toItem(product: ProductSummary): ItemResponse {
@@ -20,7 +20,7 @@ export function toItem(product: ProductSummary): ItemResponse {
     compareAtPrice: compareAtPrice === null ? null : { amount: compareAtPrice, currency },
     variantCount: product.variantCount ?? 1,
     optionNames: product.optionNames ?? [],
-    inStock: product.inStock === true,
+    inStock: product.status === "active" && product.inStock === true,
     picture: product.picture ? toCover(product._id, product.picture) : null,
     createdAt: product.createdAt.toISOString(),
     updatedAt: product.updatedAt.toISOString(),

@@ -1,4 +1,5 @@
 import { type Connection, type Model, Schema } from "mongoose";
+import { atMost } from "../db/at-most";
 
 export const PRODUCT_STATUSES = ["draft", "active", "archived"] as const;
 export type ProductStatus = (typeof PRODUCT_STATUSES)[number];
@@ -97,16 +98,6 @@ export interface ProductDocument {
   updatedAt: Date;
   deletedAt: Date | null;
 }
-
-/**
- * Text of at most so many characters, counted as the schemas count them. Mongoose's `maxlength` counts UTF-16 units,
- * which are two for a character such as 𠀀.
- */
-export const atMost = (max: number) => ({
-  validator: (text: string | null) => text === null || text.length <= max || [...text].length <= max,
-  message: `must be at most ${max} characters`,
-  type: "maxlength",
-});
 
 /** Refuses what zod should have: an untyped hole would take anything. */
 const flat = {

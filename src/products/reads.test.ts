@@ -3,13 +3,13 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import sharp from "sharp";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { createStock } from "../../test/stock";
+import type { ItemResponse, ProductResponse } from "./answers";
 import type { CategoryResponse } from "./categories/schema";
 import { completeProducts } from "./complete";
 import { createCounts } from "./counts";
 import { INCLUDES } from "./filters";
 import { productModel } from "./model";
 import { isReserved } from "./reserved";
-import type { ItemResponse, ProductResponse } from "./schema";
 
 // So that the driver says what it asks the database, and queries can be counted.
 const t = useTestApp(({ mongodbUri }) => {

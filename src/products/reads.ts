@@ -2,15 +2,16 @@ import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import { isId } from "../lib/text";
+import type { ProductResponse } from "./answers";
 import { findCategory } from "./categories/reads";
 import type { BrandCount } from "./counts";
 import type { ProductDeps } from "./deps";
 import type { Include, ProductFilter, ProductListQuery } from "./filters";
+import { noProduct } from "./found";
 import { expandItems, expandProduct, fieldsFor } from "./items";
 import { toProduct } from "./mapper";
 import type { ProductDocument } from "./model";
-import type { BrandListQuery, ProductResponse } from "./schema";
-import { noProduct } from "./service";
+import type { BrandListQuery } from "./schema";
 import { coverOf } from "./shown";
 
 /** Whether a caller may see what is not for sale. */

@@ -1,32 +1,33 @@
 import type { Context } from "hono";
-import type { Deps } from "../deps";
 import { shown } from "../http/cache";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
 import { etagOf, withEtag } from "../http/preconditions";
-import { inventoryRoutes, productInventoryRoutes } from "../inventory/routes";
 import type { ErrorCode } from "../lib/errors";
+import { brandListAnswer, productAnswer, productListAnswer } from "./answers";
 import { exportRoutes, importRoutes } from "./bulk/routes";
 import { readMenu } from "./categories/reads";
 import { categoryRoutes } from "./categories/routes";
 import { menuAnswer } from "./categories/schema";
+import { changeProduct } from "./change";
+import { createProduct } from "./create";
+import { deleteProduct, restoreProduct } from "./delete";
+import type { ProductDeps } from "./deps";
 import { productListSchema, productReadSchema } from "./filters";
 import { CATALOGUE, PRODUCTS } from "./freshness";
 import { imageRoutes } from "./images/routes";
 import { listBrands, listProducts, readProduct } from "./reads";
 import {
-  brandListAnswer,
   brandListSchema,
   changeProductSchema,
   createProductSchema,
   idParam,
   keyParam,
-  productAnswer,
-  productListAnswer,
+  leaveStockQuery,
 } from "./schema";
 import { searchRoutes } from "./search/routes";
-import { changeProduct, createProduct, deleteProduct, restoreProduct } from "./service";
+import { variantRoutes } from "./variants.routes";
 
 const tag = "Products";
 /** What can go wrong with a change. */
@@ -36,6 +37,7 @@ const CHANGE = [
   "precondition_failed",
   "version_conflict",
   "already_exists",
+  "conflict",
 ] as const satisfies readonly ErrorCode[];
 
 /**
@@ -49,16 +51,15 @@ function movedTo(c: Context, moved: { id: string; slug: string }): never {
 }
 
 /** /api/products */
-export const productRoutes = (deps: Deps) =>
+export const productRoutes = (deps: ProductDeps) =>
   factory
     .createApp()
     .route("/categories", categoryRoutes(deps))
     .route("/import", importRoutes(deps))
     .route("/export", exportRoutes(deps))
-    .route("/inventory", inventoryRoutes(deps))
     .route("/search", searchRoutes(deps))
-    .route("/:id/inventory", productInventoryRoutes(deps))
     .route("/:id/images", imageRoutes(deps))
+    .route("/:id/variants", variantRoutes(deps))
     .get(
       "/brands",
       shown(CATALOGUE),
@@ -156,6 +157,7 @@ export const productRoutes = (deps: Deps) =>
         tag,
         permission: "products:write",
         params: keyParam,
+        query: leaveStockQuery,
         body: changeProductSchema,
         success: { 200: productAnswer },
         errors: CHANGE,
@@ -163,12 +165,9 @@ export const productRoutes = (deps: Deps) =>
         ifMatch: "optional",
       }),
       async (c) => {
-        const product = await changeProduct(
-          deps,
-          c.req.valid("param").id,
-          c.req.valid("json"),
-          c.get("expectedVersions"),
-        );
+        const { id } = c.req.valid("param");
+        const options = { expected: c.get("expectedVersions"), ...c.req.valid("query") };
+        const product = await changeProduct(deps, id, c.req.valid("json"), options);
         return withEtag(c, product);
       },
     )
@@ -180,6 +179,7 @@ export const productRoutes = (deps: Deps) =>
         tag,
         permission: "products:write",
         params: keyParam,
+        query: leaveStockQuery,
         body: createProductSchema,
         success: { 200: productAnswer },
         errors: [...CHANGE, "precondition_required"],
@@ -188,7 +188,8 @@ export const productRoutes = (deps: Deps) =>
       }),
       async (c) => {
         const { id } = c.req.valid("param");
-        const product = await changeProduct(deps, id, c.req.valid("json"), c.get("expectedVersions"), true);
+        const options = { expected: c.get("expectedVersions"), ...c.req.valid("query") };
+        const product = await changeProduct(deps, id, c.req.valid("json"), options, true);
         return withEtag(c, product);
       },
     )

@@ -32,6 +32,7 @@ import type {
   VerificationCode,
   WebauthnChallenge,
 } from "../../src/generated/prisma/client";
+import type { LevelResponse, LocationResponse, MovementResponse } from "../../src/inventory/answers";
 import {
   type LevelDocument,
   type LocationDocument,
@@ -40,13 +41,12 @@ import {
   type MovementDocument,
   movementModel,
 } from "../../src/inventory/model";
-import type { LevelResponse, LocationResponse, MovementResponse } from "../../src/inventory/schema";
 import type { LeasedJob } from "../../src/jobs/jobs";
 import type { Problem } from "../../src/lib/errors";
+import type { ProductResponse } from "../../src/products/answers";
 import { type CategoryDocument, categoryModel } from "../../src/products/categories/model";
 import type { CategoryResponse } from "../../src/products/categories/schema";
 import { type ProductDocument, productModel } from "../../src/products/model";
-import type { ProductResponse } from "../../src/products/schema";
 import type { ManagedUserResponse } from "../../src/users/admin/schema";
 import type { toUserResponse, UserResponse } from "../../src/users/mapper";
 import type { EmailChangeEnd } from "../../src/users/me/email-changes.store";
@@ -250,6 +250,7 @@ const level: Required<LevelDocument> = {
   reserved: 2,
   available: 3,
   sequence: 4,
+  formerSkuKeys: ["old"],
   safetyThreshold: null,
   backorder: "deny",
   backorderLimit: null,

@@ -5,9 +5,9 @@ import { type SignedInPerson, useTestApp } from "../../../test/app";
 import { around } from "../../../test/interleave";
 import { eventually, startServer } from "../../../test/processes";
 import { DAY, HOUR, MINUTE } from "../../lib/clock";
-import type { ProductResponse } from "../schema";
+import type { ProductResponse } from "../answers";
 import type { BulkResponse } from "./schema";
-import { watchBulk } from "./service";
+import { watchBulk } from "./watch";
 
 const t = useTestApp();
 let manager: SignedInPerson;

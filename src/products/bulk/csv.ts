@@ -4,7 +4,7 @@
  */
 import { Parser } from "csv-parse";
 import { canonicalKey } from "../../lib/text";
-import { MAX_VARIANTS } from "../schema";
+import { MAX_VARIANTS } from "../fields";
 import type { ExportedProduct } from "./export";
 import type { ReadLine } from "./read";
 

@@ -1,7 +1,7 @@
-import type { Deps } from "../../deps";
 import { formatMinor } from "../../lib/money";
 import { slugify } from "../../lib/text";
 import type { CategoryDocument } from "../categories/model";
+import type { ProductDeps } from "../deps";
 import type { ProductDocument, ProductStatus } from "../model";
 import { csvHeader, csvRows } from "./csv";
 import type { Format } from "./read";
@@ -38,7 +38,7 @@ const KNOWN = 10_000;
  * Finds the path of names of a category. An import makes slugs from names, so where a name would not give the
  * category's slug, the slug stands for it.
  */
-function rememberPaths(deps: Deps) {
+function rememberPaths(deps: ProductDeps) {
   const known = new Map<string, CategoryDocument>();
   const load = async (ids: string[]) => {
     const missing = [...new Set(ids)].filter((id) => !known.has(id));
@@ -89,7 +89,7 @@ const exported = (product: ProductDocument, pathsOf: (id: string) => string[][])
  * @param onPage called with how many products were written so far
  */
 export async function* exportProducts(
-  deps: Deps,
+  deps: ProductDeps,
   options: { format: Format; status?: ProductStatus | undefined; signal?: AbortSignal },
   onPage: (products: number) => Promise<void> | void = () => undefined,
 ): AsyncGenerator<Uint8Array> {

@@ -15,7 +15,7 @@ import { deleteCategory } from "../categories/delete";
 import { mergeCategory } from "../categories/merge";
 import { moveCategory } from "../categories/move";
 import { ensureCategoryPath } from "../categories/paths";
-import { deleteProduct } from "../service";
+import { deleteProduct } from "../delete";
 import { type ImportFault, importProducts } from "./import";
 import { readLines } from "./ndjson";
 

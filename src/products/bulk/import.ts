@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
-import type { Deps } from "../../deps";
-import { signalProduct } from "../../inventory/in-stock";
 import { AppError, invalidInput, refusedFields } from "../../lib/errors";
 import { formatMinor, minorDigits, parseMinor } from "../../lib/money";
 import { canonicalKey } from "../../lib/text";
+import { addSlugSuffix, buildProduct, categoriesOf, inputOf, rebuildProduct, slugGivenAway } from "../build";
 import type { CategoryDocument } from "../categories/model";
 import { ensureCategoryPath } from "../categories/paths";
+import type { ProductDeps } from "../deps";
+import { MAX_VARIANTS } from "../fields";
 import type { ProductDocument, VariantDocument } from "../model";
-import { type CreateProduct, MAX_VARIANTS } from "../schema";
-import { buildProduct, categoriesOf, giveSuffix, inputOf, rebuildProduct, slugGivenAway } from "../service";
+import type { CreateProduct } from "../schema";
+import { signalProduct } from "../stock-signal";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";
 import { type Format, type ReadLine, readProducts } from "./read";
 
@@ -165,7 +166,7 @@ type InputVariant = NonNullable<CreateProduct["variants"]>[number];
 
 /** A variant as a line leaves it; `present` is what it is now. @throws AppError invalid_input */
 function laidOver(
-  deps: Deps,
+  deps: ProductDeps,
   line: ImportLine,
   given: ImportVariant,
   present: VariantDocument | undefined,
@@ -227,7 +228,7 @@ const decided = (product: ProductDocument): string =>
 
 /** The product that a line makes or leaves. @throws AppError invalid_input */
 function plan(
-  deps: Deps,
+  deps: ProductDeps,
   { line, variants, skuKeys, slugKey }: GoodLine,
   categories: CategoryDocument[] | undefined,
   present: ProductDocument | undefined,
@@ -309,7 +310,7 @@ class Importer {
   readonly #touched = new Set<number>();
 
   constructor(
-    readonly deps: Deps,
+    readonly deps: ProductDeps,
     readonly dryRun: boolean,
   ) {}
 
@@ -413,7 +414,7 @@ class Importer {
         const decision = await this.#decide(good, bySku, bySlug);
         if (decision.outcome === "unchanged") return "unchanged";
         if (decision.outcome === "created" && attempt > 1 && good.slugKey === undefined) {
-          giveSuffix(this.deps, decision.product, decision.product.slug);
+          addSlugSuffix(this.deps, decision.product, decision.product.slug);
         }
         await this.#write(decision);
         return decision.outcome;
@@ -520,7 +521,7 @@ class Importer {
  * saves is good as `resume`
  */
 export async function importProducts(
-  deps: Deps,
+  deps: ProductDeps,
   stream: AsyncIterable<Uint8Array>,
   options: ImportOptions,
   onBatch: (progress: ImportProgress, faults: ImportFault[]) => Promise<void> | void,

@@ -1,8 +1,9 @@
-import type { Deps } from "../../deps";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
+import type { ProductDeps } from "../deps";
 import { exportProducts } from "./export";
+import { folderOf, resultOf, sourceOf } from "./files";
 import { type ImportProgress, importProducts } from "./import";
-import { folderOf, MAX_FAULTS, resultOf, sourceOf } from "./service";
+import { MAX_FAULTS } from "./read-job";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;
 
@@ -13,7 +14,7 @@ const TYPES = { csv: "text/csv; charset=utf-8", ndjson: "application/x-ndjson" }
  * dry run has nothing to go on from and begins anew.
  */
 const runImport =
-  (deps: Deps): JobHandler =>
+  (deps: ProductDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const id = idOf(job.payload);
     const bulk = await deps.bulk.findById(id);
@@ -32,7 +33,7 @@ const runImport =
 
 /** Writes the export into storage, where it is whole or not at all; a later try begins anew. */
 const runExport =
-  (deps: Deps): JobHandler =>
+  (deps: ProductDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
     const id = idOf(job.payload);
     const bulk = await deps.bulk.findById(id);
@@ -49,7 +50,7 @@ const runExport =
 
 /** Removes what has expired or was never recorded: an upload that did not come to its end. */
 const clean =
-  (deps: Deps): JobHandler =>
+  (deps: ProductDeps): JobHandler =>
   async ({ job }) => {
     const id = idOf(job.payload);
     const bulk = await deps.bulk.findById(id);
@@ -58,7 +59,7 @@ const clean =
     await deps.bulk.remove(id);
   };
 
-export const bulkJobs = (deps: Deps): Record<string, JobHandler> => ({
+export const bulkJobs = (deps: ProductDeps): Record<string, JobHandler> => ({
   "bulk.import": runImport(deps),
   "bulk.export": runExport(deps),
   "bulk.clean": clean(deps),

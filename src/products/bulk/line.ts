@@ -6,10 +6,10 @@ import {
   lineSchema,
   MAX_VARIANTS,
   optionsSchema,
-  productFields,
   skuSchema,
   weightSchema,
-} from "../schema";
+} from "../fields";
+import { productFields } from "../schema";
 
 const DECIMAL = "must be a number such as 49.99, not negative";
 

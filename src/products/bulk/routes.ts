@@ -1,22 +1,15 @@
-import type { Deps } from "../../deps";
 import { endpoint, file, raw } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { fileBody } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
 import { sendEvents } from "../../http/sse";
+import type { ProductDeps } from "../deps";
+import { formatOfType, receiveImport } from "./files";
 import type { BulkDocument } from "./model";
+import { readBulk, readExport, readFaults } from "./read-job";
 import { bulkAnswer, bulkParam, exportSchema, importQuery, MAX_IMPORT } from "./schema";
-import {
-  dropReceived,
-  formatOf,
-  readBulk,
-  readExport,
-  readFaults,
-  receiveImport,
-  startExport,
-  startImport,
-  watchBulk,
-} from "./service";
+import { dropReceived, startExport, startImport } from "./start";
+import { watchBulk } from "./watch";
 
 const tag = "Import and export";
 
@@ -27,7 +20,7 @@ const EVENTS =
   "its data; a comment every 15 seconds when nothing happens. Ends when the right to import does.";
 
 /** What both have: a job as it stands, and its events. */
-const jobRoutes = (deps: Deps, kind: BulkDocument["kind"]) => {
+const jobRoutes = (deps: ProductDeps, kind: BulkDocument["kind"]) => {
   return factory
     .createApp()
     .get(
@@ -64,7 +57,7 @@ const jobRoutes = (deps: Deps, kind: BulkDocument["kind"]) => {
 };
 
 /** /api/products/import */
-export const importRoutes = (deps: Deps) => {
+export const importRoutes = (deps: ProductDeps) => {
   return factory
     .createApp()
     .post(
@@ -84,7 +77,7 @@ export const importRoutes = (deps: Deps) => {
         idempotent: true,
       }),
       async (c) => {
-        const format = formatOf(c.req.header("content-type"));
+        const format = formatOfType(c.req.header("content-type"));
         const { dryRun = false } = c.req.valid("query");
         const received = await receiveImport(deps, c.req.raw.body, format);
         try {
@@ -123,7 +116,7 @@ export const importRoutes = (deps: Deps) => {
 };
 
 /** /api/products/export */
-export const exportRoutes = (deps: Deps) => {
+export const exportRoutes = (deps: ProductDeps) => {
   return factory
     .createApp()
     .post(

@@ -1,5 +1,5 @@
 import { type Connection, type Model, Schema } from "mongoose";
-import { atMost } from "../model";
+import { atMost } from "../../db/at-most";
 
 /** How an attribute of the products in a category looks. */
 export interface AttributeDefinition {
@@ -69,25 +69,6 @@ const schema = new Schema<CategoryDocument>(
   .index({ parentId: 1, position: 1, _id: 1 })
   .index({ ancestors: 1 })
   .index({ mergedInto: 1 }, { partialFilterExpression: { mergedInto: { $exists: true } } });
-
-/**
- * The guard of the tree: every change of its shape counts it up, so that two at once conflict even when they
- * touch no document in common (two moves that cross would make a circle).
- */
-interface GuardDocument {
-  _id: string;
-  version: number;
-}
-
-const guardSchema = new Schema<GuardDocument>(
-  { _id: { type: String, required: true }, version: { type: Number, required: true } },
-  { collection: "guards", versionKey: false, strict: "throw" },
-);
-
-/** The model of guards on a connection. */
-export const guardModel = (connection: Connection): Model<GuardDocument> =>
-  (connection.models.Guard as Model<GuardDocument> | undefined) ??
-  connection.model<GuardDocument>("Guard", guardSchema);
 
 /** The model of categories on a connection. */
 export const categoryModel = (connection: Connection): Model<CategoryDocument> =>

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
 import { canonicalKey } from "../../lib/text";
-import { attributeKeySchema, lineSchema } from "../schema";
+import { attributeKeySchema, lineSchema } from "../fields";
 
 const attributeDefinition = z
   .strictObject({

@@ -1,11 +1,10 @@
+import { guardIn } from "../../db/guards";
 import { duplicateKey, type Mongo, type MongoTx } from "../../db/mongo";
-import { AppError } from "../../lib/errors";
-import { type CategoryDocument, categoryModel, guardModel } from "./model";
+import { type CategoryDocument, categoryModel } from "./model";
 
 /** Categories in MongoDB. */
 export const createCategoryStore = (mongo: Mongo) => {
   const Category = categoryModel(mongo.connection);
-  const Guard = guardModel(mongo.connection);
   return {
     /** A category that stands in the tree. */
     findById: (id: string, tx?: MongoTx): Promise<CategoryDocument | null> =>
@@ -67,19 +66,7 @@ export const createCategoryStore = (mongo: Mongo) => {
       (await Category.exists({ parentId: id }).session(mongo.in(tx).session ?? null)) !== null,
 
     /** First in every transaction that changes the shape of the tree: of two at once one has to begin again. */
-    async guard(tx: MongoTx): Promise<void> {
-      try {
-        await Guard.updateOne(
-          { _id: "categories" },
-          { $inc: { version: 1 } },
-          { ...mongo.in(tx), upsert: true },
-        );
-      } catch (error) {
-        // Two made it at the same moment, the first one ever.
-        if (!duplicateKey(error)) throw error;
-        throw new AppError("conflict", "Somebody else changed the categories at this moment. Try again.");
-      }
-    },
+    guard: (tx: MongoTx): Promise<void> => guardIn(mongo, "categories", tx),
 
     /** Writes what changed in categories whose shape changed. */
     async reshape(

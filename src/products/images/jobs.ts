@@ -1,13 +1,13 @@
-import type { Deps } from "../../deps";
 import type { JobHandler } from "../../jobs/runner";
-import { encodeAvif } from "../../media/picture";
+import { encodeAvif } from "../../media";
+import type { ProductDeps } from "../deps";
 import { addAvif, folderOf } from "./service";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;
 
 /** Removes the files of a picture that has no record: it was removed, or its upload never came to an end. */
 const clean =
-  (deps: Deps): JobHandler =>
+  (deps: ProductDeps): JobHandler =>
   async ({ job }) => {
     const id = idOf(job.payload);
     if (!(await deps.pictures.findById(id))) await deps.storage.removeAll(folderOf(id));
@@ -15,7 +15,7 @@ const clean =
 
 /** Makes the AVIF files of a picture from its WebP ones; each is recorded when it is there. */
 const avif =
-  (deps: Deps): JobHandler =>
+  (deps: ProductDeps): JobHandler =>
   async ({ job, signal }) => {
     const id = idOf(job.payload);
     const picture = await deps.pictures.findById(id);
@@ -36,7 +36,7 @@ const avif =
     if (!(await deps.pictures.findById(id))) await deps.storage.removeAll(folderOf(id));
   };
 
-export const imageJobs = (deps: Deps): Record<string, JobHandler> => ({
+export const imageJobs = (deps: ProductDeps): Record<string, JobHandler> => ({
   "images.clean": clean(deps),
   // Encoding is one at a time in any case: what waits for it must not hold the places of mail and imports.
   "images.avif": Object.assign(avif(deps), { atOnce: 1 }),

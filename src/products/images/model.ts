@@ -1,5 +1,5 @@
 import { type Connection, type Model, Schema } from "mongoose";
-import { atMost } from "../model";
+import { atMost } from "../../db/at-most";
 
 /** A picture of a product: the record; its files lie in storage under its id. */
 export interface PictureDocument {

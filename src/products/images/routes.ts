@@ -1,11 +1,11 @@
-import type { Deps } from "../../deps";
 import { shown } from "../../http/cache";
 import { endpoint, file } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { sendFile } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
-import { describedPictureForm, takeUpload } from "../../media/upload";
+import { describedPictureForm, takeUpload } from "../../media";
+import type { ProductDeps } from "../deps";
 import { PRODUCTS } from "../freshness";
 import { keyParam } from "../schema";
 import {
@@ -21,7 +21,7 @@ import { addPicture, changePicture, listPictures, readPictureFile, removePicture
 const tag = "Pictures";
 
 /** /api/products/:id/images */
-export const imageRoutes = (deps: Deps) =>
+export const imageRoutes = (deps: ProductDeps) =>
   factory
     .createApp()
     .get(

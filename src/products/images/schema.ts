@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
-import { altSchema } from "../../media/alt";
+import { altSchema } from "../../media";
 
 /** Most pictures of one product. */
 export const MAX_PICTURES = 30;

@@ -1,12 +1,12 @@
 import type { MongoTx } from "../../db/mongo";
-import type { Deps } from "../../deps";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../../lib/versions";
-import { readPicture } from "../../media/picture";
-import type { StoredFile } from "../../storage/storage";
+import { readPicture } from "../../media";
+import type { StoredFile } from "../../storage";
+import type { ProductDeps } from "../deps";
 import { visibleProduct } from "../reads";
 import { coverOf } from "../shown";
 import { toPicture } from "./mapper";
@@ -19,7 +19,7 @@ const UNRECORDED = 15 * MINUTE;
 /** Where the files of a picture lie. */
 export const folderOf = (id: string): string => `images/${id}`;
 
-async function requireProduct(deps: Deps, productId: string): Promise<void> {
+async function requireProduct(deps: ProductDeps, productId: string): Promise<void> {
   if (!(await deps.products.findById(productId))) {
     throw new AppError("not_found", "There is no such product.");
   }
@@ -29,13 +29,17 @@ async function requireProduct(deps: Deps, productId: string): Promise<void> {
  * Writes onto the product which of its pictures is the first and how it looks, at the end of a transaction that
  * changed them. The write counts a revision up, so that of two such transactions at once one begins again.
  */
-async function showFirst(deps: Deps, productId: string, tx: MongoTx): Promise<void> {
+async function showFirst(deps: ProductDeps, productId: string, tx: MongoTx): Promise<void> {
   const [first] = await deps.pictures.ofProduct(productId, tx);
   await deps.products.setPicture(productId, coverOf(first), tx);
 }
 
 /** Records that a picture is there as AVIF in one more width. */
-export async function addAvif(deps: Deps, { _id, productId }: PictureDocument, width: number): Promise<void> {
+export async function addAvif(
+  deps: ProductDeps,
+  { _id, productId }: PictureDocument,
+  width: number,
+): Promise<void> {
   await deps.mongo.transaction(async (tx) => {
     await deps.pictures.addAvif(_id, width, tx);
     await showFirst(deps, productId, tx);
@@ -48,7 +52,7 @@ export async function addAvif(deps: Deps, { _id, productId }: PictureDocument, w
  * @throws AppError not_found, invalid_input, payload_too_large, conflict
  */
 export async function addPicture(
-  deps: Deps,
+  deps: ProductDeps,
   productId: string,
   input: { bytes: Uint8Array; alt: string },
   record: RecordAnswer<MongoTx>,
@@ -98,7 +102,7 @@ export async function addPicture(
 
 /** The pictures of a product in their order, for whoever may see the product. @throws AppError not_found */
 export async function listPictures(
-  deps: Deps,
+  deps: ProductDeps,
   actor: Actor | undefined,
   key: string,
 ): Promise<PictureResponse[]> {
@@ -106,7 +110,7 @@ export async function listPictures(
   return (await deps.pictures.ofProduct(product._id)).map(toPicture);
 }
 
-async function requirePicture(deps: Deps, productId: string, id: string): Promise<PictureDocument> {
+async function requirePicture(deps: ProductDeps, productId: string, id: string): Promise<PictureDocument> {
   const picture = await deps.pictures.findById(id);
   if (picture?.productId !== productId) throw new AppError("not_found", "There is no such picture.");
   return picture;
@@ -118,7 +122,7 @@ async function requirePicture(deps: Deps, productId: string, id: string): Promis
  * @throws AppError not_found, precondition_failed
  */
 export async function changePicture(
-  deps: Deps,
+  deps: ProductDeps,
   productId: string,
   id: string,
   change: ChangePicture,
@@ -152,7 +156,7 @@ export async function changePicture(
 }
 
 /** Removes a picture; a job removes its files. @throws AppError not_found */
-export async function removePicture(deps: Deps, productId: string, id: string): Promise<void> {
+export async function removePicture(deps: ProductDeps, productId: string, id: string): Promise<void> {
   await requirePicture(deps, productId, id);
   const jobId = deps.random.id();
   await deps.mongo.transaction(async (tx) => {
@@ -173,7 +177,7 @@ export async function removePicture(deps: Deps, productId: string, id: string): 
  * @throws AppError not_found
  */
 export async function readPictureFile(
-  deps: Deps,
+  deps: ProductDeps,
   productId: string,
   id: string,
   file: string,

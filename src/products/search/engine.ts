@@ -99,3 +99,6 @@ export interface SearchEngine {
   /** For whoever writes many products, between two writes: brings the index in order when there is much to do. */
   maintain(): Promise<void>;
 }
+
+/** What is told of every change of a product, in its transaction. */
+export type ProductIndex = Pick<SearchEngine, "put" | "setInStock">;

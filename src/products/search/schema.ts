@@ -2,6 +2,7 @@ import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
 import type { FieldCode } from "../../lib/errors";
 import { cleanText } from "../../lib/text";
+import { itemResponse } from "../answers";
 import {
   defaultList,
   type Include,
@@ -13,7 +14,6 @@ import {
   readListKey,
   UNKNOWN_FIELD,
 } from "../filters";
-import { itemResponse } from "../schema";
 
 /** Most characters of a query. */
 const MAX_TEXT = 200;

@@ -6,7 +6,7 @@ import { cleanText } from "../../lib/text";
 import type { ProductDeps } from "../deps";
 import { expandItems, fieldsFor } from "../items";
 import { resolveFilter } from "../reads";
-import type { ListedProduct } from "../store";
+import type { ListedProduct } from "../summary";
 import { ruleKeyOf } from "./curation/current";
 import type { Facets } from "./engine";
 import { markText } from "./highlight";

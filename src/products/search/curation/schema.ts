@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../../http/envelopes";
-import { lineSchema } from "../../schema";
+import { lineSchema } from "../../index";
 import { wordsOf } from "../text";
 import { ruleKeyOf } from "./current";
 

@@ -1,0 +1,83 @@
+import type { Mongo, MongoTx } from "../db/mongo";
+import { type LevelDocument, levelModel, locationModel } from "./model";
+
+/** Stock levels in MongoDB; only `StockWriter` changes them. */
+export const createLevelStore = (mongo: Mongo) => {
+  const Level = levelModel(mongo.connection);
+  const Location = locationModel(mongo.connection);
+  return {
+    findLevel: (id: string): Promise<LevelDocument | null> => Level.findById(id).lean(),
+
+    findLevelAt: (skuKey: string, locationId: string): Promise<LevelDocument | null> =>
+      Level.findOne({ skuKey, locationId }).lean(),
+
+    /** A page of levels by SKU and location: of one SKU, of one location, low ones, or all; `limit` + 1 at most. */
+    async listLevels(filter: {
+      skuKey?: string;
+      locationId?: string;
+      low?: boolean;
+      after?: { skuKey: string; locationId: string };
+      limit: number;
+    }): Promise<LevelDocument[]> {
+      const { skuKey, locationId, low, after, limit } = filter;
+      const chosen = {
+        ...(skuKey === undefined ? {} : { skuKey }),
+        ...(locationId === undefined ? {} : { locationId }),
+        ...(low === true ? { low } : {}),
+      };
+      const page = (from: Record<string, unknown>, count: number): Promise<LevelDocument[]> =>
+        Level.find({ $and: [chosen, from] })
+          // At one location a SKU is there once.
+          .sort(locationId === undefined ? { skuKey: 1, locationId: 1 } : { skuKey: 1 })
+          .limit(count)
+          .lean();
+      if (after === undefined) return page({}, limit + 1);
+      // Two plain ranges instead of one $or, which planners walk through as a whole.
+      const rest =
+        locationId === undefined
+          ? await page({ skuKey: after.skuKey, locationId: { $gt: after.locationId } }, limit + 1)
+          : [];
+      const count = limit + 1 - rest.length;
+      return count === 0 ? rest : [...rest, ...(await page({ skuKey: { $gt: after.skuKey } }, count))];
+    },
+
+    /** Every level of these SKUs. */
+    levelsOf: (skuKeys: string[]): Promise<LevelDocument[]> =>
+      Level.find({ skuKey: { $in: skuKeys } })
+        .sort({ skuKey: 1, locationId: 1 })
+        .lean(),
+
+    /** True when one of the SKUs has a level. */
+    hasLevels: async (skuKeys: string[], tx?: MongoTx): Promise<boolean> =>
+      (await Level.exists({ skuKey: { $in: skuKeys } }).session(mongo.in(tx).session ?? null)) !== null,
+
+    /** Those of the SKUs that can be had somewhere now. */
+    async skusInStock(skuKeys: string[]): Promise<Set<string>> {
+      const active = await Location.find({ active: true }).select({ _id: 1 }).lean();
+      const found = await Level.find({
+        skuKey: { $in: skuKeys },
+        locationId: { $in: active.map(({ _id }) => _id) },
+        available: { $gt: 0 },
+      })
+        .select({ skuKey: 1 })
+        .lean();
+      return new Set(found.map(({ skuKey }) => skuKey));
+    },
+
+    /** How many of each of the SKUs can be had at active locations together; those without any are left out. */
+    async availableOf(skuKeys: string[]): Promise<Map<string, number>> {
+      const active = await Location.find({ active: true }).select({ _id: 1 }).lean();
+      const sums = await Level.aggregate<{ _id: string; available: number }>([
+        {
+          $match: {
+            skuKey: { $in: skuKeys },
+            locationId: { $in: active.map(({ _id }) => _id) },
+            available: { $gt: 0 },
+          },
+        },
+        { $group: { _id: "$skuKey", available: { $sum: "$available" } } },
+      ]);
+      return new Map(sums.map(({ _id, available }) => [_id, available]));
+    },
+  };
+};

@@ -1,0 +1,103 @@
+import type { MongoTx } from "../db/mongo";
+import type { RecordAnswer } from "../http/idempotency";
+import type { Actor } from "../lib/actor";
+import { AppError } from "../lib/errors";
+import type { ChangedLevelResponse, TransferResponse } from "./answers";
+import type { InventoryDeps } from "./deps";
+import { toLevel, toMovement } from "./mapper";
+import type { Adjust, SetQuantity, Transfer } from "./schema";
+import { stockableSku } from "./skus";
+
+/** Changes what is on hand by a difference. @throws AppError invalid_input, insufficient_stock */
+export async function adjust(
+  deps: InventoryDeps,
+  actor: Actor,
+  { sku, locationId, delta, kind, reason, reference }: Adjust,
+  record: RecordAnswer<MongoTx>,
+): Promise<ChangedLevelResponse> {
+  const known = await stockableSku(deps, sku, locationId);
+  return deps.stock.submit({
+    actorId: actor.callerId,
+    skuKeys: [known.skuKey],
+    decide: (ledger) => {
+      const { level, movement } = ledger.shift(ledger.ensureLevel(known, locationId), {
+        kind,
+        onHand: delta,
+        reason,
+        reference: reference ?? null,
+      });
+      return { level: toLevel(level), movement: toMovement(movement) };
+    },
+    record,
+  });
+}
+
+/**
+ * Sets what is on hand, if it is what the caller believes it to be. The same quantity again is no change and
+ * leaves no movement.
+ * @throws AppError version_conflict with `currentQuantity`, invalid_input, insufficient_stock
+ */
+export async function setQuantity(
+  deps: InventoryDeps,
+  actor: Actor,
+  { sku, locationId, expected, quantity, reason, reference }: SetQuantity,
+  record: RecordAnswer<MongoTx>,
+): Promise<ChangedLevelResponse> {
+  const known = await stockableSku(deps, sku, locationId);
+  return deps.stock.submit({
+    actorId: actor.callerId,
+    skuKeys: [known.skuKey],
+    decide: (ledger): ChangedLevelResponse => {
+      const present = ledger.ensureLevel(known, locationId);
+      if (present.onHand !== expected) {
+        throw new AppError("version_conflict", `There are ${present.onHand} on hand, not ${expected}.`, {
+          members: { currentQuantity: present.onHand, expectedQuantity: expected },
+        });
+      }
+      if (quantity === present.onHand) return { level: toLevel(present), movement: null };
+      const { level, movement } = ledger.shift(present, {
+        kind: "adjust",
+        onHand: quantity - present.onHand,
+        reason,
+        reference: reference ?? null,
+      });
+      return { level: toLevel(level), movement: toMovement(movement) };
+    },
+    record,
+  });
+}
+
+/** Moves units between two locations: every line or none. @throws AppError invalid_input, insufficient_stock */
+export async function transfer(
+  deps: InventoryDeps,
+  actor: Actor,
+  { fromLocationId, toLocationId, lines, reason, reference }: Transfer,
+  record: RecordAnswer<MongoTx>,
+): Promise<TransferResponse> {
+  const known: { sku: string; skuKey: string; quantity: number }[] = [];
+  for (const [index, { sku, quantity }] of lines.entries()) {
+    known.push({ ...(await stockableSku(deps, sku, fromLocationId, `lines.${index}.sku`)), quantity });
+  }
+  const id = deps.random.id();
+  return deps.stock.submit({
+    actorId: actor.callerId,
+    skuKeys: known.map(({ skuKey }) => skuKey),
+    decide: (ledger) => {
+      ledger.locationOf(fromLocationId, "fromLocationId");
+      ledger.locationOf(toLocationId, "toLocationId");
+      const details = {
+        kind: "transfer" as const,
+        reason: reason ?? null,
+        reference: reference ?? null,
+        transferId: id,
+      };
+      const movements = known.flatMap(({ quantity, ...sku }) => {
+        const out = ledger.shift(ledger.ensureLevel(sku, fromLocationId), { ...details, onHand: -quantity });
+        const into = ledger.shift(ledger.ensureLevel(sku, toLocationId), { ...details, onHand: quantity });
+        return [toMovement(out.movement), toMovement(into.movement)];
+      });
+      return { id, movements };
+    },
+    record,
+  });
+}

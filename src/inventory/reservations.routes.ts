@@ -1,0 +1,121 @@
+import { z } from "zod";
+import { endpoint } from "../http/endpoint";
+import { factory } from "../http/factory";
+import { idempotent } from "../http/idempotency";
+import { reservationAnswer, reservationListAnswer } from "./answers";
+import type { InventoryDeps } from "./deps";
+import { tag } from "./locations.routes";
+import {
+  commitReservation,
+  listReservations,
+  readReservation,
+  releaseReservation,
+  renewReservation,
+  reserve,
+} from "./reservations";
+import { idParam, listReservationsSchema, renewSchema, reserveSchema } from "./schema";
+
+const noBody = z.strictObject({}).optional();
+export const reservationRoutes = (deps: InventoryDeps) => {
+  return factory
+    .createApp()
+    .get(
+      "/",
+      endpoint(deps, {
+        id: "listReservations",
+        summary: "List reservations of a status, the newest first",
+        tag,
+        permission: "inventory:read",
+        query: listReservationsSchema,
+        success: { 200: reservationListAnswer },
+        errors: ["invalid_cursor"],
+      }),
+      async (c) => c.json(await listReservations(deps, c.req.valid("query")), 200),
+    )
+    .post(
+      "/",
+      endpoint(deps, {
+        id: "createReservation",
+        summary: "Reserve stock: every line or none",
+        description:
+          "Holds the lines for ttlSeconds (15 minutes unless you say otherwise). Then commit, release or renew it; what is left alone is given back.",
+        tag,
+        permission: "inventory:write",
+        body: reserveSchema,
+        success: { 201: reservationAnswer },
+        errors: ["insufficient_stock"],
+        idempotent: true,
+      }),
+      (c) =>
+        idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
+          reserve(deps, c.get("actor"), c.req.valid("json"), record),
+        ),
+    )
+    .get(
+      "/:id",
+      endpoint(deps, {
+        id: "readReservation",
+        summary: "Read a reservation",
+        tag,
+        permission: "inventory:read",
+        params: idParam,
+        success: { 200: reservationAnswer },
+        errors: ["not_found"],
+      }),
+      async (c) => c.json({ data: await readReservation(deps, c.req.valid("param").id) }, 200),
+    )
+    .post(
+      "/:id/commit",
+      endpoint(deps, {
+        id: "commitReservation",
+        summary: "Commit a reservation: the goods leave",
+        tag,
+        permission: "inventory:write",
+        params: idParam,
+        body: noBody,
+        success: { 200: reservationAnswer },
+        errors: ["not_found", "conflict"],
+        idempotent: true,
+      }),
+      (c) =>
+        idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
+          commitReservation(deps, c.get("actor"), c.req.valid("param").id, record),
+        ),
+    )
+    .post(
+      "/:id/release",
+      endpoint(deps, {
+        id: "releaseReservation",
+        summary: "Release a reservation: the goods go back on sale",
+        tag,
+        permission: "inventory:write",
+        params: idParam,
+        body: noBody,
+        success: { 200: reservationAnswer },
+        errors: ["not_found", "conflict"],
+        idempotent: true,
+      }),
+      (c) =>
+        idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
+          releaseReservation(deps, c.get("actor"), c.req.valid("param").id, record),
+        ),
+    )
+    .post(
+      "/:id/renew",
+      endpoint(deps, {
+        id: "renewReservation",
+        summary: "Hold a reservation so long from now",
+        tag,
+        permission: "inventory:write",
+        params: idParam,
+        body: renewSchema,
+        success: { 200: reservationAnswer },
+        errors: ["not_found", "conflict"],
+        idempotent: true,
+      }),
+      (c) =>
+        idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
+          renewReservation(deps, c.get("actor"), c.req.valid("param").id, c.req.valid("json"), record),
+        ),
+    );
+};

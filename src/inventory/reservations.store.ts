@@ -1,0 +1,47 @@
+import type { Mongo, MongoTx } from "../db/mongo";
+import { type ReservationDocument, type ReservationStatus, reservationModel } from "./model";
+import type { SkuRange } from "./movements.store";
+import { olderThan } from "./page";
+
+/** Reservations in MongoDB. */
+export const createReservationStore = (mongo: Mongo) => {
+  const Reservation = reservationModel(mongo.connection);
+  return {
+    findReservation: (id: string): Promise<ReservationDocument | null> => Reservation.findById(id).lean(),
+
+    /** A page of reservations, the newest first; `limit` + 1 at most. */
+    listReservations: (filter: {
+      status: ReservationStatus;
+      before?: string;
+      limit: number;
+    }): Promise<ReservationDocument[]> =>
+      Reservation.find({ status: filter.status, ...olderThan(filter.before) })
+        .sort({ _id: -1 })
+        .limit(filter.limit + 1)
+        .lean(),
+
+    /** Reservations whose time is up, the longest first. */
+    dueReservations: (now: Date, limit: number): Promise<ReservationDocument[]> =>
+      Reservation.find({ status: "active", expiresAt: { $lte: now } })
+        .sort({ expiresAt: 1 })
+        .limit(limit)
+        .lean(),
+
+    /** What living reservations hold of SKUs, by level. */
+    async heldOf({ from, to }: SkuRange, tx?: MongoTx): Promise<Map<string, number>> {
+      const held = await Reservation.aggregate<{ _id: string; quantity: number }>(
+        [
+          { $match: { status: "active", lines: { $elemMatch: { skuKey: { $gte: from, $lte: to } } } } },
+          { $unwind: "$lines" },
+          { $match: { "lines.skuKey": { $gte: from, $lte: to } } },
+          { $unwind: "$lines.allocations" },
+          {
+            $group: { _id: "$lines.allocations.levelId", quantity: { $sum: "$lines.allocations.quantity" } },
+          },
+        ],
+        mongo.in(tx),
+      );
+      return new Map(held.map(({ _id, quantity }) => [_id, quantity]));
+    },
+  };
+};

@@ -1,0 +1,124 @@
+import type { MongoTx } from "../db/mongo";
+import type { RecordAnswer } from "../http/idempotency";
+import type { Actor } from "../lib/actor";
+import { after, SECOND } from "../lib/clock";
+import { AppError } from "../lib/errors";
+import { canonicalKey } from "../lib/text";
+import type { ReservationResponse } from "./answers";
+import type { InventoryDeps } from "./deps";
+import { expireDue } from "./expiry";
+import { mustExist } from "./found";
+import { end, hold, renew, SkuRenamed } from "./holds";
+import { toReservation } from "./mapper";
+import type { ReservationStatus } from "./model";
+import { type Page, pageFrom } from "./page";
+import type { ListReservations, Reserve } from "./schema";
+import { insufficientStock } from "./stock";
+
+/**
+ * Holds stock for a time: every line or none. When it falls short, reservations whose time is up are ended
+ * first, in case the sweep has not come to them yet. Nothing is available of what no active product has.
+ * @throws AppError insufficient_stock with the SKU that is short, invalid_input
+ */
+export async function reserve(
+  deps: InventoryDeps,
+  actor: Actor,
+  { lines, ttlSeconds, reference }: Reserve,
+  record: RecordAnswer<MongoTx>,
+): Promise<ReservationResponse> {
+  const wanted = lines.map((line) => ({ ...line, skuKey: canonicalKey(line.sku) }));
+  const until = after(deps.clock.now(), ttlSeconds * SECOND);
+  // Before the transaction: an archived product's last reservation may begin before it is archived.
+  const forSale = await deps.products.activeSkus(wanted.map(({ skuKey }) => skuKey));
+  const other = wanted.find(({ skuKey }) => !forSale.has(skuKey));
+  if (other) throw insufficientStock(other.sku, other.locationId ?? null, other.quantity, 0);
+  const attempt = () =>
+    deps.stock.submit({
+      actorId: actor.callerId,
+      skuKeys: wanted.map(({ skuKey }) => skuKey),
+      decide: (ledger) => toReservation(hold(ledger, wanted, until, reference ?? null)),
+      record,
+    });
+  try {
+    return await attempt();
+  } catch (error) {
+    const short = error instanceof AppError && error.code === "insufficient_stock";
+    if (!short || (await expireDue(deps)) === 0) throw error;
+    return attempt();
+  }
+}
+
+/** How often a reservation is read again whose SKUs are renamed at the same moment. */
+const TRIES = 3;
+
+/** A change of one reservation; its SKUs, which are read before, change seldom. */
+async function changeReservation(
+  deps: InventoryDeps,
+  actor: Actor,
+  id: string,
+  record: RecordAnswer<MongoTx>,
+  decide: Parameters<typeof deps.stock.submit<ReservationResponse>>[0]["decide"],
+): Promise<ReservationResponse> {
+  for (let attempt = 1; ; attempt++) {
+    const found = mustExist(await deps.inventory.findReservation(id), "reservation");
+    try {
+      return await deps.stock.submit({
+        actorId: actor.callerId,
+        skuKeys: found.lines.map(({ skuKey }) => skuKey),
+        reservationIds: [id],
+        decide,
+        record,
+      });
+    } catch (error) {
+      if (!(error instanceof SkuRenamed) || attempt >= TRIES) throw error;
+    }
+  }
+}
+
+/** The goods leave. @throws AppError not_found, conflict when it has ended or its time is up */
+export const commitReservation = (
+  deps: InventoryDeps,
+  actor: Actor,
+  id: string,
+  record: RecordAnswer<MongoTx>,
+) => changeReservation(deps, actor, id, record, (ledger) => toReservation(end(ledger, id, "committed")));
+
+/** The goods go back on sale. @throws AppError not_found, conflict when it has ended */
+export const releaseReservation = (
+  deps: InventoryDeps,
+  actor: Actor,
+  id: string,
+  record: RecordAnswer<MongoTx>,
+) => changeReservation(deps, actor, id, record, (ledger) => toReservation(end(ledger, id, "released")));
+
+/** Holds it so long from now. @throws AppError not_found, conflict when it has ended or its time is up */
+export const renewReservation = (
+  deps: InventoryDeps,
+  actor: Actor,
+  id: string,
+  { ttlSeconds }: { ttlSeconds: number },
+  record: RecordAnswer<MongoTx>,
+) => {
+  const until = after(deps.clock.now(), ttlSeconds * SECOND);
+  return changeReservation(deps, actor, id, record, (ledger) => toReservation(renew(ledger, id, until)));
+};
+
+/** @throws AppError not_found */
+export async function readReservation(deps: InventoryDeps, id: string): Promise<ReservationResponse> {
+  return toReservation(mustExist(await deps.inventory.findReservation(id), "reservation"));
+}
+
+/** A page of reservations of one status, the newest first. @throws AppError invalid_cursor */
+export async function listReservations(
+  deps: InventoryDeps,
+  { status, limit, cursor }: ListReservations,
+): Promise<Page<ReservationResponse>> {
+  const filter: { list: string; status: ReservationStatus } = { list: "reservations", status };
+  const [before] = cursor === undefined ? [] : deps.cursors.decode(cursor, filter);
+  const rows = await deps.inventory.listReservations({
+    status,
+    limit,
+    ...(before === undefined ? {} : { before: String(before) }),
+  });
+  return pageFrom(deps, rows, limit, filter, toReservation, (last) => [last._id]);
+}

@@ -1,0 +1,3 @@
+export { altSchema } from "./alt";
+export { encodeAvif, inTurn, readPicture } from "./picture";
+export { describedPictureForm, pictureForm, takeUpload } from "./upload";

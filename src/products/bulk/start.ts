@@ -1,0 +1,90 @@
+import type { MongoTx } from "../../db/mongo";
+import type { RecordAnswer } from "../../http/idempotency";
+import type { Actor } from "../../lib/actor";
+import { after, DAY } from "../../lib/clock";
+import type { ProductDeps } from "../deps";
+import { folderOf, type Received } from "./files";
+import type { BulkDocument } from "./model";
+import type { Format } from "./read";
+import { toBulk } from "./read-job";
+import type { BulkResponse, ExportRequest } from "./schema";
+
+/** How long a job and its files are kept. */
+export const KEEP = 7 * DAY;
+/** Tries of a job: each deploy in the middle of it takes one. */
+const TRIES = 20;
+/** Records a job and its row for the runner. */
+async function begin(
+  deps: ProductDeps,
+  bulk: BulkDocument,
+  kind: string,
+  record: RecordAnswer<MongoTx>,
+): Promise<BulkResponse> {
+  const cleanId = deps.random.id();
+  const response = toBulk(bulk, { status: "waiting", progress: null }, []);
+  await deps.mongo.transaction(async (tx) => {
+    await deps.bulk.create(bulk, tx);
+    await deps.jobs.mongo.enqueue(
+      { id: bulk._id, kind, payload: { id: bulk._id }, runAt: bulk.createdAt, maxAttempts: TRIES },
+      tx,
+    );
+    await deps.jobs.mongo.enqueue(
+      { id: cleanId, kind: "bulk.clean", payload: { id: bulk._id }, runAt: bulk.expiresAt },
+      tx,
+    );
+    await record(tx, response);
+  });
+  deps.jobs.wake();
+  return response;
+}
+
+/** Starts the import of a received file as a job. */
+export async function startImport(
+  deps: ProductDeps,
+  actor: Actor,
+  { id, size }: Received,
+  options: { format: Format; dryRun: boolean },
+  record: RecordAnswer<MongoTx>,
+): Promise<BulkResponse> {
+  const now = deps.clock.now();
+  const bulk: BulkDocument = {
+    _id: id,
+    kind: "import",
+    ...options,
+    onlyStatus: null,
+    size,
+    createdBy: actor.callerId,
+    createdAt: now,
+    finishedAt: null,
+    expiresAt: after(now, KEEP),
+  };
+  return begin(deps, bulk, "bulk.import", record);
+}
+
+/** Removes a received file that was not needed: its request was answered before. */
+export async function dropReceived(deps: ProductDeps, { id }: Received): Promise<void> {
+  if (!(await deps.bulk.findById(id))) await deps.storage.removeAll(folderOf(id));
+}
+
+/** Starts an export as a job. */
+export async function startExport(
+  deps: ProductDeps,
+  actor: Actor,
+  { format, status }: ExportRequest,
+  record: RecordAnswer<MongoTx>,
+): Promise<BulkResponse> {
+  const now = deps.clock.now();
+  const bulk: BulkDocument = {
+    _id: deps.random.id(),
+    kind: "export",
+    format,
+    dryRun: false,
+    onlyStatus: status ?? null,
+    size: null,
+    createdBy: actor.callerId,
+    createdAt: now,
+    finishedAt: null,
+    expiresAt: after(now, KEEP),
+  };
+  return begin(deps, bulk, "bulk.export", record);
+}

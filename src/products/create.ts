@@ -1,0 +1,47 @@
+import type { MongoTx } from "../db/mongo";
+import type { RecordAnswer } from "../http/idempotency";
+import type { Actor } from "../lib/actor";
+import type { ProductResponse } from "./answers";
+import { addSlugSuffix, buildProduct, categoriesOf, checkOptions } from "./build";
+import type { ProductDeps } from "./deps";
+import { toProduct } from "./mapper";
+import type { CreateProduct } from "./schema";
+import { signalProduct } from "./stock-signal";
+import { KeyTaken } from "./store";
+
+/** How many slugs are tried for a name that others have too. */
+const SLUG_TRIES = 3;
+
+/**
+ * Makes a product. A slug made from the name gets a suffix when it is taken; a given one is refused.
+ * @throws AppError invalid_input, already_exists
+ */
+export async function createProduct(
+  deps: ProductDeps,
+  _actor: Actor,
+  input: CreateProduct,
+  record: RecordAnswer<MongoTx>,
+): Promise<ProductResponse> {
+  const categories = await categoriesOf(deps, input.categoryIds ?? []);
+  checkOptions(input.variants ?? []);
+  const product = buildProduct(deps, deps.random.id(), input, categories);
+  const signalId = deps.random.id();
+  const wanted = product.slug;
+  for (let attempt = 1; ; attempt++) {
+    if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
+      addSlugSuffix(deps, product, wanted);
+    }
+    try {
+      const response = toProduct(product);
+      await deps.mongo.transaction(async (tx) => {
+        await deps.products.create(product, tx);
+        await signalProduct(deps, product, signalId, tx);
+        await record(tx, response);
+      });
+      return response;
+    } catch (error) {
+      const slugTaken = error instanceof KeyTaken && error.key === "slug";
+      if (!slugTaken || input.slug !== undefined || attempt >= SLUG_TRIES) throw error;
+    }
+  }
+}

@@ -24,7 +24,7 @@ export function createApp(deps: Deps) {
     requestContext(deps),
     requireHost(),
     security(),
-    corsFor(deps.config.corsOrigins),
+    corsFor([...deps.config.corsOrigins, ...deps.config.nativeOrigins]),
     refuseOtherMethods(() => app),
   );
 

@@ -62,6 +62,14 @@ const origin = z
     "must be an origin without a path or a slash at the end, as browsers send it: in lower case and without a usual port; for example http://localhost:3000",
   );
 
+/** As apps send it whose pages come out of the app itself, such as capacitor://localhost. */
+const appOrigin = z
+  .string()
+  .regex(
+    /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(:\d{1,5})?$/,
+    "must be an origin without a path, as the app sends it; for example capacitor://localhost",
+  );
+
 /** An address, or a network with the length of its prefix. An IPv4 peer is compared as IPv4, so no `::ffff:…`. */
 function isNetwork(text: string): boolean {
   const [, address = "", prefix] = /^([0-9a-f.:]+)(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
@@ -134,6 +142,8 @@ const schema = z.object({
   JWT_SECRET_PREVIOUS: secret.optional(),
   DATA_KEY: dataKeys,
   CORS_ORIGINS: list(origin).default(["http://localhost:3000"]),
+  CROSS_SITE_ORIGINS: list(origin).default([]),
+  NATIVE_ORIGINS: list(appOrigin).default([]),
   APP_URL: origin.default("http://localhost:3000"),
   SMTP_URL: url(["smtp:", "smtps:"], "smtp://user:password@mail.example.com:587").optional(),
   MAIL_FROM: z
@@ -205,6 +215,10 @@ export interface Config {
   dataKeys: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
   /** Every origin whose pages may call and sign in, the frontend's own first. */
   corsOrigins: string[];
+  /** Those of them that are on another site than this server: their cookies are SameSite=None and Partitioned. */
+  crossSiteOrigins: string[];
+  /** Apps that send an origin, which may call too: they get tokens in the body and no cookie. */
+  nativeOrigins: string[];
   appUrl: string;
   smtpUrl: string | undefined;
   mailFrom: string;
@@ -283,7 +297,9 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     jwtSecretNext: data.JWT_SECRET_NEXT,
     jwtSecretPrevious: data.JWT_SECRET_PREVIOUS,
     dataKeys: data.DATA_KEY,
-    corsOrigins: [...new Set([data.APP_URL, ...data.CORS_ORIGINS])],
+    corsOrigins: [...new Set([data.APP_URL, ...data.CORS_ORIGINS, ...data.CROSS_SITE_ORIGINS])],
+    crossSiteOrigins: data.CROSS_SITE_ORIGINS,
+    nativeOrigins: data.NATIVE_ORIGINS,
     appUrl: data.APP_URL,
     smtpUrl: data.SMTP_URL,
     mailFrom: data.MAIL_FROM,

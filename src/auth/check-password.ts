@@ -1,4 +1,5 @@
 import type { AuthDeps } from "./deps";
+import { requesterOf } from "./hash-queue";
 import { recordLock } from "./lockout";
 import type { Origin } from "./origin";
 import type { Guesser } from "./throttle";
@@ -18,7 +19,7 @@ export async function checkPassword(
   const right = await deps.throttle.guess(
     "password",
     { account, ip: origin.ip, deviceId: deviceId ?? null },
-    async () => (await deps.passwords.verify(hash, password)) || null,
+    async () => (await deps.passwords.verify(hash, password, requesterOf(origin.ip, deviceId))) || null,
     recordLock(deps, "password", account, origin),
   );
   return right !== null;

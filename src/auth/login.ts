@@ -7,6 +7,7 @@ import { checkPassword } from "./check-password";
 import { completeSignIn, type SignedIn } from "./complete-sign-in";
 import type { AuthDeps } from "./deps";
 import { knownDevice } from "./devices/known";
+import { requesterOf } from "./hash-queue";
 import type { Origin } from "./origin";
 import { CHALLENGE_TTL } from "./rules";
 import { confirmedFactors, type SecondFactor } from "./second-factor";
@@ -65,7 +66,11 @@ export async function login(
     throw invalidCredentials();
   }
   if (deps.passwords.needsRehash(user.hashedPassword)) {
-    await deps.users.rehash(user.id, user.hashedPassword, await deps.passwords.hash(password));
+    await deps.users.rehash(
+      user.id,
+      user.hashedPassword,
+      await deps.passwords.hash(password, requesterOf(origin.ip, deviceId)),
+    );
   }
   const proven = { userId: user.id, epoch: user.authEpoch, deviceId };
   const now = deps.clock.now();

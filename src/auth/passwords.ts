@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import argon2 from "argon2";
-import { AppError } from "../lib/errors";
+import { createFairQueue, OWN_WORK, type Requester } from "./hash-queue";
 
 /** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
 const PARAMETERS = { type: argon2.argon2id, memoryCost: 19456, timeCost: 2, parallelism: 1 } as const;
@@ -12,12 +12,12 @@ const CONCURRENCY = Math.max(1, Math.min(4, availableParallelism() - 1));
 /** How many may wait; past it a caller is told to come back. */
 const QUEUE = 64;
 
-/** Hashing of passwords off the event loop, a few at a time, first come first served. */
+/** Hashing of passwords off the event loop, a few at a time, in fair turns. */
 export interface Passwords {
   /** The PHC form of a password's hash. @throws AppError service_unavailable when too many wait */
-  hash(password: string): Promise<string>;
+  hash(password: string, by?: Requester): Promise<string>;
   /** True when the password is the one. False, after the same work, when there is no hash. */
-  verify(hash: string | null, password: string): Promise<boolean>;
+  verify(hash: string | null, password: string, by?: Requester): Promise<boolean>;
   /** True when the hash was made with weaker parameters than today's. */
   needsRehash(hash: string): boolean;
 }
@@ -26,35 +26,17 @@ export interface Passwords {
 const normalise = (password: string): string => password.normalize("NFKC");
 
 export function createPasswords(concurrency = CONCURRENCY, queue = QUEUE): Passwords {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  async function limited<T>(work: () => Promise<T>): Promise<T> {
-    if (running >= concurrency) {
-      if (waiting.length >= queue) {
-        throw new AppError("service_unavailable", "Too many sign-ins at once. Try again.", { retryAfter: 2 });
-      }
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else {
-      running++;
-    }
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running--;
-    }
-  }
+  const inTurn = createFairQueue(concurrency, queue);
 
   // An unknown address must cost what a known one costs: this is checked in its place. Made at the start, so
   // that not even the first try takes longer.
   const decoy = argon2.hash("no such account", PARAMETERS);
 
   return {
-    hash: (password) => limited(() => argon2.hash(normalise(password), PARAMETERS)),
-    async verify(hash, password) {
+    hash: (password, by = OWN_WORK) => inTurn(by, () => argon2.hash(normalise(password), PARAMETERS)),
+    async verify(hash, password, by = OWN_WORK) {
       const against = hash ?? (await decoy);
-      const right = await limited(() => argon2.verify(against, normalise(password)));
+      const right = await inTurn(by, () => argon2.verify(against, normalise(password)));
       return hash !== null && right;
     },
     needsRehash: (hash) => argon2.needsRehash(hash, PARAMETERS),

@@ -4,6 +4,7 @@ import { invalidInput } from "../lib/errors";
 import { isObviousPassword } from "./common";
 import { countRequest } from "./count-request";
 import type { AuthDeps } from "./deps";
+import { requesterOf } from "./hash-queue";
 import type { Origin } from "./origin";
 import { CODE_TTL, RESEND_AFTER } from "./rules";
 
@@ -50,7 +51,7 @@ export async function register(
   await countRequest(deps, "register", origin);
   refuseObviousPassword(password, email, name);
   const now = deps.clock.now();
-  const pendingHashedPassword = await deps.passwords.hash(password);
+  const pendingHashedPassword = await deps.passwords.hash(password, requesterOf(origin.ip, null));
   const [userId, codeId, jobId] = [deps.random.id(), deps.random.id(), deps.random.id()];
   await deps.mysql.transaction(async (tx) => {
     const user = await deps.users.findOrCreate(

@@ -3,8 +3,10 @@ import type { MySqlTx } from "../db/prisma";
 import type { AppError } from "../lib/errors";
 import type { UserRow } from "../users";
 import { endKeys, namesOf, newKeysEnd } from "./api-keys/end";
+import { signedInDevice } from "./check-password";
 import type { AuthDeps } from "./deps";
 import { forgiveFailures } from "./forgive-failures";
+import { requesterOf } from "./hash-queue";
 import { newNotice } from "./jobs";
 import type { Origin } from "./origin";
 import { refuseObviousPassword } from "./register";
@@ -44,7 +46,10 @@ export async function replacePassword(
 ): Promise<void> {
   const { why, deviceId, session, from, forgetDevices, before, refuse } = replacement;
   refuseObviousPassword(replacement.password, user.email, user.name, replacement.field);
-  const hashedPassword = await deps.passwords.hash(replacement.password);
+  const hashedPassword = await deps.passwords.hash(
+    replacement.password,
+    requesterOf(origin.ip, session === undefined ? deviceId : signedInDevice(user.id)),
+  );
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const actor = person(user.id);

@@ -56,7 +56,9 @@ export async function confirm(
   const wrong = () =>
     new AppError("invalid_code", "The code is wrong, or the enrolment is over. Enrol again.");
   if (!pending) throw wrong();
-  const { codes, rows } = await makeBackupCodes(deps);
+  // Of many at once with one code one goes on, before codes are hashed.
+  if (!(await deps.mfa.claimPending(pending.id, pending.step))) throw wrong();
+  const { codes, rows } = await makeBackupCodes(deps, user.id);
   await changeSignIn(deps, actor, origin, { action: "second_factor.enrolled" }, async (tx) => {
     if (!(await deps.mfa.confirm(pending.id, user.id, pending.step, now, tx))) throw wrong();
     await deps.mfa.replaceBackupCodes(user.id, rows, now, tx);

@@ -25,8 +25,17 @@ export const createMfaStore = (mysql: MySql) => ({
     await mysql.on().$executeRaw`
       INSERT INTO totp_factors (id, user_id, state, secret, key_version, created_at)
       VALUES (${id}, ${userId}, 'pending', ${sealed.bytes}, ${sealed.keyVersion}, ${now})
-      ON DUPLICATE KEY UPDATE id = VALUES(id), secret = VALUES(secret), key_version = VALUES(key_version),
+      ON DUPLICATE KEY UPDATE id = VALUES(id), secret = VALUES(secret), key_version = VALUES(key_version), last_step = NULL,
         created_at = VALUES(created_at)`;
+  },
+
+  /** Lets one of many that confirm a pending app with one code go on. @returns false for the others */
+  async claimPending(id: string, step: number): Promise<boolean> {
+    const { count } = await mysql.on().totpFactor.updateMany({
+      where: { id, state: "pending", OR: [{ lastStep: null }, { lastStep: { lt: step } }] },
+      data: { lastStep: step },
+    });
+    return count === 1;
   },
 
   /** Makes the pending app the one that counts, in place of an earlier one. @returns false when it is gone */

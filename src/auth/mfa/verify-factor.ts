@@ -3,6 +3,7 @@ import { AppError } from "../../lib/errors";
 import type { UserRow } from "../../users";
 import { challengeOver } from "../complete-sign-in";
 import type { AuthDeps } from "../deps";
+import { requesterOf } from "../hash-queue";
 import { newNotice } from "../jobs";
 import { recordLock } from "../lockout";
 import type { Origin } from "../origin";
@@ -24,10 +25,17 @@ async function useTotp(deps: AuthDeps, user: UserRow, code: string): Promise<boo
 }
 
 /** Takes a backup code, once, and tells its owner. @returns false for a wrong or used one */
-async function useBackupCode(deps: AuthDeps, user: UserRow, code: string, origin: Origin): Promise<boolean> {
+async function useBackupCode(
+  deps: AuthDeps,
+  user: UserRow,
+  code: string,
+  origin: Origin,
+  deviceId: string | null,
+): Promise<boolean> {
   const row = await deps.mfa.findBackupCode(user.id, code.slice(0, 1));
   // Without a row the same work is done.
-  if (!(await deps.passwords.verify(row?.codeHash ?? null, code)) || !row) return false;
+  if (!(await deps.passwords.verify(row?.codeHash ?? null, code, requesterOf(origin.ip, deviceId))) || !row)
+    return false;
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const entry = newAuditEntry(deps, "backup_code.used", { actor: person(user.id), origin });
@@ -95,7 +103,7 @@ export async function verifyFactor(
       const { challengeId: id } = by;
       if (id !== undefined && !(await deps.codes.countTry(id, MAX_CODE_FAILURES))) throw challengeOver();
       const take = method === "totp" ? useTotp : useBackupCode;
-      return (await take(deps, user, code, origin)) || null;
+      return (await take(deps, user, code, origin, by.deviceId)) || null;
     },
     recordLock(deps, method, user.emailCanonical, origin),
   );

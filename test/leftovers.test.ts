@@ -42,6 +42,7 @@ async function testRun(body: string) {
   return startProgram(["test", join(folder, "one.test.ts")], {
     DATABASE_URL: withDatabase(DATABASE_URL, "aizy_users"),
     MONGODB_URI: withDatabase(MONGODB_URI, "aizy"),
+    AIZY_TEST_WORKERS: undefined,
   });
 }
 const folders: string[] = [];

@@ -13,8 +13,9 @@ Object.assign(process.env, joined.env);
 const base = { databaseUrl: process.env.DATABASE_URL ?? "", mongodbUri: process.env.MONGODB_URI ?? "" };
 await dropLeftovers(base);
 const worker = await openWorkerDatabases(base);
-// After the last file, or after each with `--isolate`: nothing is left behind.
-afterAll(() => dropOwn(base), 60_000);
+// Nothing is left behind. Under `bin/test` Bun's parallel workers would run this after each of their files, so it
+// drops the databases of all its workers itself.
+if (!process.env.AIZY_TEST_WORKERS) afterAll(() => dropOwn(base), 60_000);
 
 process.env.NODE_ENV = "test";
 process.env.DATABASE_URL = worker.databaseUrl;

@@ -93,6 +93,20 @@ export const createAuditStore = (mysql: MySql) => ({
       take: limit,
     }),
 
+  /** When a person gave or took back consent to marketing, the oldest first, at most `limit`. */
+  async consentOf(userId: string, limit: number): Promise<{ at: Date; email: boolean | null }[]> {
+    const rows = await mysql.on().$queryRaw<{ at: Date; email: string }[]>`
+      SELECT at, JSON_EXTRACT(detail, '$.marketing') AS email
+      FROM audit_entries FORCE INDEX (audit_entries_subject_user_id_at_id_idx)
+      WHERE subject_user_id = ${userId} AND action = 'preferences.changed'
+        AND JSON_EXTRACT(detail, '$.marketing') IS NOT NULL
+      ORDER BY at, id LIMIT ${limit}`;
+    return rows.map(({ at, email }) => {
+      const value = String(email);
+      return { at, email: value === "null" ? null : value === "true" || value === "1" };
+    });
+  },
+
   /** These entries, in no order. */
   byIds: (ids: string[]): Promise<AuditRow[]> =>
     ids.length === 0 ? Promise.resolve([]) : mysql.on().auditEntry.findMany({ where: { id: { in: ids } } }),

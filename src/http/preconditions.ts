@@ -4,8 +4,12 @@ import type { ExpectedVersions } from "../lib/versions";
 import type { AppEnv } from "./factory";
 import { problem } from "./problems";
 
-/** The strong entity tag of a version (RFC 9110 §8.8.3). */
-export const etagOf = (version: number): string => `"v${version}"`;
+/**
+ * The strong entity tag of a version (RFC 9110 §8.8.3).
+ * @param rest 32 hexadecimal digits of what is shown beside what the version counts
+ */
+export const etagOf = (version: number, rest?: string): string =>
+  rest === undefined ? `"v${version}"` : `"v${version}-${rest}"`;
 
 const NO_VERSION = "If-Match names no version of this. Read it again and use its ETag.";
 
@@ -56,13 +60,15 @@ export type DataAnswer<Data extends object, Status extends 200 | 201 | 202> = Re
 /**
  * Answers `{ data }` with the ETag of its version.
  * @param version where it is no field of the data
+ * @param rest see `etagOf`
  * @example (c) => withEtag(c, await readProduct(deps, c.req.valid("param").id))
  */
 export function withEtag<Data extends object>(
   c: Context,
   data: Data,
   version = (data as { version?: number }).version ?? 0,
+  rest?: string,
 ): DataAnswer<Data, 200> {
-  c.header("ETag", etagOf(version));
+  c.header("ETag", etagOf(version, rest));
   return c.json({ data }, 200) as unknown as DataAnswer<Data, 200>;
 }

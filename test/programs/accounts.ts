@@ -5,7 +5,6 @@
  * memory that was held, garbage left out, and the most that the process had, in megabytes.
  */
 import { parseConfig } from "../../src/config";
-import type { Deps } from "../../src/deps";
 import { createJobRunner } from "../../src/jobs/runner";
 import { silentLogger } from "../../src/telemetry/log";
 import { accountJobs } from "../../src/users/me/jobs";
@@ -17,8 +16,10 @@ const deps = createDeps(parseConfig(process.env), silentLogger(), { mail });
 await deps.mongo.connection.asPromise();
 
 if (where !== undefined) {
-  const [name = "", method = ""] = where.split(".");
-  const store = deps[name as keyof Deps] as unknown as Record<string, (...words: unknown[]) => unknown>;
+  const path = where.split(".");
+  const method = path.pop() ?? "";
+  type Store = Record<string, (...words: unknown[]) => unknown>;
+  const store = path.reduce<unknown>((part, name) => (part as Record<string, unknown>)[name], deps) as Store;
   const original = store[method];
   if (!original) throw new Error(`there is no ${where}`);
   let calls = 0;

@@ -37,6 +37,12 @@ export async function listApiKeys(
   };
 }
 
-/** Every key of a person that was not revoked, for the export of their data. */
-export const allApiKeys = async (deps: AuthDeps, userId: string): Promise<ApiKeyResponse[]> =>
-  (await deps.apiKeys.ofUser(userId)).map(toApiKey);
+/** Every key of a person, also revoked ones, for the export of their data. */
+export const allApiKeys = async (
+  deps: AuthDeps,
+  userId: string,
+): Promise<(ApiKeyResponse & { revokedAt: string | null })[]> =>
+  (await deps.apiKeys.ofUser(userId, { revoked: true })).map((row) => ({
+    ...toApiKey(row),
+    revokedAt: row.revokedAt?.toISOString() ?? null,
+  }));

@@ -33,15 +33,19 @@ export const createApiKeyStore = (mysql: MySql) => ({
     await mysql.on(tx).apiKey.create({ data: key });
   },
 
-  /** A person's keys that were not revoked, the newest first: all, or at most `limit` behind a position. */
+  /**
+   * A person's keys, the newest first: all, or at most `limit` behind a position.
+   * @param options `revoked`: also those that were revoked
+   */
   async ofUser(
     userId: string,
-    { limit, before }: { limit?: number; before?: { createdAt: Date; id: string } } = {},
-  ): Promise<Omit<ApiKeyRow, "secretDigest" | "secretHash">[]> {
+    options: { limit?: number; before?: { createdAt: Date; id: string }; revoked?: true } = {},
+  ): Promise<(Omit<ApiKeyRow, "secretDigest" | "secretHash"> & { revokedAt: Date | null })[]> {
+    const { limit, before, revoked } = options;
     const rows = await mysql.on().apiKey.findMany({
       where: {
         userId,
-        revokedAt: null,
+        ...(revoked ? {} : { revokedAt: null }),
         ...(before && {
           OR: [
             { createdAt: { lt: before.createdAt } },
@@ -52,7 +56,7 @@ export const createApiKeyStore = (mysql: MySql) => ({
       orderBy: [{ createdAt: "desc" }, { id: "desc" }],
       ...(limit !== undefined && { take: limit }),
     });
-    return rows.map(({ secretDigest: _, secretHash: __, revokedAt: ___, ...row }) => ({
+    return rows.map(({ secretDigest: _, secretHash: __, ...row }) => ({
       ...row,
       permissions: known(row.permissions),
     }));

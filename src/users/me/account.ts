@@ -1,31 +1,41 @@
+import { createHash } from "node:crypto";
 import { newAuditEntry, person } from "../../audit";
 import type { Origin } from "../../auth";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
-import { toUserResponse, type UserResponse } from "../mapper";
+import { toUserResponse } from "../mapper";
 import type { UserRow } from "../store";
 import type { AccountDeps } from "./deps";
-import type { ChangeMe } from "./schema";
+import type { ChangeMe, MeResponse } from "./schema";
 
 /** The caller's account ended between the guard and the change. */
 export const accountGone = (): AppError =>
   new AppError("unauthenticated", "The account is gone. Sign in again.");
 
-/** A person as they see themselves, and the version of their row. */
-export const answerOf = async (deps: AccountDeps, user: UserRow) => ({
-  data: toUserResponse(user, await deps.roles.namesOf(user.id)),
-  version: user.version,
-});
+/** One's own account, and what its ETag is made of: the version of the row, and the rights beside it. */
+export interface Me {
+  data: MeResponse;
+  version: number;
+  rights: string;
+}
+
+/** A person as they see themselves. */
+export async function answerOf(deps: AccountDeps, actor: Actor, user: UserRow): Promise<Me> {
+  const permissions = [...actor.permissions].sort();
+  const data = { ...toUserResponse(user, await deps.roles.namesOf(user.id)), permissions };
+  // What a role may changes without the person's row.
+  const rights = createHash("sha256")
+    .update(JSON.stringify([data.roles, permissions]))
+    .digest("hex");
+  return { data, version: user.version, rights: rights.slice(0, 32) };
+}
 
 /** The caller's own account, and its version. */
-export async function readMe(
-  deps: AccountDeps,
-  actor: Actor,
-): Promise<{ data: UserResponse; version: number }> {
+export async function readMe(deps: AccountDeps, actor: Actor): Promise<Me> {
   const user = await deps.users.findById(actor.userId);
   if (!user) throw accountGone();
-  return answerOf(deps, user);
+  return answerOf(deps, actor, user);
 }
 
 /**
@@ -39,7 +49,7 @@ export async function changeMe(
   { name }: ChangeMe,
   expected: ExpectedVersions,
   origin: Origin,
-): Promise<{ data: UserResponse; version: number }> {
+): Promise<Me> {
   const now = deps.clock.now();
   const audit = newAuditEntry(deps, "profile.changed", {
     actor: person(actor.userId),
@@ -55,5 +65,5 @@ export async function changeMe(
     await deps.audit.record(audit, tx);
     return { ...present, name, version: present.version + 1 };
   });
-  return answerOf(deps, user);
+  return answerOf(deps, actor, user);
 }

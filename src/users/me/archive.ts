@@ -133,6 +133,14 @@ export function sectionsOf(deps: AccountDeps, userId: string, madeAt: Date): Sec
       const { data, version } = await readSetting(deps, PREFERENCES, userId);
       return toPreferences(data, version, deps.config.defaultCurrency);
     }),
+    json("consent.json", "When you gave or took back consent to marketing", async () => {
+      const decisions = await deps.audit.consentOf(userId, 1000);
+      const { marketing } = (await readSetting(deps, PREFERENCES, userId)).data;
+      // A decision of before the history was kept is in the preferences alone.
+      const first =
+        decisions.length === 0 && marketing ? [{ at: marketing.decidedAt, email: marketing.email }] : [];
+      return [...first, ...decisions];
+    }),
     json("notices.json", "Which mails you want", async () =>
       toNotices((await readSetting(deps, NOTICE_SETTINGS, userId)).data),
     ),
@@ -145,7 +153,9 @@ export function sectionsOf(deps: AccountDeps, userId: string, madeAt: Date): Sec
         endReason: row.endReason,
       })),
     ),
-    json("api-keys.json", "Your API keys, without their secrets", () => allApiKeys(deps, userId)),
+    json("api-keys.json", "Your API keys, revoked ones too, without their secrets", () =>
+      allApiKeys(deps, userId),
+    ),
     json("second-factors.json", "Your second factors and passkeys, without their secrets", async () => ({
       ...(await factorStatus(deps, userId)),
       passkeys: await listPasskeys(deps, userId),

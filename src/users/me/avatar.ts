@@ -8,8 +8,7 @@ import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import { readPicture } from "../../media/picture";
 import type { StoredFile } from "../../storage/storage";
-import type { UserResponse } from "../mapper";
-import { accountGone, answerOf } from "./account";
+import { accountGone, answerOf, type Me } from "./account";
 import type { AccountDeps } from "./deps";
 
 /** Widths that are kept; a picture is never made larger than it is. */
@@ -34,7 +33,7 @@ async function replace(
   avatar: { id: string; widths: number[] } | null,
   expected: ExpectedVersions,
   origin: Origin,
-): Promise<{ data: UserResponse; version: number }> {
+): Promise<Me> {
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const audit = newAuditEntry(deps, "profile.changed", {
@@ -59,7 +58,7 @@ async function replace(
     };
   });
   deps.jobs.wake();
-  return answerOf(deps, user);
+  return answerOf(deps, actor, user);
 }
 
 /**
@@ -74,7 +73,7 @@ export async function setAvatar(
   bytes: Uint8Array,
   expected: ExpectedVersions,
   origin: Origin,
-): Promise<{ data: UserResponse; version: number }> {
+): Promise<Me> {
   const { renditions } = await readPicture(bytes, AVATAR_WIDTHS);
   const id = deps.random.id();
   const unrecorded = after(deps.clock.now(), UNRECORDED);

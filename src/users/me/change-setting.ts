@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../../audit";
+import { type AuditEntry, newAuditEntry, person } from "../../audit";
 import type { Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
@@ -11,16 +11,17 @@ export async function changeSetting<Setting>(
   actor: Actor,
   { kind, fields, origin }: { kind: "preferences" | "notices"; fields: string[]; origin: Origin },
   work: (tx: MySqlTx) => Promise<Setting>,
+  /** What else the audit log keeps of it. */
+  more: () => AuditEntry["detail"] = () => ({}),
 ): Promise<Setting> {
   const audit = newAuditEntry(deps, `${kind}.changed`, {
     actor: person(actor.userId),
     origin,
-    detail: { fields },
   });
   return deps.mysql.transaction(async (tx) => {
     if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const changed = await work(tx);
-    await deps.audit.record(audit, tx);
+    await deps.audit.record({ ...audit, detail: { fields, ...more() } }, tx);
     return changed;
   });
 }

@@ -257,11 +257,11 @@ describe("processes", () => {
   });
 
   const deaths = [
-    "analytics.removeEvents",
+    "analytics.events.remove",
     "storage.removeAll",
-    "accounts.eraseRows",
+    "users.eraseRows",
     "audit.anonymise",
-    "accounts.anonymise",
+    "users.anonymise",
   ];
   test.each(deaths)("one is killed before %s: another one finishes", async (where) => {
     const mark = `mark${t.deps.random.id().replaceAll("-", "")}`;

@@ -92,11 +92,16 @@ describe("an archive of one's data", () => {
       token: person.accessToken,
     });
     const { key } = (await made.json()).data;
-    await t.request("/api/users/me/preferences", {
-      method: "PATCH",
-      json: { timeZone: "Europe/Paris", marketing: { email: true } },
-      token: person.accessToken,
-    });
+    const { id: keyId } = await t.deps.mysql.on().apiKey.findFirstOrThrow({ where: { userId: person.id } });
+    await t.request(`/auth/api-keys/${keyId}`, { method: "DELETE", token: person.accessToken });
+    for (const email of [true, false, true]) {
+      t.clock.advance(1000);
+      await t.request("/api/users/me/preferences", {
+        method: "PATCH",
+        json: { timeZone: "Europe/Paris", marketing: { email } },
+        token: person.accessToken,
+      });
+    }
     const form = new FormData();
     form.set(
       "file",
@@ -143,7 +148,10 @@ describe("an archive of one's data", () => {
     });
     expect((await sharp(files.get("picture.webp")).metadata()).width).toBe(40);
     expect(json("preferences.json")).toMatchObject({ timeZone: "Europe/Paris", marketing: { email: true } });
-    expect(json("api-keys.json")).toEqual([expect.objectContaining({ name: "My server" })]);
+    expect(json("consent.json").map(({ email }: { email: boolean }) => email)).toEqual([true, false, true]);
+    expect(json("api-keys.json")).toEqual([
+      expect.objectContaining({ name: "My server", revokedAt: expect.any(String) }),
+    ]);
     expect(json("second-factors.json")).toMatchObject({ methods: ["totp", "backup_code"], passkeys: [] });
     expect(lines("sessions.ndjson")).toEqual([expect.objectContaining({ method: "totp", ip: "127.0.0.1" })]);
     expect(lines("audit.ndjson").map(({ action }) => action)).toEqual(
@@ -342,7 +350,7 @@ describe("many events", () => {
   );
 
   test("killed while it packs, or just before it is ready", async () => {
-    for (const where of ["storage.putStream", "accounts.finishExport"]) {
+    for (const where of ["storage.putStream", "exports.finish"]) {
       const person = await t.signIn();
       await insertEvents(person.id, 700);
       const { id } = await ask(person);

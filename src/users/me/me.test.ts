@@ -30,12 +30,43 @@ const entriesOf = (person: SignedInPerson, action: string) =>
   t.deps.mysql.on().auditEntry.findMany({ where: { actorId: person.id, action }, orderBy: { at: "asc" } });
 
 describe("the account", () => {
+  test("says what the caller may, and its tag changes with that", async () => {
+    const person = await t.signIn({ roles: ["manager"] });
+    const ask = (etag?: string) =>
+      t.request("/api/users/me", {
+        token: person.accessToken,
+        ...(etag === undefined ? {} : { headers: { "if-none-match": etag } }),
+      });
+    const read = await ask();
+    const { data } = await read.json();
+    expect(data.roles).toEqual(["customer", "manager"]);
+    expect(data.permissions).toContain("products:write");
+    expect(data.permissions).not.toContain("users:write");
+    const etag = read.headers.get("etag") ?? "";
+    expect((await ask(etag)).status).toBe(304);
+    // What the role may changes for everyone who has it, without a change of their rows.
+    const [role] = await t.deps.roles.byNames(["manager"]);
+    const permissions = role?.permissions ?? [];
+    await t.deps.mysql.transaction((tx) =>
+      t.deps.roles.change(role?.id ?? "", { permissions: ["inventory:read"] }, tx),
+    );
+    const after = await ask(etag);
+    expect([after.status, (await after.json()).data.permissions]).toEqual([200, ["inventory:read"]]);
+    expect((await call(person, "PATCH", "", { name: "Zoe" }, etag)).status).toBe(200);
+    await t.deps.mysql.transaction((tx) => t.deps.roles.change(role?.id ?? "", { permissions }, tx));
+  });
+
   test("is read with its tag, and the name changed with it", async () => {
     const person = await t.signIn({ name: "Ann" });
     const read = await call(person, "GET", "");
     const etag = read.headers.get("etag") ?? "";
     expect(read.status).toBe(200);
-    expect((await read.json()).data).toMatchObject({ id: person.id, name: "Ann", roles: ["customer"] });
+    expect((await read.json()).data).toMatchObject({
+      id: person.id,
+      name: "Ann",
+      roles: ["customer"],
+      permissions: [],
+    });
     const changed = await call(person, "PATCH", "", { name: " Zoe\u0308 " }, etag);
     expect(changed.status).toBe(200);
     expect((await changed.json()).data.name).toBe("Zoë");

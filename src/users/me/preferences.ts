@@ -1,3 +1,4 @@
+import type { AuditEntry } from "../../audit";
 import type { Origin } from "../../auth";
 import type { Actor } from "../../lib/actor";
 import type { ExpectedVersions } from "../../lib/versions";
@@ -31,6 +32,19 @@ const decided = (
       ? present
       : { email: choice.email, decidedAt: now.toISOString() };
 
+/** The history of consent: what the log keeps when a decision about marketing changed (GDPR, article 7). */
+function consentWatch() {
+  let before: Preferences["marketing"];
+  let now: Preferences["marketing"];
+  return {
+    watch(present: Preferences, changed: Preferences): Preferences {
+      [before, now] = [present.marketing, changed.marketing];
+      return changed;
+    },
+    more: (): AuditEntry["detail"] => (before?.email === now?.email ? {} : { marketing: now?.email ?? null }),
+  };
+}
+
 /** Puts choices in place of all that were made before. @throws AppError precondition_failed */
 export async function replacePreferences(
   deps: AccountDeps,
@@ -40,20 +54,29 @@ export async function replacePreferences(
   origin: Origin,
 ): Promise<PreferencesResponse> {
   const now = deps.clock.now();
+  const consent = consentWatch();
   const fields = Object.keys(chosen);
-  const saved = await changeSetting(deps, actor, { kind: "preferences", fields, origin }, (tx) =>
-    writeSetting(
-      deps,
-      PREFERENCES,
-      actor.userId,
-      {
-        change: (present) =>
-          withoutUndefined({ ...chosen, marketing: decided(chosen.marketing, present.marketing, now) }),
-        expected,
-        now,
-      },
-      tx,
-    ),
+  const saved = await changeSetting(
+    deps,
+    actor,
+    { kind: "preferences", fields, origin },
+    (tx) =>
+      writeSetting(
+        deps,
+        PREFERENCES,
+        actor.userId,
+        {
+          change: (present) =>
+            consent.watch(
+              present,
+              withoutUndefined({ ...chosen, marketing: decided(chosen.marketing, present.marketing, now) }),
+            ),
+          expected,
+          now,
+        },
+        tx,
+      ),
+    consent.more,
   );
   return toPreferences(saved.data, saved.version, deps.config.defaultCurrency);
 }
@@ -68,14 +91,22 @@ export async function changePreferences(
 ): Promise<PreferencesResponse> {
   const now = deps.clock.now();
   const fields = [...Object.keys(chosen), ...(marketing === undefined ? [] : ["marketing"])];
+  const consent = consentWatch();
   const merged = (present: Preferences): Preferences =>
-    withoutUndefined({
-      ...present,
-      ...Object.fromEntries(Object.entries(chosen).map(([name, value]) => [name, value ?? undefined])),
-      marketing: marketing === undefined ? present.marketing : decided(marketing, present.marketing, now),
-    });
-  const saved = await changeSetting(deps, actor, { kind: "preferences", fields, origin }, (tx) =>
-    writeSetting(deps, PREFERENCES, actor.userId, { change: merged, expected, now }, tx),
+    consent.watch(
+      present,
+      withoutUndefined({
+        ...present,
+        ...Object.fromEntries(Object.entries(chosen).map(([name, value]) => [name, value ?? undefined])),
+        marketing: marketing === undefined ? present.marketing : decided(marketing, present.marketing, now),
+      }),
+    );
+  const saved = await changeSetting(
+    deps,
+    actor,
+    { kind: "preferences", fields, origin },
+    (tx) => writeSetting(deps, PREFERENCES, actor.userId, { change: merged, expected, now }, tx),
+    consent.more,
   );
   return toPreferences(saved.data, saved.version, deps.config.defaultCurrency);
 }

@@ -1,6 +1,5 @@
-import { clearSignIn, originOf, userResponse } from "../../auth";
+import { clearSignIn, originOf } from "../../auth";
 import { endpoint } from "../../http/endpoint";
-import { dataOf } from "../../http/envelopes";
 import { factory } from "../../http/factory";
 import { fileBody } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
@@ -23,6 +22,7 @@ import {
   exportAnswer,
   exportListAnswer,
   exportParam,
+  meAnswer,
   pendingEmailChangeAnswer,
   requestEmailChangeSchema,
   settingsAnswer,
@@ -42,12 +42,12 @@ export const meRoutes = (deps: AccountDeps) =>
         summary: "Read your account",
         tag,
         caller: "person",
-        success: { 200: dataOf(userResponse) },
+        success: { 200: meAnswer },
         etag: true,
       }),
       async (c) => {
-        const { data, version } = await readMe(deps, c.get("actor"));
-        return withEtag(c, data, version);
+        const { data, version, rights } = await readMe(deps, c.get("actor"));
+        return withEtag(c, data, version, rights);
       },
     )
     .patch(
@@ -58,20 +58,20 @@ export const meRoutes = (deps: AccountDeps) =>
         tag,
         caller: "person",
         body: changeMeSchema,
-        success: { 200: dataOf(userResponse) },
+        success: { 200: meAnswer },
         etag: true,
         ifMatch: "optional",
       }),
       async (c) => {
         const change = c.req.valid("json");
-        const { data, version } = await changeMe(
+        const { data, version, rights } = await changeMe(
           deps,
           c.get("actor"),
           change,
           c.get("expectedVersions"),
           originOf(deps, c),
         );
-        return withEtag(c, data, version);
+        return withEtag(c, data, version, rights);
       },
     )
     .delete(
@@ -251,21 +251,21 @@ export const meRoutes = (deps: AccountDeps) =>
         tag,
         caller: "person",
         body: pictureForm,
-        success: { 200: dataOf(userResponse) },
+        success: { 200: meAnswer },
         errors: ["request_timeout", "too_many_requests"],
         etag: true,
         ifMatch: "optional",
       }),
       (c) =>
         takeUpload(c, false, async ({ bytes }) => {
-          const { data, version } = await setAvatar(
+          const { data, version, rights } = await setAvatar(
             deps,
             c.get("actor"),
             bytes,
             c.get("expectedVersions"),
             originOf(deps, c),
           );
-          return withEtag(c, data, version);
+          return withEtag(c, data, version, rights);
         }),
     )
     .delete(

@@ -1,7 +1,14 @@
 import { z } from "zod";
-import { emailSchema, nameSchema, proofShape } from "../../auth";
+import { emailSchema, nameSchema, proofShape, userResponse } from "../../auth";
 import { dataOf } from "../../http/envelopes";
 import { noticesSchema } from "../notices";
+
+/** One's own account, with what one may do, so that a frontend can hide what is not theirs. */
+const meResponse = userResponse
+  .extend({ permissions: z.array(z.string()).meta({ example: ["products:write"] }) })
+  .meta({ id: "Me" });
+export type MeResponse = z.infer<typeof meResponse>;
+export const meAnswer = dataOf(meResponse);
 
 /** Only what a person may change of their own row: no role, no id, no address. */
 export const changeMeSchema = z

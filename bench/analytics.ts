@@ -369,6 +369,7 @@ const forSessions = (event: NewEvent): SessionEvent => ({
   revenue: event.revenue,
   currency: event.currency,
   searchId: event.searchId,
+  orderId: event.orderId,
 });
 
 /**

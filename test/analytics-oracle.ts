@@ -109,6 +109,71 @@ const sum = (numbers: number[]) => numbers.reduce((total, number) => total + num
 const ranked = <Row extends Record<string, unknown>>(rows: Row[], by: string, name: string): Row[] =>
   rows.toSorted((a, b) => Number(b[by]) - Number(a[by]) || (String(a[name]) < String(b[name]) ? -1 : 1));
 
+/** One line of the books: an order that was placed, or something that was taken back. */
+interface Entry {
+  event: EventDocument;
+  confirmed: boolean;
+  order?: { gross: number; products: EventDocument["products"] };
+  refund?: { amount: number; units: number; cancelled: boolean };
+  currency: string;
+}
+
+const units = (products: EventDocument["products"]) => sum(products.map(({ quantity }) => quantity));
+
+/** The books of one order, and the event whose visit has the conversion. */
+function bookOrder(own: EventDocument[], visitors: Map<EventDocument, string>) {
+  const all = own.toSorted(inOrder);
+  const fromServers = all.filter(({ origin }) => origin === "server");
+  const confirmed = fromServers.some(({ kind }) => kind === "order" || kind === "update");
+  const believed = confirmed ? fromServers : all;
+  const placed =
+    believed.find(({ kind }) => kind === "order") ?? believed.find(({ kind }) => kind === "update");
+  const versions = believed.filter((event) => event === placed || event.kind === "update");
+  const currency = versions.findLast((event) => event.currency !== null)?.currency ?? null;
+  const gross = versions.findLast(({ amountMissing }) => !amountMissing)?.revenue ?? 0;
+  const products = versions.findLast((event) => event.products.length > 0)?.products ?? [];
+  const entries: Entry[] = [];
+  if (placed)
+    entries.push({ event: placed, confirmed, order: { gross, products }, currency: currency ?? "XXX" });
+  const seen: string[] = [];
+  const taken = () => ({
+    amount: sum(
+      entries
+        .filter((entry) => entry.currency === (currency ?? "XXX"))
+        .map(({ refund }) => refund?.amount ?? 0),
+    ),
+    units: sum(entries.map(({ refund }) => refund?.units ?? 0)),
+  });
+  for (const event of believed.filter(({ kind }) => kind === "refund" || kind === "cancel")) {
+    if (event.refundId && seen.includes(event.refundId)) continue;
+    if (event.refundId) seen.push(event.refundId);
+    const whole = event.kind === "cancel" || (event.amountMissing && event.products.length === 0);
+    const other = event.currency !== null && currency !== null && event.currency !== currency;
+    const leftover = placed ? gross - taken().amount : undefined;
+    const leftUnits = placed ? units(products) - taken().units : undefined;
+    entries.push({
+      event,
+      confirmed: placed ? confirmed : event.origin === "server",
+      refund: {
+        amount: other
+          ? event.revenue
+          : whole
+            ? (leftover ?? 0)
+            : Math.min(event.revenue, leftover ?? event.revenue),
+        units: whole ? (leftUnits ?? 0) : Math.min(units(event.products), leftUnits ?? units(event.products)),
+        cancelled:
+          event.kind === "cancel" && placed !== undefined && !entries.some(({ refund }) => refund?.cancelled),
+      },
+      currency: event.currency ?? currency ?? "XXX",
+    });
+  }
+  const reported = all.filter(({ kind, origin }) => kind === "order" && origin === "browser");
+  const converting =
+    placed &&
+    (reported.find((event) => visitors.get(event) === visitors.get(placed)) ?? reported[0] ?? placed);
+  return { entries, converting };
+}
+
 /** All that reports say of these events, computed when asked for. */
 export function createOracle(everything: EventDocument[]) {
   const visitors = visitorsOf(everything);
@@ -129,7 +194,17 @@ export function createOracle(everything: EventDocument[]) {
   );
   const firstStart = (visitor: string) => firstStarts.get(visitor) ?? Number.NaN;
 
-  const has = (visit: Visit, kind: string) => visit.events.some((event) => event.kind === kind);
+  const books = [
+    ...Map.groupBy(
+      everything.filter(({ kind }) => ["order", "update", "refund", "cancel"].includes(kind ?? "")),
+      ({ _id, bot, orderId }) => JSON.stringify(orderId === null ? [bot, _id, null] : [bot, null, orderId]),
+    ).values(),
+  ].map((own) => bookOrder(own, visitors));
+  const entries = books.flatMap((book) => book.entries);
+  const converting = new Set(books.map((book) => book.converting));
+
+  const has = (visit: Visit, kind: string) =>
+    visit.events.some((event) => (kind === "order" ? converting.has(event) : event.kind === kind));
   const looks = (visit: Visit, kind: string) => visit.events.filter((event) => event.kind === kind).length;
   const bounced = (visit: Visit) =>
     visit.events.every(({ kind }) => kind === "page" || kind === "view") &&
@@ -137,7 +212,11 @@ export function createOracle(everything: EventDocument[]) {
     looks(visit, "view") <= 1;
   const inSteps = (events: EventDocument[], kinds: string[]): boolean =>
     kinds.length === 0 ||
-    events.some(({ kind }, index) => kind === kinds[0] && inSteps(events.slice(index + 1), kinds.slice(1)));
+    events.some(
+      (event, index) =>
+        (kinds[0] === "order" ? converting.has(event) : event.kind === kinds[0]) &&
+        inSteps(events.slice(index + 1), kinds.slice(1)),
+    );
   const sourceOf = (visit: Visit) => {
     const source = visit.events.find(({ page }) => page !== null)?.source ?? "direct";
     return source === "internal" ? "direct" : source;
@@ -158,7 +237,22 @@ export function createOracle(everything: EventDocument[]) {
   const figures = (ask: Omit<Ask, "timezone">) => {
     const { begun, events, came, fresh } = part(ask);
     const count = (kind: string) => events.filter((event) => event.kind === kind).length;
-    const orders = events.filter(({ kind, revenue }) => kind === "order" && revenue > 0);
+    const told = new Set(events);
+    const own = entries.filter(({ event }) => told.has(event));
+    const money = (confirmed: boolean) =>
+      [
+        ...Map.groupBy(
+          own.filter((entry) => entry.confirmed === confirmed),
+          ({ currency }) => currency,
+        ),
+      ]
+        .map(([currency, lines]) => {
+          const gross = sum(lines.map(({ order }) => order?.gross ?? 0));
+          const refunded = sum(lines.map(({ refund }) => refund?.amount ?? 0));
+          return { currency, gross, refunded, net: gross - refunded, amount: gross - refunded };
+        })
+        .filter(({ gross, refunded }) => gross !== 0 || refunded !== 0)
+        .sort((a, b) => (a.currency < b.currency ? -1 : 1));
     return {
       visitors: came.size,
       newVisitors: fresh.size,
@@ -176,10 +270,13 @@ export function createOracle(everything: EventDocument[]) {
       productsAdded: count("add"),
       checkouts: count("checkout"),
       searches: count("search"),
-      orders: count("order"),
-      revenue: [...Map.groupBy(orders, ({ currency }) => currency ?? "XXX")]
-        .map(([currency, own]) => ({ amount: sum(own.map(({ revenue }) => revenue)), currency }))
-        .sort((a, b) => (a.currency < b.currency ? -1 : 1)),
+      orders: own.filter(({ order }) => order).length,
+      confirmedOrders: own.filter(({ order, confirmed }) => order && confirmed).length,
+      cancelledOrders: own.filter(({ refund }) => refund?.cancelled).length,
+      units: sum(own.map(({ order }) => units(order?.products ?? []))),
+      unitsRefunded: sum(own.map(({ refund }) => refund?.units ?? 0)),
+      revenue: money(true),
+      unconfirmedRevenue: money(false),
     };
   };
 
@@ -256,15 +353,20 @@ export function createOracle(everything: EventDocument[]) {
 
     products(ask: Ask, sort: string) {
       const { events } = part(ask);
-      const told = events.filter(({ kind }) => ["view", "click", "add", "order"].includes(kind ?? ""));
-      const ids = new Set(told.flatMap(({ products }) => products.map(({ id }) => id)));
+      const told = events.filter(({ kind }) => ["view", "click", "add"].includes(kind ?? ""));
+      const here = new Set(events);
+      const bought = entries.filter(({ event, order }) => order && here.has(event));
+      const ids = new Set([
+        ...told.flatMap(({ products }) => products.map(({ id }) => id)),
+        ...bought.flatMap(({ order }) => order?.products.map(({ id }) => id) ?? []),
+      ]);
       const rows = [...ids].map((id) => {
         const own = told.filter(({ products }) => products.some((product) => product.id === id));
         const count = (kind: string) => own.filter((event) => event.kind === kind).length;
-        const sold = own
-          .filter(({ kind }) => kind === "order")
-          .flatMap(({ products }) => products.filter((product) => product.id === id));
-        const [views, adds, orders] = [count("view"), count("add"), count("order")];
+        const sold = bought.flatMap(
+          ({ order }) => order?.products.filter((product) => product.id === id) ?? [],
+        );
+        const [views, adds, orders] = [count("view"), count("add"), sold.length];
         return {
           id,
           name: null,
@@ -282,12 +384,20 @@ export function createOracle(everything: EventDocument[]) {
 
     categories(ask: Ask, sort: string) {
       const { events } = part(ask);
-      const told = events.filter(({ kind }) => ["view", "list", "add", "order"].includes(kind ?? ""));
+      const placed = new Set(entries.flatMap(({ event, order }) => (order ? [event] : [])));
+      const told = events.filter(
+        (event) => ["view", "list", "add"].includes(event.kind ?? "") || placed.has(event),
+      );
       const names = new Set(told.flatMap(({ categories }) => categories));
       const rows = [...names].map((category) => {
         const own = told.filter(({ categories }) => categories.includes(category));
         const count = (...kinds: string[]) => own.filter(({ kind }) => kinds.includes(kind ?? "")).length;
-        return { category, views: count("view", "list"), adds: count("add"), orders: count("order") };
+        return {
+          category,
+          views: count("view", "list"),
+          adds: count("add"),
+          orders: own.filter((event) => placed.has(event)).length,
+        };
       });
       return ranked(rows, sort, "category");
     },

@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
-import type { BatchResult } from "../src/analytics/intake/schema";
+import { type BatchResult, batchSchema } from "../src/analytics/intake/schema";
+import { track } from "../src/analytics/intake/track";
 import type { EventDocument, SessionDocument } from "../src/analytics/model";
 import { settle } from "../src/analytics/settle";
 import { AppError } from "../src/lib/errors";
@@ -71,6 +72,25 @@ export async function sent(
   expect(answer.status).toBe(202);
   return ((await answer.json()) as { data: BatchResult }).data;
 }
+
+/** Sends a batch as a server with an API key. @returns what became of it */
+export const sentByServer = (t: TestApp, body: unknown, callerId = "key:test"): Promise<BatchResult> =>
+  track(
+    t.deps,
+    {
+      actor: {
+        kind: "apiKey",
+        callerId,
+        userId: "owner",
+        sessionId: null,
+        permissions: new Set(["analytics:write"]),
+      },
+      address: "10.0.0.1",
+      userAgent: "shop-server/1.0",
+      doNotTrack: false,
+    },
+    batchSchema.parse(JSON.parse(JSON.stringify(body))),
+  );
 
 export const eventsOf = (t: TestApp) => t.deps.mongo.connection.collection<EventDocument>("analytics");
 export const sessionsOf = (t: TestApp) => t.deps.mongo.connection.collection<SessionDocument>("sessions");

@@ -5,6 +5,7 @@ import { type EventDocument, eventModel, type NewEvent, type Range } from "./mod
 /** The fields of an event that rollups are made from. */
 const ROLLUP_FIELDS = {
   kind: 1,
+  origin: 1,
   at: 1,
   visitor: 1,
   bot: 1,
@@ -15,12 +16,14 @@ const ROLLUP_FIELDS = {
   results: 1,
   revenue: 1,
   currency: 1,
+  order: 1,
 } as const;
 
 export type RollupEvent = Pick<
   EventDocument,
   | "_id"
   | "kind"
+  | "origin"
   | "at"
   | "visitor"
   | "bot"
@@ -31,6 +34,7 @@ export type RollupEvent = Pick<
   | "results"
   | "revenue"
   | "currency"
+  | "order"
 >;
 
 /** The indexes that give lists their order: without a hint, an engine may take others until it has statistics. */

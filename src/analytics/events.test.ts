@@ -235,7 +235,7 @@ describe("properties", () => {
       event({ timestamp: 5 }),
       event({ timestamp: "2026-02-30T10:00:00Z" }),
       event({ foo: 1 }),
-      event({ event: "x".repeat(201) }),
+      event({ event: "x", type: "track", name: 5 }),
       event({ context: { page: { url: 5 } } }),
       null,
       [],

@@ -2,6 +2,7 @@ import { after, MINUTE, SECOND } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { AnalyticsDeps } from "./deps";
 import type { EventDocument } from "./model";
+import { messageIdOf } from "./visitor";
 
 /** One message of the live view, as server-sent events name their parts. */
 export interface LiveMessage {
@@ -32,7 +33,7 @@ const MAX_STREAMS = 50;
 
 /** What an event shows of itself: nothing that tells who it was. */
 const toLiveEvent = (event: EventDocument) => ({
-  id: event._id,
+  id: messageIdOf(event),
   at: event.at.toISOString(),
   type: event.type,
   name: event.name,

@@ -14,13 +14,43 @@ export type EventType = (typeof EVENT_TYPES)[number];
 export const TIME_FLAGS = ["future", "too_old", "clock_skew"] as const;
 export type TimeFlag = (typeof TIME_FLAGS)[number];
 
+/** Whatever is wrong with an event that is kept all the same. */
+export const FLAGS = [
+  ...TIME_FLAGS,
+  "shortened",
+  "unreadable_amount",
+  "missing_amount",
+  "unreadable_currency",
+  "unreadable_quantity",
+  "unreadable_number",
+] as const;
+export type Flag = (typeof FLAGS)[number];
+
 /** One thing of an order or a view. */
 export interface EventProduct {
   id: string;
   quantity: number;
 }
 
-/** One thing that someone did. Written once; afterwards only `visitor` and `todo` change. */
+/** What one event adds to the figures of its order; see `orders.ts`. Amounts in minor units of `currency`. */
+export interface OrderPart {
+  /** The order counts here. */
+  placed: boolean;
+  /** The session of this event has the conversion. */
+  credited: boolean;
+  /** A server's key says so. */
+  confirmed: boolean;
+  cancelled: boolean;
+  gross: number;
+  refunded: number;
+  unitsRefunded: number;
+  currency: string | null;
+  products: EventProduct[];
+  /** Of the event that is credited: the amount of the order. */
+  worth?: number;
+}
+
+/** One thing that someone did. Written once; afterwards only `visitor`, `order` and `todo` change. */
 export interface EventDocument {
   /** The client's message id: what makes a repeated event one event. */
   _id: string;
@@ -37,7 +67,8 @@ export interface EventDocument {
   receivedAt: Date;
   /** Orders events of one time: by when they were received, then by their place in the batch. Old events have none. */
   sequence?: number;
-  timeFlags: TimeFlag[];
+  /** What is wrong with it, of its time or otherwise. */
+  timeFlags: Flag[];
   /** The anonymous id of the device, or a day's hash for callers without one; null when only the person is known. */
   device: string | null;
   userId: string | null;
@@ -66,9 +97,15 @@ export interface EventDocument {
   results: number | null;
   position: number | null;
   orderId: string | null;
+  /** Tells refunds of one order apart. */
+  refundId?: string | null;
   /** Minor units. */
   revenue: number;
+  /** No amount was stated, so `revenue` says nothing. */
+  amountMissing?: boolean;
   currency: string | null;
+  /** Of orders, updates, refunds and cancellations: made when they are settled. */
+  order?: OrderPart;
   /** There until the event has its session: the events themselves are the queue. */
   todo?: 1;
 }
@@ -105,8 +142,11 @@ const eventSchema = new Schema<EventDocument>(
     results: { type: Number, default: null },
     position: { type: Number, default: null },
     orderId: { type: String, default: null },
+    refundId: String,
     revenue: { type: Number, default: 0 },
+    amountMissing: Boolean,
     currency: { type: String, default: null },
+    order: Schema.Types.Mixed,
     todo: Number,
   },
   { collection: "analytics", versionKey: false, minimize: false },
@@ -116,6 +156,7 @@ const eventSchema = new Schema<EventDocument>(
   .index({ device: 1, at: 1 })
   .index({ userId: 1, _id: 1 }, { partialFilterExpression: { userId: { $gt: "" } } })
   .index({ searchId: 1, at: 1 }, { partialFilterExpression: { searchId: { $gt: "" } } })
+  .index({ orderId: 1 }, { partialFilterExpression: { orderId: { $gt: "" } } })
   .index({ receivedAt: 1, _id: 1 })
   .index({ todo: 1, receivedAt: 1 }, { partialFilterExpression: { todo: { $exists: true } } });
 

@@ -17,6 +17,8 @@ const SESSION_FIELDS = {
   revenue: 1,
   currency: 1,
   searchId: 1,
+  orderId: 1,
+  order: 1,
   todo: 1,
 } as const;
 

@@ -5,6 +5,7 @@ import {
   eventsOf,
   seeded,
   sent,
+  sentByServer,
   storedSessions as sessionsAsText,
   sessionsOf,
   settleElsewhere,
@@ -230,6 +231,10 @@ async function randomShop(seed: number, size: number): Promise<void> {
     "Product Viewed",
     "Product Added",
     "Order Completed",
+    "Order Completed",
+    "Order Refunded",
+    "Order Updated",
+    "Order Cancelled",
     "Products Searched",
     "Product Clicked",
     "Product List Viewed",
@@ -261,8 +266,10 @@ async function randomShop(seed: number, size: number): Promise<void> {
       properties.search_id = search.id;
       time = search.time + Math.floor((random() - 0.1) * (random() < 0.2 ? 40 : 2) * HOUR);
     }
-    if (event === "Order Completed") {
+    if (event.startsWith("Order")) {
       Object.assign(properties, {
+        ...(random() < 0.8 ? { order_id: `o${Math.floor(random() * size * 0.05)}` } : {}),
+        ...(random() < 0.2 ? { refund_id: "r1" } : {}),
         products: [
           { product_id, quantity: 1 + Math.floor(random() * 3), category: "c-order" },
           { product_id: pick(products), quantity: 2 },
@@ -270,6 +277,10 @@ async function randomShop(seed: number, size: number): Promise<void> {
         total: Math.floor(random() * 1e4) / 100,
         currency: pick(["USD", "EUR"]),
       });
+      // Refunds of everything, and of what is named.
+      if (random() < 0.3) properties.total = undefined;
+      if (random() < 0.3) properties.products = undefined;
+      if (random() < 0.3) properties.currency = undefined;
     }
     const more = random() < 0.2 ? { userId: pick(["ann", "bob", "cem"]) } : {};
     const owner = search && properties.search_id === search.id ? search.visitor : visitor;
@@ -296,7 +307,10 @@ async function randomShop(seed: number, size: number): Promise<void> {
       : anEvent({ ...more, anonymousId: owner, event, timestamp, properties, context });
   });
   for (let index = 0; index < events.length; index += 60) {
-    await sent(t, { batch: events.slice(index, index + 60) }, random() < 0.15 ? BOT : {});
+    // What a server reports has its own ids, and is mostly what browsers have reported already.
+    const part = events.slice(index, index + 60);
+    if (random() < 0.4) await sentByServer(t, { batch: part });
+    if (random() < 0.8) await sent(t, { batch: part }, random() < 0.15 ? BOT : {});
     if (random() < 0.4) await settle(t.deps);
     if (random() < 0.3) await sent(t, { batch: events.slice(Math.max(0, index - 30), index + 1) });
   }
@@ -576,7 +590,26 @@ describe("products", () => {
     expect(products).toEqual([
       expect.objectContaining({ id: product_id, name: null, orders: 1, quantity: 5, orderRate: null }),
     ]);
-    expect((await report<OverviewReport>("overview")).revenue).toEqual([{ amount: 10, currency: "JPY" }]);
+    expect((await report<OverviewReport>("overview")).unconfirmedRevenue).toEqual([
+      expect.objectContaining({ amount: 10, currency: "JPY" }),
+    ]);
+  });
+
+  test("an SKU joins the product it names; an unknown one stays itself", async () => {
+    const _id = t.deps.random.id();
+    const catalogue = t.deps.mongo.connection.collection<{ _id: string }>("products");
+    await catalogue.insertOne({ _id, name: "Lamp", skuKeys: ["lamp-1"], deletedAt: null } as { _id: string });
+    const lines = [{ sku: "LAMP-1 " }, { product_id: _id, quantity: 2 }, { sku: "other" }];
+    const views = [{ sku: "Lamp-1" }, { sku: "other" }].map((properties) => anEvent({ properties }));
+    await sent(t, {
+      batch: [...views, anEvent({ event: "Order Completed", properties: { total: 1, products: lines } })],
+    });
+    const { products } = await report("products", { sort: "quantity" });
+    expect(products).toMatchObject([
+      { id: _id, name: "Lamp", views: 1, orders: 1, quantity: 3 },
+      { id: "other", name: null, views: 1, orders: 1, quantity: 1 },
+    ]);
+    await catalogue.deleteOne({ _id });
   });
 });
 

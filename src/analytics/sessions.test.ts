@@ -429,22 +429,23 @@ describe("sessions", () => {
     );
   }, 300_000);
 
-  test("a visitor with 100,000 events", async () => {
+  test("a visitor with more events than a transaction takes", async () => {
+    const many = process.env.AIZY_LONG ? 100_000 : 15_000;
     // One batch shows the form; the others are put in as it was stored.
     await sent(t, { batch: [anEvent({ anonymousId: "busy", ...at(0) })] });
     const [first] = await eventsOf(t).find({}).toArray();
     if (!first) throw new Error("nothing was stored");
-    for (let from = 1; from < 100_000; from += 5000) {
-      const events = Array.from({ length: Math.min(5000, 100_000 - from) }, (_, index) => ({
+    for (let from = 1; from < many; from += 5000) {
+      const events = Array.from({ length: Math.min(5000, many - from) }, (_, index) => ({
         ...first,
         _id: `busy-${from + index}`,
         at: new Date(NOON + (from + index) * 100),
       }));
       expect((await t.deps.analytics.events.insert(events)).size).toBe(events.length);
     }
-    expect(await sessions()).toEqual([["d:busy", 0, 9999.9, 100_000]]);
+    expect(await sessions()).toEqual([["d:busy", 0, many / 10 - 0.1, many]]);
     await sent(t, { batch: [anEvent({ anonymousId: "busy", userId: "ann", ...at(-MINUTE) })] });
-    expect(await sessions()).toEqual([["u:ann", -60, 9999.9, 100_001]]);
+    expect(await sessions()).toEqual([["u:ann", -60, many / 10 - 0.1, many + 1]]);
   }, 600_000);
 });
 

@@ -1,5 +1,6 @@
 import type { Mongo } from "../db/mongo";
 import { createEventStore } from "./events.store";
+import { createOrderStore } from "./orders.store";
 import { createPopularityStore } from "./popularity.store";
 import { createQueueStore } from "./queue.store";
 import { createRollupStore } from "./rollups.store";
@@ -12,6 +13,7 @@ export const createAnalyticsStore = (mongo: Mongo) => ({
   events: createEventStore(mongo),
   queue: createQueueStore(mongo),
   searches: createSearchStore(mongo),
+  orders: createOrderStore(mongo),
   sessions: createSessionStore(mongo),
   rollups: createRollupStore(mongo),
   state: createStateStore(mongo),

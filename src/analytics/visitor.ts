@@ -9,3 +9,14 @@ export const visitorOf = (event: Pick<EventDocument, "bot" | "device" | "userId"
   if (event.bot) return `b:${event.device ?? event.userId}`;
   return event.userId === null ? `d:${event.device}` : `u:${event.userId}`;
 };
+
+/** Before the ids of events that a server's key sent. No message id has a space, so no browser can send such an id. */
+const SERVER = "server ";
+
+/** The id under which an event is stored: a browser that guesses a message id makes no server's event a duplicate. */
+export const eventIdOf = (messageId: string, origin: EventDocument["origin"]): string =>
+  origin === "server" ? `${SERVER}${messageId}` : messageId;
+
+/** The message id of a stored event. */
+export const messageIdOf = ({ _id }: Pick<EventDocument, "_id">): string =>
+  _id.startsWith(SERVER) ? _id.slice(SERVER.length) : _id;

@@ -9,6 +9,9 @@ export const line = (max: number) =>
     .max(max, `must be at most ${max} characters`)
     .regex(NO_CONTROLS, "must not hold control characters");
 
+/** A text on one line: control characters and halves of surrogate pairs become spaces. */
+export const oneLine = (value: string): string => value.replace(/[\p{Cc}\p{Cs}]+/gu, " ").trim();
+
 const isAbsent = (value: unknown): boolean =>
   value === null || (typeof value === "string" && value.trim() === "");
 

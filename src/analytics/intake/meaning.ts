@@ -1,24 +1,23 @@
 import { z } from "zod";
 import { minorDigits } from "../../lib/money";
 import { canonicalKey } from "../../lib/text";
-import type { EventProduct } from "../model";
+import type { EventProduct, Flag } from "../model";
+import { isOrderKind } from "../orders";
+import { oneLine } from "./context";
 import type { EventKind } from "./spec";
 
-const text = z
-  .string()
-  .trim()
-  .min(1)
-  .max(200)
-  .regex(/^[^\p{Cc}\p{Cs}]*$/u);
+const text = z.string().transform(oneLine).pipe(z.string().min(1).max(200));
 const textOrNumber = z.union([text, z.number().transform(String)]);
-const count = z.number().int().min(0).max(1e9);
+/** A number as JSON has it or as text, without signs, exponents and thousands: what 1.299 means, nobody can know. */
 const decimal = z.union([
   z.number(),
   z
     .string()
-    .regex(/^\d{1,12}(\.\d{1,6})?$/)
+    .trim()
+    .regex(/^\d{1,12}(\.\d{1,10})?$/)
     .transform(Number),
 ]);
+const count = decimal.pipe(z.number().int().min(0).max(1e9));
 
 /** The first of these properties that is of the kind; undefined when none is. A property may hold anything. */
 export function pick<T>(
@@ -33,63 +32,129 @@ export function pick<T>(
   return undefined;
 }
 
-const productOf = (properties: Record<string, unknown>): EventProduct | null => {
-  const id = pick(properties, textOrNumber, "product_id", "productId", "sku");
-  return id === undefined ? null : { id, quantity: pick(properties, count, "quantity") ?? 1 };
-};
+/** Whether one of these properties says anything. */
+const isStated = (properties: Record<string, unknown>, ...names: string[]): boolean =>
+  names.some((name) => {
+    const value = Object.hasOwn(properties, name) ? properties[name] : null;
+    return value !== null && value !== undefined && (typeof value !== "string" || value.trim() !== "");
+  });
 
-/** Minor units of a decimal amount, as events carry it: 19.99 USD is 1999. */
-function moneyOf(properties: Record<string, unknown>): { revenue: number; currency: string | null } {
-  const currency = pick(properties, z.string().regex(/^[A-Za-z]{3}$/), "currency")?.toUpperCase() ?? null;
-  const amount = pick(properties, decimal, "revenue", "total", "value");
-  if (amount === undefined || amount < 0) return { revenue: 0, currency };
-  let digits = 2;
-  try {
-    if (currency !== null) digits = minorDigits(currency);
-  } catch {
-    return { revenue: 0, currency: null };
-  }
-  const revenue = Math.round(amount * 10 ** digits);
-  return Number.isSafeInteger(revenue) && revenue <= 1e12 ? { revenue, currency } : { revenue: 0, currency };
+/** A number of properties; undefined when it is not there, and flagged when it is but cannot be read. */
+function numberOf(
+  properties: Record<string, unknown>,
+  flags: Set<Flag>,
+  flag: Flag,
+  ...names: string[]
+): number | undefined {
+  const number = pick(properties, count, ...names);
+  if (number === undefined && isStated(properties, ...names)) flags.add(flag);
+  return number;
 }
 
-/** What reports need of an event's properties. Unreadable ones count as missing; they stay as they are. */
-export function meaningOf(kind: EventKind | null, id: string, properties: Record<string, unknown>) {
-  const list = Array.isArray(properties.products) ? properties.products : [];
-  const single = productOf(properties);
-  const listed = list.flatMap((item: unknown) => {
-    const product =
-      typeof item === "object" && item !== null ? productOf(item as Record<string, unknown>) : null;
-    return product === null ? [] : [product];
-  });
-  // Two lines of one thing are one product of the order.
+/** A product of an event. `sku` when only that names it: the catalogue knows the product's id. */
+export type NamedProduct = EventProduct & { sku?: string };
+
+function productOf(properties: Record<string, unknown>, flags: Set<Flag>): NamedProduct | null {
+  const id = pick(properties, textOrNumber, "product_id", "productId");
+  const sku = id === undefined ? pick(properties, textOrNumber, "sku") : undefined;
+  const name = id ?? sku;
+  if (name === undefined) return null;
+  const quantity = numberOf(properties, flags, "unreadable_quantity", "quantity") ?? 1;
+  return { id: name, quantity, ...(sku === undefined ? {} : { sku }) };
+}
+
+const isCode = z
+  .string()
+  .trim()
+  .regex(/^[A-Za-z]{3}$/);
+
+/** Minor units of a decimal amount, as events carry it: 19.99 USD is 1999. */
+function minorOf(amount: number | undefined, currency: string | null): number | undefined {
+  if (amount === undefined || amount < 0) return undefined;
+  const minor = Math.round(Number((amount * 10 ** minorDigits(currency ?? "XXX")).toPrecision(15)));
+  return minor <= 1e12 ? minor : undefined;
+}
+
+/** What the lines of an order come to; undefined when one of them has no price. */
+function sumOf(lines: Record<string, unknown>[], currency: string | null): number | undefined {
+  let sum = 0;
+  for (const line of lines) {
+    const price = minorOf(pick(line, decimal, "price"), currency);
+    if (price === undefined) return undefined;
+    sum += price * (pick(line, count, "quantity") ?? 1);
+  }
+  return lines.length > 0 && sum <= 1e12 ? sum : undefined;
+}
+
+function moneyOf(
+  kind: EventKind,
+  properties: Record<string, unknown>,
+  lines: Record<string, unknown>[],
+  flags: Set<Flag>,
+): { revenue: number; currency: string | null; amountMissing?: true } {
+  const currency = pick(properties, isCode, "currency")?.toUpperCase() ?? null;
+  if (currency === null && isStated(properties, "currency")) flags.add("unreadable_currency");
+  const names = ["revenue", "total", "value", ...(kind === "refund" ? ["amount"] : [])];
+  const stated = isStated(properties, ...names);
+  const revenue = stated
+    ? minorOf(pick(properties, decimal, ...names), currency)
+    : kind === "refund"
+      ? sumOf(lines, currency)
+      : undefined;
+  if (stated && revenue === undefined) flags.add("unreadable_amount");
+  // A refund without an amount is one of the whole order, unless it names some of its products.
+  if (!stated && revenue === undefined && (kind === "order" || lines.length > 0)) flags.add("missing_amount");
+  return revenue === undefined ? { revenue: 0, currency, amountMissing: true } : { revenue, currency };
+}
+
+const isRecord = (item: unknown): item is Record<string, unknown> =>
+  typeof item === "object" && item !== null && !Array.isArray(item);
+
+/** Two lines of one thing are one product of the order. */
+export function mergeProducts(products: EventProduct[]): EventProduct[] {
   const merged = new Map<string, number>();
-  for (const { id, quantity } of listed) merged.set(id, (merged.get(id) ?? 0) + quantity);
-  const categories = [properties, ...(kind === "order" ? list : [])].flatMap((item: unknown) => {
-    const record = typeof item === "object" && item !== null ? (item as Record<string, unknown>) : {};
+  for (const { id, quantity } of products) merged.set(id, (merged.get(id) ?? 0) + quantity);
+  return [...merged].map(([id, quantity]) => ({ id, quantity }));
+}
+
+function queryOf(properties: Record<string, unknown>): string | null {
+  const query = pick(properties, z.string(), "query")?.slice(0, 1000);
+  return query === undefined
+    ? null
+    : canonicalKey(query.replace(/\p{Cc}/gu, " "))
+        .replace(/\s+/g, " ")
+        .slice(0, 200) || null;
+}
+
+/**
+ * What reports need of an event's properties, which stay as they are. What is there and cannot be read is flagged.
+ * @param flags gets what is wrong
+ */
+export function meaningOf(
+  kind: EventKind | null,
+  id: string,
+  properties: Record<string, unknown>,
+  flags: Set<Flag>,
+) {
+  const ordered = isOrderKind(kind);
+  const lines = (Array.isArray(properties.products) ? properties.products : []).filter(isRecord);
+  const products = ordered ? lines.map((line) => productOf(line, flags)) : [productOf(properties, flags)];
+  const categories = [properties, ...(kind === "order" ? lines : [])].flatMap((record) => {
     const category = pick(record, textOrNumber, "category_id", "categoryId", "category");
     return category === undefined ? [] : [category];
   });
-  const searchId = pick(properties, text, "search_id", "searchId") ?? (kind === "search" ? id : null);
-  const query = kind === "search" ? pick(properties, z.string().max(1000), "query") : undefined;
+  const results = () => numberOf(properties, flags, "unreadable_number", "results", "total", "count") ?? null;
   return {
-    products:
-      kind === "order"
-        ? [...merged].map(([id, quantity]) => ({ id, quantity }))
-        : single === null
-          ? []
-          : [single],
+    products: products.filter((product) => product !== null),
     categories: [...new Set(categories)],
-    searchId,
-    query:
-      query === undefined
-        ? null
-        : canonicalKey(query.replace(/\p{Cc}/gu, " "))
-            .replace(/\s+/g, " ")
-            .slice(0, 200) || null,
-    results: kind === "search" ? (pick(properties, count, "results", "total", "count") ?? null) : null,
+    searchId: pick(properties, text, "search_id", "searchId") ?? (kind === "search" ? id : null),
+    query: kind === "search" ? queryOf(properties) : null,
+    results: kind === "search" ? results() : null,
     position: pick(properties, count, "position") ?? null,
-    orderId: kind === "order" ? (pick(properties, textOrNumber, "order_id", "orderId") ?? null) : null,
-    ...(kind === "order" ? moneyOf(properties) : { revenue: 0, currency: null }),
+    orderId: ordered ? (pick(properties, textOrNumber, "order_id", "orderId") ?? null) : null,
+    ...(kind === "refund" || kind === "cancel"
+      ? { refundId: pick(properties, textOrNumber, "refund_id", "refundId") ?? null }
+      : {}),
+    ...(kind !== null && ordered ? moneyOf(kind, properties, lines, flags) : { revenue: 0, currency: null }),
   };
 }

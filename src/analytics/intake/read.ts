@@ -1,11 +1,12 @@
 import { z } from "zod";
-import type { NewEvent } from "../model";
-import { isBot, visitorOf } from "../visitor";
+import type { Flag, NewEvent } from "../model";
+import { eventIdOf, isBot, visitorOf } from "../visitor";
 import type { EventContext } from "./context";
-import { meaningOf, pick } from "./meaning";
+import { meaningOf, mergeProducts, type NamedProduct, pick } from "./meaning";
 import { cleanUrl, shortenAddress, sourceOf } from "./privacy";
 import { type BatchResult, eventSchema, MAX_EVENT, type TrackedEvent } from "./schema";
 import { checkShape, Refused } from "./shape";
+import { shorten } from "./shorten";
 import { kindOf } from "./spec";
 import { placeTime } from "./time";
 
@@ -31,6 +32,8 @@ export interface ReadEvent {
   index: number;
   document: NewEvent;
   needsDevice: { address: string; userAgent: string } | null;
+  /** Its products, when an SKU alone names one of them. */
+  bySku: NamedProduct[] | null;
 }
 
 const dateOf = (value: string | null | undefined): Date | null => (value ? new Date(value) : null);
@@ -52,7 +55,6 @@ function personOf(event: TrackedEvent, arrival: Arrival): string | null {
 }
 
 function parse(input: unknown): TrackedEvent {
-  checkShape(input);
   if (Buffer.byteLength(JSON.stringify(input) ?? "") > MAX_EVENT) {
     throw new Refused("too_large", `an event may be at most ${MAX_EVENT} bytes`);
   }
@@ -65,7 +67,7 @@ function parse(input: unknown): TrackedEvent {
   throw new Refused("invalid", path ? `${path.slice(0, 100)}: ${message}` : (message ?? "is not valid"));
 }
 
-function toDocument(event: TrackedEvent, arrival: Arrival, index: number): ReadEvent {
+function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shortened: Flag[]): ReadEvent {
   const context = { ...arrival.context, ...event.context };
   if (refusesConsent(context)) throw new Refused("no_consent", "the visitor has not consented to analytics");
   const userId = personOf(event, arrival);
@@ -76,7 +78,8 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number): ReadE
   const address = arrival.origin === "browser" ? arrival.address : (context.ip ?? null);
   const sentAt = dateOf(event.sentAt) ?? arrival.sentAt;
   const clientAt = dateOf(event.timestamp);
-  const { at, flags } = placeTime(clientAt, sentAt, arrival.receivedAt);
+  const { at, flags: timeFlags } = placeTime(clientAt, sentAt, arrival.receivedAt);
+  const flags = new Set<Flag>([...timeFlags, ...shortened]);
   const device = event.anonymousId ?? null;
   const needsDevice =
     device === null && userId === null && address !== null ? { address, userAgent: userAgent ?? "" } : null;
@@ -109,8 +112,9 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number): ReadE
   // The query string of a page may hold what is nobody's business; `cleanUrl` keeps its campaign.
   if (event.type === "page") delete properties.search;
   const bot = isBot(userAgent ?? null);
+  const meaning = meaningOf(kind, event.messageId, properties, flags);
   const document: NewEvent = {
-    _id: event.messageId,
+    _id: eventIdOf(event.messageId, arrival.origin),
     type: event.type,
     name,
     kind,
@@ -119,7 +123,6 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number): ReadE
     sentAt,
     receivedAt: arrival.receivedAt,
     sequence: arrival.receivedAt.getTime() * 1000 + index,
-    timeFlags: flags,
     device,
     userId,
     visitor: visitorOf({ bot, device, userId }),
@@ -130,9 +133,12 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number): ReadE
     page,
     source: sourceOf({ url, referrer }, context.campaign),
     properties,
-    ...meaningOf(kind, event.messageId, properties),
+    ...meaning,
+    products: mergeProducts(meaning.products),
+    timeFlags: [...flags],
   };
-  return { index, document, needsDevice };
+  const bySku = meaning.products.some(({ sku }) => sku !== undefined) ? meaning.products : null;
+  return { index, document, needsDevice, bySku };
 }
 
 /** Judges the events of a batch one by one: what can be stored, and why the others cannot. Pure. */
@@ -144,9 +150,11 @@ export function readBatch(
   const rejected: Rejection[] = [];
   inputs.forEach((input, index) => {
     try {
-      const event = parse(input);
+      checkShape(input);
+      const { value, shortened } = shorten(input);
+      const event = parse(value);
       if (arrival.doNotTrack) throw new Refused("do_not_track", "the browser asks not to be tracked");
-      events.push(toDocument(event, arrival, index));
+      events.push(toDocument(event, arrival, index, shortened ? ["shortened"] : []));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       const messageId = (input as { messageId?: unknown } | null)?.messageId;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
-import { EVENT_TYPES, TIME_FLAGS } from "../model";
+import { EVENT_TYPES, FLAGS } from "../model";
 import { contextSchema, line, sparse } from "./context";
 
 /** At most so many events in one batch. */
@@ -101,8 +101,8 @@ export const batchAnswer = dataOf(
       description: "Fields of the batch's context that cannot be read; the events count without them",
     }),
     flagged: z
-      .array(z.object({ index: z.int(), flags: z.array(z.enum(TIME_FLAGS)) }))
-      .meta({ description: "Accepted events whose time cannot be right" }),
+      .array(z.object({ index: z.int(), flags: z.array(z.enum(FLAGS)) }))
+      .meta({ description: "Accepted events with something in them that cannot be right, or that was cut" }),
   }),
 );
 

@@ -13,6 +13,7 @@ const KINDS = {
   "cart viewed": "cart",
   "checkout started": "checkout",
   "order completed": "order",
+  "order updated": "update",
   "order refunded": "refund",
   "order cancelled": "cancel",
 } as const;

@@ -4,8 +4,10 @@ import type { AnalyticsDeps } from "../deps";
 import { scheduleSettling } from "../schedule";
 import { readContext } from "./context";
 import { nameDevices } from "./devices";
+import { nameProducts } from "./products";
 import { type Arrival, type ReadEvent, readBatch } from "./read";
 import type { Batch, BatchResult } from "./schema";
+import { shortenContext } from "./shorten";
 
 /** How a batch came: what the request says beside its body. */
 export interface Caller {
@@ -32,7 +34,7 @@ export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): 
   if (actor?.kind === "apiKey" && !actor.permissions.has("analytics:write")) {
     throw new AppError("forbidden", "This needs the permission analytics:write.");
   }
-  const { context, ignored } = readContext(input.context ?? {});
+  const { context, ignored } = readContext(shortenContext(input.context ?? {}));
   const arrival: Arrival = {
     origin: actor?.kind === "apiKey" ? "server" : "browser",
     userId: actor?.kind === "user" ? actor.userId : null,
@@ -46,6 +48,7 @@ export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): 
   const { events, rejected } = readBatch(input.batch, arrival);
   const distinct = firstOfEach(events);
   await nameDevices(deps, distinct);
+  await nameProducts(deps, distinct);
   const inserted = await deps.analytics.events.insert(distinct.map(({ document }) => document));
   if (inserted.size > 0) await scheduleSettling(deps);
   return {

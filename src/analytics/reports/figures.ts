@@ -53,13 +53,16 @@ export async function sumOf(
 export const rate = (part: number, whole: number): number | null =>
   whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000;
 
-export const moneys = (revenue: Record<string, number>) =>
-  Object.entries(revenue)
-    .map(([currency, amount]) => ({ amount, currency }))
-    .sort((a, b) => (a.currency < b.currency ? -1 : 1));
+const moneys = (gross: Record<string, number>, refunded: Record<string, number>) =>
+  [...new Set([...Object.keys(gross), ...Object.keys(refunded)])].sort().map((currency) => {
+    const [earned, returned] = [gross[currency] ?? 0, refunded[currency] ?? 0];
+    const net = earned - returned;
+    return { currency, gross: earned, refunded: returned, net, amount: net };
+  });
 
 /** The numbers of a bucket as reports show them. */
-export function figures({ totals: { counts, revenue }, visitors, newVisitors }: Bucket) {
+export function figures({ totals, visitors, newVisitors }: Bucket) {
+  const { counts } = totals;
   return {
     visitors: visitors.size,
     newVisitors: newVisitors.size,
@@ -75,7 +78,12 @@ export function figures({ totals: { counts, revenue }, visitors, newVisitors }: 
     checkouts: counts.checkouts,
     searches: counts.searches,
     orders: counts.orders,
-    revenue: moneys(revenue),
+    confirmedOrders: counts.confirmedOrders,
+    cancelledOrders: counts.cancelledOrders,
+    units: counts.units,
+    unitsRefunded: counts.unitsRefunded,
+    revenue: moneys(totals.revenue, totals.refunded),
+    unconfirmedRevenue: moneys(totals.unconfirmed, totals.unconfirmedRefunded),
   };
 }
 

@@ -37,7 +37,17 @@ const share = z
   .number()
   .nullable()
   .meta({ description: "Between 0 and 1; null when there is nothing to divide by" });
-const money = z.array(z.object({ amount: z.int(), currency: z.string() }));
+const money = z.array(
+  z
+    .object({
+      currency: z.string(),
+      gross: z.int().meta({ description: "What orders came to, with their updates" }),
+      refunded: z.int().meta({ description: "What refunds and cancellations of the period took back" }),
+      net: z.int().meta({ description: "gross - refunded" }),
+      amount: z.int().meta({ description: "The same as net" }),
+    })
+    .meta({ id: "Revenue" }),
+);
 
 const figures = z.object({
   visitors: z.int(),
@@ -53,8 +63,15 @@ const figures = z.object({
   productsAdded: z.int(),
   checkouts: z.int(),
   searches: z.int(),
-  orders: z.int(),
-  revenue: money,
+  orders: z.int().meta({ description: "Each order_id once" }),
+  confirmedOrders: z.int().meta({ description: "Those that a server's API key reported" }),
+  cancelledOrders: z.int(),
+  units: z.int(),
+  unitsRefunded: z.int(),
+  revenue: money.meta({ description: "Of confirmed orders, in minor units by currency" }),
+  unconfirmedRevenue: money.meta({
+    description: "Of orders that only browsers reported: anybody can send those",
+  }),
 });
 
 export const overviewAnswer = dataOf(

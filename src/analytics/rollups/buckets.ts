@@ -1,6 +1,7 @@
 import { MINUTE } from "../../lib/clock";
 import type { RollupEvent } from "../events.store";
 import type { SessionDocument } from "../model";
+import { isOrderKind, partOf, unitsOf } from "../orders";
 import type { FollowUp } from "../searches.store";
 import { visitorNumber } from "./packing";
 
@@ -19,6 +20,10 @@ export const COUNTS = [
   "adds",
   "checkouts",
   "orders",
+  "confirmedOrders",
+  "cancelledOrders",
+  "units",
+  "unitsRefunded",
   "searches",
   "searchesWithoutResult",
   "sessions",
@@ -31,22 +36,33 @@ export const COUNTS = [
 ] as const;
 export type CountName = (typeof COUNTS)[number];
 
-export interface Totals {
+/** Minor units by currency. */
+type Amounts = Record<string, number>;
+
+/** What orders came to, and what of it was paid back: as servers' keys say, and as browsers alone do. */
+const AMOUNTS = ["revenue", "refunded", "unconfirmed", "unconfirmedRefunded"] as const;
+
+export interface Totals extends Record<(typeof AMOUNTS)[number], Amounts> {
   counts: Record<CountName, number>;
-  /** Minor units by currency. */
-  revenue: Record<string, number>;
 }
 
 export const noTotals = (): Totals => ({
   counts: Object.fromEntries(COUNTS.map((name) => [name, 0])) as Record<CountName, number>,
   revenue: {},
+  refunded: {},
+  unconfirmed: {},
+  unconfirmedRefunded: {},
 });
 
-/** Adds `more` to `sum`, and gives it. */
-export function addTotals(sum: Totals, more: Totals): Totals {
-  for (const name of COUNTS) sum.counts[name] += more.counts[name];
-  for (const [currency, amount] of Object.entries(more.revenue)) {
-    sum.revenue[currency] = (sum.revenue[currency] ?? 0) + amount;
+const addAmount = (sum: Amounts, currency: string, amount: number): void => {
+  if (amount !== 0) sum[currency] = (sum[currency] ?? 0) + amount;
+};
+
+/** Adds `more` to `sum`, and gives it. What earlier versions did not count is not there. */
+export function addTotals(sum: Totals, more: Partial<Totals>): Totals {
+  for (const name of COUNTS) sum.counts[name] += more.counts?.[name] ?? 0;
+  for (const name of AMOUNTS) {
+    for (const [currency, amount] of Object.entries(more[name] ?? {})) addAmount(sum[name], currency, amount);
   }
   return sum;
 }
@@ -94,7 +110,6 @@ const KIND_COUNTS: Partial<Record<NonNullable<RollupEvent["kind"]>, CountName>> 
   click: "clicks",
   add: "adds",
   checkout: "checkouts",
-  order: "orders",
   search: "searches",
 };
 
@@ -105,28 +120,41 @@ export interface Followed {
   ordered: Set<string>;
 }
 
+/** Counts what an event adds to the figures of its order. */
+function countOrderPart({ totals, rows }: Bucket, event: RollupEvent): void {
+  const { counts } = totals;
+  const part = partOf(event);
+  const currency = part.currency ?? "XXX";
+  addAmount(part.confirmed ? totals.revenue : totals.unconfirmed, currency, part.gross);
+  addAmount(part.confirmed ? totals.refunded : totals.unconfirmedRefunded, currency, part.refunded);
+  counts.unitsRefunded += part.unitsRefunded;
+  if (part.cancelled) counts.cancelledOrders++;
+  if (!part.placed) return;
+  counts.orders++;
+  if (part.confirmed) counts.confirmedOrders++;
+  counts.units += unitsOf(part.products);
+  for (const { id, quantity } of part.products) addRow(rows.products, id, [0, 0, 0, 1, quantity]);
+  for (const category of event.categories) addRow(rows.categories, category, [0, 0, 1]);
+}
+
 /** Counts events into a bucket. Pure: the same events give the same bucket. */
 export function countEvents(bucket: Bucket, events: RollupEvent[], followed: Followed): void {
-  const { counts, revenue } = bucket.totals;
+  const { counts } = bucket.totals;
   for (const event of events) {
     counts.events++;
+    if (isOrderKind(event.kind)) countOrderPart(bucket, event);
     const name = event.kind === null ? undefined : KIND_COUNTS[event.kind];
     if (name !== undefined) counts[name]++;
     const one = (...kinds: RollupEvent["kind"][]) => (kinds.includes(event.kind) ? 1 : 0);
-    if (one("view", "click", "add", "order") === 1) {
-      for (const { id, quantity } of event.products) {
-        const sold = one("order") * quantity;
-        addRow(bucket.rows.products, id, [one("view"), one("click"), one("add"), one("order"), sold]);
+    if (one("view", "click", "add") === 1) {
+      for (const { id } of event.products) {
+        addRow(bucket.rows.products, id, [one("view"), one("click"), one("add"), 0, 0]);
       }
     }
-    if (one("view", "list", "add", "order") === 1) {
+    if (one("view", "list", "add") === 1) {
       for (const category of event.categories) {
-        addRow(bucket.rows.categories, category, [one("view", "list"), one("add"), one("order")]);
+        addRow(bucket.rows.categories, category, [one("view", "list"), one("add"), 0]);
       }
-    }
-    if (event.kind === "order" && event.revenue > 0) {
-      const currency = event.currency ?? "XXX";
-      revenue[currency] = (revenue[currency] ?? 0) + event.revenue;
     }
     if (event.kind === "search") {
       const withoutResult = event.results === 0 ? 1 : 0;

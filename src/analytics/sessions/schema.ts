@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
-import { EVENT_TYPES, TIME_FLAGS } from "../model";
+import { EVENT_TYPES, FLAGS, TIME_FLAGS } from "../model";
 import { checkPeriod, periodSchema } from "../reports/period";
 
 /** An event as the API shows it. */
@@ -14,6 +14,7 @@ const eventResponse = z
     sentAt: z.string().nullable(),
     receivedAt: z.string(),
     timeFlags: z.array(z.enum(TIME_FLAGS)),
+    flags: z.array(z.enum(FLAGS)).meta({ description: "Whatever is wrong with it, its time too" }),
     anonymousId: z.string().nullable(),
     userId: z.string().nullable(),
     bot: z.boolean(),

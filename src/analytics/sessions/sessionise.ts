@@ -21,6 +21,8 @@ export type SessionEvent = Pick<
   | "revenue"
   | "currency"
   | "searchId"
+  | "orderId"
+  | "order"
 > & { /** Waits for its session. */ pending?: boolean };
 
 /** What puts events in order. */
@@ -77,13 +79,16 @@ export function attribute(events: Pick<SessionEvent, "at" | "device" | "userId">
 const sessionId = (visitor: string, start: Date): string =>
   createHash("sha256").update(`${visitor}\n${start.getTime()}`).digest("hex").slice(0, 32);
 
+/** Whether a visit has its order here: each order counts in one visit. */
+const isConversion = ({ kind, order }: SessionEvent): boolean => order?.credited ?? kind === "order";
+
 /** How far a visit came in order: viewed, then added, then ordered. */
 function funnelOf(events: SessionEvent[]): SessionDocument["funnel"] {
   let step: SessionDocument["funnel"] = 0;
-  for (const { kind } of events) {
-    if (step === 0 && kind === "view") step = 1;
-    else if (step === 1 && kind === "add") step = 2;
-    else if (step === 2 && kind === "order") return 3;
+  for (const event of events) {
+    if (step === 0 && event.kind === "view") step = 1;
+    else if (step === 1 && event.kind === "add") step = 2;
+    else if (step === 2 && isConversion(event)) return 3;
   }
   return step;
 }
@@ -97,9 +102,10 @@ function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
   const landing = events.find(({ page }) => page !== null && page !== undefined);
   const revenue: Record<string, number> = {};
   for (const event of events) {
-    if (event.kind !== "order" || event.revenue === 0) continue;
-    const currency = event.currency ?? "XXX";
-    revenue[currency] = (revenue[currency] ?? 0) + event.revenue;
+    const amount = event.order?.worth ?? (event.order ? 0 : event.revenue);
+    if (!isConversion(event) || amount === 0) continue;
+    const currency = event.order?.currency ?? event.currency ?? "XXX";
+    revenue[currency] = (revenue[currency] ?? 0) + amount;
   }
   const pages = count("page");
   const views = count("view");
@@ -116,7 +122,7 @@ function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
       pages,
       views,
       adds: count("add"),
-      orders: count("order"),
+      orders: events.filter(isConversion).length,
       searches: count("search"),
     },
     revenue,

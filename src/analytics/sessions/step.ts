@@ -5,10 +5,11 @@ import { AppError } from "../../lib/errors";
 import type { AnalyticsDeps } from "../deps";
 import { keptSince } from "../intake/time";
 import type { EventDocument, Range } from "../model";
+import { type Recounted, recountOrders } from "../recount";
 import { quarterHourOf } from "../rollups/buckets";
 import { ORDER_WINDOW, type SearchEvent, searchBefore, searchesOf, searchLine } from "../rollups/follow";
 import { type Spans, widen } from "./around";
-import { attributeDevices, remakeSessions } from "./remake";
+import { type Attributed, attributeDevices, remakeSessions } from "./remake";
 import { midnightBefore, type SessionEvent } from "./sessionise";
 
 /** Events by the day of UTC that they happened on: its range, and those of the day. */
@@ -63,6 +64,17 @@ export async function markQuarterHours(
   );
 }
 
+/** Has the sessions of orders that changed made anew, from events as they are now. */
+function spread({ affected, devices }: Attributed, recounted: Recounted[]): void {
+  const parts = new Map(recounted.map(({ _id, order }) => [_id, order]));
+  for (const { visitor, at } of recounted) widen(affected, visitor, at);
+  if (parts.size === 0) return;
+  for (const event of [...devices.values()].flatMap(({ events }) => events)) {
+    const order = parts.get(event._id);
+    if (order) event.order = order;
+  }
+}
+
 /**
  * Gives up to `limit` waiting events their visitors and sessions and marks the buckets that change, in one
  * transaction: a crash leaves all of it or nothing, and two processes at once conflict on the guard. What fails
@@ -83,10 +95,17 @@ export async function settleStep(
       const pending = await deps.analytics.queue.pending(limit, tx);
       ids = pending.map(({ _id }) => _id);
       const attributed = await attributeDevices(deps, pending, tx);
+      const recounted = await recountOrders(deps, [...pending, ...attributed.moved], tx);
+      spread(attributed, recounted);
       const { touched, read } = await remakeSessions(deps, attributed, tx);
       // Who an event belongs to decides which orders its search led to.
       const searched = await searchesBehind(deps, [...pending, ...attributed.moved], tx);
-      await markQuarterHours(deps, [...pending.map(({ at }) => at), ...touched, ...searched], token, tx);
+      await markQuarterHours(
+        deps,
+        [...[...pending, ...recounted].map(({ at }) => at), ...touched, ...searched],
+        token,
+        tx,
+      );
       await deps.analytics.queue.settle(ids, tx);
       return { settled: pending.length, read };
     });
@@ -134,11 +153,13 @@ export async function settleRemoved(
     await deps.analytics.events.remove(ids, tx);
     const affected: Spans = new Map();
     for (const { visitor, at } of present) if (visitor !== gone?.visitor) widen(affected, visitor, at);
+    const recounted = await recountOrders(deps, present, tx);
+    for (const { visitor, at } of recounted) if (visitor !== gone?.visitor) widen(affected, visitor, at);
     const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
     const over = gone ? await deps.analytics.sessions.removeOf(gone.visitor, gone.until, tx) : [];
     await markQuarterHours(
       deps,
-      [...events.map(({ at }) => at), ...touched, ...over, ...searched],
+      [...[...events, ...recounted].map(({ at }) => at), ...touched, ...over, ...searched],
       token,
       tx,
     );

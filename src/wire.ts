@@ -117,7 +117,7 @@ export function createDeps(
     searchIndex,
     searchQueries: createQueryStore(mongo),
     curationStore,
-    curation: createCuration(curationStore),
+    curation: createCuration(curationStore, categories),
     counts: createCounts(products, clock),
     formerSlugs: createFormerSlugStore(mongo),
     productPopularity: createProductPopularityStore(mongo),

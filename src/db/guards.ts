@@ -38,3 +38,14 @@ export async function guardIn(mongo: Mongo, rule: string, tx: MongoTx): Promise<
     throw new AppError("conflict", "Somebody else made such a change at this moment. Try again.");
   }
 }
+
+/**
+ * The versions of guards, 0 for one that nothing has counted up yet. What was read after its version may be kept in
+ * memory until the version is another.
+ */
+export async function guardVersions(mongo: Mongo, rules: string[]): Promise<number[]> {
+  const rows = await guardModel(mongo.connection)
+    .find({ _id: { $in: rules } })
+    .lean();
+  return rules.map((rule) => rows.find(({ _id }) => _id === rule)?.version ?? 0);
+}

@@ -1,7 +1,7 @@
 import { type Mongo, tookTooLong } from "../db/mongo";
 import { AppError } from "../lib/errors";
 import { type ProductFilter, SORTS, type SortName } from "./filters";
-import { LIVING, type ProductStatus, productModel } from "./model";
+import { LIVING, type ProductDocument, type ProductStatus, productModel } from "./model";
 import { type ListedProduct, SUMMARY } from "./summary";
 
 /** A filter's conditions; every value in it was checked and none is a query. */
@@ -166,12 +166,17 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
     /** Active products of these ids, in their order; those that are no longer there are left out. */
     async activeOf(ids: string[], fields: Record<string, 1>): Promise<ListedProduct[]> {
       const found = await Product.collection
-        .find<ListedProduct>(
-          { _id: { $in: ids as never[] }, ...LIVING, status: "active" },
-          { projection: fields, maxTimeMS: listLimit, hint: { _id: 1 } },
+        .find<ListedProduct & Pick<ProductDocument, "slugKey">>(
+          // By ids alone, which is several times as quick on the local engine; the rest is looked at here.
+          { _id: { $in: ids as never[] } },
+          { projection: { ...fields, slugKey: 1, status: 1 }, maxTimeMS: listLimit, hint: { _id: 1 } },
         )
         .toArray();
-      const byId = new Map(found.map((product) => [product._id, product]));
+      const byId = new Map(
+        found.flatMap(({ slugKey, ...product }) =>
+          slugKey !== undefined && product.status === "active" ? [[product._id, product] as const] : [],
+        ),
+      );
       return ids.flatMap((id) => byId.get(id) ?? []);
     },
 

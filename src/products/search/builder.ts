@@ -1,10 +1,10 @@
 /** Builds a segment from search documents in the order of their ids, and reads one. */
 import { createHash } from "node:crypto";
+import type { TermEntry } from "./analyse";
 import type { Numbers } from "./columns";
-import { unpack } from "./document";
-import type { Kind, SegmentView } from "./match";
+import type { SegmentView } from "./match";
 import type { SearchDocument } from "./model";
-import { type Postings, PostingWriter, readPostings } from "./segment";
+import { type Postings, PostingWriter } from "./segment";
 
 /** What a column's entries stand for, each once. */
 class Numbered<T> {
@@ -56,7 +56,7 @@ export interface Columns {
 export const tieOf = (id: string): number =>
   Number(createHash("sha256").update(id).digest().readBigUInt64BE() >> 11n);
 
-type BuiltFrom = Omit<SearchDocument, "packed"> & { packed: Uint8Array };
+type BuiltFrom = Omit<SearchDocument, "packed">;
 
 /** A segment in the making. */
 export class SegmentBuilder {
@@ -82,13 +82,12 @@ export class SegmentBuilder {
 
   /**
    * @param document its id comes after those before it
-   * @param only the terms that are asked for; all of them when left out
+   * @param entries its terms, or those that are asked for
    */
-  add(document: BuiltFrom, only?: Set<string>): void {
+  add(document: BuiltFrom, entries: Iterable<TermEntry>): void {
     const ordinal = this.ids.push(document._id) - 1;
     this.nameKeys.push(document.nameKey);
-    for (const entry of unpack(document)) {
-      if (only && !only.has(entry.term)) continue;
+    for (const entry of entries) {
       const writer = this.postings.get(entry.term) ?? new PostingWriter();
       this.postings.set(entry.term, writer);
       writer.add(ordinal, entry);
@@ -142,76 +141,31 @@ export class SegmentBuilder {
 /** A segment that can be searched. */
 export interface ReadSegment extends SegmentView {
   columns: Columns;
-  /** A byte for each product that is not to be found here. */
+  /** A byte for each product that is not to be found here. Shared: copy it before writing. */
   hidden: Uint8Array;
+  /** Ordinals in the order of their ties. */
+  order: Uint16Array;
   /** The id of a product, and its name for sorting, where they are at hand; else they are read by the page. */
   id: string;
 }
 
-/** Puts the parts of a segment together. @param data postings of the terms that are asked for */
-export function viewOf(
+const NO_ORDER = new Uint16Array();
+
+/** Puts the parts of a segment together; `kinds` and `order` are made of it by the reader. */
+export const viewOf = (
   id: string,
   count: number,
-  data: Map<string, Uint8Array>,
+  postings: Map<string, Postings>,
   columns: Columns,
   hidden: Uint8Array,
-): ReadSegment {
-  const read = new Map<string, Postings>();
-  return {
-    id,
-    count,
-    columns,
-    hidden,
-    popularity: columns.popularity,
-    kind: columns.kind,
-    kinds: [],
-    postings(term) {
-      const known = read.get(term);
-      if (known) return known;
-      const bytes = data.get(term);
-      if (!bytes) return undefined;
-      const postings = readPostings(bytes);
-      read.set(term, postings);
-      return postings;
-    },
-  };
-}
-
-/** How likely a thing of a head, or of a category, is made for another; with less than this many it is not known. */
-const ENOUGH = 5;
-
-/**
- * Says of each kind how far it is an accessory, from what the names of all products say: the more things of its head
- * or of its categories are "for" something, the more. In tenths, so that one product more or less changes little.
- */
-export function setKinds(segments: ReadSegment[]): void {
-  const heads = new Map<string, [number, number]>();
-  const categories = new Map<string, [number, number]>();
-  const add = (map: Map<string, [number, number]>, key: string, { count, targeted }: KindCount) => {
-    const sums = map.get(key) ?? [0, 0];
-    sums[0] += count;
-    sums[1] += targeted;
-    map.set(key, sums);
-  };
-  for (const { columns } of segments) {
-    for (const kind of columns.kinds) {
-      add(heads, kind.head, kind);
-      for (const id of kind.categoryIds) add(categories, id, kind);
-    }
-  }
-  const share = (sums: [number, number] | undefined): number =>
-    sums === undefined || sums[0] < ENOUGH ? 0 : sums[1] / sums[0];
-  for (const segment of segments) {
-    segment.kinds = segment.columns.kinds.map((kind): Kind => {
-      const shares = [
-        share(heads.get(kind.head)),
-        ...kind.categoryIds.map((id) => share(categories.get(id))),
-      ];
-      return {
-        head: kind.head,
-        categories: kind.categories,
-        accessory: Math.round(Math.max(...shares) * 10) / 10,
-      };
-    });
-  }
-}
+): ReadSegment => ({
+  id,
+  count,
+  columns,
+  hidden,
+  popularity: columns.popularity,
+  kind: columns.kind,
+  kinds: [],
+  order: NO_ORDER,
+  postings: (term) => postings.get(term),
+});

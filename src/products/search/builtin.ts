@@ -10,20 +10,20 @@ import { gtinKeyOf } from "../shown";
 import { compact, refreshPopularity, usesOf, type Worker } from "./compact";
 import { searchDocumentOf } from "./document";
 import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
-import { barsOf, FacetCounter, MOST_COUNTED } from "./facets";
+import { MOST_COUNTED } from "./facets";
 import { type Found, type Frozen, find, findAgain } from "./find";
 import type { Strictness } from "./match";
 import { INDEX_FORMAT, RECENT } from "./model";
-import { type Keys, orderOf, readKeysOf, TopHits } from "./order";
+import { groupsOf, pageOf } from "./page";
 import { parseQuery } from "./parse";
 import type { Plan } from "./plan";
+import { createIndexReader } from "./reader";
 import { rebuildIndex } from "./rebuild";
-import type { Group } from "./segments.store";
 import type { IndexStore } from "./store";
 import { suggestFrom } from "./suggest";
 
 /** Changed products from which on a round of taking them into segments is worth while. */
-const WORTH_WHILE = 256;
+const WORTH_WHILE = 128;
 /** Products written by this process from which on whoever writes many takes them into segments himself. */
 const MANY = 2048;
 
@@ -55,54 +55,9 @@ const matchedWords = ({ slots }: Plan, strictness: Strictness): string[] => [
   ),
 ];
 
-/** The columns that a request needs. */
-function groupsOf({ filter, sort, facets }: SearchRequest): Group[] {
-  const { ids, category, brand, priceFrom, priceTo, inStock, attrs } = filter;
-  const filtered =
-    [ids, category, brand, priceFrom, priceTo, inStock].some((part) => part !== undefined) ||
-    attrs.length > 0;
-  return [
-    "rank",
-    ...(facets || filtered || sort?.name === "price" ? (["labels", "facets"] as const) : []),
-    ...(sort?.name === "createdAt" ? (["created"] as const) : []),
-  ];
-}
-
-/** The page of a request, and the counts over all that fit. */
-async function pageOf(found: Found, request: SearchRequest) {
-  const { filter, sort, limit, after } = request;
-  const compare = orderOf(sort);
-  const top = new TopHits(limit + 1, compare);
-  const counter = request.facets ? new FacetCounter(filter) : undefined;
-  let total = 0;
-  const plain = counter === undefined && groupsOf(request).includes("facets") === false;
-  for (const [index, segment] of found.opened.segments.entries()) {
-    const { ordinals, scores } = found.fits[index] as Found["fits"][number];
-    if (ordinals.length === 0) continue;
-    const keysOf = await readKeysOf(found.opened, segment, sort);
-    const barsAt = plain ? undefined : barsOf(filter, segment.columns);
-    const bars = new Int32Array(ordinals.length);
-    for (let n = 0; n < ordinals.length; n++) {
-      const ordinal = ordinals[n] as number;
-      if (barsAt) bars[n] = barsAt(ordinal);
-      if (bars[n] !== 0) continue;
-      total++;
-      const keys = keysOf(ordinal, scores[ordinal] as number);
-      if (after === null || compare(keys, after as Keys) > 0) top.add({ segment, ordinal, keys });
-    }
-    counter?.add(segment.columns, ordinals, bars);
-  }
-  const shown = top.hits.slice(0, limit);
-  return {
-    ids: await found.opened.idsOf(shown),
-    next: top.hits.length > limit ? ((shown.at(-1)?.keys ?? null) as JsonValue[] | null) : null,
-    total,
-    facets: counter?.done(total),
-  };
-}
-
 export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
   const { store, clock, random, log, categoriesOf } = options;
+  const reader = createIndexReader(store);
   let compacting: Promise<unknown> | undefined;
   let written = 0;
 
@@ -135,12 +90,16 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
 
   const findFor = async (request: SearchRequest): Promise<Found> => {
     const groups = groupsOf(request);
-    if (request.state !== null) return findAgain(store, request.state as unknown as Frozen, groups);
+    if (request.state !== null) return findAgain(reader, request.state as unknown as Frozen, groups);
     const code = canonicalKey(request.text);
     const codes = /^(?:\d{8}|\d{12,14})$/.test(code) ? [code, gtinKeyOf(code)] : [code];
-    const coded = code.length > 100 ? [] : await store.documents.withCode(codes);
+    // First of all: what is taken into segments after it is still read from its document.
+    const [head, coded] = await Promise.all([
+      reader.head(),
+      code.length > 100 ? [] : store.documents.withCode(codes),
+    ]);
     const { text, synonyms, pinned, hidden } = request;
-    return find(store, parseQuery(text), synonyms, { pinned, coded, hidden }, groups);
+    return find(reader, head, parseQuery(text), synonyms, { pinned, coded, hidden }, groups);
   };
 
   return {
@@ -168,12 +127,13 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
       };
     },
 
-    suggest: (text, limit, hidden) => suggestFrom(store, text, limit, hidden),
+    suggest: (text, limit, hidden) => suggestFrom(reader, text, limit, hidden),
 
     rebuild: (onProgress) => rebuildIndex(options, put, onProgress),
 
     async isOutdated() {
-      const { format } = await store.segments.manifest();
+      const { manifest } = await store.segments.head();
+      const { format } = manifest;
       if (format === INDEX_FORMAT) return false;
       if ((await options.countProducts()) > 0) return true;
       await store.segments.setFormat(INDEX_FORMAT);

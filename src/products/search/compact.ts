@@ -107,7 +107,7 @@ async function build(
     const documents = new Map(read.map((document) => [document._id, document]));
     for (const one of part) {
       const document = fresh.get(one) ?? documents.get(one);
-      if (document?.live) builder.add(document);
+      if (document?.live) builder.add(document, unpack(document));
     }
   }
   return store.segments.write(id, builder);
@@ -229,7 +229,7 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
         if (document.epoch > manifest.epoch || document.epoch === UNSEEN)
           read.push({ id: document._id, stamp: document.stamp });
         if (!document.live) continue;
-        builder.add(document);
+        builder.add(document, unpack(document));
         countWords(counts, document, true);
       }
       onProgress(done);
@@ -266,21 +266,22 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
   return rebuilt === true;
 }
 
-/** Writes the popularity column of every segment anew, from the search documents. */
+/** Writes the popularity of the products of every segment anew, from the search documents. */
 export async function refreshPopularity(worker: Worker): Promise<void> {
   const { store } = worker;
-  await withLease(worker, async ({ segments }) => {
-    for (const { id, count } of segments) {
+  await withLease(worker, async ({ segments, retired, epoch }, holder) => {
+    const fresh: SegmentEntry[] = [];
+    for (const entry of segments) {
       const values: number[] = [];
-      for (let ordinal = 0; ordinal < count; ordinal += BLOCK) {
-        const ids = (await store.segments.listed("ids", [{ segment: id, ordinal }])).get(
-          `${id}.ids.${ordinal / BLOCK}`,
-        );
+      for (let ordinal = 0; ordinal < entry.count; ordinal += BLOCK) {
+        const places = [{ segment: entry.id, ordinal }];
+        const ids = (await store.segments.listed("ids", places)).get(`${entry.id}.ids.${ordinal / BLOCK}`);
         const known = await store.documents.popularityOf(ids ?? []);
         for (const one of ids ?? []) values.push(known.get(one) ?? 0);
       }
-      await store.segments.setPopularityColumn(id, values);
+      fresh.push(await store.segments.setPopularity(entry, values));
     }
+    await store.segments.publish(holder, epoch, { segments: fresh, retired });
   });
 }
 

@@ -10,25 +10,28 @@ export async function completeQuery(
   actor: Actor | undefined,
   { q, limit, include }: SuggestQuery,
 ) {
-  const { hidden = [] } = (await deps.curation.current()).ruleFor(q) ?? {};
+  const curation = await deps.curation.current();
+  const { hidden = [] } = curation.ruleFor(q) ?? {};
   const found = await deps.search.suggest(q, limit, hidden);
   const typed = canonicalKey(q).split(/\s+/u).at(-1) ?? "";
   const [rows, categories] = await Promise.all([
     deps.products.activeOf(found.products, fieldsFor(include)),
-    deps.categories.findByIds(found.categories),
+    curation.categories(found.categories),
   ]);
   return {
     queries: found.queries,
     products: await expandItems(deps, actor, rows, include),
     brands: found.brands,
     categories: found.categories
-      .flatMap((id) => categories.get(id) ?? [])
+      .flatMap((id) => {
+        const category = categories.get(id);
+        return category ? [{ id, ...category }] : [];
+      })
       .filter(({ name }) =>
         canonicalKey(name)
           .split(/[^\p{L}\p{N}]+/u)
           .some((word) => word.startsWith(typed)),
       )
-      .slice(0, limit)
-      .map(({ _id, name, path }) => ({ id: _id, name, path })),
+      .slice(0, limit),
   };
 }

@@ -89,13 +89,22 @@ export const createDocumentStore = (mongo: Mongo) => {
       );
     },
 
-    /** Ids of what changed since an epoch, a limited number of them. */
-    async changedSince(epoch: number, limit: number): Promise<string[]> {
+    /** What changed since an epoch, with the stamps of the last writes, a limited number of them. */
+    async changedSince(epoch: number, limit: number): Promise<{ id: string; stamp: string }[]> {
       const rows = await Documents.collection
-        .find({ epoch: { $gt: epoch } }, { projection: { _id: 1 }, limit })
+        .find({ epoch: { $gt: epoch } }, { projection: { stamp: 1 }, limit, batchSize: limit })
         .toArray();
-      return rows.map(({ _id }) => String(_id));
+      return rows.map(({ _id, stamp }) => ({ id: String(_id), stamp: stamp as string }));
     },
+
+    byIds: async (ids: string[]): Promise<ReadDocument[]> =>
+      ids.length === 0
+        ? []
+        : (
+            (await Documents.collection
+              .find({ _id: { $in: ids as never[] } }, { batchSize: 10_000 })
+              .toArray()) as unknown as SearchDocument[]
+          ).map(readDocument),
 
     /** What changed since an epoch and has one of these terms, or one of these ids. */
     async recentWith(epoch: number, terms: string[], ids: string[]): Promise<ReadDocument[]> {

@@ -112,7 +112,7 @@ export class FacetCounter {
   }
 
   /** @param ordinals products whose text fits; @param bars what keeps each out */
-  add(columns: Columns, ordinals: number[], bars: Int32Array): void {
+  add(columns: Columns, ordinals: Uint16Array, bars: Int32Array): void {
     const brands = new Uint32Array(columns.brands.length + 1);
     const trees = new Uint32Array(columns.trees.length);
     const attrs = new Uint32Array(columns.attrs.length);

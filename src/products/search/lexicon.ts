@@ -1,4 +1,5 @@
 /** What is known of the words of the index, and what a word may be meant as. */
+import type { ByteCache } from "./cache";
 import { distance, mistakesIn, neighbourhood } from "./distance";
 import { stemOf } from "./text";
 
@@ -21,8 +22,87 @@ export interface Lexicon {
   find(surfaces: string[], stems: string[]): Promise<LexiconEntry[]>;
   /** Those that begin so and that some product is named with, the most frequent first; or `made` ones. */
   startingWith(prefix: string, limit: number, made: boolean): Promise<LexiconEntry[]>;
-  /** Those that some product is named with whose neighbourhood holds one of these, the most frequent first. */
-  near(members: string[], limit: number): Promise<LexiconEntry[]>;
+  /** Words that a word may be a mistyping of, the nearest and then the most frequent first. */
+  corrections(surface: string): Promise<Correction[]>;
+}
+
+export interface Correction {
+  entry: LexiconEntry;
+  mistakes: number;
+}
+
+/** Most words that are taken for a mistyped one. */
+const MOST_CORRECTIONS = 4;
+
+/**
+ * Words that a word may be a mistyping of.
+ * @param near gives the words that some product is named with whose neighbourhood holds one of these, the most frequent
+ * first
+ */
+export async function correctionsOf(
+  surface: string,
+  near: (members: string[]) => Promise<LexiconEntry[]>,
+): Promise<Correction[]> {
+  const most = mistakesIn(surface);
+  if (most === 0) return [];
+  const found: Correction[] = [];
+  for (const entry of await near(neighbourhood(surface, most))) {
+    if (entry.surface === surface || stemOf(entry.surface) === stemOf(surface)) continue;
+    // The shorter of the two says how many mistakes it bears.
+    const allowed = Math.min(most, Math.max(1, mistakesIn(entry.surface)));
+    const mistakes = distance(surface, entry.surface, allowed);
+    if (mistakes <= allowed) found.push({ entry, mistakes });
+  }
+  const rank = ({ entry, mistakes }: Correction) =>
+    mistakes * 4 - Math.log10(1 + entry.count) - (entry.surface[0] === surface[0] ? 1 : 0);
+  return found
+    .sort((a, b) => rank(a) - rank(b) || (a.entry.surface < b.entry.surface ? -1 : 1))
+    .slice(0, MOST_CORRECTIONS);
+}
+
+/** Memory that an entry takes, about, in bytes. */
+const ENTRY = 150;
+
+/** A lexicon that keeps what it was asked for in memory, under the version of the words. */
+export function remembered(lexicon: Lexicon, cache: ByteCache, version: number): Lexicon {
+  const through = async <T extends unknown[]>(name: string, read: () => Promise<T>): Promise<T> => {
+    const key = `${version} ${name}`;
+    const known = cache.get<T>(key);
+    if (known !== undefined) return known;
+    const list = await read();
+    return cache.set(key, list, key.length + 50 + list.length * ENTRY);
+  };
+  return {
+    async find(surfaces, stems) {
+      const wordKey = (surface: string) => `${version} =${surface}`;
+      const stemKey = (stem: string) => `${version} ~${stem}`;
+      const known = (keys: string[]) => keys.flatMap((key) => cache.get<LexiconEntry[]>(key) ?? []);
+      const newWords = surfaces.filter((surface) => cache.get(wordKey(surface)) === undefined);
+      const newStems = stems.filter((stem) => cache.get(stemKey(stem)) === undefined);
+      const old = [
+        ...known(surfaces.filter((one) => !newWords.includes(one)).map(wordKey)),
+        ...known(stems.filter((one) => !newStems.includes(one)).map(stemKey)),
+      ];
+      if (newWords.length + newStems.length === 0) return old;
+      const read = await lexicon.find(newWords, newStems);
+      const keep = (key: string, list: LexiconEntry[]) =>
+        cache.set(key, list, key.length + 50 + list.length * ENTRY);
+      for (const surface of newWords)
+        keep(
+          wordKey(surface),
+          read.filter((entry) => entry.surface === surface),
+        );
+      for (const stem of newStems)
+        keep(
+          stemKey(stem),
+          read.filter((entry) => !entry.made && stemOf(entry.surface) === stem),
+        );
+      return [...old, ...read];
+    },
+    startingWith: (prefix, limit, made) =>
+      through(`${made ? "+" : ">"}${limit} ${prefix}`, () => lexicon.startingWith(prefix, limit, made)),
+    corrections: (surface) => through(`?${surface}`, () => lexicon.corrections(surface)),
+  };
 }
 
 /** Most words of one stem. */
@@ -64,22 +144,5 @@ export class KnownWords {
   /** Whether it, or another form of it, is there. */
   has(surface: string): boolean {
     return this.#known.has(surface) || this.family(surface).length > 0;
-  }
-
-  /** Words that a word may be a mistyping of, the nearest and then the most frequent first. */
-  async corrections(surface: string): Promise<{ entry: LexiconEntry; mistakes: number }[]> {
-    const most = mistakesIn(surface);
-    if (most === 0) return [];
-    const found: { entry: LexiconEntry; mistakes: number }[] = [];
-    for (const entry of await this.lexicon.near(neighbourhood(surface, most), 500)) {
-      if (entry.surface === surface || stemOf(entry.surface) === stemOf(surface)) continue;
-      // The shorter of the two says how many mistakes it bears.
-      const allowed = Math.min(most, Math.max(1, mistakesIn(entry.surface)));
-      const mistakes = distance(surface, entry.surface, allowed);
-      if (mistakes <= allowed) found.push({ entry, mistakes });
-    }
-    const rank = ({ entry, mistakes }: (typeof found)[number]) =>
-      mistakes * 4 - Math.log10(1 + entry.count) - (entry.surface[0] === surface[0] ? 1 : 0);
-    return found.sort((a, b) => rank(a) - rank(b) || (a.entry.surface < b.entry.surface ? -1 : 1));
   }
 }

@@ -83,6 +83,14 @@ export interface SegmentEntry {
   /** A bit for each product that is gone or is elsewhere by now. */
   dead: mongo.Binary;
   deadCount: number;
+  /** How often the popularity of its products was written anew; absent before the first time. */
+  popularity?: number;
+}
+
+/** What a search reads first: which segments there are, and the version of the words. */
+export interface Head {
+  manifest: ManifestDocument;
+  words: number;
 }
 
 /**

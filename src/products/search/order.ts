@@ -1,7 +1,7 @@
 /** The order of what was found, and the first of it. */
 import type { ReadSegment } from "./builder";
 import type { SearchRequest } from "./engine";
-import type { Opened } from "./find";
+import type { Opened } from "./reader";
 
 /** What a product is ordered by: the last is one of a kind. */
 export type Keys = (number | string)[];
@@ -32,10 +32,21 @@ export async function readKeysOf(
   opened: Opened,
   segment: ReadSegment,
   sort: Sort,
-): Promise<(ordinal: number, score: number) => Keys> {
+): Promise<{
+  /** The first key alone. */
+  first(ordinal: number, score: number): number | string;
+  keysOf(ordinal: number, score: number): Keys;
+}> {
   const { columns } = segment;
   if (sort === undefined) {
-    return (ordinal, score) => [score, columns.popularity[ordinal] as number, columns.tie[ordinal] as number];
+    return {
+      first: (_, score) => score,
+      keysOf: (ordinal, score) => [
+        score,
+        columns.popularity[ordinal] as number,
+        columns.tie[ordinal] as number,
+      ],
+    };
   }
   const names = sort.name === "name" ? await opened.namesOf(segment) : [];
   const values = {
@@ -44,17 +55,31 @@ export async function readKeysOf(
     popularity: columns.popularity,
     name: names,
   }[sort.name];
-  return (ordinal) => [values[ordinal] as number | string, columns.tie[ordinal] as number];
+  const first = (ordinal: number) => values[ordinal] as number | string;
+  return { first, keysOf: (ordinal) => [first(ordinal), columns.tie[ordinal] as number] };
 }
 
 /** The first of many, in their order. */
 export class TopHits {
   readonly hits: Hit[] = [];
+  /** Keys whose first ones are compared, the others being equal. */
+  readonly #probe: Keys = [0, 0, 0];
+  readonly #last: Keys = [0, 0, 0];
 
   constructor(
     readonly most: number,
     readonly compare: (left: Keys, right: Keys) => number,
   ) {}
+
+  /** Whether one with this first key comes too late, whatever its others. */
+  refuses(first: number | string): boolean {
+    const { hits, most } = this;
+    if (hits.length < most) return false;
+    this.#probe[0] = first;
+    const { keys } = hits[most - 1] as Hit;
+    this.#last[0] = keys[0] as number | string;
+    return this.compare(this.#probe, this.#last) > 0;
+  }
 
   add(hit: Hit): void {
     const { hits, most, compare } = this;

@@ -7,7 +7,7 @@ import type { ProductDeps } from "../deps";
 import { expandItems, fieldsFor } from "../items";
 import { resolveFilter } from "../reads";
 import type { ListedProduct } from "../summary";
-import { ruleKeyOf } from "./curation/current";
+import { type CurrentCuration, ruleKeyOf } from "./curation/current";
 import type { Facets } from "./engine";
 import { markText } from "./highlight";
 import type { FacetsResponse, FoundResponse, SearchQuery } from "./schema";
@@ -25,8 +25,8 @@ async function filterOf(deps: ProductDeps, query: SearchQuery) {
 }
 
 /** Counts with the names of what is counted; a category that is gone meanwhile is left out. */
-async function showFacets(deps: ProductDeps, facets: Facets): Promise<FacetsResponse> {
-  const categories = await deps.categories.findByIds(facets.category.map(({ value }) => value));
+async function showFacets({ categories: read }: CurrentCuration, facets: Facets): Promise<FacetsResponse> {
+  const categories = await read(facets.category.map(({ value }) => value));
   return {
     ...facets,
     category: facets.category.flatMap(({ value, count }) => {
@@ -45,11 +45,6 @@ async function positionOf(deps: ProductDeps, cursor: string | undefined, scope: 
     throw new AppError("invalid_cursor", "The search was made too long ago. Start again without the cursor.");
   }
   return { id: String(id), after: keys, state: query.state };
-}
-
-/** Path of the category that a query leads to; null when there is none, or none any more. */
-async function pathOf({ categories }: ProductDeps, id: string | null): Promise<string | null> {
-  return id === null ? null : ((await categories.findByIds([id])).get(id)?.path ?? null);
 }
 
 /** Whether a search without result says something about its text, and not about what narrowed it. */
@@ -107,10 +102,10 @@ export async function searchProducts(deps: ProductDeps, actor: Actor | undefined
     ...{ synonyms, pinned, hidden },
   });
   const { total, next } = result;
-  const [rows, facets, path] = await Promise.all([
+  const [rows, facets, leadsTo] = await Promise.all([
     deps.products.activeOf(result.ids, { ...fieldsFor(include), description: 1 }),
-    result.facets && showFacets(deps, result.facets),
-    pathOf(deps, redirect),
+    result.facets && showFacets(curation, result.facets),
+    redirect === null ? undefined : curation.categories([redirect]),
     state === null && keep(deps, query, id, total.value, next === null ? undefined : result.state),
   ]);
   const items = await expandItems(deps, actor, rows, include);
@@ -133,6 +128,6 @@ export async function searchProducts(deps: ProductDeps, actor: Actor | undefined
       ...(query.count ? { total } : {}),
     },
     ...(facets ? { facets } : {}),
-    search: { id, didYouMean: result.corrected, redirect: path },
+    search: { id, didYouMean: result.corrected, redirect: leadsTo?.get(redirect ?? "")?.path ?? null },
   };
 }

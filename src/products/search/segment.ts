@@ -96,7 +96,8 @@ export const PLACES = 32;
 
 /** The products of a segment that have a term. */
 export interface Postings {
-  ordinals: Uint32Array;
+  /** A segment has fewer than 65,536 products. */
+  ordinals: Uint16Array;
   impacts: Uint8Array;
   /** Where the places of each begin in `data`. Read by `placesAt`. */
   starts: Uint32Array;
@@ -107,7 +108,7 @@ export interface Postings {
 export function readPostings(data: Uint8Array): Postings {
   const reader = new Reader(data);
   const count = reader.number();
-  const ordinals = new Uint32Array(count);
+  const ordinals = new Uint16Array(count);
   let ordinal = 0;
   for (let index = 0; index < count; index++) {
     ordinal += reader.number();

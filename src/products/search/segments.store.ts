@@ -2,15 +2,18 @@
 import mongoose from "mongoose";
 import type { Mongo } from "../../db/mongo";
 import { type Columns, type ReadSegment, type SegmentBuilder, viewOf } from "./builder";
+import { ByteCache } from "./cache";
 import { packNumbers, unpackNumbers } from "./columns";
 import {
   bytesOf,
+  type Head,
   type ManifestDocument,
   type PartDocument,
   type SegmentEntry,
   searchManifestModel,
   searchPartModel,
 } from "./model";
+import { type Postings, readPostings } from "./segment";
 
 const { Binary } = mongoose.mongo;
 
@@ -28,6 +31,10 @@ function hashOf(term: string): number {
     hash = Math.imul(hash ^ term.charCodeAt(index), 0x01000193);
   return hash >>> 0;
 }
+
+/** The document that a term's postings are in. */
+const bucketOf = ({ id, buckets }: SegmentEntry, term: string): string =>
+  `${id}.${hashOf(term) & (buckets - 1)}`;
 
 /** Which products of a segment are gone, by ordinal. */
 export function deadBits(entry: SegmentEntry): Set<number> {
@@ -65,21 +72,77 @@ const GROUPS = {
 } as const satisfies Record<string, { numbers: (keyof Columns)[]; lists: (keyof Columns)[] }>;
 export type Group = keyof typeof GROUPS;
 
+const NO_SEGMENTS: ManifestDocument = {
+  _id: "manifest",
+  epoch: 0,
+  segments: [],
+  retired: [],
+  lease: null,
+};
+
+/** Stands for the postings of a term that a segment does not have. */
+const NOWHERE = Symbol("no postings");
+
+/** Memory for parts of segments, in bytes. They never change once written, so that they are never stale. */
+const CACHE = 32 * 2 ** 20;
+
+interface Sized {
+  value: unknown;
+  bytes: number;
+}
+
+const hiddenOf = (entry: SegmentEntry): Uint8Array => {
+  const hidden = new Uint8Array(entry.count);
+  for (const ordinal of deadBits(entry)) hidden[ordinal] = 1;
+  return hidden;
+};
+
+/** The documents of these groups of columns, in the order in which the later ones count. */
+const columnParts = ({ id, popularity }: SegmentEntry, groups: Group[]): string[] => [
+  ...groups.map((group) => `${id}.${group}`),
+  ...(popularity !== undefined && groups.includes("rank") ? [`${id}.popularity.${popularity}`] : []),
+];
+
+/** The columns of a document. */
+function columnsOf({ _id, segment, ...fields }: PartDocument): Sized {
+  let bytes = 0;
+  const columns: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    const list = Array.isArray(value) ? value : unpackNumbers(bytesOf(value));
+    columns[name] = list;
+    bytes += Array.isArray(list) ? JSON.stringify(list).length * 4 : list.byteLength;
+  }
+  return { value: columns, bytes };
+}
+
+/** Postings in memory of their own: those of the driver lie in the whole answer's. */
+function postingsOf(data: unknown): Sized {
+  const value = readPostings(bytesOf(data).slice());
+  return { value, bytes: value.data.length + value.ordinals.length * 6 + 300 };
+}
+
 export const createSegmentStore = (mongo: Mongo) => {
   const Manifests = searchManifestModel(mongo.connection);
   const Parts = searchPartModel(mongo.connection);
+  const cache = new ByteCache(CACHE);
+
+  const readParts = async (ids: string[]): Promise<PartDocument[]> =>
+    ids.length === 0
+      ? []
+      : ((await Parts.collection
+          .find({ _id: { $in: ids as never[] } }, { batchSize: 10_000, promoteBuffers: false })
+          .toArray()) as unknown as PartDocument[]);
+
   return {
-    async manifest(): Promise<ManifestDocument> {
-      const manifest = await Manifests.collection.findOne({ _id: "manifest" as never });
-      return (
-        (manifest as unknown as ManifestDocument | null) ?? {
-          _id: "manifest",
-          epoch: 0,
-          segments: [],
-          retired: [],
-          lease: null,
-        }
-      );
+    async head(): Promise<Head> {
+      const rows = await Manifests.collection
+        .find({ _id: { $in: ["manifest", "words"] as never[] } })
+        .toArray();
+      const manifest = rows.find(({ _id }) => String(_id) === "manifest");
+      return {
+        manifest: (manifest as unknown as ManifestDocument | undefined) ?? NO_SEGMENTS,
+        words: (rows.find(({ _id }) => String(_id) === "words")?.version as number | undefined) ?? 0,
+      };
     },
 
     /** Writes a segment. Nobody reads it until the manifest names it. */
@@ -137,38 +200,41 @@ export const createSegmentStore = (mongo: Mongo) => {
       return { ...entry, dead: new Binary(bits), deadCount: dead.size };
     },
 
-    /** Reads what a search needs of segments, in one go. */
+    /** Reads what a search needs of segments: in one go what is not in memory. */
     async read(entries: SegmentEntry[], terms: string[], groups: Group[]): Promise<ReadSegment[]> {
-      const ids = entries.flatMap(({ id, buckets }) => [
-        ...new Set(terms.map((term) => `${id}.${hashOf(term) & (buckets - 1)}`)),
-        ...groups.map((group) => `${id}.${group}`),
-      ]);
-      const wanted = new Set(terms);
-      const rows = await Parts.collection
-        .find({ _id: { $in: ids as never[] } }, { batchSize: 10_000, promoteBuffers: false })
-        .toArray();
-      const data = new Map(entries.map(({ id }) => [id, new Map<string, Uint8Array>()]));
-      const columns = new Map(entries.map(({ id }) => [id, { ...NO_COLUMNS }]));
-      for (const row of rows as unknown as PartDocument[]) {
-        if (Array.isArray(row.terms)) {
-          for (const [index, term] of row.terms.entries()) {
-            if (wanted.has(term)) data.get(row.segment)?.set(term, bytesOf((row.data as unknown[])[index]));
-          }
-          continue;
-        }
-        const into = columns.get(row.segment) as Record<string, unknown> | undefined;
-        const group = GROUPS[row._id.slice(row.segment.length + 1) as Group];
-        if (!into || !group) continue;
-        for (const name of group.numbers) into[name] = unpackNumbers(bytesOf(row[name]));
-        for (const name of group.lists) into[name] = row[name];
+      const missing = new Set<string>();
+      const found = new Map<string, unknown>();
+      const look = (key: string, part: string) => {
+        const value = cache.get(key);
+        if (value === undefined) missing.add(part);
+        else found.set(key, value);
+      };
+      for (const entry of entries) {
+        for (const part of columnParts(entry, groups)) look(part, part);
+        for (const term of terms) look(`${entry.id}:${term}`, bucketOf(entry, term));
       }
-      return entries.map(({ id, count, dead }) => {
-        const bits = bytesOf(dead);
-        const hidden = new Uint8Array(count);
-        for (let ordinal = 0; ordinal < count; ordinal++) {
-          hidden[ordinal] = ((bits[ordinal >> 3] as number) >> (ordinal & 7)) & 1;
+      const keep = (key: string, { value, bytes }: Sized) => found.set(key, cache.set(key, value, bytes));
+      const wanted = new Set(terms);
+      for (const row of await readParts([...missing])) {
+        if (!Array.isArray(row.terms)) keep(row._id, columnsOf(row));
+        else
+          for (const [index, term] of row.terms.entries())
+            if (wanted.has(term)) keep(`${row.segment}:${term}`, postingsOf((row.data as unknown[])[index]));
+      }
+      return entries.map((entry) => {
+        const postings = new Map<string, Postings>();
+        for (const term of terms) {
+          const key = `${entry.id}:${term}`;
+          const value = found.get(key) ?? cache.set(key, NOWHERE, key.length + 50);
+          if (value !== NOWHERE) postings.set(term, value as Postings);
         }
-        return viewOf(id, count, data.get(id) as Map<string, Uint8Array>, columns.get(id) as Columns, hidden);
+        const columns = Object.assign(
+          { ...NO_COLUMNS },
+          ...columnParts(entry, groups).map((part) => found.get(part)),
+        );
+        const key = `${entry.id}.dead.${entry.deadCount}`;
+        const hidden = cache.get<Uint8Array>(key) ?? cache.set(key, hiddenOf(entry), entry.count);
+        return viewOf(entry.id, entry.count, postings, columns, hidden);
       });
     },
 
@@ -177,14 +243,17 @@ export const createSegmentStore = (mongo: Mongo) => {
       what: "ids" | "names",
       places: { segment: string; ordinal: number }[],
     ): Promise<Map<string, string[]>> {
-      const keys = [
-        ...new Set(places.map(({ segment, ordinal }) => `${segment}.${what}.${Math.floor(ordinal / BLOCK)}`)),
-      ];
-      if (keys.length === 0) return new Map();
-      const rows = await Parts.collection
-        .find({ _id: { $in: keys as never[] } }, { batchSize: 10_000 })
-        .toArray();
-      return new Map((rows as unknown as PartDocument[]).map((row) => [row._id, row.list as string[]]));
+      const lists = new Map<string, string[]>();
+      const missing: string[] = [];
+      for (const { segment, ordinal } of places) {
+        const key = `${segment}.${what}.${Math.floor(ordinal / BLOCK)}`;
+        const list = cache.get<string[]>(key);
+        if (list) lists.set(key, list);
+        else missing.push(key);
+      }
+      for (const { _id, list } of await readParts([...new Set(missing)]))
+        lists.set(_id, cache.set(_id, list as string[], BLOCK * (what === "ids" ? 64 : 128)));
+      return lists;
     },
 
     /** Says that all that is indexed has a format. */
@@ -237,12 +306,18 @@ export const createSegmentStore = (mongo: Mongo) => {
     /** Segments of which there are parts: also those that a killed process left. */
     ids: async (): Promise<string[]> => (await Parts.collection.distinct("segment")) as string[],
 
-    /** Writes the popularity of a segment's products anew. */
-    async setPopularityColumn(segment: string, values: number[]): Promise<void> {
-      await Parts.collection.updateOne(
-        { _id: `${segment}.rank` as never },
-        { $set: { popularity: new Binary(packNumbers(values)) } as never },
+    /** Writes the popularity of a segment's products anew. @returns the entry that reads it, once it is published */
+    async setPopularity(entry: SegmentEntry, values: number[]): Promise<SegmentEntry> {
+      const version = (entry.popularity ?? 0) + 1;
+      const part = (number: number) => `${entry.id}.popularity.${number}`;
+      await Parts.collection.replaceOne(
+        { _id: part(version) as never },
+        { segment: entry.id, popularity: new Binary(packNumbers(values)) },
+        { upsert: true },
       );
+      // The one before may still be read.
+      await Parts.collection.deleteOne({ _id: part(version - 2) as never });
+      return { ...entry, popularity: version };
     },
   };
 };

@@ -22,8 +22,6 @@ export interface Slot {
 
 /** Most ways to finish the last word. */
 const MOST_BEGINNINGS = 10;
-/** Most words that are taken for a mistyped one. */
-const MOST_CORRECTIONS = 4;
 /** How many times as frequent a neighbour must be for a word that is there to be taken for a mistake as well. */
 const DOUBTFUL = 25;
 
@@ -116,12 +114,12 @@ export async function slotOf(
     finished || (there && !spare && !finish)
       ? []
       : known.lexicon.startingWith(surface, MOST_BEGINNINGS, false),
-    sure && !spare ? [] : known.corrections(surface),
+    sure && !spare ? [] : known.lexicon.corrections(surface),
   ]);
   for (const entry of beginnings)
     if (entry.surface !== surface) add(entry.surface, WEIGHTS.beginning, there && !finish);
   const doubtful = Math.max(1, known.count(surface)) * DOUBTFUL;
-  for (const { entry, mistakes } of nearest.slice(0, MOST_CORRECTIONS)) {
+  for (const { entry, mistakes } of nearest) {
     const likely = beginnings.length === 0 && (!there || (mistakes === 1 && entry.count >= doubtful));
     add(entry.surface, mistakes === 1 ? WEIGHTS.one : WEIGHTS.two, !likely);
     if (likely || (spare && beginnings.length === 0)) slot.corrected ??= entry.surface;

@@ -1,12 +1,11 @@
 /** Ways to go on from what was typed so far: every one of them finds something. */
 import { tieOf } from "./builder";
 import type { Suggestions } from "./engine";
-import { openIndex } from "./find";
 import { TopHits } from "./order";
 import { parseQuery } from "./parse";
 import { planOf } from "./plan";
+import type { IndexReader } from "./reader";
 import { scoresOf, termsOf, weightsOf } from "./score";
-import type { IndexStore } from "./store";
 import { wordsOf } from "./text";
 
 const compare = (left: (number | string)[], right: (number | string)[]): number =>
@@ -22,20 +21,21 @@ const begins = (typed: string[], name: string): boolean => {
 
 /** @param limit most of each kind */
 export async function suggestFrom(
-  store: IndexStore,
+  reader: IndexReader,
   text: string,
   limit: number,
   without: string[],
 ): Promise<Suggestions> {
   const nothing: Suggestions = { queries: [], products: [], brands: [], categories: [] };
   const parsed = parseQuery(text);
-  const plan = await planOf({ ...parsed, open: true }, store.words.lexicon, () => [], {
+  const head = await reader.head();
+  const plan = await planOf({ ...parsed, open: true }, reader.lexicon(head), () => [], {
     spare: false,
     finish: true,
   });
   const last = plan.slots.at(-1);
   if (!last) return nothing;
-  const opened = await openIndex(store, termsOf(plan), ["rank", "labels"]);
+  const opened = await reader.open(head, termsOf(plan), ["rank", "labels"], []);
   const away = new Set(without.map(tieOf));
   const weights = weightsOf(plan, opened.segments);
   const top = new TopHits(limit, compare);

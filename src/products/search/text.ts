@@ -75,7 +75,14 @@ function pairsOf(run: string, start: number): Word[] {
   return words;
 }
 
+/** Most words: the longer way would find the same. */
+const SIMPLE = /^[A-Za-z0-9]{1,40}$/;
+
 function wordOf(raw: string, start: number): Word | undefined {
+  if (SIMPLE.test(raw)) {
+    const surface = raw.toLowerCase();
+    return { surface, parts: partsOf(surface), pair: false, start, end: start + raw.length };
+  }
   const bare = /^\p{N}/u.test(raw)
     ? raw.replaceAll(",", "")
     : raw.replace(/['’]s$/iu, "").replace(/['’]/gu, "");
@@ -92,6 +99,10 @@ function wordOf(raw: string, start: number): Word | undefined {
 export function wordsOf(text: string): Word[] {
   const words: Word[] = [];
   for (const { 0: run, index } of text.toWellFormed().matchAll(RUN)) {
+    if (SIMPLE.test(run)) {
+      words.push(wordOf(run, index) as Word);
+      continue;
+    }
     let last = 0;
     for (const unspaced of run.matchAll(UNSPACED)) {
       const before = run.slice(last, unspaced.index);
@@ -108,4 +119,4 @@ export function wordsOf(text: string): Word[] {
 
 /** Two neighbours written as one ("micro usb" as "microusb"). */
 export const joined = (left: string, right: string): string =>
-  [...(left + right)].slice(0, MAX_TERM).join("");
+  left.length + right.length <= MAX_TERM ? left + right : [...(left + right)].slice(0, MAX_TERM).join("");

@@ -1,14 +1,16 @@
 /** The words of the index, for typing mistakes, beginnings and forms. */
-import { duplicateKeys, type Mongo } from "../../db/mongo";
+import { duplicateKey, duplicateKeys, type Mongo } from "../../db/mongo";
 import { mistakesIn, neighbourhood } from "./distance";
 import type { WordUse } from "./document";
-import type { Lexicon, LexiconEntry } from "./lexicon";
-import { searchWordModel, type WordDocument } from "./model";
+import { correctionsOf, type Lexicon, type LexiconEntry } from "./lexicon";
+import { searchManifestModel, searchWordModel, type WordDocument } from "./model";
 import { stemOf } from "./text";
 
 /** Words have their beginnings of these lengths; longer ones are looked for among those of the longest. */
 const SHORTEST = 2;
 const LONGEST = 6;
+/** Most words of a neighbourhood that are looked at. */
+const MOST_NEAR = 500;
 /** Words written at once. */
 const BATCH = 400;
 
@@ -40,6 +42,18 @@ const wordDocument = ({ surface, made, named, behindNumber }: WordUse, since: nu
 
 export const createWordStore = (mongo: Mongo) => {
   const Words = searchWordModel(mongo.connection);
+  const Versions = searchManifestModel(mongo.connection);
+
+  /** After every change of the words: whoever keeps some in memory reads them anew. */
+  const countUp = async (): Promise<void> => {
+    const count = (upsert: boolean) =>
+      Versions.collection.updateOne({ _id: "words" as never }, { $inc: { version: 1 } }, { upsert });
+    await count(true).catch((error) => {
+      // Two made it at the same moment.
+      if (duplicateKey(error) === undefined) throw error;
+      return count(false);
+    });
+  };
 
   const entryOf = ({ _id, count, named, behindNumber, made }: WordDocument): LexiconEntry => ({
     surface: _id,
@@ -85,7 +99,8 @@ export const createWordStore = (mongo: Mongo) => {
       );
       return words.filter(({ surface }) => surface.startsWith(prefix)).slice(0, limit);
     },
-    near: (members, limit) => wordsBy({ near: { $in: members } }, limit),
+    corrections: (surface) =>
+      correctionsOf(surface, (members) => wordsBy({ near: { $in: members } }, MOST_NEAR)),
   };
 
   return {
@@ -116,16 +131,18 @@ export const createWordStore = (mongo: Mongo) => {
         const use = uses.get(word) as WordUse;
         return entry && use.named && !use.made && (entry.named === 0 || entry.made);
       });
-      if (risen.length === 0) return;
-      await Words.collection.bulkWrite(
-        risen.map((word) => ({
-          updateOne: {
-            filter: { _id: word as never },
-            update: { $set: { made: false, stem: stemOf(word), ...lookedUpBy(word) }, $max: { named: 1 } },
-          },
-        })),
-        { ordered: false },
-      );
+      if (risen.length > 0) {
+        await Words.collection.bulkWrite(
+          risen.map((word) => ({
+            updateOne: {
+              filter: { _id: word as never },
+              update: { $set: { made: false, stem: stemOf(word), ...lookedUpBy(word) }, $max: { named: 1 } },
+            },
+          })),
+          { ordered: false },
+        );
+      }
+      if (missing.length + risen.length > 0) await countUp();
     },
 
     /** Counts words anew, or adds to what was counted. */
@@ -157,6 +174,7 @@ export const createWordStore = (mongo: Mongo) => {
           { ordered: false },
         );
       }
+      await countUp();
     },
 
     /** Words from behind one on, for looking which are still used. */
@@ -171,7 +189,9 @@ export const createWordStore = (mongo: Mongo) => {
     },
 
     async remove(words: string[]): Promise<void> {
-      if (words.length > 0) await Words.collection.deleteMany({ _id: { $in: words as never[] } });
+      if (words.length === 0) return;
+      await Words.collection.deleteMany({ _id: { $in: words as never[] } });
+      await countUp();
     },
   };
 };

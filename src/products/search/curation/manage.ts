@@ -67,7 +67,7 @@ function manage<R extends Row, Body, Response extends object>(kind: Kind<R, Body
       origin,
     });
     const result = await deps.mongo.transaction(async (tx) => {
-      await deps.curationStore.countUp(tx);
+      await deps.curationStore.guard(tx);
       const done = await work(tx);
       await deps.jobs.mongo.enqueue(auditJobOf({ ...entry, detail: done.detail }), tx);
       return done.result;

@@ -1,8 +1,7 @@
-/** Synonyms and rules in MongoDB, with a version that every change of them counts up. */
+/** Synonyms and rules in MongoDB. */
 import type { Model } from "mongoose";
-import { duplicateKey, type Mongo, type MongoTx } from "../../../db/mongo";
-import { AppError } from "../../../lib/errors";
-import { searchManifestModel } from "../model";
+import { guardIn, guardVersions } from "../../../db/guards";
+import type { Mongo, MongoTx } from "../../../db/mongo";
 import { type RuleDocument, ruleModel, type SynonymDocument, synonymModel } from "./model";
 
 /** Rows of one kind. */
@@ -38,7 +37,6 @@ function rowsOf<Row extends { _id: string; version: number }>(Rows: Model<{ _id:
 }
 
 export const createCurationStore = (mongo: Mongo) => {
-  const Versions = searchManifestModel(mongo.connection);
   const Rules = ruleModel(mongo.connection);
   return {
     synonyms: rowsOf<SynonymDocument>(synonymModel(mongo.connection), mongo),
@@ -47,24 +45,13 @@ export const createCurationStore = (mongo: Mongo) => {
     ruleByKey: async (key: string, tx: MongoTx): Promise<RuleDocument | null> =>
       (await Rules.collection.findOne({ key }, mongo.in(tx))) as unknown as RuleDocument | null,
 
-    async version(): Promise<number> {
-      const row = await Versions.collection.findOne({ _id: "curation" as never });
-      return (row?.version as number | undefined) ?? 0;
-    },
-
     /** First in every transaction that changes a synonym or rule: of two at once one has to begin again. */
-    async countUp(tx: MongoTx): Promise<void> {
-      try {
-        await Versions.collection.updateOne(
-          { _id: "curation" as never },
-          { $inc: { version: 1 } },
-          { ...mongo.in(tx), upsert: true },
-        );
-      } catch (error) {
-        // Two made it at the same moment, the first one ever.
-        if (!duplicateKey(error)) throw error;
-        throw new AppError("conflict", "Somebody else changed the search at this moment. Try again.");
-      }
+    guard: (tx: MongoTx): Promise<void> => guardIn(mongo, "search", tx),
+
+    /** Versions of all synonyms and rules, and of all categories. */
+    async versions(): Promise<{ curation: number; categories: number }> {
+      const [curation = 0, categories = 0] = await guardVersions(mongo, ["search", "categories"]);
+      return { curation, categories };
     },
   };
 };

@@ -46,7 +46,7 @@ async function take(deps: Deps, count: number, make: (index: number) => object):
   async function* lines() {
     for (let index = 0; index < count; index++) yield encoder.encode(`${JSON.stringify(make(index))}\n`);
   }
-  const { created, failed } = await importProducts(deps, lines(), { format: "ndjson" }, () => undefined);
+  const { created, failed } = await importProducts(deps, lines, { format: "ndjson" }, () => undefined);
   if (created !== count || failed > 0) throw new Error(`${created} of ${count} products were imported`);
   return (performance.now() - started) / 1000;
 }

@@ -68,9 +68,10 @@ Holds the MySQL database against prisma/schema.prisma; ends with 1 and names eac
     options: { port: text, host: text },
   },
   import: {
-    usage: `Usage: bun run import FILE [--dry-run] [--restart] [--format=ndjson|csv]
-NDJSON has one product a line, CSV one variant a row; see docs/catalogue.md.`,
-    options: { "dry-run": flag, restart: flag, format: text },
+    usage: `Usage: bun run import FILE [--dry-run] [--allow-rename] [--restart] [--format=ndjson|csv]
+NDJSON has one product a line, CSV one variant a row; see docs/catalogue.md.
+  --allow-rename  products that are there may get the names and slugs of the file`,
+    options: { "dry-run": flag, "allow-rename": flag, restart: flag, format: text },
     words: [1, 1],
   },
   export: {

@@ -1,3 +1,6 @@
+/** What nobody sees: soft hyphens, and marks of width zero that only say how letters join. */
+const UNSEEN = /[\u00ad\u200b-\u200d\u2060\ufeff]/g;
+
 /**
  * The canonical form of keys that people type (emails, SKUs, slugs): NFC, trimmed and case-folded,
  * so that two spellings of one key are one key. Folding twice covers letters whose lower case has an
@@ -5,7 +8,15 @@
  * Half of a surrogate pair, which JSON can write and UTF-8 cannot, becomes U+FFFD here and not in the database.
  */
 export const canonicalKey = (text: string): string =>
-  text.toWellFormed().normalize("NFC").trim().toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
+  text
+    .toWellFormed()
+    .replace(UNSEEN, "")
+    .normalize("NFC")
+    .trim()
+    .toLowerCase()
+    .toUpperCase()
+    .toLowerCase()
+    .normalize("NFC");
 
 /** Letters that Unicode does not take apart into a base and an accent. */
 const LETTERS: Record<string, string> = { ø: "o", ł: "l", đ: "d", ð: "d", þ: "th", æ: "ae", œ: "oe", ı: "i" };
@@ -46,15 +57,18 @@ const cutSlug = (slug: string, length: number): string =>
   slug.slice(0, length).replace(/-*[\ud800-\udbff]?$/, "");
 
 /**
- * A URL part from a name: letters and digits of any script, joined by hyphens; empty when none are left. It is
+ * A URL part from a name: letters and digits of any script, joined by hyphens; empty when none are left. Accents of
+ * Latin and Greek go; in other scripts a mark makes another letter (が, й, की), and stays. It is
  * folded again after NFKD, which makes capitals of letters that have no lower case of their own (ᴬ, ϒ).
  */
 export const slugify = (text: string): string =>
   cutSlug(
     canonicalKey(canonicalKey(text).normalize("NFKD"))
       .normalize("NFKD")
-      .replace(/\p{M}+/gu, "")
-      .replace(/[^\p{L}\p{N}]+/gu, "-")
+      .replace(/([\p{Script=Latin}\p{Script=Greek}])\p{M}+/gu, "$1")
+      .replace(/[^\p{L}\p{N}\p{M}]+/gu, "-")
+      .replace(/(^|-)\p{M}+/gu, "$1")
+      .replace(/-+/g, "-")
       .replace(/^-+|-+$/g, "")
       .normalize("NFC"),
     MAX_SLUG,

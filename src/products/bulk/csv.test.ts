@@ -3,12 +3,16 @@ import fc from "fast-check";
 import { useTestApp } from "../../../test/app";
 import { emptyDatabases } from "../../../test/databases";
 import type { MongoTx } from "../../db/mongo";
+import { canonicalKey } from "../../lib/text";
 import { ensureCategoryPath } from "../categories/paths";
 import { createProduct } from "../create";
 import { createProductSchema } from "../schema";
-import { bare, COLUMNS, harmless, readCsv } from "./csv";
+import { bare, harmless } from "./cells";
+import type { ImportFault } from "./check";
+import { COLUMNS } from "./columns";
+import { readCsv } from "./csv";
 import { exportProducts } from "./export";
-import { type ImportFault, importProducts } from "./import";
+import { importProducts } from "./import";
 import type { Format, ReadLine } from "./read";
 
 const t = useTestApp();
@@ -23,9 +27,14 @@ const read = async (...chunks: (string | Uint8Array)[]) => {
 };
 async function load(bytes: string | Uint8Array, format: Format = "csv", dryRun = false) {
   const faults: ImportFault[] = [];
-  const result = await importProducts(t.deps, streamOf(bytes), { format, dryRun }, (_, found) => {
-    faults.push(...found);
-  });
+  const result = await importProducts(
+    t.deps,
+    () => streamOf(bytes),
+    { format, dryRun },
+    (_, found) => {
+      faults.push(...found);
+    },
+  );
   return { ...result, faults };
 }
 const written = async (format: Format): Promise<Uint8Array> => {
@@ -155,7 +164,7 @@ describe("reading", () => {
         Buffer.from('h,H,H-1,"1,50",,,,\ni,I,I-1,1,,"Size=M|Col\\=our=Red",,\n'),
       ]),
     );
-    expect(result).toMatchObject({ created: 2, failed: 7, rows: 11 });
+    expect(result).toMatchObject({ created: 3, failed: 6, rows: 11 });
     expect(result.faults).toEqual([
       { row: 3, message: "has 7 cells instead of 8" },
       { row: 4, message: "is not UTF-8" },
@@ -164,7 +173,6 @@ describe("reading", () => {
       { row: 7, message: "options must be like Size=M|Colour=Red" },
       { row: 8, message: "metadata is not valid JSON" },
       { row: 9, message: "sku is needed with variant, compareAtPrice, gtin, weight or options" },
-      { row: 10, message: "price must be a number such as 49.99, not negative" },
     ]);
     expect(
       (await t.deps.products.findBySlug("i"))?.variants[0]?.options.map(({ name, value }) => [name, value]),
@@ -177,10 +185,9 @@ describe("reading", () => {
   test.each([
     ["an unknown column", "name,prise\nA,1\n", '"prise" is no column'],
     ["a column twice", "name,Price,price\nA,1,1\n", "the column price is there twice"],
-    ["semicolons", "name;price\nA;1\n", '"name;price" is no column'],
     ["nothing that names a product", "price\n1\n", "the header must name sku, slug or name"],
     ["a prototype", "name,__proto__\nA,1\n", '"__proto__" is no column'],
-    ["UTF-16", Buffer.from("\ufeffname,price\n", "utf16le"), "the file is UTF-16"],
+    ["half of UTF-16", Buffer.from("\ufeffname,price\n", "utf16le").subarray(0, -1), "is not UTF-16"],
   ])("%s is told in row 1, and nothing is imported", async (_, bytes, message) => {
     const result = await load(bytes);
     expect(result).toMatchObject({ created: 0, failed: 1 });
@@ -261,7 +268,10 @@ describe("export and import", () => {
           compareAtPrice: fc.option(fc.nat(100_000)),
           gtin: fc.option(fc.constantFrom("4006381333931", "00012345678905")),
           weight: fc.option(fc.constantFrom(0, 250, 0.5, 1e-7)),
-          options: fc.array(fc.record({ name: lineOf(10), value: lineOf(10) }), { maxLength: 2 }),
+          options: fc.uniqueArray(fc.record({ name: lineOf(10), value: lineOf(10) }), {
+            maxLength: 2,
+            selector: ({ name }) => canonicalKey(name),
+          }),
         }),
         { minLength: 1, maxLength: 4 },
       ),
@@ -295,7 +305,11 @@ describe("export and import", () => {
               ...input,
               categoryIds: [...new Set(made.map(({ _id }) => _id))],
               // Unique, and still beginning as it was drawn.
-              variants: input.variants.map((variant) => ({ ...variant, sku: `${variant.sku} ${++serial}` })),
+              variants: input.variants.map(({ options, ...variant }) => ({
+                ...variant,
+                sku: `${variant.sku} ${++serial}`,
+                options: options.map(({ name, value }) => ({ name, value: `${value} ${serial}` })),
+              })),
             });
             const { id } = await createProduct(
               t.deps,

@@ -1,131 +1,30 @@
 /**
- * CSV as RFC 4180 has it, in UTF-8: one row a variant. Rows of one product follow each other, with the same
- * slug; what is the product's own stands in the first of them.
+ * CSV of the project's own columns: one row a variant. Rows of one product follow each other, with the same slug; what
+ * is the product's own stands in the first of them.
  */
-import { Parser } from "csv-parse";
-import { canonicalKey } from "../../lib/text";
+import { slugify } from "../../lib/text";
 import { MAX_VARIANTS } from "../fields";
-import type { ExportedProduct } from "./export";
+import { BadCell, bare, bareCode, cut, json, unmarked } from "./cells";
+import { COLUMNS, type Column, PRODUCT_COLUMNS, VARIANT_COLUMNS } from "./columns";
+import { type NumberStyle, noteNumber, readNumber } from "./numbers";
 import type { ReadLine } from "./read";
-
-/** Columns about the product; a row whose name is empty leaves them alone. */
-const PRODUCT_COLUMNS = [
-  "name",
-  "description",
-  "brand",
-  "status",
-  "categories",
-  "attrs",
-  "metadata",
-  "popularity",
-] as const;
-/** Columns about the variant of a row. */
-const VARIANT_COLUMNS = [
-  "sku",
-  "variant",
-  "price",
-  "currency",
-  "compareAtPrice",
-  "gtin",
-  "weight",
-  "options",
-] as const;
-export const COLUMNS = ["slug", ...PRODUCT_COLUMNS, ...VARIANT_COLUMNS] as const;
-type Column = (typeof COLUMNS)[number];
+import { decode, records } from "./records";
 
 const BY_NAME = new Map(COLUMNS.map((column) => [column.toLowerCase(), column]));
 
-/** Longest row, in bytes: a quotation mark that is never closed must not fill the memory. */
-const MAX_ROW = 1024 * 1024;
-/** Bytes that are parsed in one go. */
-const STEP = 64 * 1024;
 /** Most characters of the rows of one product. */
 const MAX_PRODUCT = 4 * 1024 * 1024;
 
-// ---- Cells: what a spreadsheet must not take for a formula, and lists inside one cell.
-
-/**
- * A cell that a spreadsheet would read as a formula gets an apostrophe in front, which shows it as text (OWASP
- * "CSV injection"; the full-width signs are formulas to some). One that begins so already gets another, so that
- * `bare` gives every text back.
- */
-export const harmless = (text: string): string => (/^'*[=+\-@\t\r\n＝＋－＠]/.test(text) ? `'${text}` : text);
-
-/** The text of a cell that `harmless` wrote. */
-export const bare = (cell: string): string => (/^'+[=+\-@\t\r\n＝＋－＠]/.test(cell) ? cell.slice(1) : cell);
-
-const quoted = (text: string): string => `"${harmless(text).replaceAll('"', '""')}"`;
-
-const marked = (text: string, marks: RegExp): string => text.replace(marks, "\\$&");
-
-/** Cuts at a mark that no backslash precedes; the parts keep their backslashes. */
-const cut = (text: string, mark: string): string[] => {
-  if (!text.includes("\\")) return text.split(mark);
-  const parts = [""];
-  for (const [piece] of text.matchAll(/\\[\s\S]|[\s\S]/g)) {
-    if (piece === mark) parts.push("");
-    else parts[parts.length - 1] += piece;
-  }
-  return parts;
-};
-const unmarked = (text: string): string => text.replace(/\\([\s\S])/g, "$1");
-
-// ---- Writing.
-
-/** One line of CSV. */
-export const csvLine = (cells: string[]): string => `${cells.map(quoted).join(",")}\r\n`;
-
-/** The first line, with a byte order mark, without which Excel does not read UTF-8. */
-export const csvHeader = (): string => `\ufeff${COLUMNS.join(",")}\r\n`;
-
-/** The rows of a product, one for each variant. */
-export function csvRows(product: ExportedProduct): string {
-  const own = [
-    product.name,
-    product.description,
-    product.brand ?? "",
-    product.status,
-    product.categories.map((path) => path.map((name) => marked(name, /[\\/|]/g)).join("/")).join("|"),
-    product.attrs.length === 0 ? "" : JSON.stringify(product.attrs),
-    Object.keys(product.metadata).length === 0 ? "" : JSON.stringify(product.metadata),
-    String(product.popularity),
-  ];
-  return product.variants
-    .map((variant, index) =>
-      csvLine([
-        product.slug,
-        ...(index === 0 ? own : own.map(() => "")),
-        variant.sku,
-        variant.name ?? "",
-        variant.price,
-        variant.currency,
-        variant.compareAtPrice ?? "",
-        variant.gtin ?? "",
-        variant.weight === null ? "" : String(variant.weight),
-        variant.options
-          .map(({ name, value }) => `${marked(name, /[\\=|]/g)}=${marked(value, /[\\=|]/g)}`)
-          .join("|"),
-      ]),
-    )
-    .join("");
-}
-
-// ---- Reading.
-
-/** A cell that cannot be read. */
-class BadCell extends Error {}
-
-const json = (column: string, text: string, empty: unknown): unknown => {
-  if (text === "") return empty;
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new BadCell(`${column} is not valid JSON`);
-  }
-};
-
 const number = (text: string): unknown =>
   /^\s*\d+(?:\.\d+)?(?:e[+-]?\d{1,3})?\s*$/i.test(text) ? Number(text) : text;
+
+/** Columns of numbers. */
+const NUMBERS = ["price", "compareAtPrice", "weight"] as const;
+/** Columns of codes, which spreadsheets protect. */
+const CODES: ReadonlySet<Column> = new Set(["sku", "gtin", ...NUMBERS, "currency"]);
+
+/** How the columns of numbers are written. */
+export type NumberStyles = Partial<Record<Column, NumberStyle>>;
 
 const optional = (text: string): string | undefined => (text === "" ? undefined : text);
 const nullable = (text: string): string | null => (text === "" ? null : text);
@@ -159,6 +58,7 @@ const READ: Record<Column, (text: string) => unknown> = {
         }),
 };
 
+/** What the cells of a row say, apostrophes taken off. */
 type Cells = Map<Column, string>;
 
 const say = (cells: Cells, columns: readonly Column[]): Record<string, unknown> =>
@@ -175,14 +75,17 @@ interface Group {
   first: Cells;
   rows: number[];
   variants: unknown[];
+  /** The currency signs beside the prices of each variant. */
+  signs: string[][];
   size: number;
   fault?: string;
 }
 
-const begin = (cells: Cells): Group => ({ first: cells, rows: [], variants: [], size: 0 });
+const begin = (cells: Cells): Group => ({ first: cells, rows: [], variants: [], signs: [], size: 0 });
 
-function add(group: Group, row: number, cells: Cells, size: number): void {
+function add(group: Group, row: number, { cells, signs, size }: Row): void {
   group.rows.push(row);
+  group.signs.push(signs);
   group.size += size;
   try {
     group.variants.push(say(cells, VARIANT_COLUMNS));
@@ -197,150 +100,135 @@ function add(group: Group, row: number, cells: Cells, size: number): void {
 function joins(group: Group, cells: Cells): boolean {
   const slug = cells.get("slug");
   const before = group.first.get("slug");
-  if (!slug || !before || canonicalKey(slug) !== canonicalKey(before)) return false;
+  if (!slug || !before || slugify(slug) !== slugify(before)) return false;
   if (group.variants.length >= MAX_VARIANTS || group.size > MAX_PRODUCT) return false;
-  if (!cells.get("sku") || !group.first.get("sku")) return false;
+  // Without a SKU, its options say which variant a row is.
+  const isTold = (row: Cells) => Boolean(row.get("sku") || row.get("options"));
+  if (!isTold(cells) || !isTold(group.first)) return false;
   return (
     !cells.get("name") || PRODUCT_COLUMNS.every((column) => cells.get(column) === group.first.get(column))
   );
 }
 
-function lineOf({ first, rows, variants, size, fault }: Group): ReadLine {
+function lineOf({ first, rows, variants, signs, size, fault }: Group): ReadLine {
   const line = { row: rows[0] ?? 0, last: rows.at(-1) ?? 0, size };
   if (fault !== undefined) return { ...line, fault };
   try {
     const own = say(first, first.get("name") || !first.has("name") ? ["slug", ...PRODUCT_COLUMNS] : ["slug"]);
     const [only] = variants as Record<string, unknown>[];
     // Without a SKU it is the product's only variant, which is found by the slug or made with a SKU of its own.
-    if (variants.length === 1 && only?.sku === undefined) {
+    if (variants.length === 1 && only?.sku === undefined && !first.get("options")) {
       const { price, currency, ...more } = only ?? {};
       if (Object.values(more).some((value) => value !== null && (value as unknown[]).length !== 0)) {
         return { ...line, fault: "sku is needed with variant, compareAtPrice, gtin, weight or options" };
       }
-      return { ...line, value: { ...own, ...(price ? { price } : {}), ...(currency ? { currency } : {}) } };
+      return {
+        ...line,
+        signs,
+        value: { ...own, ...(price ? { price } : {}), ...(currency ? { currency } : {}) },
+      };
     }
-    return { ...line, value: { ...own, variants }, variantRows: rows };
+    return { ...line, signs, value: { ...own, variants }, variantRows: rows };
   } catch (error) {
     if (!(error instanceof BadCell)) throw error;
     return { ...line, fault: error.message };
   }
 }
 
-/** The columns that a header names. @throws BadCell when one is unknown or there twice, or none says which product */
-function columnsOf(header: string[]): Column[] {
+/**
+ * The columns that a header names; null for one without a name, which must be empty.
+ * @throws BadCell when one is unknown or there twice, or none says which product
+ */
+function columnsOf(header: string[]): (Column | null)[] {
   const columns = header.map((name) => {
-    const column = BY_NAME.get(name.trim().toLowerCase());
+    const column = name.trim() === "" ? null : BY_NAME.get(name.trim().toLowerCase());
     if (column === undefined) {
-      throw new BadCell(
-        `"${name.slice(0, 50)}" is no column; there are ${COLUMNS.join(", ")}, separated by commas`,
-      );
+      throw new BadCell(`"${name.slice(0, 50)}" is no column; there are ${COLUMNS.join(", ")}`);
     }
     return column;
   });
-  const twice = columns.find((column, index) => columns.indexOf(column) !== index);
-  if (twice !== undefined) throw new BadCell(`the column ${twice} is there twice`);
+  const twice = columns.find((column, index) => column !== null && columns.indexOf(column) !== index);
+  if (twice) throw new BadCell(`the column ${twice} is there twice`);
   if (!columns.some((column) => column === "sku" || column === "slug" || column === "name")) {
     throw new BadCell("the header must name sku, slug or name");
   }
+  while (columns.at(-1) === null) columns.pop();
   return columns;
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** A row with its cells told apart. */
+interface Row {
+  cells: Cells;
+  signs: string[];
+  size: number;
+}
 
-/** The text of bytes that were read one to one. @throws BadCell when they are not UTF-8 */
-const decode = (bytes: string): string => {
-  if (!/[\x80-\xff]/.test(bytes)) return bytes;
+/** @throws BadCell when a cell is in no column, is not UTF-8, or could mean two things */
+function rowOf(record: string[], columns: (Column | null)[], styles: NumberStyles): Row {
+  const nameless = record.findIndex((cell, index) => (columns[index] ?? null) === null && cell.trim() !== "");
+  if (record.length < columns.length || nameless >= columns.length) {
+    throw new BadCell(`has ${record.length} cells instead of ${columns.length}`);
+  }
+  if (nameless >= 0) throw new BadCell(`has a value in column ${nameless + 1}, which has no name`);
+  const signs: string[] = [];
+  const cells: Cells = new Map();
+  for (const [index, column] of columns.entries()) {
+    if (column === null) continue;
+    const text = decode(record[index] ?? "");
+    cells.set(column, readCell(column, CODES.has(column) ? bareCode(text) : bare(text), styles, signs));
+  }
+  return { cells, signs, size: record.reduce((sum, cell) => sum + cell.length, 0) };
+}
+
+/** A cell with a decimal point, if it is a number; a currency sign goes into `signs`. */
+function readCell(column: Column, text: string, styles: NumberStyles, signs: string[]): string {
+  const style = styles[column];
+  if (!style || text === "") return text;
   try {
-    return decoder.decode(Buffer.from(bytes, "latin1"));
-  } catch {
-    throw new BadCell("is not UTF-8");
+    const read = readNumber(text, style);
+    if (read.sign === undefined) return read.text;
+    if (column === "weight") return text;
+    signs.push(read.sign);
+    return read.text;
+  } catch (error) {
+    throw error instanceof BadCell ? new BadCell(`${column} ${error.message}`) : error;
   }
-};
+}
 
-const BOMS = { utf8: [0xef, 0xbb, 0xbf], utf16le: [0xff, 0xfe], utf16be: [0xfe, 0xff] };
-const startsWith = (bytes: Uint8Array, mark: number[]) => mark.every((byte, index) => bytes[index] === byte);
+const isEmpty = (record: string[]): boolean => record.every((cell) => cell.trim() === "");
+const newStyles = (): NumberStyles => Object.fromEntries(NUMBERS.map((column) => [column, {}]));
 
-/** The stream without its byte order mark. @throws BadCell when the mark is of UTF-16 */
-async function* withoutMark(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let start: Uint8Array | undefined = new Uint8Array(0);
-  const cleared = (bytes: Uint8Array) => {
-    if (startsWith(bytes, BOMS.utf16le) || startsWith(bytes, BOMS.utf16be)) {
-      throw new BadCell("the file is UTF-16; save it as CSV in UTF-8");
+/** How a file writes its numbers: the whole of it is read, since a later row may say what an earlier one leaves open. */
+export async function surveyCsv(stream: AsyncIterable<Uint8Array>): Promise<NumberStyles> {
+  const styles = newStyles();
+  let columns: (Column | null)[] | undefined;
+  let row = 0;
+  try {
+    for await (const record of records(stream)) {
+      row++;
+      columns ??= columnsOf(record.map(decode));
+      if (row === 1) continue;
+      for (const [index, column] of columns.entries()) {
+        const style = column === null ? undefined : styles[column];
+        if (style) noteNumber(style, bareCode(decode(record[index] ?? "")), row);
+      }
     }
-    return startsWith(bytes, BOMS.utf8) ? bytes.subarray(3) : bytes;
-  };
-  for await (const chunk of stream) {
-    if (start === undefined) {
-      yield chunk;
-      continue;
-    }
-    start = Buffer.concat([start, chunk]);
-    if (start.length < 3) continue;
-    yield cleared(start);
-    start = undefined;
+  } catch (error) {
+    // What is wrong with the file is told where it is read.
+    if (!(error instanceof BadCell)) throw error;
   }
-  if (start !== undefined) yield cleared(start);
+  return styles;
 }
 
 /**
- * The records of a CSV file. Bytes are read one to one, so that what is not UTF-8 is a fault of its row alone.
- * @throws BadCell when it cannot go on; what was read before is given out first
+ * Reads CSV: rows that belong to one product are one line. Empty rows count and say nothing.
+ * @param styles what `surveyCsv` found
  */
-async function* records(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string[]> {
-  let ready: string[][] = [];
-  let read = 0;
-  let readAtRecord = 0;
-  const parser = new Parser({
-    encoding: "latin1",
-    record_delimiter: ["\r\n", "\n"],
-    relax_column_count: true,
-    // `5" pipe` is what people mean it to be.
-    relax_quotes: true,
-    on_record: (record: string[]) => {
-      ready.push(record);
-      readAtRecord = read;
-      return null;
-    },
-  });
-  parser.on("error", () => undefined);
-  const step = (bytes: Uint8Array) =>
-    new Promise<void>((resolve, reject) => {
-      parser.write(bytes, (error) => (error ? reject(error) : resolve()));
-    });
-  const take = () => {
-    const taken = ready;
-    ready = [];
-    return taken;
-  };
-  try {
-    for await (const bytes of withoutMark(stream)) {
-      for (let from = 0; from < bytes.length; from += STEP) {
-        const part = bytes.subarray(from, from + STEP);
-        read += part.length;
-        await step(part);
-        yield* take();
-        if (read - readAtRecord > MAX_ROW) {
-          throw new BadCell(
-            `is longer than ${MAX_ROW} bytes; a quotation mark may be open. What follows was not read`,
-          );
-        }
-      }
-    }
-    await new Promise<void>((resolve, reject) => {
-      parser.once("error", reject);
-      parser.end(() => resolve());
-    }).catch(() => {
-      throw new BadCell("has a quotation mark that is not closed");
-    });
-    yield* take();
-  } finally {
-    parser.destroy();
-  }
-}
-
-/** Reads CSV: rows that belong to one product are one line. Empty rows count and say nothing. */
-export async function* readCsv(stream: AsyncIterable<Uint8Array>): AsyncGenerator<ReadLine> {
-  let columns: Column[] | undefined;
+export async function* readCsv(
+  stream: AsyncIterable<Uint8Array>,
+  styles: NumberStyles = newStyles(),
+): AsyncGenerator<ReadLine> {
+  let columns: (Column | null)[] | undefined;
   let group: Group | undefined;
   let row = 0;
   const alone = (fault?: string): ReadLine => ({
@@ -357,33 +245,23 @@ export async function* readCsv(stream: AsyncIterable<Uint8Array>): AsyncGenerato
         continue;
       }
       let fault: string | undefined;
-      let cells: Cells = new Map();
-      const empty = record.length === 1 && record[0] === "";
-      if (!empty && record.length !== columns.length) {
-        fault = `has ${record.length} cells instead of ${columns.length}`;
-      } else if (!empty) {
-        try {
-          cells = new Map(columns.map((column, index) => [column, bare(decode(record[index] ?? ""))]));
-        } catch (error) {
-          if (!(error instanceof BadCell)) throw error;
-          fault = error.message;
-        }
+      let read: Row | undefined;
+      try {
+        if (!isEmpty(record)) read = rowOf(record, columns, styles);
+      } catch (error) {
+        if (!(error instanceof BadCell)) throw error;
+        fault = error.message;
       }
-      if (group && (empty || fault !== undefined || !joins(group, cells))) {
+      if (group && !(read && joins(group, read.cells))) {
         yield lineOf(group);
         group = undefined;
       }
-      if (empty || fault !== undefined) {
+      if (!read) {
         yield alone(fault);
         continue;
       }
-      group ??= begin(cells);
-      add(
-        group,
-        row,
-        cells,
-        record.reduce((sum, cell) => sum + cell.length, 0),
-      );
+      group ??= begin(read.cells);
+      add(group, row, read);
     }
     if (group) yield lineOf(group);
   } catch (error) {

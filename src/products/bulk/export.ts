@@ -1,9 +1,9 @@
 import { formatMinor } from "../../lib/money";
-import { slugify } from "../../lib/text";
 import type { CategoryDocument } from "../categories/model";
+import { namesItself } from "../categories/rules";
 import type { ProductDeps } from "../deps";
 import type { ProductDocument, ProductStatus } from "../model";
-import { csvHeader, csvRows } from "./csv";
+import { csvHeader, csvRows } from "./csv-write";
 import type { Format } from "./read";
 
 /** A product as a line of an export: what an import of it makes again. Prices are decimal texts. */
@@ -56,7 +56,7 @@ function rememberPaths(deps: ProductDeps) {
       const category = known.get(id);
       if (!category) return [];
       const line = [...category.ancestors.flatMap((one) => known.get(one) ?? []), category];
-      return [line.map(({ name, slug }) => (slugify(name) === slug ? name : slug))];
+      return [line.map((one) => (namesItself(one) ? one.name : one.slug))];
     };
   };
 }

@@ -1,5 +1,5 @@
 /**
- * bun run import FILE [--dry-run] [--restart] [--format=ndjson|csv] — imports products from NDJSON or CSV. Ends
+ * bun run import FILE [--dry-run] [--allow-rename] [--restart] [--format=ndjson|csv] — imports products from NDJSON or CSV. Ends
  * with 1 when a row was bad, and names the rows. One that was interrupted goes on where it was.
  */
 import { createHash } from "node:crypto";
@@ -33,6 +33,7 @@ async function main(): Promise<number> {
     return 1;
   }
   const dryRun = values["dry-run"] ?? false;
+  const allowRename = values["allow-rename"] ?? false;
   const deps = await connect(process.env);
   try {
     const key = createHash("sha256")
@@ -49,8 +50,8 @@ async function main(): Promise<number> {
     let shown = 0;
     const result = await importProducts(
       deps,
-      Bun.file(path).stream(),
-      { format, dryRun, resume },
+      () => Bun.file(path).stream(),
+      { format, dryRun, allowRename, resume },
       async (now, faults) => {
         progress.update(now.bytes, `${now.rows} rows`);
         for (const { row, message } of faults) {

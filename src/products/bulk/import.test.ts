@@ -16,7 +16,8 @@ import { mergeCategory } from "../categories/merge";
 import { moveCategory } from "../categories/move";
 import { ensureCategoryPath } from "../categories/paths";
 import { deleteProduct } from "../delete";
-import { type ImportFault, importProducts } from "./import";
+import type { ImportFault } from "./check";
+import { importProducts } from "./import";
 import { readLines } from "./ndjson";
 
 const t = useTestApp();
@@ -34,10 +35,10 @@ const streamOf = (...chunks: (string | Uint8Array)[]) =>
     }),
   ).body as ReadableStream<Uint8Array>;
 
-/** Imports lines of NDJSON; the word "dry run" at the end asks for one. */
+/** Imports lines of NDJSON; "dry run" or "rename" at the end asks for it. */
 async function load(...given: (object | string | Uint8Array)[]) {
-  const dryRun = given.at(-1) === "dry run";
-  const lines = dryRun ? given.slice(0, -1) : given;
+  const [dryRun, allowRename] = [given.at(-1) === "dry run", given.at(-1) === "rename"];
+  const lines = dryRun || allowRename ? given.slice(0, -1) : given;
   const faults: ImportFault[] = [];
   const chunks = lines.flatMap((line) =>
     line instanceof Uint8Array
@@ -46,8 +47,8 @@ async function load(...given: (object | string | Uint8Array)[]) {
   );
   const summary = await importProducts(
     t.deps,
-    streamOf(...chunks),
-    { format: "ndjson", dryRun },
+    () => streamOf(...chunks),
+    { format: "ndjson", dryRun, allowRename },
     (_, found) => {
       faults.push(...found);
     },
@@ -83,7 +84,7 @@ describe("import of products", () => {
   test("changes what the file changed and keeps what it does not know", async () => {
     await load(LAMP);
     const before = await t.deps.products.findBySku("lamp-1");
-    expect(await load({ ...LAMP, price: 39, name: "Lamp II" })).toMatchObject({ updated: 1 });
+    expect(await load({ ...LAMP, price: 39, name: "Lamp II" }, "rename")).toMatchObject({ updated: 1 });
     const after = await t.deps.products.findBySku("lamp-1");
     expect(after).toMatchObject({
       _id: before?._id ?? "",
@@ -302,7 +303,7 @@ describe("import of products", () => {
     let before: string[] | undefined;
     await importProducts(
       t.deps,
-      streamOf(...home.map((line) => `${JSON.stringify(line)}\n`)),
+      () => streamOf(...home.map((line) => `${JSON.stringify(line)}\n`)),
       { format: "ndjson" },
       async () => {
         if (before) return;
@@ -354,7 +355,7 @@ describe("import of products", () => {
     ];
     const told = await load(...lines, "dry run");
     const made = await load(...lines);
-    const changed = await load({ sku: "A-1", price: 2 }, { sku: "A-3", name: "Refused" });
+    const changed = await load({ sku: "A-1", price: 2 }, { sku: "A-3", name: "Refused" }, "rename");
     schema.validators = validators;
     const fault = { row: 2, message: "name cannot be stored (user defined)" };
     expect(made).toMatchObject({ rows: 3, created: 2, failed: 1, faults: [fault] });
@@ -382,7 +383,7 @@ describe("import of products", () => {
       LAMP,
       { ...LAMP, sku: "NEW-1", categories: ["New", "Category"] },
       { sku: "NEW-1", price: 3 },
-      { sku: "NEW-1", name: "No price" },
+      { sku: "NEW-1", name: "Lamp", brand: "Lux II" },
       { name: "Third of a cent", price: 0.333 },
       { sku: "LAMP-1", categories: ["!!!"] },
     ];

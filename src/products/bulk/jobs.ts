@@ -18,12 +18,16 @@ const runImport =
   async ({ job, saveProgress, signal }) => {
     const id = idOf(job.payload);
     const bulk = await deps.bulk.findById(id);
-    const stored = bulk && (await deps.storage.get(sourceOf(id)));
-    if (!bulk || !stored) throw new JobRefused("its file is gone");
-    const { format, dryRun } = bulk;
+    if (!bulk) throw new JobRefused("it was removed");
+    const open = async () => {
+      const stored = await deps.storage.get(sourceOf(id));
+      if (!stored) throw new JobRefused("its file is gone");
+      return stored.body;
+    };
+    const { format, dryRun, allowRename = false } = bulk;
     const resume = dryRun ? undefined : ((job.progress as ImportProgress | null) ?? undefined);
     let kept = resume?.failed ?? 0;
-    await importProducts(deps, stored.body, { format, dryRun, resume, signal }, async (now, faults) => {
+    await importProducts(deps, open, { format, dryRun, allowRename, resume, signal }, async (now, faults) => {
       await deps.bulk.addFaults(id, faults.slice(0, Math.max(0, MAX_FAULTS - kept)));
       kept += faults.length;
       await saveProgress({ ...now });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { canonicalKey } from "../../lib/text";
+import { canonicalKey, slugify } from "../../lib/text";
 import {
   currencySchema,
   gtinSchema,
@@ -28,7 +28,7 @@ const decimalSchema = z
 /** What a file says of one variant. What it does not name stays as it is. */
 const variantSchema = z
   .strictObject({
-    sku: skuSchema,
+    sku: skuSchema.optional(),
     name: lineSchema(200).nullish(),
     price: decimalSchema.optional(),
     currency: currencySchema.optional(),
@@ -36,6 +36,10 @@ const variantSchema = z
     gtin: gtinSchema.nullish(),
     weight: weightSchema.nullish(),
     options: optionsSchema.optional(),
+  })
+  .refine(({ sku, options = [] }) => sku !== undefined || options.length > 0, {
+    path: ["sku"],
+    message: "is needed, or options that tell the variant from the others",
   })
   .meta({ id: "Variant" });
 
@@ -51,11 +55,14 @@ const categoriesSchema = z
   .pipe(z.array(pathSchema).max(20, "must be at most 20 categories"));
 
 /**
- * One product of an import, by names instead of ids. It changes what it names and nothing else: a variant is
+ * One product of an import, by names instead of ids; its slug in the form in which it is stored. It changes what it names and nothing else: a variant is
  * found by its SKU, one that is not there is added, and none is removed.
  */
 const lineFields = z.strictObject({
-  slug: lineSchema(120).optional(),
+  slug: lineSchema(120)
+    .transform(slugify)
+    .pipe(z.string().min(1, "must hold a letter or a digit"))
+    .optional(),
   name: lineSchema(500).optional(),
   description: productFields.description,
   brand: productFields.brand,
@@ -73,10 +80,10 @@ const lineFields = z.strictObject({
     .array(variantSchema)
     .min(1, "must be at least one variant")
     .max(MAX_VARIANTS, `must be at most ${MAX_VARIANTS} variants`)
-    .refine(
-      (variants) => new Set(variants.map(({ sku }) => canonicalKey(sku))).size === variants.length,
-      "name a SKU twice",
-    )
+    .refine((variants) => {
+      const skus = variants.flatMap(({ sku }) => (sku === undefined ? [] : canonicalKey(sku)));
+      return new Set(skus).size === skus.length;
+    }, "name a SKU twice")
     .optional(),
   /** Tells products of one name apart; pictures themselves are uploaded. */
   image: z.string().max(2000).optional(),

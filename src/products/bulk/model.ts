@@ -11,6 +11,8 @@ export interface BulkDocument {
   format: Format;
   /** Of an import. */
   dryRun: boolean;
+  /** Of an import: products that are there may get the names and slugs of the file. */
+  allowRename?: boolean;
   /** Of an export: only products of this status. */
   onlyStatus: ProductStatus | null;
   /** Bytes of the file; of an export null until it is done. */
@@ -46,6 +48,7 @@ const bulkSchema = new Schema<BulkDocument>(
     kind: { type: String, required: true, enum: BULK_KINDS },
     format: { type: String, required: true, enum: FORMATS },
     dryRun: { type: Boolean, required: true },
+    allowRename: Boolean,
     onlyStatus: { type: String, enum: [...PRODUCT_STATUSES, null], default: null },
     size: { type: Number, default: null },
     createdBy: { type: String, required: true },

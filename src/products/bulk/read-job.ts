@@ -2,7 +2,7 @@ import { AppError } from "../../lib/errors";
 import type { JsonValue } from "../../lib/json";
 import type { StoredFile } from "../../storage";
 import type { ProductDeps } from "../deps";
-import { csvLine } from "./csv";
+import { csvLine } from "./csv-write";
 import { resultOf, TYPES } from "./files";
 import type { ImportProgress } from "./import";
 import type { BulkDocument } from "./model";

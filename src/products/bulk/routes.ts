@@ -78,7 +78,7 @@ export const importRoutes = (deps: ProductDeps) => {
       }),
       async (c) => {
         const format = formatOfType(c.req.header("content-type"));
-        const { dryRun = false } = c.req.valid("query");
+        const { dryRun = false, allowRename = false } = c.req.valid("query");
         const received = await receiveImport(deps, c.req.raw.body, format);
         try {
           return await idempotent(
@@ -86,7 +86,7 @@ export const importRoutes = (deps: ProductDeps) => {
             deps,
             deps.idempotency.mongo,
             202,
-            (record) => startImport(deps, c.get("actor"), received, { format, dryRun }, record),
+            (record) => startImport(deps, c.get("actor"), received, { format, dryRun, allowRename }, record),
             received.hash,
           );
         } finally {

@@ -13,6 +13,14 @@ export const importQuery = z.strictObject({
     .transform((text) => text === "true")
     .optional()
     .meta({ description: "Says what would be done and does nothing" }),
+  allowRename: z
+    .enum(["true", "false"], "must be true or false")
+    .transform((text) => text === "true")
+    .optional()
+    .meta({
+      description:
+        "Give products that are there the names and slugs of the file; without it such a row is refused",
+    }),
 });
 
 export const exportSchema = z

@@ -43,7 +43,7 @@ export async function startImport(
   deps: ProductDeps,
   actor: Actor,
   { id, size }: Received,
-  options: { format: Format; dryRun: boolean },
+  options: { format: Format; dryRun: boolean; allowRename: boolean },
   record: RecordAnswer<MongoTx>,
 ): Promise<BulkResponse> {
   const now = deps.clock.now();

@@ -1,5 +1,6 @@
 import type { Mongo, MongoTx } from "../../db/mongo";
-import type { ImportFault, ImportProgress } from "./import";
+import type { ImportFault } from "./check";
+import type { ImportProgress } from "./import";
 import {
   type BulkDocument,
   type BulkFaultDocument,

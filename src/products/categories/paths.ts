@@ -1,7 +1,7 @@
 import { AppError, invalidInput } from "../../lib/errors";
 import type { ProductDeps } from "../deps";
 import type { CategoryDocument } from "./model";
-import { MAX_DEPTH, newCategory } from "./rules";
+import { isNamed, MAX_DEPTH, newCategory, otherSlugOf } from "./rules";
 
 /** Creates a missing category, or finds it; null when its parent has moved or gone. */
 type Make = (deps: ProductDeps, category: CategoryDocument) => Promise<CategoryDocument | null>;
@@ -39,8 +39,14 @@ export async function ensureCategoryPath(
 async function walkPath(deps: ProductDeps, names: string[], make: Make): Promise<CategoryDocument | null> {
   let parent: CategoryDocument | null = null;
   for (const name of names) {
-    const made: CategoryDocument = newCategory(deps, parent, { name }, "categories");
-    parent = (await deps.categories.findByPath(made.path)) ?? (await make(deps, made));
+    let made: CategoryDocument = newCategory(deps, parent, { name }, "categories");
+    let there = await deps.categories.findByPath(made.path);
+    // C++ and C# give one slug, and are two categories.
+    if (there && !isNamed(there, name)) {
+      made = newCategory(deps, parent, { name, slug: otherSlugOf(name) }, "categories");
+      there = await deps.categories.findByPath(made.path);
+    }
+    parent = there ?? (await make(deps, made));
     if (parent === null) return null;
   }
   return parent;
@@ -50,7 +56,7 @@ const makeCategory: Make = (deps, made) =>
   deps.mongo.transaction(async (tx) => {
     await deps.categories.guard(tx);
     const present = await deps.categories.findByPath(made.path, tx);
-    if (present) return present;
+    if (present) return isNamed(present, made.name) ? present : null;
     if (made.parentId !== null) {
       const parent = await deps.categories.findById(made.parentId, tx);
       const there =

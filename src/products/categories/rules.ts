@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 /** What every change of a category keeps to. */
 import type { MongoTx } from "../../db/mongo";
 import { AppError, invalidInput } from "../../lib/errors";
-import { cleanText, slugify } from "../../lib/text";
+import { canonicalKey, cleanText, slugify, suffixSlug } from "../../lib/text";
 import type { ProductDeps } from "../deps";
 import type { AttributeDefinition, CategoryDocument } from "./model";
 import type { CreateCategory } from "./schema";
@@ -32,6 +33,29 @@ export function slugOf(name: string, field: string): string {
     throw invalidInput(field, "invalid_format", `"${name.slice(0, 50)}" has no letter or digit`);
   return slug;
 }
+
+/**
+ * The slug of a category whose name gives a slug that a sibling of another name has: always the same one, so that the
+ * category is found again.
+ */
+export const otherSlugOf = (name: string): string =>
+  suffixSlug(slugify(name), createHash("sha256").update(canonicalKey(name)).digest("hex").slice(0, 6));
+
+/**
+ * Whether a name stands for this category: its own, or its slug where the name would give another one or differs from
+ * the slug in spaces and signs alone ("home-garden" for "Home & Garden"). "C" is not "C++", nor "cafe" "Café".
+ */
+export function isNamed(category: Pick<CategoryDocument, "name" | "slug">, wanted: string): boolean {
+  const { name, slug } = category;
+  if (canonicalKey(name) === canonicalKey(wanted)) return true;
+  if (canonicalKey(wanted) !== slug) return false;
+  const joined = canonicalKey(name).replace(/[^\p{L}\p{N}\p{M}]+/gu, "-");
+  return !namesItself(category) || (slug.includes("-") && joined === slug);
+}
+
+/** Whether a path of names leads to a category of this slug by its name. */
+export const namesItself = ({ name, slug }: Pick<CategoryDocument, "name" | "slug">): boolean =>
+  slugify(name) === slug || otherSlugOf(name) === slug;
 
 /** Definitions of attributes as they are stored. */
 export const attributesOf = (given: CreateCategory["attributes"]): AttributeDefinition[] =>

@@ -56,6 +56,7 @@ const movementResponse = z
     reference: z.string().nullable(),
     reservationId: z.string().nullable(),
     transferId: z.string().nullable(),
+    reverses: z.string().nullable().meta({ description: "Of a return: the sale whose goods came back" }),
     actorId: z.string(),
     createdAt: z.string(),
   })
@@ -69,6 +70,8 @@ const reservationResponse = z
       z.object({
         sku: z.string(),
         quantity: z.number().int(),
+        committed: z.number().int().meta({ description: "Units that have left" }),
+        released: z.number().int().meta({ description: "Units that went back on sale, also by time" }),
         allocations: z.array(z.object({ locationId: z.string(), quantity: z.number().int() })),
       }),
     ),

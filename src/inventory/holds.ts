@@ -1,8 +1,8 @@
 /** The rules of reservations, decided on a ledger. */
-import { AppError } from "../lib/errors";
+import { AppError, invalidInput } from "../lib/errors";
 import type { StockLedger } from "./ledger";
-import type { LevelDocument, ReservationDocument, ReservationLine } from "./model";
-import { floorOf, insufficientStock, type WantedLine } from "./stock";
+import type { Allocation, LevelDocument, ReservationDocument, ReservationLine } from "./model";
+import { floorOf, insufficientStock, type WantedLine, type WantedPart } from "./stock";
 
 interface Part {
   level: LevelDocument;
@@ -96,31 +96,89 @@ function activeOf(ledger: StockLedger, id: string): ReservationDocument {
   });
 }
 
+/** Units of an allocation that are still held. */
+export const heldOf = ({ quantity, committed = 0, released = 0 }: Allocation): number =>
+  quantity - committed - released;
+
+/** How many units of each allocation end, in the order of the lines. @throws AppError invalid_input, conflict */
+function partsOf({ lines }: ReservationDocument, wanted: WantedPart[] | undefined): Map<Allocation, number> {
+  const parts = new Map<Allocation, number>();
+  if (wanted === undefined) {
+    for (const allocation of lines.flatMap(({ allocations }) => allocations)) {
+      if (heldOf(allocation) > 0) parts.set(allocation, heldOf(allocation));
+    }
+    return parts;
+  }
+  for (const [index, { sku, skuKey, quantity }] of wanted.entries()) {
+    const own = lines.filter((line) => line.skuKey === skuKey);
+    if (own.length === 0) throw invalidInput(`lines.${index}.sku`, "not_found", "is not in the reservation");
+    let rest = quantity;
+    for (const allocation of own.flatMap(({ allocations }) => allocations)) {
+      const taken = parts.get(allocation) ?? 0;
+      const units = Math.min(rest, heldOf(allocation) - taken);
+      if (units > 0) parts.set(allocation, taken + units);
+      rest -= units;
+    }
+    if (rest > 0) {
+      const held = quantity - rest;
+      throw new AppError(
+        "conflict",
+        `The reservation holds only ${held} more of ${sku}; ${quantity} were named.`,
+        {
+          members: { sku, available: held },
+        },
+      );
+    }
+  }
+  return parts;
+}
+
 /**
- * Ends a reservation, once. Its time counts on the clock of whoever asks: before it the reservation can be
- * committed and not expired, from then on the other way round.
- * @throws AppError not_found, conflict when it has ended or its time is up (or, for `expired`, is not)
+ * Ends a reservation, or units of it; what is left is still held, and when nothing is left it has ended as the last
+ * units did. Its time counts on the clock of whoever asks: before it the reservation can be committed and not expired,
+ * from then on the other way round.
+ * @param wanted the units; all that it holds when left out
+ * @throws AppError not_found, conflict when it has ended, its time is up (or, for `expired`, is not), or it holds less;
+ * invalid_input for a SKU that is not in it
  */
 export function end(
   ledger: StockLedger,
   id: string,
   status: "committed" | "released" | "expired",
+  wanted?: WantedPart[],
 ): ReservationDocument {
   const { now } = ledger.context;
   const found = activeOf(ledger, id);
   const due = found.expiresAt <= now;
   if (status === "committed" && due) throw timeIsUp();
   if (status === "expired" && !due) throw new AppError("conflict", "The reservation's time is not up.");
-  for (const { skuKey, allocations } of found.lines) {
-    for (const { locationId, quantity } of allocations) {
-      const level = ledger.levelAt(skuKey, locationId);
+  const parts = partsOf(found, wanted);
+  const kind = ({ committed: "sell", released: "release", expired: "expire" } as const)[status];
+  const lines = found.lines.map((line) => ({
+    ...line,
+    allocations: line.allocations.map((allocation): Allocation => {
+      const quantity = parts.get(allocation) ?? 0;
+      if (quantity === 0) return allocation;
+      const level = ledger.levelAt(line.skuKey, allocation.locationId);
       if (!level) throw new SkuRenamed(`reservation ${id} names a level that was not read`);
-      const details = { reference: found.reference, reservationId: id, reserved: -quantity };
-      if (status === "committed") ledger.move(level, { ...details, kind: "sell", onHand: -quantity });
-      else ledger.move(level, { ...details, kind: status === "released" ? "release" : "expire" });
-    }
-  }
-  return ledger.putReservation({ ...found, status, endedAt: now, updatedAt: now });
+      ledger.move(level, {
+        kind,
+        reserved: -quantity,
+        onHand: status === "committed" ? -quantity : 0,
+        reference: found.reference,
+        reservationId: id,
+      });
+      const { committed = 0, released = 0 } = allocation;
+      return status === "committed"
+        ? { ...allocation, committed: committed + quantity, released }
+        : { ...allocation, committed, released: released + quantity };
+    }),
+  }));
+  const isOver = lines.every(({ allocations }) =>
+    allocations.every((allocation) => heldOf(allocation) === 0),
+  );
+  const ending = isOver ? { status, endedAt: now } : {};
+  return ledger.putReservation({ ...found, lines, ...ending, updatedAt: now });
 }
 
 /** Gives a reservation that is alive more time. @throws AppError not_found, conflict */

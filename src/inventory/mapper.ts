@@ -1,5 +1,11 @@
 import type { LevelResponse, LocationResponse, MovementResponse, ReservationResponse } from "./answers";
-import type { LevelDocument, LocationDocument, MovementDocument, ReservationDocument } from "./model";
+import type {
+  LevelDocument,
+  LocationDocument,
+  MovementDocument,
+  ReservationDocument,
+  ReservationLine,
+} from "./model";
 
 export const toLocation = (location: LocationDocument): LocationResponse => ({
   id: location._id,
@@ -45,17 +51,28 @@ export const toMovement = (movement: MovementDocument): MovementResponse => ({
   reference: movement.reference,
   reservationId: movement.reservationId,
   transferId: movement.transferId,
+  reverses: movement.reversesId ?? null,
   actorId: movement.actorId,
   createdAt: movement.createdAt.toISOString(),
 });
 
+/** How many units of a line have left and gone back; of a reservation that ended before parts were counted, by its end. */
+function endedOf({ status }: ReservationDocument, { quantity, allocations }: ReservationLine) {
+  const sum = (of: "committed" | "released") =>
+    allocations.reduce((total, part) => total + (part[of] ?? 0), 0);
+  const [committed, released] = [sum("committed"), sum("released")];
+  if (status === "active" || committed + released > 0) return { committed, released };
+  return status === "committed" ? { committed: quantity, released: 0 } : { committed: 0, released: quantity };
+}
+
 export const toReservation = (reservation: ReservationDocument): ReservationResponse => ({
   id: reservation._id,
   status: reservation.status,
-  lines: reservation.lines.map(({ sku, quantity, allocations }) => ({
-    sku,
-    quantity,
-    allocations: allocations.map((part) => ({ locationId: part.locationId, quantity: part.quantity })),
+  lines: reservation.lines.map((line) => ({
+    sku: line.sku,
+    quantity: line.quantity,
+    ...endedOf(reservation, line),
+    allocations: line.allocations.map((part) => ({ locationId: part.locationId, quantity: part.quantity })),
   })),
   reference: reservation.reference,
   actorId: reservation.actorId,

@@ -82,6 +82,8 @@ export interface MovementDocument {
   reference: string | null;
   reservationId: string | null;
   transferId: string | null;
+  /** Of a return: the sale whose goods came back. */
+  reversesId?: string;
   /** Who did it: `user:ID`, `key:ID` or `system`. */
   actorId: string;
   /** In a correcting entry: how many earlier entries were found missing. */
@@ -96,8 +98,18 @@ export interface ReservationLine {
   sku: string;
   skuKey: string;
   quantity: number;
-  /** Where the units are held; several when no single location had enough. */
-  allocations: { levelId: string; locationId: string; quantity: number }[];
+  /** Where the units were put aside; several when no single location had enough. */
+  allocations: Allocation[];
+}
+
+/** Units of a line that one location put aside, and how many of them have left or gone back since. */
+export interface Allocation {
+  levelId: string;
+  locationId: string;
+  quantity: number;
+  /** Absent is 0, and on a reservation that ended before parts were counted. */
+  committed?: number;
+  released?: number;
 }
 
 /** Stock held for someone until a time. Ends once: committed, released or expired. */
@@ -197,6 +209,7 @@ const movementSchema = new Schema<MovementDocument>(
     reference: { type: String, default: null },
     reservationId: { type: String, default: null },
     transferId: { type: String, default: null },
+    reversesId: String,
     actorId: { type: String, required: true },
     missing: Number,
     createdAt: { type: Date, required: true },
@@ -205,6 +218,7 @@ const movementSchema = new Schema<MovementDocument>(
 )
   .index({ levelId: 1, sequence: 1 }, { unique: true })
   .index({ skuKey: 1, _id: -1 })
+  .index({ reversesId: 1 }, { partialFilterExpression: { reversesId: { $type: "string" } } })
   .index({ reservationId: 1, _id: -1 }, { partialFilterExpression: { reservationId: { $type: "string" } } });
 
 const reservationSchema = new Schema<ReservationDocument>(
@@ -218,7 +232,16 @@ const reservationSchema = new Schema<ReservationDocument>(
           sku: { type: String, required: true },
           skuKey: { type: String, required: true },
           quantity: { ...count, required: true },
-          allocations: [{ _id: false, levelId: String, locationId: String, quantity: { ...count } }],
+          allocations: [
+            {
+              _id: false,
+              levelId: String,
+              locationId: String,
+              quantity: { ...count },
+              committed: Number,
+              released: Number,
+            },
+          ],
         },
       ],
       required: true,

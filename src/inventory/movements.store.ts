@@ -84,6 +84,15 @@ export const createMovementStore = (mongo: Mongo) => {
       return new Map([...sums, ...(await sumsOf({ levelId: { $in: renamed } }, tx))]);
     },
 
+    findMovement: (id: string, tx: MongoTx): Promise<MovementDocument | null> =>
+      Movement.findById(id, null, mongo.in(tx)).lean(),
+
+    /** How many units of a sale came back. */
+    async returnedOf(saleId: string, tx: MongoTx): Promise<number> {
+      const returns = await Movement.find({ reversesId: saleId }, { onHand: 1 }, mongo.in(tx)).lean();
+      return returns.reduce((sum, { onHand }) => sum + onHand, 0);
+    },
+
     /** The last movement of a level. */
     lastMovement: (levelId: string, tx?: MongoTx): Promise<MovementDocument | null> =>
       Movement.findOne({ levelId }, null, mongo.in(tx)).sort({ sequence: -1 }).lean(),

@@ -4,7 +4,7 @@ import { type SignedInPerson, useTestApp } from "../../test/app";
 import { createStock, type TestStock } from "../../test/stock";
 import { AppError } from "../lib/errors";
 import { expireDue } from "./expiry";
-import { end, hold } from "./holds";
+import { end, heldOf, hold } from "./holds";
 import { StockLedger } from "./ledger";
 import { DEFAULT_SETTINGS } from "./stock";
 import { verifyAll } from "./verify";
@@ -25,6 +25,7 @@ type Operation =
   | { do: "transfer"; from: number; lines: { sku: number; quantity: number }[] }
   | { do: "reserve"; lines: { sku: number; quantity: number; at: number | null }[]; minutes: number }
   | { do: "commit" | "release" | "renew"; which: number }
+  | { do: "part"; commit: boolean; which: number; sku: number; quantity: number }
   | { do: "wait"; minutes: number };
 
 const SKUS = 3;
@@ -64,6 +65,16 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ do: fc.constantFrom("commit" as const, "release", "renew"), which: fc.nat(12) }),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("part" as const),
+      commit: fc.boolean(),
+      which: fc.nat(6),
+      sku,
+      quantity: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
   fc.record({ do: fc.constant("wait" as const), minutes: fc.integer({ min: 0, max: 12 }) }),
 );
 
@@ -72,13 +83,20 @@ interface Cell {
   reserved: number;
 }
 
+interface Part {
+  sku: number;
+  at: number;
+  quantity: number;
+  /** Its place among the lines that were sent. */
+  line: number;
+}
+
 /** Stock as one would write it on a napkin: numbers in a table, one thing after the other. */
 class Napkin {
   cells = Array.from({ length: SKUS }, () =>
     Array.from({ length: LOCATIONS }, (): Cell => ({ onHand: 0, reserved: 0 })),
   );
-  reservations: { parts: { sku: number; at: number; quantity: number }[]; until: number; open: boolean }[] =
-    [];
+  reservations: { parts: Part[]; until: number; open: boolean }[] = [];
   now = 0;
 
   cell(sku: number, at: number): Cell {
@@ -115,10 +133,10 @@ class Napkin {
       }
       case "reserve": {
         const before = structuredClone(this.cells);
-        const parts: { sku: number; at: number; quantity: number }[] = [];
-        const take = (sku: number, at: number, quantity: number) => {
-          this.cell(sku, at).reserved += quantity;
-          parts.push({ sku, at, quantity });
+        const parts: Part[] = [];
+        const take = (of: (typeof op.lines)[number], at: number, quantity: number) => {
+          this.cell(of.sku, at).reserved += quantity;
+          parts.push({ sku: of.sku, at, quantity, line: op.lines.indexOf(of) });
         };
         for (const line of [
           ...op.lines.filter((line) => line.at !== null),
@@ -126,12 +144,12 @@ class Napkin {
         ]) {
           const places = line.at === null ? [0, 1] : [line.at];
           const whole = places.find((place) => this.free(line.sku, place) >= line.quantity);
-          if (whole !== undefined) take(line.sku, whole, line.quantity);
+          if (whole !== undefined) take(line, whole, line.quantity);
           else {
             let rest = line.quantity;
             for (const place of places) {
               const some = Math.min(rest, this.free(line.sku, place));
-              if (some > 0) take(line.sku, place, some);
+              if (some > 0) take(line, place, some);
               rest -= some;
             }
             if (rest > 0) {
@@ -140,6 +158,7 @@ class Napkin {
             }
           }
         }
+        parts.sort((a, b) => a.line - b.line);
         this.reservations.push({ parts, until: this.now + op.minutes, open: true });
         return true;
       }
@@ -149,6 +168,22 @@ class Napkin {
           if (reservation.open && reservation.until <= this.now) this.close(reservation, false);
         }
         return true;
+      case "part": {
+        const reservation = this.reservations[op.which];
+        const own = reservation?.parts.filter((part) => part.sku === op.sku) ?? [];
+        if (!reservation?.open || own.reduce((sum, part) => sum + part.quantity, 0) < op.quantity)
+          return false;
+        let rest = op.quantity;
+        for (const part of own) {
+          const units = Math.min(rest, part.quantity);
+          part.quantity -= units;
+          rest -= units;
+          this.cell(op.sku, part.at).reserved -= units;
+          if (op.commit) this.cell(op.sku, part.at).onHand -= units;
+        }
+        if (reservation.parts.every((part) => part.quantity === 0)) reservation.open = false;
+        return true;
+      }
       default: {
         const reservation = this.reservations[op.which];
         if (!reservation?.open) return false;
@@ -231,6 +266,11 @@ test(`random operations agree with a napkin, through the API and the database ($
             Object.assign(manager, await t.signIn({ roles: ["manager"] }));
             await expireDue(t.deps);
             return true;
+          case "part": {
+            const lines = [{ sku: skus[op.sku], quantity: op.quantity }];
+            const path = `/reservations/${ids[op.which]}/${op.commit ? "commit" : "release"}`;
+            return ids[op.which] !== undefined && (await stock.post(path, { lines })).status === 200;
+          }
           default: {
             const id = ids[op.which];
             if (id === undefined) return false;
@@ -317,6 +357,9 @@ test("the rules alone: whatever is decided, nothing is oversold and the movement
               ids.push(hold(ledger, lines, until, null)._id);
             } else if (op.do === "commit" || op.do === "release") {
               end(ledger, ids[op.which] ?? "none", op.do === "commit" ? "committed" : "released");
+            } else if (op.do === "part") {
+              const wanted = [{ sku: String(op.sku), skuKey: String(op.sku), quantity: op.quantity }];
+              end(ledger, ids[op.which] ?? "none", op.commit ? "committed" : "released", wanted);
             }
           });
         } catch (error) {
@@ -339,7 +382,7 @@ test("the rules alone: whatever is decided, nothing is oversold and the movement
           .filter(({ status }) => status === "active")
           .flatMap(({ lines }) => lines.flatMap(({ allocations }) => allocations))
           .filter(({ levelId }) => levelId === level._id)
-          .reduce((sum, { quantity: held }) => sum + held, 0);
+          .reduce((sum, allocation) => sum + heldOf(allocation), 0);
         expect(level.reserved).toBe(held);
         for (const [index, { before, after, onHand, reserved }] of own.entries()) {
           expect(after).toEqual({ onHand: before.onHand + onHand, reserved: before.reserved + reserved });

@@ -1,30 +1,61 @@
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import type { Actor } from "../lib/actor";
-import { AppError } from "../lib/errors";
+import { AppError, invalidInput } from "../lib/errors";
 import type { ChangedLevelResponse, TransferResponse } from "./answers";
 import type { InventoryDeps } from "./deps";
+import type { StockLedger } from "./ledger";
 import { toLevel, toMovement } from "./mapper";
+import type { MovementDocument } from "./model";
 import type { Adjust, SetQuantity, Transfer } from "./schema";
 import { stockableSku } from "./skus";
 
-/** Changes what is on hand by a difference. @throws AppError invalid_input, insufficient_stock */
+/** Reads the sale that a return reverses, with how much of it came back, in the transaction of the return. */
+function readSale(deps: InventoryDeps, saleId: string | undefined, skuKey: string) {
+  if (saleId === undefined) return undefined;
+  let sale: MovementDocument | null = null;
+  let returned = 0;
+  return {
+    async prepare(tx: MongoTx): Promise<void> {
+      // Two returns of one sale may be to two locations, and must not pass each other.
+      await deps.inventory.holdLevels(skuKey, tx);
+      sale = await deps.inventory.findMovement(saleId, tx);
+      returned = await deps.inventory.returnedOf(saleId, tx);
+    },
+    /** @throws AppError invalid_input when it is no sale of the SKU, conflict when less of it is left */
+    check(ledger: StockLedger, units: number): void {
+      const isSale = sale?.kind === "sell" && ledger.levelAt(skuKey, sale.locationId)?._id === sale.levelId;
+      if (!sale || !isSale) throw invalidInput("reverses", "not_found", "is not a sale of this SKU");
+      const left = -sale.onHand - returned;
+      if (units <= left) return;
+      throw new AppError("conflict", `Only ${left} of that sale can still come back; ${units} were named.`, {
+        members: { available: left },
+      });
+    },
+  };
+}
+
+/** Changes what is on hand by a difference. @throws AppError invalid_input, insufficient_stock, conflict */
 export async function adjust(
   deps: InventoryDeps,
   actor: Actor,
-  { sku, locationId, delta, kind, reason, reference }: Adjust,
+  { sku, locationId, delta, kind, reason, reference, reverses }: Adjust,
   record: RecordAnswer<MongoTx>,
 ): Promise<ChangedLevelResponse> {
   const known = await stockableSku(deps, sku, locationId);
+  const sale = readSale(deps, reverses, known.skuKey);
   return deps.stock.submit({
     actorId: actor.callerId,
     skuKeys: [known.skuKey],
+    ...(sale ? { prepare: sale.prepare } : {}),
     decide: (ledger) => {
+      sale?.check(ledger, delta);
       const { level, movement } = ledger.shift(ledger.ensureLevel(known, locationId), {
         kind,
         onHand: delta,
         reason,
         reference: reference ?? null,
+        ...(reverses === undefined ? {} : { reversesId: reverses }),
       });
       return { level: toLevel(level), movement: toMovement(movement) };
     },

@@ -1,21 +1,15 @@
-import { z } from "zod";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
 import { reservationAnswer, reservationListAnswer } from "./answers";
 import type { InventoryDeps } from "./deps";
 import { tag } from "./locations.routes";
-import {
-  commitReservation,
-  listReservations,
-  readReservation,
-  releaseReservation,
-  renewReservation,
-  reserve,
-} from "./reservations";
-import { idParam, listReservationsSchema, renewSchema, reserveSchema } from "./schema";
+import { endReservation, listReservations, readReservation, renewReservation, reserve } from "./reservations";
+import { endSchema, idParam, listReservationsSchema, renewSchema, reserveSchema } from "./schema";
 
-const noBody = z.strictObject({}).optional();
+/** Who may reserve: stock keepers, and checkouts, which may do nothing else to stock. */
+const CHECKOUT = ["inventory:write", "reservations:write"] as const;
+
 export const reservationRoutes = (deps: InventoryDeps) => {
   return factory
     .createApp()
@@ -25,7 +19,7 @@ export const reservationRoutes = (deps: InventoryDeps) => {
         id: "listReservations",
         summary: "List reservations of a status, the newest first",
         tag,
-        permission: "inventory:read",
+        permission: ["inventory:read", "reservations:write"],
         query: listReservationsSchema,
         success: { 200: reservationListAnswer },
         errors: ["invalid_cursor"],
@@ -40,7 +34,7 @@ export const reservationRoutes = (deps: InventoryDeps) => {
         description:
           "Holds the lines for ttlSeconds (15 minutes unless you say otherwise). Then commit, release or renew it; what is left alone is given back.",
         tag,
-        permission: "inventory:write",
+        permission: CHECKOUT,
         body: reserveSchema,
         success: { 201: reservationAnswer },
         errors: ["insufficient_stock"],
@@ -57,7 +51,7 @@ export const reservationRoutes = (deps: InventoryDeps) => {
         id: "readReservation",
         summary: "Read a reservation",
         tag,
-        permission: "inventory:read",
+        permission: ["inventory:read", "reservations:write"],
         params: idParam,
         success: { 200: reservationAnswer },
         errors: ["not_found"],
@@ -68,36 +62,50 @@ export const reservationRoutes = (deps: InventoryDeps) => {
       "/:id/commit",
       endpoint(deps, {
         id: "commitReservation",
-        summary: "Commit a reservation: the goods leave",
+        summary: "Commit a reservation, or units of it: the goods leave",
         tag,
-        permission: "inventory:write",
+        permission: CHECKOUT,
         params: idParam,
-        body: noBody,
+        body: endSchema,
         success: { 200: reservationAnswer },
         errors: ["not_found", "conflict"],
         idempotent: true,
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
-          commitReservation(deps, c.get("actor"), c.req.valid("param").id, record),
+          endReservation(
+            deps,
+            c.get("actor"),
+            c.req.valid("param").id,
+            "committed",
+            c.req.valid("json"),
+            record,
+          ),
         ),
     )
     .post(
       "/:id/release",
       endpoint(deps, {
         id: "releaseReservation",
-        summary: "Release a reservation: the goods go back on sale",
+        summary: "Release a reservation, or units of it: the goods go back on sale",
         tag,
-        permission: "inventory:write",
+        permission: CHECKOUT,
         params: idParam,
-        body: noBody,
+        body: endSchema,
         success: { 200: reservationAnswer },
         errors: ["not_found", "conflict"],
         idempotent: true,
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
-          releaseReservation(deps, c.get("actor"), c.req.valid("param").id, record),
+          endReservation(
+            deps,
+            c.get("actor"),
+            c.req.valid("param").id,
+            "released",
+            c.req.valid("json"),
+            record,
+          ),
         ),
     )
     .post(
@@ -106,7 +114,7 @@ export const reservationRoutes = (deps: InventoryDeps) => {
         id: "renewReservation",
         summary: "Hold a reservation so long from now",
         tag,
-        permission: "inventory:write",
+        permission: CHECKOUT,
         params: idParam,
         body: renewSchema,
         success: { 200: reservationAnswer },

@@ -36,7 +36,22 @@ export const createReservationStore = (mongo: Mongo) => {
           { $match: { "lines.skuKey": { $gte: from, $lte: to } } },
           { $unwind: "$lines.allocations" },
           {
-            $group: { _id: "$lines.allocations.levelId", quantity: { $sum: "$lines.allocations.quantity" } },
+            $group: {
+              _id: "$lines.allocations.levelId",
+              quantity: {
+                $sum: {
+                  $subtract: [
+                    "$lines.allocations.quantity",
+                    {
+                      $add: [
+                        { $ifNull: ["$lines.allocations.committed", 0] },
+                        { $ifNull: ["$lines.allocations.released", 0] },
+                      ],
+                    },
+                  ],
+                },
+              },
+            },
           },
         ],
         mongo.in(tx),

@@ -12,7 +12,7 @@ import { end, hold, renew, SkuRenamed } from "./holds";
 import { toReservation } from "./mapper";
 import type { ReservationStatus } from "./model";
 import { type Page, pageFrom } from "./page";
-import type { ListReservations, Reserve } from "./schema";
+import type { EndReservation, ListReservations, Reserve } from "./schema";
 import { insufficientStock } from "./stock";
 
 /**
@@ -75,21 +75,23 @@ async function changeReservation(
   }
 }
 
-/** The goods leave. @throws AppError not_found, conflict when it has ended or its time is up */
-export const commitReservation = (
+/**
+ * The goods leave, or go back on sale: those that are named, or all.
+ * @throws AppError not_found, invalid_input, conflict when it has ended, its time is up (to commit), or it holds less
+ */
+export function endReservation(
   deps: InventoryDeps,
   actor: Actor,
   id: string,
+  status: "committed" | "released",
+  request: EndReservation,
   record: RecordAnswer<MongoTx>,
-) => changeReservation(deps, actor, id, record, (ledger) => toReservation(end(ledger, id, "committed")));
-
-/** The goods go back on sale. @throws AppError not_found, conflict when it has ended */
-export const releaseReservation = (
-  deps: InventoryDeps,
-  actor: Actor,
-  id: string,
-  record: RecordAnswer<MongoTx>,
-) => changeReservation(deps, actor, id, record, (ledger) => toReservation(end(ledger, id, "released")));
+): Promise<ReservationResponse> {
+  const wanted = request?.lines?.map((line) => ({ ...line, skuKey: canonicalKey(line.sku) }));
+  return changeReservation(deps, actor, id, record, (ledger) =>
+    toReservation(end(ledger, id, status, wanted)),
+  );
+}
 
 /** Holds it so long from now. @throws AppError not_found, conflict when it has ended or its time is up */
 export const renewReservation = (

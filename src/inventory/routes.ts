@@ -60,7 +60,7 @@ export const inventoryRoutes = (deps: InventoryDeps) => {
         permission: "inventory:write",
         body: adjustSchema,
         success: { 200: changedLevelAnswer },
-        errors: ["insufficient_stock"],
+        errors: ["insufficient_stock", "conflict"],
         idempotent: true,
       }),
       (c) =>

@@ -91,6 +91,14 @@ export const adjustSchema = z
     kind: z.enum(ADJUSTMENT_KINDS, "must be adjust, receive, return or sell").default("adjust"),
     reason: reasonSchema,
     reference: referenceSchema.nullish(),
+    reverses: z.uuid("must be an id").optional().meta({
+      description:
+        "Of a return: the movement of the sale whose goods came back; no more come back than were sold",
+    }),
+  })
+  .refine(({ kind, reverses }) => reverses === undefined || kind === "return", {
+    path: ["reverses"],
+    message: "goes with kind: return",
   })
   .refine(({ kind, delta }) => kind === "adjust" || (kind === "sell") === delta < 0, {
     path: ["delta"],
@@ -148,6 +156,14 @@ export const reserveSchema = z
     reference: referenceSchema.nullish(),
   })
   .meta({ id: "Reserve" });
+
+/** What a commit or release names; all that is held when it names nothing. */
+export const endSchema = z
+  .strictObject({ lines: linesOf(z.strictObject({ sku: skuSchema, quantity: quantitySchema })).optional() })
+  .optional()
+  .meta({ description: "Units that leave or go back; all that the reservation holds when left out" });
+
+export type EndReservation = z.output<typeof endSchema>;
 
 export const renewSchema = z.strictObject({ ttlSeconds: ttlSchema }).meta({ id: "Renew" });
 

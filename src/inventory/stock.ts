@@ -52,6 +52,14 @@ export interface Move {
   reference?: string | null;
   reservationId?: string | null;
   transferId?: string | null;
+  reversesId?: string;
+}
+
+/** Units of a SKU of a reservation that are committed or released. */
+export interface WantedPart {
+  sku: string;
+  skuKey: string;
+  quantity: number;
 }
 
 /** One line that someone wants to reserve. Without a location, ours is chosen by priority. */

@@ -277,6 +277,7 @@ const movement: Required<MovementDocument> = {
   reference: "order 1",
   reservationId: "r",
   transferId: null,
+  reversesId: "sale",
   actorId: "system",
   missing: 0,
   createdAt: time,

@@ -13,7 +13,7 @@ import { createDeps } from "../wire";
 import { createStockCommitter } from "./committer";
 import { expireDue } from "./expiry";
 import { locationModel, movementModel, reservationModel } from "./model";
-import { commitReservation, releaseReservation, reserve } from "./reservations";
+import { endReservation, reserve } from "./reservations";
 
 const t = useTestApp();
 let manager: SignedInPerson;
@@ -160,8 +160,12 @@ describe("many at once", () => {
       const before = await another({ now: () => new Date(Date.parse(expiresAt) - 1) });
       const then = await another({ now: () => new Date(expiresAt) });
       const level = await stock.level(sku);
-      const end = round % 3 === 0 ? releaseReservation : commitReservation;
-      await Promise.allSettled([expireDue(then), end(before, ACTOR, id, noRecord), expireDue(then)]);
+      const how = round % 3 === 0 ? "released" : "committed";
+      await Promise.allSettled([
+        expireDue(then),
+        endReservation(before, ACTOR, id, how, undefined, noRecord),
+        expireDue(then),
+      ]);
       const reservation = await t.deps.inventory.findReservation(id);
       wins[reservation?.status as keyof typeof wins]++;
       const ends = (await movementsOf({ reservationId: id }))
@@ -189,7 +193,9 @@ describe("many at once", () => {
     const sku = await stock.sku(1);
     const { id, expiresAt } = await one(t.deps, sku, 1, 60);
     const then = await another({ now: () => new Date(expiresAt) });
-    expect(await commitReservation(then, ACTOR, id, noRecord).catch((error) => error.code)).toBe("conflict");
+    expect(
+      await endReservation(then, ACTOR, id, "committed", undefined, noRecord).catch((error) => error.code),
+    ).toBe("conflict");
     expect(await expireDue(then)).toBe(1);
     expect(await expireDue(then)).toBe(0);
   });

@@ -1,3 +1,5 @@
+import { anyOrigin, libraryRoutes } from "./analytics/intake/library.routes";
+import { analyticsPathOf } from "./analytics/path";
 import { analyticsRoutes } from "./analytics/routes";
 import { authRoutes } from "./auth/routes";
 import type { Deps } from "./deps";
@@ -16,9 +18,12 @@ import { userRoutes } from "./users/routes";
 
 /** The application: the one place where route groups are mounted. */
 export function createApp(deps: Deps) {
-  const app = factory.createApp({ getPath: pathOf });
+  const app = factory.createApp({
+    getPath: (request) => analyticsPathOf(deps.config.analyticsPath, pathOf(request)),
+  });
   app.onError(onError);
   app.notFound(notFound(() => app));
+  app.use("/v1/*", anyOrigin());
   app.use(
     requestIds(deps),
     requestContext(deps),
@@ -37,6 +42,7 @@ export function createApp(deps: Deps) {
     .route("/api/products/:id/inventory", productInventoryRoutes(deps))
     .route("/api/products", productRoutes(deps))
     .route("/api/analytics", analyticsRoutes(deps))
+    .route("/v1", libraryRoutes(deps))
     .route("/dev", mailboxRoutes(deps))
     .route(
       "/",

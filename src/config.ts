@@ -195,6 +195,19 @@ const schema = z.object({
       "must be an ISO 4217 code such as USD",
     )
     .default("USD"),
+  ANALYTICS_PATH: z
+    .string()
+    .regex(
+      /^(\/[a-z0-9_-]{1,40}){1,4}$/,
+      "must be a path such as /api/x, in lower case, without a slash at the end",
+    )
+    .refine(
+      (path) =>
+        !/^\/(v1|auth|health|metrics|docs|dev|openapi|api\/(analytics|products|users))(\/|$)/.test(path),
+      "must not be an address that something else has",
+    )
+    .refine((path) => path !== "/api", "must not be an address that something else has")
+    .default("/api/x"),
   OTEL_EXPORTER_OTLP_ENDPOINT: endpoint("http://localhost:4318").optional(),
 });
 
@@ -234,6 +247,8 @@ export interface Config {
   logLevel: "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
   defaultCurrency: string;
   otelEndpoint: string | undefined;
+  /** Second address of analytics, which no blocker's list names. */
+  analyticsPath: string;
 }
 
 /** What to do about a variable that is needed and not there. */
@@ -326,5 +341,6 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     logLevel: data.LOG_LEVEL,
     defaultCurrency: data.DEFAULT_CURRENCY,
     otelEndpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT,
+    analyticsPath: data.ANALYTICS_PATH,
   };
 }

@@ -20,6 +20,8 @@ export interface Ask {
 interface Visit {
   visitor: string;
   events: EventDocument[];
+  /** What servers reported of it. */
+  joined: EventDocument[];
   start: number;
   end: number;
 }
@@ -43,6 +45,24 @@ const visitsOf = (line: EventDocument[]): EventDocument[][] =>
     return [...nights.values()];
   });
 
+/** What a server reports without a page is no visit. */
+const isBackground = ({ origin, page, type }: EventDocument) =>
+  origin === "server" && page === null && type !== "page";
+
+/** The visit that still goes on when something happens in the background. */
+const during = (visits: EventDocument[][], event: EventDocument) =>
+  visits
+    .filter(([first]) => first && inOrder(first, event) < 0)
+    .filter((visit) =>
+      visit.some(
+        (other) =>
+          !isBackground(other) &&
+          inOrder(other, event) < 0 &&
+          event.at.getTime() - other.at.getTime() <= 30 * MINUTE,
+      ),
+    )
+    .at(-1);
+
 /** Whose each event is. */
 function visitorsOf(events: EventDocument[]): Map<EventDocument, string> {
   const visitors = new Map<EventDocument, string>();
@@ -54,15 +74,36 @@ function visitorsOf(events: EventDocument[]): Map<EventDocument, string> {
     events.filter(({ bot, device }) => !bot && device !== null),
     ({ device }) => device,
   );
-  for (const visit of [...devices.values()].flatMap(visitsOf)) {
-    visit.forEach((event, index) => {
-      if (event.userId !== null) return;
-      const before = visit.slice(0, index).findLast(({ userId }) => userId !== null);
-      const person = (before ?? visit.find(({ userId }) => userId !== null))?.userId;
-      visitors.set(event, person ? `u:${person}` : `d:${event.device}`);
-    });
+  for (const line of devices.values()) {
+    const visits = visitsOf(line.filter((event) => !isBackground(event)));
+    const joined = line.filter(isBackground).toSorted(inOrder);
+    for (const visit of visits) {
+      visit.push(...joined.filter((event) => during(visits, event) === visit));
+      visit.sort(inOrder);
+    }
+    nameVisits(visits);
+    for (const event of joined.filter((event) => during(visits, event) === undefined)) {
+      const last = line
+        .filter((other) => !isBackground(other) && other.at < event.at)
+        .filter((other) => event.at.getTime() - other.at.getTime() <= 30 * DAY)
+        .toSorted(inOrder)
+        .at(-1);
+      const owner = last && visitors.get(last);
+      const own = event.userId === null ? `d:${event.device}` : `u:${event.userId}`;
+      visitors.set(event, owner && (event.userId === null || owner.startsWith("d:")) ? owner : own);
+    }
   }
   return visitors;
+
+  function nameVisits(visits: EventDocument[][]) {
+    for (const visit of visits)
+      visit.forEach((event, index) => {
+        if (event.userId !== null) return;
+        const before = visit.slice(0, index).findLast(({ userId }) => userId !== null);
+        const person = (before ?? visit.find(({ userId }) => userId !== null))?.userId;
+        visitors.set(event, person ? `u:${person}` : `d:${event.device}`);
+      });
+  }
 }
 
 /** The cuts of a period at the hours, days, weeks and months of a zone, by its calendar at each quarter of an hour. */
@@ -178,13 +219,20 @@ function bookOrder(own: EventDocument[], visitors: Map<EventDocument, string>) {
 export function createOracle(everything: EventDocument[]) {
   const visitors = visitorsOf(everything);
   const visits: Visit[] = [...Map.groupBy(everything, (event) => visitors.get(event) ?? "")].flatMap(
-    ([visitor, line]) =>
-      visitsOf(line).map((events) => ({
+    ([visitor, line]) => {
+      const visits: Visit[] = visitsOf(line.filter((event) => !isBackground(event))).map((events) => ({
         visitor,
         events,
+        joined: [],
         start: events[0]?.at.getTime() ?? 0,
         end: events.at(-1)?.at.getTime() ?? 0,
-      })),
+      }));
+      for (const event of line.filter(isBackground)) {
+        const last = visits.findLast(({ events: [first] }) => first && inOrder(first, event) < 0);
+        if (last && event.at.getTime() - last.end <= 30 * DAY) last.joined.push(event);
+      }
+      return visits;
+    },
   );
   const firstStarts = new Map(
     [...Map.groupBy(visits, ({ visitor }) => visitor)].map(([visitor, own]) => [
@@ -204,9 +252,12 @@ export function createOracle(everything: EventDocument[]) {
   const converting = new Set(books.map((book) => book.converting));
 
   const has = (visit: Visit, kind: string) =>
-    visit.events.some((event) => (kind === "order" ? converting.has(event) : event.kind === kind));
+    [...visit.events, ...visit.joined].some((event) =>
+      kind === "order" ? converting.has(event) : event.kind === kind,
+    );
   const looks = (visit: Visit, kind: string) => visit.events.filter((event) => event.kind === kind).length;
   const bounced = (visit: Visit) =>
+    !has(visit, "order") &&
     visit.events.every(({ kind }) => kind === "page" || kind === "view") &&
     looks(visit, "page") <= 1 &&
     looks(visit, "view") <= 1;
@@ -405,7 +456,9 @@ export function createOracle(everything: EventDocument[]) {
     funnel(ask: Ask) {
       const { begun } = part(ask);
       const reached = [["view"], ["view", "add"], ["view", "add", "order"]].map(
-        (kinds) => begun.filter(({ events }) => inSteps(events, kinds)).length,
+        (kinds) =>
+          begun.filter(({ events, joined }) => inSteps([...events, ...joined].toSorted(inOrder), kinds))
+            .length,
       );
       const [viewed = 0, , ordered = 0] = reached;
       return {

@@ -223,18 +223,18 @@ describe("properties", () => {
 
   test("what is no event of the specification is rejected with its reason", async () => {
     const bad = [
-      event({ type: "alias" }),
+      event({ type: "aliased" }),
       event({ messageId: "" }),
       event({ messageId: "a b" }),
       event({ messageId: "x".repeat(101) }),
-      event({ type: "identify" }),
+      event({ type: "identify", anonymousId: null }),
       event({ anonymousId: { $gt: "" } }),
       event({ anonymousId: null }),
       event({ anonymousId: "a\u0000b" }),
       event({ timestamp: "yesterday" }),
       event({ timestamp: 5 }),
       event({ timestamp: "2026-02-30T10:00:00Z" }),
-      event({ foo: 1 }),
+      event({ traits: 1 }),
       event({ event: "x", type: "track", name: 5 }),
       event({ context: { page: { url: 5 } } }),
       null,

@@ -7,7 +7,7 @@ export interface Range {
   to: Date;
 }
 
-export const EVENT_TYPES = ["track", "page", "identify"] as const;
+export const EVENT_TYPES = ["track", "page", "screen", "identify", "group", "alias"] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
 /** What is wrong with a client's time. The event is kept, and its own times beside the one that is used. */
@@ -78,6 +78,8 @@ export interface EventDocument {
    */
   visitor: string;
   bot: boolean;
+  /** A server sent it, and no page is told: it joins the visitor's last visit, and makes none. */
+  background?: true;
   /** `server` with an API key, `browser` otherwise. */
   origin: "browser" | "server";
   /** Shortened to /24 or /48. */
@@ -129,6 +131,7 @@ const eventSchema = new Schema<EventDocument>(
     userId: { type: String, default: null },
     visitor: { type: String, required: true },
     bot: { type: Boolean, required: true },
+    background: Boolean,
     origin: { type: String, required: true },
     address: { type: String, default: null },
     userAgent: { type: String, default: null },
@@ -154,6 +157,8 @@ const eventSchema = new Schema<EventDocument>(
   .index({ at: 1 })
   .index({ visitor: 1, at: 1, sequence: 1, _id: 1 })
   .index({ device: 1, at: 1 })
+  .index({ background: 1, visitor: 1, at: 1 }, { partialFilterExpression: { background: true } })
+  .index({ background: 1, device: 1, at: 1 }, { partialFilterExpression: { background: true } })
   .index({ userId: 1, _id: 1 }, { partialFilterExpression: { userId: { $gt: "" } } })
   .index({ searchId: 1, at: 1 }, { partialFilterExpression: { searchId: { $gt: "" } } })
   .index({ orderId: 1 }, { partialFilterExpression: { orderId: { $gt: "" } } })
@@ -279,6 +284,30 @@ const dirtySchema = new Schema<DirtyDocument>(
   { collection: "analyticsDirty", versionKey: false },
 ).index({ level: 1, at: 1 });
 
+/** A key that pages and apps send events with. It is public: whoever has it can send events, and nothing else. */
+export interface WriteKeyDocument {
+  /** The key itself. */
+  _id: string;
+  name: string;
+  /** Origins of pages that may use it; everywhere when there are none. */
+  origins: string[];
+  createdAt: Date;
+  createdBy: string;
+  revokedAt: Date | null;
+}
+
+const writeKeySchema = new Schema<WriteKeyDocument>(
+  {
+    _id: { type: String, required: true },
+    name: { type: String, required: true },
+    origins: { type: [String], required: true },
+    createdAt: { type: Date, required: true },
+    createdBy: { type: String, required: true },
+    revokedAt: { type: Date, default: null },
+  },
+  { collection: "analyticsWriteKeys", versionKey: false },
+).index({ createdAt: 1, _id: 1 });
+
 /** Small things that all processes share: the guard of settling, a day's salt, who was here before. */
 export interface AnalyticsStateDocument {
   _id: string;
@@ -324,6 +353,7 @@ export const analyticsSessionModel = modelOf("AnalyticsSession", sessionSchema);
 export const rollupModel = modelOf("AnalyticsRollup", rollupSchema);
 export const dirtyModel = modelOf("AnalyticsDirty", dirtySchema);
 export const analyticsStateModel = modelOf("AnalyticsState", stateSchema);
+export const writeKeyModel = modelOf("AnalyticsWriteKey", writeKeySchema);
 export const popularityModel = modelOf("AnalyticsPopularity", popularitySchema);
 
 /** Every model of this folder, for the deploy step that makes collections and indexes. */
@@ -333,5 +363,6 @@ export const ANALYTICS_MODELS = [
   rollupModel,
   dirtyModel,
   analyticsStateModel,
+  writeKeyModel,
   popularityModel,
 ] as const;

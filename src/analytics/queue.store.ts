@@ -12,6 +12,7 @@ const SESSION_FIELDS = {
   userId: 1,
   visitor: 1,
   bot: 1,
+  background: 1,
   source: 1,
   "page.path": 1,
   revenue: 1,
@@ -21,6 +22,21 @@ const SESSION_FIELDS = {
   order: 1,
   todo: 1,
 } as const;
+
+/** The fields of an event that say what a rebuild may judge again. */
+const JUDGED_FIELDS = {
+  at: 1,
+  type: 1,
+  visitor: 1,
+  userAgent: 1,
+  bot: 1,
+  background: 1,
+  origin: 1,
+  page: 1,
+  device: 1,
+  userId: 1,
+} as const;
+export type JudgedEvent = Pick<EventDocument, "_id" | keyof typeof JUDGED_FIELDS>;
 
 export type PendingEvent = SessionEvent & Pick<EventDocument, "receivedAt">;
 
@@ -73,6 +89,28 @@ export const createQueueStore = (mongo: Mongo) => {
         >(),
       ),
 
+    /** What servers reported without a page, of devices (bots left out) or visitors in a period, unsorted. */
+    backgroundOf: (field: "device" | "visitor", keys: string[], { from, to }: Range, tx: MongoTx) =>
+      inChunks(keys, async (part) => {
+        const filter = {
+          background: true as const,
+          [field]: { $in: part },
+          at: { $gte: from, $lt: to },
+          ...(field === "device" ? { bot: false } : {}),
+        };
+        return toSessionEvents(await Event.find(filter, SESSION_FIELDS, mongo.in(tx)).lean<SessionEvent[]>());
+      }),
+
+    /** Whose the last thing is that happened on a device, not in the background, from `from` to before `to`. */
+    async lastVisitorOf(device: string, { from, to }: Range, tx: MongoTx): Promise<string | null> {
+      const filter = { device, bot: false, background: { $exists: false }, at: { $gte: from, $lt: to } };
+      const [last] = await Event.find(filter, { visitor: 1 }, mongo.in(tx))
+        .sort({ at: -1 })
+        .limit(1)
+        .lean<{ visitor: string }[]>();
+      return last?.visitor ?? null;
+    },
+
     async setVisitor(ids: string[], visitor: string, tx: MongoTx): Promise<void> {
       for (const part of chunks(ids)) {
         await Event.updateMany({ _id: { $in: part } }, { $set: { visitor } }, mongo.in(tx));
@@ -87,30 +125,30 @@ export const createQueueStore = (mongo: Mongo) => {
     },
 
     /** Events by id from behind one on: what says whether a bot made them. */
-    eventsAfter: (
-      afterId: string,
-      limit: number,
-    ): Promise<Pick<EventDocument, "_id" | "at" | "visitor" | "userAgent" | "bot" | "device" | "userId">[]> =>
-      Event.find({ _id: { $gt: afterId } }, { at: 1, visitor: 1, userAgent: 1, bot: 1, device: 1, userId: 1 })
+    eventsAfter: (afterId: string, limit: number): Promise<JudgedEvent[]> =>
+      Event.find({ _id: { $gt: afterId } }, JUDGED_FIELDS)
         .sort({ _id: 1 })
         .limit(limit)
         .lean(),
 
     /** Who did something at these times. By the times alone: few events share one, and many visitors have many. */
     eventsAt: (times: Date[]): Promise<Pick<EventDocument, "visitor" | "at">[]> =>
-      Event.find({ at: { $in: times } }, { visitor: 1, at: 1 }).lean(),
+      Event.find({ at: { $in: times }, background: { $exists: false } }, { visitor: 1, at: 1 }).lean(),
 
     /** Makes events wait for their session again; `judged` ones get another visitor. */
     async makePending(
       ids: string[],
-      judged: Pick<EventDocument, "_id" | "bot" | "visitor">[] = [],
+      judged: Pick<EventDocument, "_id" | "bot" | "visitor" | "background">[] = [],
       tx?: MongoTx,
     ): Promise<void> {
       await Event.updateMany({ _id: { $in: ids } }, { $set: { todo: 1 } }, mongo.in(tx));
       for (const part of chunks(judged, 1000)) {
         await Event.bulkWrite(
-          part.map(({ _id, bot, visitor }) => ({
-            updateOne: { filter: { _id }, update: { $set: { bot, visitor } } },
+          part.map(({ _id, bot, visitor, background }) => ({
+            updateOne: {
+              filter: { _id },
+              update: { $set: { bot, visitor, ...(background ? { background } : {}) } },
+            },
           })),
           { ...mongo.in(tx), ordered: true },
         );

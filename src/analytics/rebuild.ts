@@ -1,21 +1,22 @@
 import type { MongoTx } from "../db/mongo";
 import type { AnalyticsDeps } from "./deps";
 import { keptSince } from "./intake/time";
+import type { JudgedEvent } from "./queue.store";
 import { KEYS, type Spans, widen } from "./sessions/around";
 import { remakeSessions } from "./sessions/remake";
 import { markQuarterHours } from "./sessions/step";
 import { isBusy, STEP, settle } from "./settle";
-import { isBot, visitorOf } from "./visitor";
+import { isBackground, isBot, visitorOf } from "./visitor";
 
 /** Makes events wait again, with a new judgement of which of them are a bot's. */
-async function makePendingAgain(
-  deps: AnalyticsDeps,
-  events: Awaited<ReturnType<AnalyticsDeps["analytics"]["queue"]["eventsAfter"]>>,
-): Promise<void> {
+async function makePendingAgain(deps: AnalyticsDeps, events: JudgedEvent[]): Promise<void> {
   const ids = events.map(({ _id }) => _id);
   const judged = events.flatMap((event) => {
     const bot = isBot(event.userAgent);
-    return bot === event.bot ? [] : [{ ...event, bot, visitor: visitorOf({ ...event, bot }) }];
+    const background = event.background === true || isBackground(event);
+    if (bot === event.bot && background === (event.background ?? false)) return [];
+    const visitor = bot === event.bot ? event.visitor : visitorOf({ ...event, bot });
+    return [{ ...event, bot, visitor, ...(background ? { background } : {}) }];
   });
   if (judged.length === 0) return deps.analytics.queue.makePending(ids);
   const changed = new Set(judged.map(({ _id }) => _id));
@@ -26,7 +27,8 @@ async function makePendingAgain(
     // What they were part of loses them now; what they become part of is found when they are settled.
     const affected: Spans = new Map();
     for (const { _id, visitor, at } of events) if (changed.has(_id)) widen(affected, visitor, at);
-    const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+    const left = new Set(affected.keys());
+    const { touched } = await remakeSessions(deps, { affected, left, devices: new Map(), moved: [] }, tx);
     await markQuarterHours(deps, [...judged.map(({ at }) => at), ...touched], token, tx);
   });
 }
@@ -48,7 +50,8 @@ async function removeOrphans(deps: AnalyticsDeps, stopped: () => boolean): Promi
       await deps.analytics.queue.guard(tx);
       const affected: Spans = new Map();
       for (const { visitor, start } of orphans) widen(affected, visitor, start);
-      const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+      const left = new Set(affected.keys());
+      const { touched } = await remakeSessions(deps, { affected, left, devices: new Map(), moved: [] }, tx);
       await markQuarterHours(deps, touched, token, tx);
     };
     await retryWhileBusy(() => deps.mongo.transaction(remove));

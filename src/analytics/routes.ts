@@ -3,6 +3,7 @@ import { endpoint, file } from "../http/endpoint";
 import { type AppEnv, factory } from "../http/factory";
 import { sendEvents } from "../http/sse";
 import type { AnalyticsDeps } from "./deps";
+import { anyJson } from "./intake/body";
 import { batchAnswer, batchSchema } from "./intake/schema";
 import { type Caller, track } from "./intake/track";
 import { admitLive, live } from "./live";
@@ -16,22 +17,9 @@ import {
   sessionParam,
   sessionsQuery,
 } from "./sessions/schema";
+import { writeKeyRoutes } from "./write-keys/routes";
 
 const tag = "Analytics";
-
-/**
- * Takes a body that `navigator.sendBeacon` sends as `text/plain`, which needs no preflight, for JSON. Only the
- * route of events uses it: nothing there acts for who is signed in by a cookie.
- */
-const beacon = () =>
-  factory.createMiddleware(async (c, next) => {
-    if (/^text\/plain\s*(;|$)/i.test(c.req.header("content-type") ?? "")) {
-      const headers = new Headers(c.req.raw.headers);
-      headers.set("content-type", "application/json");
-      c.req.raw = new Request(c.req.raw, { headers });
-    }
-    await next();
-  });
 
 const callerOf = (c: Context<AppEnv>): Caller => ({
   actor: c.get("actor") ?? null,
@@ -45,9 +33,10 @@ export const analyticsRoutes = (deps: AnalyticsDeps) => {
   return factory
     .createApp()
     .route("/reports", reportRoutes(deps))
+    .route("/write-keys", writeKeyRoutes(deps))
     .post(
       "/events",
-      beacon(),
+      anyJson(),
       endpoint(deps, {
         id: "trackEvents",
         summary: "Record what people did",

@@ -7,6 +7,7 @@ import { createRollupStore } from "./rollups.store";
 import { createSearchStore } from "./searches.store";
 import { createSessionStore } from "./sessions.store";
 import { createStateStore } from "./state.store";
+import { createWriteKeyStore } from "./write-keys.store";
 
 /** Everything that this folder keeps in MongoDB, by what it is. */
 export const createAnalyticsStore = (mongo: Mongo) => ({
@@ -17,6 +18,7 @@ export const createAnalyticsStore = (mongo: Mongo) => ({
   sessions: createSessionStore(mongo),
   rollups: createRollupStore(mongo),
   state: createStateStore(mongo),
+  writeKeys: createWriteKeyStore(mongo),
   popularity: createPopularityStore(mongo),
 });
 

@@ -10,6 +10,17 @@ export const visitorOf = (event: Pick<EventDocument, "bot" | "device" | "userId"
   return event.userId === null ? `d:${event.device}` : `u:${event.userId}`;
 };
 
+/** Whether it is no visit by itself: a webhook, a nightly job. */
+export const isBackground = ({
+  origin,
+  page,
+  type,
+}: Pick<EventDocument, "origin" | "page" | "type">): boolean =>
+  origin === "server" && isOutsidePages({ page, type });
+
+export const isOutsidePages = ({ page, type }: Pick<EventDocument, "page" | "type">): boolean =>
+  page === null && type !== "page" && type !== "screen";
+
 /** Before the ids of events that a server's key sent. No message id has a space, so no browser can send such an id. */
 const SERVER = "server ";
 

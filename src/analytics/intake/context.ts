@@ -42,6 +42,9 @@ export const contextSchema = sparse(
       }),
     ).nullish(),
     campaign: sparse(z.object({ source: line(100).nullish(), medium: line(100).nullish() })).nullish(),
+    library: sparse(z.object({ name: line(100).nullish() }))
+      .nullish()
+      .catch(null),
     consent: z
       .object({
         categoryPreferences: z.record(z.string().max(100), z.boolean("must be true or false")).nullish(),

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { Flag, NewEvent } from "../model";
-import { eventIdOf, isBot, visitorOf } from "../visitor";
+import { eventIdOf, isBot, isOutsidePages, visitorOf } from "../visitor";
 import type { EventContext } from "./context";
 import { meaningOf, mergeProducts, type NamedProduct, pick } from "./meaning";
 import { cleanUrl, shortenAddress, sourceOf } from "./privacy";
-import { type BatchResult, eventSchema, MAX_EVENT, type TrackedEvent } from "./schema";
+import { type BatchResult, eventSchema, MAX_EVENT, type TrackedEvent, unknownFields } from "./schema";
 import { checkShape, Refused } from "./shape";
 import { shorten } from "./shorten";
 import { kindOf } from "./spec";
@@ -44,6 +44,11 @@ const refusesConsent = (context: EventContext): boolean =>
     ([category, allowed]) => category.toLowerCase() === "analytics" && !allowed,
   );
 
+/** Whether a library runs on a server, so that the request's address and program say nothing of the visitor. */
+const isServerLibrary = (name: unknown): boolean =>
+  typeof name === "string" &&
+  /^server$|node|python|ruby|php|\.net|java(?!script)|(^|[^a-z])(go|rust)$/i.test(name);
+
 /** The person of an event: the token's, and nobody else's when there is one. */
 function personOf(event: TrackedEvent, arrival: Arrival): string | null {
   const claimed = event.userId ?? null;
@@ -61,23 +66,19 @@ function parse(input: unknown): TrackedEvent {
   const parsed = eventSchema.safeParse(input);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const path = issue?.code === "unrecognized_keys" ? issue.keys[0] : issue?.path.join(".");
-  const message =
-    issue?.code === "unrecognized_keys" ? "unknown field; remove it or check its spelling" : issue?.message;
-  throw new Refused("invalid", path ? `${path.slice(0, 100)}: ${message}` : (message ?? "is not valid"));
+  const [path, message = "is not valid"] = [issue?.path.join("."), issue?.message];
+  throw new Refused("invalid", path ? `${path.slice(0, 100)}: ${message}` : message);
 }
 
 function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shortened: Flag[]): ReadEvent {
   const context = { ...arrival.context, ...event.context };
   if (refusesConsent(context)) throw new Refused("no_consent", "the visitor has not consented to analytics");
   const userId = personOf(event, arrival);
-  const userAgent = (context.userAgent ?? (arrival.origin === "browser" ? arrival.userAgent : null))?.slice(
-    0,
-    300,
-  );
-  const address = arrival.origin === "browser" ? arrival.address : (context.ip ?? null);
+  const relayed = arrival.origin === "server" || isServerLibrary(context.library?.name ?? event.channel);
+  const userAgent = (context.userAgent ?? (relayed ? null : arrival.userAgent))?.slice(0, 300);
+  const address = relayed ? (context.ip ?? null) : arrival.address;
   const sentAt = dateOf(event.sentAt) ?? arrival.sentAt;
-  const clientAt = dateOf(event.timestamp);
+  const clientAt = dateOf(event.timestamp ?? event.originalTimestamp);
   const { at, flags: timeFlags } = placeTime(clientAt, sentAt, arrival.receivedAt);
   const flags = new Set<Flag>([...timeFlags, ...shortened]);
   const device = event.anonymousId ?? null;
@@ -87,8 +88,13 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
     throw new Refused("no_visitor", "send anonymousId, userId, or context.ip and context.userAgent");
   }
   const name = event.event ?? event.name ?? context.page?.title ?? event.type;
-  const kind = event.type === "page" ? "page" : event.type === "track" ? kindOf(name) : null;
-  const properties = { ...(event.type === "identify" ? event.traits : event.properties) };
+  const kind =
+    event.type === "page" || event.type === "screen" ? "page" : event.type === "track" ? kindOf(name) : null;
+  const properties = {
+    ...(event.type === "identify" || event.type === "group" ? event.traits : event.properties),
+    ...(event.type === "group" && event.groupId ? { groupId: event.groupId } : {}),
+    ...(event.type === "alias" && event.previousId ? { previousId: event.previousId } : {}),
+  };
   const pageText = (key: "url" | "referrer") =>
     context.page?.[key] ?? (event.type === "page" ? pick(properties, z.string(), key) : undefined);
   const url = cleanUrl(pageText("url") ?? "");
@@ -134,6 +140,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
     source: sourceOf({ url, referrer }, context.campaign),
     properties,
     ...meaning,
+    ...(relayed && isOutsidePages({ page, type: event.type }) ? { background: true as const } : {}),
     products: mergeProducts(meaning.products),
     timeFlags: [...flags],
   };
@@ -145,14 +152,16 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
 export function readBatch(
   inputs: unknown[],
   arrival: Arrival,
-): { events: ReadEvent[]; rejected: Rejection[] } {
+): { events: ReadEvent[]; rejected: Rejection[]; unknown: Map<string, number> } {
   const events: ReadEvent[] = [];
   const rejected: Rejection[] = [];
+  const unknown = new Map<string, number>();
   inputs.forEach((input, index) => {
     try {
       checkShape(input);
       const { value, shortened } = shorten(input);
       const event = parse(value);
+      for (const field of unknownFields(input as object)) unknown.set(field, (unknown.get(field) ?? 0) + 1);
       if (arrival.doNotTrack) throw new Refused("do_not_track", "the browser asks not to be tracked");
       events.push(toDocument(event, arrival, index, shortened ? ["shortened"] : []));
     } catch (error) {
@@ -166,5 +175,5 @@ export function readBatch(
       });
     }
   });
-  return { events, rejected };
+  return { events, rejected, unknown };
 }

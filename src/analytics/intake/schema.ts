@@ -19,11 +19,11 @@ const properties = z.record(z.string(), z.unknown(), "must be an object").nullis
 /** One event, as in Segment's specification. Keys of Segment's libraries that are of no use here are accepted. */
 export const eventSchema = sparse(
   z
-    .strictObject({
+    .object({
       messageId: z
         .string("is required: an id of the client's making, such as a uuid")
         .regex(/^[\x21-\x7e]{1,100}$/, "must be 1 to 100 visible ASCII characters"),
-      type: z.enum(EVENT_TYPES, "must be track, page or identify"),
+      type: z.enum(EVENT_TYPES, "must be track, page, screen, identify, group or alias"),
       event: line(200)
         .nullish()
         .meta({ description: "The name of a track event", example: "Product Viewed" }),
@@ -38,7 +38,12 @@ export const eventSchema = sparse(
       properties,
       traits: properties,
       context: contextSchema.nullish(),
-      originalTimestamp: z.unknown().optional(),
+      originalTimestamp: time
+        .nullish()
+        .catch(null)
+        .meta({ description: "The same, as some libraries call it" }),
+      groupId: line(200).nullish(),
+      previousId: line(100).nullish(),
       receivedAt: z.unknown().optional(),
       integrations: z.unknown().optional(),
       channel: z.unknown().optional(),
@@ -50,11 +55,18 @@ export const eventSchema = sparse(
       path: ["event"],
       message: "a track event needs the name of what happened",
     })
-    .refine((event) => event.type !== "identify" || typeof event.userId === "string", {
-      path: ["userId"],
-      message: "identify needs the person's id",
-    }),
+    .refine(
+      ({ type, userId, anonymousId }) =>
+        type !== "identify" || typeof userId === "string" || typeof anonymousId === "string",
+      { path: ["userId"], message: "identify needs the person's id, or the device's (anonymousId)" },
+    ),
 );
+
+const KNOWN_FIELDS: ReadonlySet<string> = new Set(Object.keys(eventSchema.out.shape));
+
+/** Fields of an event that have no meaning here; they are left out. */
+export const unknownFields = (event: object): string[] =>
+  Object.keys(event).filter((field) => !KNOWN_FIELDS.has(field));
 
 export type TrackedEvent = z.output<typeof eventSchema>;
 
@@ -73,7 +85,9 @@ export const batchSchema = sparse(
     batch: z
       .array(z.unknown().meta(shown(eventSchema)), "must be a list of events")
       .max(MAX_EVENTS, `must be at most ${MAX_EVENTS} events`)
-      .meta({ description: "Events as in Segment's specification: track, page, identify" }),
+      .meta({
+        description: "Events as in Segment's specification: track, page, screen, identify, group, alias",
+      }),
     sentAt: time.nullish().meta({ description: "When the batch was sent, by the client's clock" }),
     context: (
       z.looseObject({}, "must be an object").meta(shown(contextSchema)) as z.ZodType<
@@ -98,7 +112,8 @@ export const batchAnswer = dataOf(
       z.object({ index: z.int(), messageId: z.string().nullable(), code: z.string(), reason: z.string() }),
     ),
     ignored: z.array(z.object({ path: z.string(), reason: z.string() })).meta({
-      description: "Fields of the batch's context that cannot be read; the events count without them",
+      description:
+        "Fields of the batch's context that cannot be read, and fields of events that are not known; they are left out",
     }),
     flagged: z
       .array(z.object({ index: z.int(), flags: z.array(z.enum(FLAGS)) }))

@@ -18,6 +18,9 @@ export interface Caller {
   doNotTrack: boolean;
 }
 
+/** Unknown fields that an answer names. */
+const MOST_UNKNOWN = 20;
+
 /** Of events with one id in one batch, the first is the event and the others are duplicates. */
 function firstOfEach(events: ReadEvent[]): ReadEvent[] {
   const ids = new Set<string>();
@@ -45,7 +48,7 @@ export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): 
     sentAt: input.sentAt ? new Date(input.sentAt) : null,
     context,
   };
-  const { events, rejected } = readBatch(input.batch, arrival);
+  const { events, rejected, unknown } = readBatch(input.batch, arrival);
   const distinct = firstOfEach(events);
   await nameDevices(deps, distinct);
   await nameProducts(deps, distinct);
@@ -55,7 +58,13 @@ export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): 
     accepted: inserted.size,
     duplicate: events.length - inserted.size,
     rejected,
-    ignored,
+    ignored: [
+      ...ignored,
+      ...[...unknown].slice(0, MOST_UNKNOWN).map(([field, count]) => ({
+        path: `batch.*.${field.slice(0, 100)}`,
+        reason: `unknown field; ${count} ${count === 1 ? "event has" : "events have"} it`,
+      })),
+    ],
     flagged: distinct
       .filter(({ document }) => inserted.has(document._id) && document.timeFlags.length > 0)
       .map(({ index, document }) => ({ index, flags: document.timeFlags })),

@@ -1,14 +1,25 @@
 import type { MongoTx } from "../../db/mongo";
+import { after } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import type { SessionDocument } from "../model";
 import type { PendingEvent } from "../queue.store";
 import { eventsAround, KEYS, type Span, type Spans, widen } from "./around";
-import { attribute, SESSION_GAP, type SessionEvent, sessionise } from "./sessionise";
+import {
+  attribute,
+  byTime,
+  JOIN_WINDOW,
+  SESSION_GAP,
+  type SessionEvent,
+  sessionise,
+  splitVisits,
+} from "./sessionise";
 
 /** What `attributeDevices` found out. */
 export interface Attributed {
   /** The spans of every visitor who gained or lost events. */
   affected: Spans;
+  /** Visitors whom something left that a server reported: their visits before it may have been joined by it. */
+  left: Set<string>;
   /** Of devices that were looked at: all their events of a span with nothing near it outside. */
   devices: Map<string, { span: Span; events: SessionEvent[] }>;
   /** Events that have another visitor than before: each as it is now and as it was. */
@@ -30,31 +41,77 @@ export async function attributeDevices(
   }
   const moved: SessionEvent[] = [];
   const before: SessionEvent[] = [];
+  const left = new Set<string>();
+  const move = (event: SessionEvent, visitor: string) => {
+    if (event.pending || visitor !== event.visitor) widen(affected, visitor, event.at);
+    if (visitor === event.visitor) return;
+    // An event that waits may have a session too, when it was reopened.
+    widen(affected, event.visitor, event.at);
+    if (event.background) left.add(event.visitor);
+    before.push({ ...event });
+    event.visitor = visitor;
+    moved.push(event);
+  };
+  const alone = new Map<string, SessionEvent>();
   for (const [device, { events, paused }] of await eventsAround(deps, "device", spans, tx)) {
     const span = spans.get(device);
     if (!span) continue;
     const visitors = attribute(events);
+    const visits = splitVisits(events);
+    const single = new Set(visits.flatMap((visit) => (visit.length === 1 ? visit : [])));
     events.forEach((event, index) => {
       if (event.at.getTime() < span.low) return;
-      const visitor = visitors[index] ?? event.visitor;
-      if (event.pending || visitor !== event.visitor) widen(affected, visitor, event.at);
-      if (visitor === event.visitor) return;
-      // An event that waits may have a session too, when it was reopened.
-      widen(affected, event.visitor, event.at);
-      before.push({ ...event });
-      event.visitor = visitor;
-      moved.push(event);
+      if (event.background && single.has(event)) alone.set(event._id, event);
+      else move(event, visitors[index] ?? event.visitor);
     });
     if (paused) devices.set(device, { span, events });
   }
-  for (const [visitor, events] of Map.groupBy(moved, ({ visitor }) => visitor)) {
-    await deps.analytics.queue.setVisitor(
-      events.map(({ _id }) => _id),
-      visitor,
-      tx,
-    );
+  const write = async (events: SessionEvent[]) => {
+    for (const [visitor, own] of Map.groupBy(events, ({ visitor }) => visitor)) {
+      const ids = own.map(({ _id }) => _id);
+      await deps.analytics.queue.setVisitor(ids, visitor, tx);
+    }
+  };
+  await write(moved);
+  const already = moved.length;
+  const around = new Set([...devices.values()].flatMap(({ events }) => events.map(({ _id }) => _id)));
+  for (const event of await laterInBackground(deps, spans, tx)) {
+    if (!around.has(event._id)) alone.set(event._id, event);
   }
-  return { affected, devices, moved: [...moved, ...before] };
+  for (const event of alone.values()) move(event, await visitorJoined(deps, event, tx));
+  await write(moved.slice(already));
+  return { affected, left, devices, moved: [...moved, ...before] };
+}
+
+/** What servers reported of devices after their spans: it may join visits that are new or changed. */
+async function laterInBackground(deps: AnalyticsDeps, spans: Spans, tx: MongoTx): Promise<SessionEvent[]> {
+  if (spans.size === 0) return [];
+  const { low, high } = extentOf(spans.values());
+  const range = { from: new Date(low), to: new Date(high + JOIN_WINDOW + 1) };
+  const events = await deps.analytics.queue.backgroundOf("device", [...spans.keys()], range, tx);
+  return events.filter(({ device, at }) => at.getTime() > (spans.get(device ?? "")?.high ?? 0));
+}
+
+/** The first and last time of spans. */
+function extentOf(spans: Iterable<Span>): Span {
+  const extent = { low: Number.POSITIVE_INFINITY, high: Number.NEGATIVE_INFINITY };
+  for (const { low, high } of spans) {
+    extent.low = Math.min(extent.low, low);
+    extent.high = Math.max(extent.high, high);
+  }
+  return extent;
+}
+
+/**
+ * Whose visit an event joins that a server reported of a device, outside of its visits: that of the device's last one,
+ * unless it is another person's than the event names.
+ */
+async function visitorJoined(deps: AnalyticsDeps, event: SessionEvent, tx: MongoTx): Promise<string> {
+  const own = event.userId === null ? `d:${event.device}` : `u:${event.userId}`;
+  if (event.device === null) return own;
+  const range = { from: after(event.at, -JOIN_WINDOW), to: event.at };
+  const last = await deps.analytics.queue.lastVisitorOf(event.device, range, tx);
+  return last !== null && (event.userId === null || last.startsWith("d:")) ? last : own;
 }
 
 /** The events of visitors around their spans. Those of a nameless device were read already as the device's. */
@@ -78,6 +135,31 @@ async function visitorEventsAround(
   for (const [visitor, { events }] of await eventsAround(deps, "visitor", others, tx))
     known.set(visitor, events);
   return known;
+}
+
+/**
+ * What servers reported of visitors around their spans. It may join a visit from before a span, or leave it for one
+ * that is new: then the spans are widened to that visit.
+ */
+async function backgroundAround(
+  deps: AnalyticsDeps,
+  { affected, left }: Attributed,
+  sessions: Map<string, Pick<SessionDocument, "start" | "end">[]>,
+  tx: MongoTx,
+): Promise<Map<string, SessionEvent[]>> {
+  if (affected.size === 0) return new Map();
+  const { low, high } = extentOf(affected.values());
+  const range = { from: new Date(low - JOIN_WINDOW), to: new Date(high + JOIN_WINDOW + 1) };
+  const events = await deps.analytics.queue.backgroundOf("visitor", [...affected.keys()], range, tx);
+  const background = Map.groupBy(events, ({ visitor }) => visitor);
+  for (const visitor of new Set([...background.keys(), ...left])) {
+    const span = affected.get(visitor);
+    if (!span) continue;
+    const earlier = (sessions.get(visitor) ?? []).filter(({ start }) => start.getTime() <= span.low);
+    const last = earlier.sort((a, b) => a.start.getTime() - b.start.getTime()).at(-1);
+    if (last && span.low - last.end.getTime() <= JOIN_WINDOW) widen(affected, visitor, last.start, last.end);
+  }
+  return background;
 }
 
 /**
@@ -106,12 +188,21 @@ export async function remakeSessions(
       }
     }
   }
+  const background = await backgroundAround(deps, attributed, sessions, tx);
   const events = await visitorEventsAround(deps, attributed, tx);
   const removed: string[] = [];
   const made: SessionDocument[] = [];
   const touched: Date[] = [];
   for (const [visitor, span] of affected) {
-    const fresh = sessionise(visitor, events.get(visitor) ?? []).filter(
+    const own = new Map((events.get(visitor) ?? []).map((event) => [event._id, event]));
+    const following = Math.min(
+      ...(sessions.get(visitor) ?? []).map(({ start }) => start.getTime()).filter((time) => time > span.high),
+    );
+    for (const event of background.get(visitor) ?? []) {
+      const time = event.at.getTime();
+      if (time >= span.low && time < following && !own.has(event._id)) own.set(event._id, event);
+    }
+    const fresh = sessionise(visitor, [...own.values()].sort(byTime)).filter(
       ({ start }) => start.getTime() >= span.low,
     );
     const ids = new Set(fresh.map(({ _id }) => _id));

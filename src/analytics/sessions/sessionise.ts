@@ -4,6 +4,8 @@ import type { EventDocument, SessionDocument } from "../model";
 
 /** A pause above this ends a session, in milliseconds. */
 export const SESSION_GAP = 30 * MINUTE;
+/** How long after a visit what a server reports without a page still joins it. */
+export const JOIN_WINDOW = 30 * DAY;
 
 /** What sessions are made from. */
 export type SessionEvent = Pick<
@@ -15,6 +17,7 @@ export type SessionEvent = Pick<
   | "device"
   | "userId"
   | "visitor"
+  | "background"
   | "bot"
   | "source"
   | "page"
@@ -39,15 +42,23 @@ export const midnightBefore = (time: number): number => Math.floor(time / DAY) *
 
 /**
  * Cuts events, sorted by time, wherever nothing happened for more than 30 minutes, and at each midnight of UTC
- * before which they went on for a day without such a pause: what never pauses would be one visit without end.
+ * before which they went on for a day without such a pause: what never pauses would be one visit without end. What
+ * happens in the background prolongs no visit; where none goes on, it stands alone.
  */
-export function splitVisits<Event extends { at: Date }>(events: Event[]): Event[][] {
+export function splitVisits<Event extends Pick<SessionEvent, "at" | "background">>(
+  events: Event[],
+): Event[][] {
   const visits: Event[][] = [];
   let last = Number.NEGATIVE_INFINITY;
   let sincePause = last;
   for (const event of events) {
     const at = event.at.getTime();
     const visit = visits.at(-1);
+    if (event.background) {
+      if (visit !== undefined && at - last <= SESSION_GAP) visit.push(event);
+      else visits.push([event]);
+      continue;
+    }
     const midnight = midnightBefore(at);
     const paused = at - last > SESSION_GAP;
     if (paused) sincePause = at;
@@ -65,7 +76,7 @@ export function splitVisits<Event extends { at: Date }>(events: Event[]): Event[
  * the first named after it (who browsed before signing in), or else to the device.
  * @returns the visitor of each event, in the same order
  */
-export function attribute(events: Pick<SessionEvent, "at" | "device" | "userId">[]): string[] {
+export function attribute(events: Pick<SessionEvent, "at" | "device" | "userId" | "background">[]): string[] {
   return splitVisits(events).flatMap((visit) => {
     let person = visit.find(({ userId }) => userId !== null)?.userId ?? null;
     return visit.map(({ userId, device }) => {
@@ -93,7 +104,9 @@ function funnelOf(events: SessionEvent[]): SessionDocument["funnel"] {
   return step;
 }
 
-function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
+/** @param joined what a server reported of it; it makes the visit neither longer nor another one */
+function toSession(visitor: string, events: SessionEvent[], joined: SessionEvent[]): SessionDocument {
+  const all = joined.length === 0 ? events : [...events, ...joined].sort(byTime);
   const [first] = events;
   const last = events.at(-1);
   if (!first || !last) throw new Error("a session without events");
@@ -101,12 +114,13 @@ function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
   // The projection that events are read with leaves a page out that is null.
   const landing = events.find(({ page }) => page !== null && page !== undefined);
   const revenue: Record<string, number> = {};
-  for (const event of events) {
+  for (const event of all) {
     const amount = event.order?.worth ?? (event.order ? 0 : event.revenue);
     if (!isConversion(event) || amount === 0) continue;
     const currency = event.order?.currency ?? event.currency ?? "XXX";
     revenue[currency] = (revenue[currency] ?? 0) + amount;
   }
+  const orders = all.filter(isConversion).length;
   const pages = count("page");
   const views = count("view");
   return {
@@ -122,18 +136,31 @@ function toSession(visitor: string, events: SessionEvent[]): SessionDocument {
       pages,
       views,
       adds: count("add"),
-      orders: events.filter(isConversion).length,
+      orders,
       searches: count("search"),
     },
     revenue,
     // One look and gone. The page of a product sends two events for it; anything else is doing something.
-    bounced: pages <= 1 && views <= 1 && pages + views === events.length,
-    funnel: funnelOf(events),
+    bounced: pages <= 1 && views <= 1 && pages + views === events.length && orders === 0,
+    funnel: funnelOf(all),
     source: landing === undefined || landing.source === "internal" ? "direct" : landing.source,
     landing: landing?.page?.path ?? null,
   };
 }
 
+const isBackground = ({ background }: Pick<SessionEvent, "background">): boolean => background === true;
+
+/** Whether a visit that ended with `last` is recent enough for what happened after it. */
+const joins = ({ at }: { at: Date }, last: { at: Date } | undefined): boolean =>
+  last !== undefined && at.getTime() - last.at.getTime() <= JOIN_WINDOW;
+
 /** The sessions of one visitor's events, which are sorted by time. The one definition of a session. */
-export const sessionise = (visitor: string, events: SessionEvent[]): SessionDocument[] =>
-  splitVisits(events).map((visit) => toSession(visitor, visit));
+export function sessionise(visitor: string, events: SessionEvent[]): SessionDocument[] {
+  const visits: { own: SessionEvent[]; joined: SessionEvent[] }[] = [];
+  for (const visit of splitVisits(events)) {
+    const [joined, own] = [visit.filter(isBackground), visit.filter((event) => !isBackground(event))];
+    if (own.length > 0) visits.push({ own, joined });
+    else visits.at(-1)?.joined.push(...joined.filter((event) => joins(event, visits.at(-1)?.own.at(-1))));
+  }
+  return visits.map(({ own, joined }) => toSession(visitor, own, joined));
+}

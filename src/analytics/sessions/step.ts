@@ -155,7 +155,8 @@ export async function settleRemoved(
     for (const { visitor, at } of present) if (visitor !== gone?.visitor) widen(affected, visitor, at);
     const recounted = await recountOrders(deps, present, tx);
     for (const { visitor, at } of recounted) if (visitor !== gone?.visitor) widen(affected, visitor, at);
-    const { touched } = await remakeSessions(deps, { affected, devices: new Map(), moved: [] }, tx);
+    const left = new Set(present.filter(({ background }) => background).map(({ visitor }) => visitor));
+    const { touched } = await remakeSessions(deps, { affected, left, devices: new Map(), moved: [] }, tx);
     const over = gone ? await deps.analytics.sessions.removeOf(gone.visitor, gone.until, tx) : [];
     await markQuarterHours(
       deps,

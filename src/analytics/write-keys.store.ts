@@ -1,0 +1,27 @@
+import type { Mongo, MongoTx } from "../db/mongo";
+import { type WriteKeyDocument, writeKeyModel } from "./model";
+
+/** Keys that pages and apps send events with. */
+export const createWriteKeyStore = (mongo: Mongo) => {
+  const WriteKey = writeKeyModel(mongo.connection);
+
+  return {
+    async create(key: WriteKeyDocument, tx: MongoTx): Promise<void> {
+      await WriteKey.create([key], mongo.in(tx));
+    },
+
+    find: (id: string): Promise<WriteKeyDocument | null> => WriteKey.findById(id).lean<WriteKeyDocument>(),
+
+    /** At most so many, the oldest first. */
+    list: (limit: number): Promise<WriteKeyDocument[]> =>
+      WriteKey.find({}).sort({ createdAt: 1, _id: 1 }).limit(limit).lean<WriteKeyDocument[]>(),
+
+    count: (): Promise<number> => WriteKey.countDocuments({ revokedAt: null }),
+
+    /** @returns false when there is no such key; one that was revoked before stays as it is */
+    async revoke(id: string, revokedAt: Date): Promise<boolean> {
+      await WriteKey.updateOne({ _id: id, revokedAt: null }, { $set: { revokedAt } });
+      return (await WriteKey.exists({ _id: id })) !== null;
+    },
+  };
+};

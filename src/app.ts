@@ -19,6 +19,8 @@ import { userRoutes } from "./users/routes";
 /** The application: the one place where route groups are mounted. */
 export function createApp(deps: Deps) {
   const app = factory.createApp({
+    // Hono asks `getPath` of an application that is strict only; ours is as tolerant of a slash at the end.
+    strict: true,
     getPath: (request) => analyticsPathOf(deps.config.analyticsPath, pathOf(request)),
   });
   app.onError(onError);

@@ -114,6 +114,33 @@ const visible = z
   .string()
   .regex(/^[\x21-\x7e]+$/, "must be visible ASCII characters without spaces, as the store gave it");
 
+const hostName = z
+  .string()
+  .toLowerCase()
+  .regex(
+    /^[a-z0-9-]+(\.[a-z0-9-]+)+$/,
+    "must be names of hosts such as shop.example, without https:// or a path",
+  );
+
+/** From where people come back after a payment: that is not where a visit came from. */
+const PAYMENT_PROVIDERS = [
+  "paypal.com",
+  "stripe.com",
+  "klarna.com",
+  "adyen.com",
+  "mollie.com",
+  "checkout.com",
+  "worldpay.com",
+  "sagepay.com",
+  "amazonpay.com",
+  "pay.amazon.com",
+  "pay.google.com",
+  "afterpay.com",
+  "affirm.com",
+  "razorpay.com",
+  "mercadopago.com",
+];
+
 const schema = z.object({
   NODE_ENV: z
     .enum(["development", "test", "production"], "must be development, test or production")
@@ -208,6 +235,8 @@ const schema = z.object({
     )
     .refine((path) => path !== "/api", "must not be an address that something else has")
     .default("/api/x"),
+  ANALYTICS_OWN_HOSTS: list(hostName).default([]),
+  ANALYTICS_IGNORED_HOSTS: list(hostName).default(PAYMENT_PROVIDERS),
   OTEL_EXPORTER_OTLP_ENDPOINT: endpoint("http://localhost:4318").optional(),
 });
 
@@ -249,6 +278,8 @@ export interface Config {
   otelEndpoint: string | undefined;
   /** Second address of analytics, which no blocker's list names. */
   analyticsPath: string;
+  /** The shop's own hosts, and those from where people come back, as from a payment; their sub-domains too. */
+  analyticsHosts: { own: string[]; ignored: string[] };
 }
 
 /** What to do about a variable that is needed and not there. */
@@ -342,5 +373,9 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     defaultCurrency: data.DEFAULT_CURRENCY,
     otelEndpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT,
     analyticsPath: data.ANALYTICS_PATH,
+    analyticsHosts: {
+      own: [new URL(data.APP_URL).hostname.replace(/^www\./, ""), ...data.ANALYTICS_OWN_HOSTS],
+      ignored: data.ANALYTICS_IGNORED_HOSTS,
+    },
   };
 }

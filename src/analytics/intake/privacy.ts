@@ -43,27 +43,3 @@ export function cleanUrl(text: string): URL | null {
  */
 export const dayVisitor = (salt: Uint8Array, address: string, userAgent: string): string =>
   `~${createHmac("sha256", salt).update(`${address}\n${userAgent}`).digest("base64url").slice(0, 22)}`;
-
-const SEARCH_ENGINES =
-  /(^|\.)(google|bing|duckduckgo|ecosia|yahoo|qwant|startpage|yandex|baidu|brave)\.[a-z.]+$/;
-
-/** Where a visit came from: the campaign, or the referrer, or "direct". Within the shop itself: "internal". */
-export function sourceOf(
-  page: { url: URL | null; referrer: URL | null },
-  campaign: { source?: string | null | undefined; medium?: string | null | undefined } | null | undefined,
-): string {
-  const told = (name: string) => page.url?.searchParams.get(name)?.trim();
-  const source = campaign?.source ?? told("utm_source");
-  if (source) {
-    const medium = campaign?.medium ?? (told("utm_medium") || "campaign");
-    return `${source} / ${medium}`
-      .replace(/\p{Cc}/gu, " ")
-      .toLowerCase()
-      .slice(0, 200);
-  }
-  const host = page.referrer?.hostname.replace(/^www\./, "");
-  if (host === undefined || host === "") return "direct";
-  if (host === page.url?.hostname.replace(/^www\./, "")) return "internal";
-  const engine = SEARCH_ENGINES.exec(host)?.[2];
-  return engine === undefined ? `${host} / referral` : `${engine} / organic`;
-}

@@ -3,10 +3,11 @@ import type { Flag, NewEvent } from "../model";
 import { eventIdOf, isBot, isOutsidePages, visitorOf } from "../visitor";
 import type { EventContext } from "./context";
 import { meaningOf, mergeProducts, type NamedProduct, pick } from "./meaning";
-import { cleanUrl, shortenAddress, sourceOf } from "./privacy";
+import { cleanUrl, shortenAddress } from "./privacy";
 import { type BatchResult, eventSchema, MAX_EVENT, type TrackedEvent, unknownFields } from "./schema";
 import { checkShape, Refused } from "./shape";
 import { shorten } from "./shorten";
+import { type KnownHosts, sourceOf } from "./source";
 import { kindOf } from "./spec";
 import { placeTime } from "./time";
 
@@ -23,7 +24,11 @@ export interface Arrival {
   receivedAt: Date;
   sentAt: Date | null;
   context: EventContext | null;
+  /** Hosts that say nothing of where a visit came from. */
+  hosts?: KnownHosts;
 }
+
+const NO_HOSTS: KnownHosts = { own: [], ignored: [] };
 
 type Rejection = BatchResult["rejected"][number];
 
@@ -90,14 +95,15 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
   const name = event.event ?? event.name ?? context.page?.title ?? event.type;
   const kind =
     event.type === "page" || event.type === "screen" ? "page" : event.type === "track" ? kindOf(name) : null;
-  const properties = {
+  const properties: Record<string, unknown> = {
     ...(event.type === "identify" || event.type === "group" ? event.traits : event.properties),
     ...(event.type === "group" && event.groupId ? { groupId: event.groupId } : {}),
     ...(event.type === "alias" && event.previousId ? { previousId: event.previousId } : {}),
   };
   const pageText = (key: "url" | "referrer") =>
     context.page?.[key] ?? (event.type === "page" ? pick(properties, z.string(), key) : undefined);
-  const url = cleanUrl(pageText("url") ?? "");
+  const pageAddress = pageText("url") ?? null;
+  const url = cleanUrl(pageAddress ?? "");
   const referrer = cleanUrl(pageText("referrer") ?? "");
   const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string().max(2000), "path");
   const page =
@@ -137,7 +143,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
     address: address === null ? null : shortenAddress(address),
     userAgent: userAgent ?? null,
     page,
-    source: sourceOf({ url, referrer }, context.campaign),
+    source: sourceOf({ address: pageAddress, referrer }, context.campaign, arrival.hosts ?? NO_HOSTS),
     properties,
     ...meaning,
     ...(relayed && isOutsidePages({ page, type: event.type }) ? { background: true as const } : {}),

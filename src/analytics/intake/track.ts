@@ -47,6 +47,7 @@ export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): 
     receivedAt: deps.clock.now(),
     sentAt: input.sentAt ? new Date(input.sentAt) : null,
     context,
+    hosts: deps.config.analyticsHosts,
   };
   const { events, rejected, unknown } = readBatch(input.batch, arrival);
   const distinct = firstOfEach(events);

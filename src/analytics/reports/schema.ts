@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { CHANNELS } from "../intake/source";
 import { COLUMNS } from "../rollups/buckets";
 import { limitQuery as limit } from "../sessions/schema";
 import { checkPeriod, INTERVALS, periodSchema } from "./period";
@@ -166,18 +167,17 @@ export const retentionAnswer = dataOf(
     ),
   }),
 );
+const visitsFrom = z.object({
+  sessions: z.int(),
+  newVisitors: z.int(),
+  bounceRate: share,
+  conversions: z.int(),
+  conversionRate: share,
+});
 export const sourcesAnswer = dataOf(
   head.extend({
-    sources: z.array(
-      z.object({
-        source: z.string(),
-        sessions: z.int(),
-        newVisitors: z.int(),
-        bounceRate: share,
-        conversions: z.int(),
-        conversionRate: share,
-      }),
-    ),
+    channels: z.array(visitsFrom.extend({ channel: z.enum(CHANNELS) })),
+    sources: z.array(visitsFrom.extend({ source: z.string(), channel: z.enum(CHANNELS) })),
   }),
 );
 

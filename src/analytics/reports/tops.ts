@@ -1,5 +1,6 @@
 import type { AnalyticsDeps } from "../deps";
-import { COLUMNS } from "../rollups/buckets";
+import { CHANNELS, type Channel, channelOf } from "../intake/source";
+import { addRow, COLUMNS, type Rows } from "../rollups/buckets";
 import { begin, rate, sumOf, top } from "./figures";
 import type { CategoriesReport, PeriodQuery, ProductsReport, SourcesReport, TopQuery } from "./schema";
 
@@ -54,11 +55,24 @@ export async function sourcesReport(
 ): Promise<SourcesReport> {
   const { range, bot, head } = await begin(deps, query);
   const { rows } = await sumOf(deps, "sources", range, bot);
+  const channels: Rows = new Map();
+  for (const [source, values] of rows.sources) addRow(channels, channelOf(source), values);
   return {
     ...head,
+    channels: top(channels, 0, CHANNELS.length).map(
+      ([channel, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
+        channel: channel as Channel,
+        sessions,
+        newVisitors,
+        bounceRate: rate(bounces, sessions),
+        conversions,
+        conversionRate: rate(conversions, sessions),
+      }),
+    ),
     sources: top(rows.sources, 0, query.limit).map(
       ([source, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
         source,
+        channel: channelOf(source),
         sessions,
         newVisitors,
         bounceRate: rate(bounces, sessions),

@@ -38,29 +38,28 @@ export interface Found extends Frozen {
 function fitsOf(opened: Opened, { plan, weights, strictness, first, hidden }: Frozen, pinned: number): Fit[] {
   const away = hidden.map(tieOf);
   return opened.segments.map((segment) => {
-    const scores =
+    const { ordinals: scored, scores } =
       plan.slots.length === 0
-        ? new Float32Array(segment.count)
+        ? { ordinals: new Uint16Array(), scores: new Float32Array(segment.count) }
         : scoresOf(segment, plan, weights, strictness);
     for (const ordinal of ordinalsOf(segment, away)) scores[ordinal] = 0;
     let answers = false;
+    const raised: number[] = [];
     for (const [place, id] of first.entries()) {
       if (hidden.includes(id)) continue;
       for (const ordinal of ordinalsOf(segment, [tieOf(id)])) {
         if (segment.hidden[ordinal] === 1) continue;
         answers ||= place >= pinned || (scores[ordinal] as number) > 0;
+        if (scores[ordinal] === 0) raised.push(ordinal);
         scores[ordinal] = FIRST - place;
       }
     }
-    const ordinals = new Uint16Array(segment.count);
-    let found = 0;
-    for (let ordinal = 0; ordinal < segment.count; ordinal++) {
-      const score = scores[ordinal] as number;
-      if (score === 0 || segment.hidden[ordinal] === 1) continue;
-      ordinals[found++] = ordinal;
-      answers ||= score < FIRST - first.length;
-    }
-    return { ordinals: ordinals.subarray(0, found), scores, answers };
+    const fitting = scored.filter(
+      (ordinal) => segment.hidden[ordinal] !== 1 && (scores[ordinal] as number) > 0,
+    );
+    answers ||= fitting.some((ordinal) => (scores[ordinal] as number) < FIRST - first.length);
+    const ordinals = raised.length === 0 ? fitting : Uint16Array.from([...fitting, ...raised]).sort();
+    return { ordinals, scores, answers };
   });
 }
 

@@ -51,47 +51,84 @@ export interface Match {
   value: Float32Array;
   /** Which of `lists`, plus one, and where in it: for places. */
   source: Uint8Array;
-  index: Uint32Array;
+  index: Uint16Array;
   lists: Postings[];
+  /** The products that have something, the first `found` of these. */
+  ordinals: Uint16Array;
+  found: number;
 }
 
-export function matchSlot(segment: SegmentView, { alternatives }: Slot, strictness: Strictness): Match {
-  const { count } = segment;
-  const value = new Float32Array(count);
-  const source = new Uint8Array(count);
-  const index = new Uint32Array(count);
-  const found: Postings[] = [];
+/** Used again for every segment, since a search of one is done before the next begins. */
+const matches: Match[] = [];
+
+/** A match with room for a segment, in which nothing is found. */
+function emptyMatch(slot: number, count: number): Match {
+  const known = matches[slot];
+  if (known && known.value.length >= count) {
+    for (let n = 0; n < known.found; n++) known.value[known.ordinals[n] as number] = 0;
+    known.found = 0;
+    known.lists = [];
+    return known;
+  }
+  const made: Match = {
+    value: new Float32Array(count),
+    source: new Uint8Array(count),
+    index: new Uint16Array(count),
+    lists: [],
+    ordinals: new Uint16Array(count),
+    found: 0,
+  };
+  matches[slot] = made;
+  return made;
+}
+
+/** Impacts of postings by ordinal. */
+function spread({ ordinals, impacts }: Postings, count: number): Uint8Array {
+  const all = new Uint8Array(count);
+  for (let n = 0; n < ordinals.length; n++) all[ordinals[n] as number] = impacts[n] as number;
+  return all;
+}
+
+/** What the products of a segment have for the slot of this number. Good until the next segment's is asked for. */
+export function matchSlot(
+  segment: SegmentView,
+  number: number,
+  { alternatives }: Slot,
+  strictness: Strictness,
+): Match {
+  const match = emptyMatch(number, segment.count);
+  const { value, source, index, ordinals: all } = match;
+  let { found } = match;
   for (const { terms, weight, spare } of alternatives) {
     if (spare && strictness === "exact") continue;
     const lists = terms.map((term) => segment.postings(term));
     if (lists.some((list) => list === undefined)) continue;
     const [first, ...others] = lists as [Postings, ...Postings[]];
-    const place = Math.min(255, found.push(first));
+    const place = Math.min(255, match.lists.push(first));
     // Of several terms that are all needed, the weakest decides.
-    const rest = others.map(({ ordinals, impacts }) => {
-      const all = new Uint8Array(count);
-      for (let n = 0; n < ordinals.length; n++) all[ordinals[n] as number] = impacts[n] as number;
-      return all;
-    });
+    const rest = others.map((list) => spread(list, segment.count));
     const { ordinals, impacts } = first;
     for (let n = 0; n < ordinals.length; n++) {
       const ordinal = ordinals[n] as number;
       let impact = impacts[n] as number;
-      for (const all of rest) impact = Math.min(impact, all[ordinal] as number);
+      for (let other = 0; other < rest.length; other++)
+        impact = Math.min(impact, (rest[other] as Uint8Array)[ordinal] as number);
       const worth = weight * saturate(impact);
-      if (worth > (value[ordinal] as number)) {
-        value[ordinal] = worth;
-        source[ordinal] = place;
-        index[ordinal] = n;
-      }
+      const before = value[ordinal] as number;
+      if (worth <= before) continue;
+      if (before === 0) all[found++] = ordinal;
+      value[ordinal] = worth;
+      source[ordinal] = place;
+      index[ordinal] = n;
     }
   }
-  return { value, source, index, lists: found };
+  match.found = found;
+  return match;
 }
 
 /** Where a product has what it has for a slot. */
-export function readPlacesOf({ lists, source, index }: Match, ordinal: number, into: Places): void {
-  const list = lists[(source[ordinal] as number) - 1];
+export function readPlacesOf({ lists, value, source, index }: Match, ordinal: number, into: Places): void {
+  const list = (value[ordinal] as number) > 0 ? lists[(source[ordinal] as number) - 1] : undefined;
   into.count = list ? readPlaces(list, index[ordinal] as number, into.list) : 0;
 }
 
@@ -147,6 +184,10 @@ function together(
 /** Marks the products in which terms stand side by side in their order. */
 export function markPhrase(segment: SegmentView, terms: string[]): Uint8Array {
   const marked = new Uint8Array(segment.count);
+  if (terms.length === 1) {
+    for (const ordinal of segment.postings(terms[0] as string)?.ordinals ?? []) marked[ordinal] = 1;
+    return marked;
+  }
   together(segment, terms, (ordinal, [first, ...others]) => {
     let places = placesAt(...(first as [Postings, number]));
     for (const other of others) {
@@ -158,13 +199,15 @@ export function markPhrase(segment: SegmentView, terms: string[]): Uint8Array {
   return marked;
 }
 
-/** Marks the products that name only the longer model. */
+/** Marks those of the wanted products that name only the longer model. */
 export function markVariant(
   segment: SegmentView,
   { base, longer }: Plan["variants"][number],
+  isWanted: (ordinal: number) => boolean,
   marked: Uint8Array,
 ): void {
   together(segment, [longer, base], (ordinal, [long, short]) => {
+    if (!isWanted(ordinal)) return;
     const taken = placesAt(...(long as [Postings, number]));
     // Descriptions hold no words written as one, and come last.
     const end = (taken.at(-1) as number) + REACH;

@@ -1,5 +1,4 @@
 /** How well products of a segment fit a plan. */
-import { IMPACT_STEPS } from "./analyse";
 import {
   inReach,
   type Kind,
@@ -22,8 +21,6 @@ import { stemOf } from "./text";
 /** The weight of each slot, from all products that are searched. Kept in a cursor, so that pages agree. */
 export type Weights = number[];
 
-/** The impact of a term that the product is named after. */
-const NAMED = 5 * IMPACT_STEPS;
 /** What two words that stand side by side add, of what they are worth. */
 const SIDE_BY_SIDE = 0.35;
 /** What an accessory loses beside a thing of its own when the query does not ask for its kind. */
@@ -43,6 +40,8 @@ const WEAKEST = 0.5;
 const WELL = 0.3;
 /** What each power of ten of popularity adds. */
 const POPULARITY = 0.08;
+
+const NONE = new Uint16Array();
 
 /** How many words a product must have: all; at last, of four and more, three quarters. */
 export const wordsNeeded = (words: number, strictness: Strictness): number =>
@@ -66,10 +65,7 @@ export function weightsOf(plan: Plan, segments: SegmentView[]): Weights {
     let most = 0;
     for (const { terms } of alternatives) {
       let sum = 0;
-      for (const segment of segments) {
-        const { impacts = [] } = segment.postings(terms[0] as string) ?? {};
-        for (let n = 0; n < impacts.length; n++) sum += Math.min(1, (impacts[n] as number) / NAMED);
-      }
+      for (const segment of segments) sum += segment.postings(terms[0] as string)?.mass ?? 0;
       most = Math.max(most, sum);
     }
     return 0.2 + Math.log(1 + (total - most + 0.5) / (most + 0.5));
@@ -87,19 +83,53 @@ function factorOf({ head, categories, accessory }: Kind, stems: Set<string>[]): 
 }
 
 /** What each product's kind, popularity and model make of the score of its text. */
-function factorsOf(segment: SegmentView, plan: Plan): (ordinal: number) => number {
+function factorsOf(
+  segment: SegmentView,
+  plan: Plan,
+  matches: Match[],
+  need: number,
+): (ordinal: number) => number {
   const stems = plan.slots.map(
     ({ alternatives }) =>
       new Set(alternatives.flatMap(({ terms, spare }) => (spare ? [] : terms.map(stemOf)))),
   );
-  const ofKind = segment.kinds.map((kind) => factorOf(kind, stems));
+  /** By number of a kind, once it is asked for. */
+  const ofKind = new Float64Array(segment.kinds.length);
   const others = plan.variants.length === 0 ? undefined : new Uint8Array(segment.count);
-  for (const variant of plan.variants) markVariant(segment, variant, others as Uint8Array);
-  const { popularity, kind } = segment;
-  return (ordinal) =>
-    (1 + POPULARITY * Math.log10(1 + Math.max(0, popularity[ordinal] as number))) *
-    (ofKind[kind[ordinal] as number] ?? 1) *
-    (others?.[ordinal] === 1 ? OTHER_MODEL : 1);
+  const isWanted = (ordinal: number) => fitting(matches, ordinal) >= need;
+  for (const variant of plan.variants) markVariant(segment, variant, isWanted, others as Uint8Array);
+  const { popularity, kind, kinds } = segment;
+  return (ordinal) => {
+    const number = kind[ordinal] as number;
+    if (ofKind[number] === 0) ofKind[number] = factorOf(kinds[number] as Kind, stems);
+    return (
+      (1 + POPULARITY * Math.log10(1 + Math.max(0, (popularity[ordinal] as number) || 0))) *
+      (ofKind[number] || 1) *
+      (others?.[ordinal] === 1 ? OTHER_MODEL : 1)
+    );
+  };
+}
+
+/** How many slots a product has something for. */
+function fitting(matches: Match[], ordinal: number): number {
+  let fits = 0;
+  for (let slot = 0; slot < matches.length; slot++)
+    if (((matches[slot] as Match).value[ordinal] as number) > 0) fits++;
+  return fits;
+}
+
+/** The products that have something for enough slots, in any order. */
+function* candidatesOf(matches: Match[], need: number, count: number): Generator<number> {
+  if (need < matches.length) {
+    for (let ordinal = 0; ordinal < count; ordinal++) if (fitting(matches, ordinal) >= need) yield ordinal;
+    return;
+  }
+  const [rarest] = matches.toSorted((a, b) => a.found - b.found);
+  const { ordinals, found } = rarest as Match;
+  for (let n = 0; n < found; n++) {
+    const ordinal = ordinals[n] as number;
+    if (fitting(matches, ordinal) === need) yield ordinal;
+  }
 }
 
 /** Scores of what the words of a product are worth: 0 when they do not fit. */
@@ -145,22 +175,22 @@ function textScore(plan: Plan, matches: Match[], weights: Weights, need: number)
   };
 }
 
+/** The products of a segment that fit, ascending, and scores by ordinal, 0 for all others. */
+export interface Scores {
+  ordinals: Uint16Array;
+  scores: Float32Array;
+}
+
 /**
- * Scores of the products of a segment, 0 for those that do not fit.
+ * Scores of the products of a segment.
  * @param weights as `weightsOf` gives them, from all segments
  */
-export function scoresOf(
-  segment: SegmentView,
-  plan: Plan,
-  weights: Weights,
-  strictness: Strictness,
-): Float32Array {
+export function scoresOf(segment: SegmentView, plan: Plan, weights: Weights, strictness: Strictness): Scores {
   const { count } = segment;
   const scores = new Float32Array(count);
   const need = Math.max(1, wordsNeeded(plan.slots.length, strictness));
-  const matches = plan.slots.map((slot) => matchSlot(segment, slot, strictness));
-  const empty = matches.filter(({ lists }) => lists.length === 0).length;
-  if (matches.length - empty < need) return scores;
+  const matches = plan.slots.map((slot, number) => matchSlot(segment, number, slot, strictness));
+  if (matches.filter(({ found }) => found > 0).length < need) return { ordinals: NONE, scores };
   const required = plan.phrases.map((terms) => markPhrase(segment, terms));
   const excluded = plan.without.map((terms) => markPhrase(segment, terms));
   const brands = plan.brands.map(({ term, from, length }) => {
@@ -169,17 +199,17 @@ export function scoresOf(
     return { marked, worth: weights.slice(from, from + length).reduce((sum, weight) => sum + weight, 0) };
   });
   const scoreOf = textScore(plan, matches, weights, need);
-  const factorAt = factorsOf(segment, plan);
-  for (let ordinal = 0; ordinal < count; ordinal++) {
-    let matched = 0;
-    for (const { value } of matches) if ((value[ordinal] as number) > 0) matched++;
-    if (matched < need) continue;
+  const factorAt = factorsOf(segment, plan, matches, need);
+  const ordinals = new Uint16Array(count);
+  let found = 0;
+  for (const ordinal of candidatesOf(matches, need, count)) {
     if (required.some((marks) => marks[ordinal] === 0) || excluded.some((marks) => marks[ordinal] === 1))
       continue;
-    let sum = scoreOf(ordinal, matched);
+    let sum = scoreOf(ordinal, fitting(matches, ordinal));
     if (sum === 0) continue;
     for (const { marked, worth } of brands) if (marked[ordinal] === 1) sum += worth * OF_BRAND;
     scores[ordinal] = sum * factorAt(ordinal);
+    ordinals[found++] = ordinal;
   }
-  return scores;
+  return { ordinals: ordinals.subarray(0, found).sort(), scores };
 }

@@ -2,7 +2,10 @@
  * An index over a set of products, in a form that is small to store and quick to read: for each term the products that
  * have it, numbered from 0 in the order of the set, with impacts and places.
  */
-import type { TermEntry } from "./analyse";
+import { IMPACT_STEPS, type TermEntry } from "./analyse";
+
+/** The impact of a term that a product is named after. */
+const NAMED = 5 * IMPACT_STEPS;
 
 /** Writes whole numbers, small ones in one byte (LEB128). */
 export class Writer {
@@ -99,6 +102,8 @@ export interface Postings {
   /** A segment has fewer than 65,536 products. */
   ordinals: Uint16Array;
   impacts: Uint8Array;
+  /** How many products are named after it, those that only mention it counted in part. */
+  mass: number;
   /** Where the places of each begin in `data`. Read by `placesAt`. */
   starts: Uint32Array;
   data: Uint8Array;
@@ -126,7 +131,9 @@ export function readPostings(data: Uint8Array): Postings {
     // The last byte of each number is the one below 128.
     for (; left > 0; left--) while ((data[at++] as number) > 127);
   }
-  return { ordinals, impacts, starts, data };
+  let mass = 0;
+  for (let index = 0; index < count; index++) mass += Math.min(1, (impacts[index] as number) / NAMED);
+  return { ordinals, impacts, mass, starts, data };
 }
 
 /** The places of one product's term, written into `into`. @returns how many there are */

@@ -4,7 +4,7 @@ import type { Suggestions } from "./engine";
 import { TopHits } from "./order";
 import { parseQuery } from "./parse";
 import { planOf } from "./plan";
-import type { IndexReader } from "./reader";
+import { type IndexReader, ordinalsOf } from "./reader";
 import { scoresOf, termsOf, weightsOf } from "./score";
 import { wordsOf } from "./text";
 
@@ -36,7 +36,7 @@ export async function suggestFrom(
   const last = plan.slots.at(-1);
   if (!last) return nothing;
   const opened = await reader.open(head, termsOf(plan), ["rank", "labels"], []);
-  const away = new Set(without.map(tieOf));
+  const away = without.map(tieOf);
   const weights = weightsOf(plan, opened.segments);
   const top = new TopHits(limit, compare);
   const brands = new Map<string, { name: string; count: number }>();
@@ -44,19 +44,19 @@ export async function suggestFrom(
   const completions = new Map<string, number>();
   for (const segment of opened.segments) {
     const { columns, hidden } = segment;
-    const scores = scoresOf(segment, plan, weights, "exact");
+    const { ordinals, scores } = scoresOf(segment, plan, weights, "exact");
+    for (const ordinal of ordinalsOf(segment, away)) scores[ordinal] = 0;
     const byBrand = new Uint32Array(columns.brands.length + 1);
     const byTree = new Uint32Array(columns.trees.length);
-    for (let ordinal = 0; ordinal < segment.count; ordinal++) {
+    for (const ordinal of ordinals) {
+      if (hidden[ordinal] === 1) scores[ordinal] = 0;
       const score = scores[ordinal] as number;
-      if (score === 0 || hidden[ordinal] === 1 || away.has(columns.tie[ordinal] as number)) {
-        scores[ordinal] = 0;
-        continue;
-      }
+      if (score === 0) continue;
       const brand = columns.brand[ordinal] as number;
       const tree = columns.tree[ordinal] as number;
       byBrand[brand] = (byBrand[brand] as number) + 1;
       byTree[tree] = (byTree[tree] as number) + 1;
+      if (top.refuses(score)) continue;
       top.add({
         segment,
         ordinal,

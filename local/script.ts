@@ -46,6 +46,7 @@ const SCRIPTS: Record<CommandName, Script> = {
   "db:studio": { steps: [["drizzle-kit", "studio"]] },
   import: { steps: [bun("--smol", "src/products/bulk/import.cli.ts")] },
   export: { steps: [bun("--smol", "src/products/bulk/export.cli.ts")] },
+  reencrypt: { steps: [bun("src/auth/reencrypt.cli.ts")] },
   "analytics:rebuild": { steps: [bun("src/analytics/rebuild.cli.ts")] },
   demo: { steps: [bun("src/demo.ts")] },
   bench: { steps: [bun("bench/index.ts")] },

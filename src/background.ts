@@ -10,6 +10,7 @@ import { categoryJobs } from "./products/categories/jobs";
 import { imageJobs } from "./products/images/jobs";
 import { searchJobs } from "./products/search/jobs";
 import { accountJobs } from "./users/me/jobs";
+import { wordJobs } from "./users/reindex";
 
 /** Every kind of job and who does it. */
 export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
@@ -23,6 +24,7 @@ export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
   ...analyticsJobs(deps),
   ...stockJobs(deps),
   ...housekeepingJobs(deps),
+  ...wordJobs(deps),
 });
 
 /** The runner of this process, over both databases. */

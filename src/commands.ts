@@ -121,6 +121,13 @@ ROLE is admin unless you say otherwise. create asks for the password, or reads i
         "A password is not given on the command line: others can read it there. Send it on standard input.",
     },
   },
+  reencrypt: {
+    usage: `Usage: bun run reencrypt [--status]
+Encrypts under the first key of DATA_KEY what an earlier one encrypted, and says how much is left; ends with 1 when
+something is.
+  --status  only says how much is left`,
+    options: { status: flag },
+  },
   search: {
     usage: "Usage: bun run search rebuild\nMakes the index of the search anew, while the shop is open.",
     words: [1, 1],

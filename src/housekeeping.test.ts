@@ -108,3 +108,59 @@ describe("housekeeping", () => {
     }
   });
 });
+
+test("accounts that were never verified go after 30 days without a registration, expired keys too", async () => {
+  const person = await t.signIn({ roles: ["manager"] });
+  const register = (email: string) =>
+    t.request("/auth/register", {
+      method: "POST",
+      json: { email, password: "a long enough password", name: "New" },
+    });
+  await register("left@example.com");
+  await register("trying@example.com");
+  const key = { name: "Key", permissions: ["products:write"], expiresInDays: 1, password: person.password };
+  const made = await t.request("/auth/api-keys", { method: "POST", json: key, token: person.accessToken });
+  expect(made.status).toBe(201);
+  const left = async () => ({
+    left: await t.deps.users.findByEmail("left@example.com"),
+    trying: await t.deps.users.findByEmail("trying@example.com"),
+    keys: await t.deps.mysql.on().apiKey.count(),
+  });
+  t.clock.advance(30 * DAY);
+  await register("trying@example.com");
+  await planHousekeeping(t.deps);
+  await t.runner.runDue();
+  expect(await left()).toMatchObject({ left: expect.anything(), trying: expect.anything(), keys: 1 });
+  t.clock.advance(DAY + 3 * HOUR);
+  await register("trying@example.com");
+  await planHousekeeping(t.deps);
+  await t.runner.runDue();
+  expect(await left()).toMatchObject({ left: null, trying: expect.anything(), keys: 0 });
+  expect(await t.deps.users.findById(person.id)).not.toBeNull();
+});
+
+test("bun run reencrypt says how much is left under old keys, and leaves nothing", async () => {
+  await t.deps.mysql.on().totpFactor.deleteMany({ where: {} });
+  const person = await t.signIn();
+  await enrolled(t, person);
+  const [old, key] = [t.deps.vault.version, Buffer.alloc(32, 7).toString("base64")];
+  const oldKey = Buffer.from(t.deps.config.dataKeys.get(old) ?? []).toString("base64");
+  const run = async (dataKey: string, ...words: string[]) => {
+    const program = Bun.spawn(["bun", "src/auth/reencrypt.cli.ts", ...words], {
+      env: { ...process.env, DATA_KEY: dataKey },
+      stdout: "pipe",
+    });
+    return { text: await new Response(program.stdout).text(), code: await program.exited };
+  };
+  const count = await t.deps.mysql.on().totpFactor.count();
+  const both = `v99:${key},${old}:${oldKey}`;
+  expect(await run(both, "--status")).toMatchObject({
+    code: 1,
+    text: expect.stringContaining(`${count} under ${old}`),
+  });
+  expect(await run(`v99:${key}`)).toMatchObject({ code: 1 });
+  expect(await run(both)).toMatchObject({
+    code: 0,
+    text: expect.stringContaining(`${count} secrets were encrypted anew under v99`),
+  });
+});

@@ -1,7 +1,15 @@
-import { ATTEMPT_TTL, KEEP_ENDED, keepHashKeys, reencryptAll } from "./auth";
+import {
+  ATTEMPT_TTL,
+  KEEP_ENDED,
+  KEEP_EXPIRED_KEYS,
+  KEEP_UNVERIFIED,
+  keepHashKeys,
+  reencryptAll,
+} from "./auth";
 import type { Deps } from "./deps";
 import type { JobHandler } from "./jobs/runner";
 import { after, DAY, HOUR } from "./lib/clock";
+import { planWords } from "./users/reindex";
 
 const KIND = "jobs.housekeeping";
 /** How long a job that was done can still be looked at, in milliseconds. Failed ones stay. */
@@ -23,7 +31,7 @@ export async function planHousekeeping(deps: Deps): Promise<void> {
 
 /**
  * Removes what has outlived its use: jobs that were done, expired idempotency keys, codes nobody can use any
- * more, and sessions that nobody is shown any more. Then it seals secrets anew that are under an earlier key of
+ * more, sessions that nobody is shown any more, keys and devices whose time is over, and accounts that were never verified. Then it seals secrets anew that are under an earlier key of
  * DATA_KEY.
  */
 const keepHouse =
@@ -32,6 +40,7 @@ const keepHouse =
     // First, so that the next night comes whatever becomes of this one.
     await planHousekeeping(deps);
     await keepHashKeys(deps);
+    await planWords(deps);
     const now = deps.clock.now();
     const steps = [
       () => deps.jobs.mysql.prune(after(now, -KEEP_DONE), STEP),
@@ -40,6 +49,8 @@ const keepHouse =
       () => deps.codes.prune(after(now, -ATTEMPT_TTL), STEP),
       () => deps.devices.prune(now, STEP),
       () => deps.sessions.prune(after(now, -KEEP_ENDED), STEP),
+      () => deps.apiKeys.prune(after(now, -KEEP_EXPIRED_KEYS), STEP),
+      () => deps.users.pruneUnverified(after(now, -KEEP_UNVERIFIED), after(now, -ATTEMPT_TTL), STEP),
     ];
     for (const step of steps) while (!signal.aborted && (await step()) > 0);
     const { sealed, left, why } = await reencryptAll(deps, signal);

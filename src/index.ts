@@ -13,6 +13,7 @@ import { planRebuild } from "./products/search/jobs";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
 import { createLogger } from "./telemetry/log";
+import { planWords } from "./users/reindex";
 import { createDeps } from "./wire";
 
 /** How long requests in flight may take to finish when the server stops, in milliseconds. */
@@ -82,6 +83,7 @@ async function serve(config: Config): Promise<void> {
     cannotListen(config, error);
   }
   planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
+  planWords(deps).catch((error) => log.warn({ err: error }, "the words of people were not planned"));
   keepHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
   planRebuild(deps).catch((error) => log.warn({ err: error }, "the search was not looked at"));
   runner.start();

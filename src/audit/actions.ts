@@ -43,6 +43,8 @@ export const AUDIT_ACTIONS = {
   "user.unbanned": "A ban was lifted",
   "user.roles_changed": "Roles were granted or taken away",
   "user.second_factor_removed": "An administrator took a lost second factor away",
+  "user.password_reset_started": "An administrator had a link for a new password mailed to somebody",
+  "user.email_change_started": "An administrator started a change of somebody's address",
   "user.sessions_ended": "An administrator ended every session of an account",
   "role.created": "A role was made",
   "role.changed": "A role got another description or other permissions",

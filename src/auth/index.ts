@@ -14,7 +14,7 @@ export { factorStatus } from "./mfa/status";
 export type { Origin } from "./origin";
 export { listPasskeys } from "./passkeys/manage";
 export { refuseObviousPassword } from "./register";
-export { ATTEMPT_TTL, KEEP_ENDED } from "./rules";
+export { ATTEMPT_TTL, KEEP_ENDED, KEEP_EXPIRED_KEYS, KEEP_UNVERIFIED, RESET_TTL } from "./rules";
 export {
   type EndSessionsOptions,
   emailSchema,

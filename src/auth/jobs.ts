@@ -47,6 +47,8 @@ const sendVerificationCode =
     const found = await codeToSend(deps, job.payload, "register");
     if (!found) return;
     const { row, user, asker } = found;
+    // Here and not at the registration, so that its time does not tell a new address from a known one.
+    await deps.users.saveWords(user.id);
     await deps.throttle.mail("register", asker, async () => {
       if (user.emailVerifiedAt !== null) {
         await deps.mail.send({ to: user.email, ...(await accountExistsMail(user.name)) });
@@ -75,7 +77,8 @@ const sendResetLink =
       if (!(await deps.codes.setHash(row.id, deps.otp.hash(secret, row.id), expiresAt))) return false;
       // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
       const link = `${deps.config.appUrl}/reset-password#token=${row.id}.${secret}`;
-      const content = await resetPasswordMail(user.name, link, RESET_TTL / 60_000);
+      const { by } = job.payload as { by?: unknown };
+      const content = await resetPasswordMail(user.name, link, RESET_TTL / 60_000, by === "administrator");
       await deps.mail.send({ to: user.email, ...content });
       return true;
     });

@@ -29,6 +29,11 @@ export const DEVICE_TTL = 180 * DAY;
 /** How long an ended session stays in the list, so that the person can see why, in milliseconds. */
 export const KEEP_ENDED = 90 * DAY;
 
+/** How long an account whose address was never proved is kept after its last registration, in milliseconds. */
+export const KEEP_UNVERIFIED = 30 * DAY;
+/** How long an API key stays in the list after its end, in milliseconds. */
+export const KEEP_EXPIRED_KEYS = 30 * DAY;
+
 /** Permissions that make their holder an administrator. */
 const ADMINISTERS: readonly Permission[] = ["users:write", "roles:write"];
 

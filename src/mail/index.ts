@@ -8,6 +8,7 @@ export {
   bannedMail,
   exportReadyMail,
   leaveAddressMail,
+  lostAddressMail,
   lowStockMail,
   NOTICES,
   type Notice,

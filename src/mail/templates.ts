@@ -43,11 +43,16 @@ export const verificationCodeMail = (code: string, minutes: number): Promise<Con
   );
 
 /** The link for a new password. */
-export const resetPasswordMail = (name: string, href: string, minutes: number): Promise<Content> =>
+export const resetPasswordMail = (
+  name: string,
+  href: string,
+  minutes: number,
+  byAdministrator = false,
+): Promise<Content> =>
   render(
     "Set a new password",
     [
-      `Hello ${name}, with this link you can set a new password. It works once, within ${minutes} minutes, and signs you out everywhere.`,
+      `Hello ${name}, ${byAdministrator ? "an administrator had this mail sent to you: " : ""}with this link you can set a new password. It works once, within ${minutes} minutes, and signs you out everywhere.`,
       "If you did not ask for it, you need do nothing: your password stays as it is.",
     ],
     { link: { href, label: "Set a new password" } },
@@ -65,6 +70,21 @@ export const leaveAddressMail = (
     [
       `Hello ${name}, your account is to have the address ${newEmail} instead of this one. Both addresses must confirm it: this link does so for this one. It works once, within ${minutes} minutes.`,
       "If it was not you, do not follow the link, and set a new password at once: someone knows yours. A new password ends the change.",
+    ],
+    { link: { href, label: "Confirm the change" } },
+  );
+
+/** To the present address of an account that is said to be lost: what happens, when, and how to end it. */
+export const lostAddressMail = (
+  name: string,
+  href: string,
+  { newEmail, days, byAdministrator }: { newEmail: string; days: number; byAdministrator: boolean },
+): Promise<Content> =>
+  render(
+    "Your account is to get another address",
+    [
+      `Hello ${name}, ${byAdministrator ? "an administrator" : "someone who showed your second factor"} said that nobody reads mail at this address any more. In ${days} days your account gets the address ${newEmail} instead of this one. With this link it gets it at once.`,
+      "If it was not you, do not follow the link, and set a new password at once, which you can do with this address: that ends the change.",
     ],
     { link: { href, label: "Confirm the change" } },
   );

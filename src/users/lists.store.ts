@@ -8,10 +8,8 @@ export type WalkKey = "id" | "name" | "email";
 export interface Walk {
   key: WalkKey;
   descending: boolean;
-  /** Only people whose key begins so. */
+  /** Only people whose address begins so; with the key `email`. */
   prefix?: string;
-  /** Only names whose address does not begin so: those came before. */
-  notEmail?: string;
   status?: string;
   roleId?: string;
   /** True to walk over the holders of the role, which is best when they are few. */
@@ -33,6 +31,10 @@ const COLUMNS: Record<WalkKey, string> = { id: "u.id", name: "u.name_key", email
 /** A pattern of LIKE for texts that begin so; `!` takes the meaning from its own signs. */
 const beginning = (prefix: string) => `${prefix.replace(/[!%_]/g, "!$&")}%`;
 
+/** The texts that begin so, in the order of code points: a `LIKE` ends before signs outside the first 65,536. */
+const begins = (column: Prisma.Sql, term: string) =>
+  Prisma.sql`${column} >= ${term} AND ${column} < ${`${term}\u{10ffff}`}`;
+
 /** Lists of people. Every one is read in the order of one index, which the statement names. */
 export const createUserLists = (mysql: MySql) => ({
   /** Looks at people in the order of a key, `limit` of them at most. */
@@ -43,12 +45,8 @@ export const createUserLists = (mysql: MySql) => ({
     const beyond = Prisma.raw(descending ? "<" : ">");
     const order = Prisma.raw(descending ? "DESC" : "ASC");
     const conditions = [Prisma.sql`TRUE`];
-    // In lower case as the generated column is; compared in the column's own collation, or no index serves it.
-    const pattern =
-      walk.prefix !== undefined && key === "name"
-        ? Prisma.sql`LOWER(CONVERT(${beginning(walk.prefix)} USING utf8mb4) COLLATE utf8mb4_unicode_ci) COLLATE utf8mb4_bin`
-        : Prisma.sql`${beginning(walk.prefix ?? "")}`;
-    if (walk.prefix !== undefined) conditions.push(Prisma.sql`${column} LIKE ${pattern} ESCAPE '!'`);
+    if (walk.prefix !== undefined)
+      conditions.push(Prisma.sql`${column} LIKE ${beginning(walk.prefix)} ESCAPE '!'`);
     if (after && key === "id") conditions.push(Prisma.sql`${column} ${beyond} ${after.id}`);
     if (after && key !== "id") {
       conditions.push(
@@ -56,9 +54,6 @@ export const createUserLists = (mysql: MySql) => ({
       );
     }
     const hits = [Prisma.sql`TRUE`];
-    if (walk.notEmail !== undefined) {
-      hits.push(Prisma.sql`u.email_canonical NOT LIKE ${beginning(walk.notEmail)} ESCAPE '!'`);
-    }
     if (walk.byRole) {
       conditions.push(Prisma.sql`ur.role_id = ${roleId}`);
       if (status !== undefined) hits.push(Prisma.sql`u.status = ${status}`);
@@ -77,6 +72,47 @@ export const createUserLists = (mysql: MySql) => ({
       SELECT ${id} AS id, ${column} AS sortKey, (${Prisma.join(hits, " AND ")}) AS hit
       FROM ${from} WHERE ${Prisma.join(conditions, " AND ")}
       ORDER BY ${column} ${order}, ${id} ${order} LIMIT ${limit}`;
+    return rows.map(({ sortKey, hit, ...row }) => ({ ...row, key: sortKey, hit: Number(hit) === 1 }));
+  },
+
+  /**
+   * Looks at people who have a word that begins as the first term, in the order of these words. One who has more of
+   * them is a hit at the first; what the other terms, the filters and `notEmail` refuse is no hit.
+   */
+  async walkWords(walk: {
+    terms: string[];
+    notEmail: string;
+    status?: string;
+    roleId?: string;
+    after?: { key: string; id: string };
+    limit: number;
+  }): Promise<Seen[]> {
+    const { terms, notEmail, status, roleId, after, limit } = walk;
+    const [term = "", ...others] = terms;
+    const word = Prisma.sql`w.word`;
+    const conditions = [begins(word, term)];
+    if (after)
+      conditions.push(
+        Prisma.sql`(w.word, w.user_id) > (${after.key}, ${after.id}) AND w.word >= ${after.key}`,
+      );
+    const hits = [
+      Prisma.sql`NOT EXISTS (SELECT 1 FROM user_words f WHERE f.user_id = w.user_id AND f.word >= ${term} AND f.word < w.word)`,
+      Prisma.sql`u.email_canonical NOT LIKE ${beginning(notEmail)} ESCAPE '!'`,
+      ...others.map(
+        (other) =>
+          Prisma.sql`EXISTS (SELECT 1 FROM user_words o WHERE o.user_id = w.user_id AND ${begins(Prisma.sql`o.word`, other)})`,
+      ),
+    ];
+    if (status !== undefined) hits.push(Prisma.sql`u.status = ${status}`);
+    if (roleId !== undefined) {
+      hits.push(
+        Prisma.sql`EXISTS (SELECT 1 FROM user_roles ur WHERE ur.user_id = u.id AND ur.role_id = ${roleId})`,
+      );
+    }
+    const rows = await mysql.on().$queryRaw<{ id: string; sortKey: string; hit: number | bigint }[]>`
+      SELECT w.user_id AS id, w.word AS sortKey, (${Prisma.join(hits, " AND ")}) AS hit
+      FROM user_words w FORCE INDEX (PRIMARY) STRAIGHT_JOIN users u ON u.id = w.user_id
+      WHERE ${Prisma.join(conditions, " AND ")} ORDER BY w.word, w.user_id LIMIT ${limit}`;
     return rows.map(({ sortKey, hit, ...row }) => ({ ...row, key: sortKey, hit: Number(hit) === 1 }));
   },
 

@@ -128,6 +128,10 @@ export const createApiKeyStore = (mysql: MySql) => ({
     };
   },
 
+  /** Removes at most `limit` keys that ended before a time. @returns how many */
+  prune: (before: Date, limit: number): Promise<number> => mysql.on().$executeRaw`
+    DELETE FROM api_keys WHERE expires_at < ${before} ORDER BY expires_at LIMIT ${limit}`,
+
   /** Keeps the digest of a key that an earlier version made. */
   async keepDigest(id: string, secretDigest: Uint8Array<ArrayBuffer>): Promise<void> {
     await mysql.on().apiKey.updateMany({ where: { id, secretDigest: null }, data: { secretDigest } });

@@ -76,6 +76,17 @@ export const createMfaStore = (mysql: MySql) => ({
       take: limit,
     }),
 
+  /** How many secrets are under other keys than this one, by key. */
+  async countNotUnder(keyVersion: string): Promise<{ keyVersion: string; count: number }[]> {
+    const groups = await mysql.on().totpFactor.groupBy({
+      by: ["keyVersion"],
+      where: { keyVersion: { not: keyVersion } },
+      _count: true,
+      orderBy: { keyVersion: "asc" },
+    });
+    return groups.map(({ keyVersion: version, _count }) => ({ keyVersion: version, count: _count }));
+  },
+
   /** Takes away a person's apps and backup codes. @returns whether an app counted */
   async removeAll(userId: string, tx: MySqlTx): Promise<boolean> {
     const { count } = await mysql.on(tx).totpFactor.deleteMany({ where: { userId, state: "confirmed" } });

@@ -359,6 +359,8 @@ describe("lists", () => {
     const id = t.deps.random.id();
     const user = { id, name, email, emailCanonical: emailKey(email), now };
     await t.deps.users.findOrCreate(user);
+    // As the job does that mails the code.
+    await t.deps.users.saveWords(id);
     if (state !== "unverified") {
       await t.deps.users.verify(id, { name, email, hashedPassword: "none", now });
       await t.deps.roles.grantNamed(id, "customer", now);

@@ -4,6 +4,7 @@ import { nextPage } from "../../lib/paging";
 import { BASE_ROLE } from "../../lib/permissions";
 import { canonicalKey } from "../../lib/text";
 import type { Walk } from "../lists.store";
+import { termsOf } from "../words";
 import { toManagedUser } from "./mapper";
 import type { ManagedUserResponse, UserListQuery } from "./schema";
 
@@ -12,24 +13,33 @@ export interface UserPage {
   page: { nextCursor: string | null; hasMore: boolean };
 }
 
-/** What is walked over, one after the other: for a search first addresses, then names. */
+/** What is walked over: for a search first addresses that begin so; `searchOf` finds the others. */
 function walksOf(query: UserListQuery, roleId: string | undefined): Omit<Walk, "after" | "limit">[] {
   const filters = {
     ...(query.status === undefined ? {} : { status: query.status }),
     ...(roleId === undefined ? {} : { roleId }),
   };
   if (query.q !== undefined) {
-    const email = canonicalKey(query.q);
-    return [
-      { ...filters, key: "email", descending: false, prefix: email },
-      { ...filters, key: "name", descending: false, prefix: query.q, notEmail: email },
-    ];
+    return [{ ...filters, key: "email", descending: false, prefix: canonicalKey(query.q) }];
   }
   const key = query.sort.name === "createdAt" ? "id" : query.sort.name;
   // Nearly everyone has the base role, so with a status the index of the status is the better one.
   const byRole =
     key === "id" && roleId !== undefined && (query.status === undefined || query.role !== BASE_ROLE);
   return [{ ...filters, key, descending: query.sort.descending, byRole }];
+}
+
+/** People who have all the words that a search begins, without those whose address begins so: these came before. */
+function searchOf(deps: AuthDeps, q: string, status: string | undefined, roleId: string | undefined) {
+  const filters = {
+    terms: termsOf(q),
+    notEmail: canonicalKey(q),
+    ...(status === undefined ? {} : { status }),
+    ...(roleId === undefined ? {} : { roleId }),
+  };
+  const walk = (after: Walk["after"], limit: number) =>
+    deps.users.walkWords({ ...filters, limit, ...(after === undefined ? {} : { after }) });
+  return filters.terms.length === 0 ? [] : [{ filtered: true, walk }];
 }
 
 /**
@@ -44,13 +54,13 @@ export async function listUsers(deps: AuthDeps, query: UserListQuery): Promise<U
   if (role !== null && roleId === undefined) {
     throw invalidInput("filter[role]", "not_found", "is not the name of a role");
   }
-  const stretches = walksOf(query, roleId).map((walk) => ({
-    filtered:
-      walk.notEmail !== undefined || (walk.byRole ? walk.status !== undefined : walk.roleId !== undefined),
+  const walks = walksOf(query, roleId).map((walk) => ({
+    filtered: walk.byRole ? walk.status !== undefined : walk.roleId !== undefined,
     walk: (after: Walk["after"], most: number) =>
       deps.users.walk({ ...walk, limit: most, ...(after === undefined ? {} : { after }) }),
   }));
-  const { rows, next } = await nextPage(stretches, { limit, from });
+  const searches = query.q === undefined ? [] : searchOf(deps, query.q, query.status, roleId);
+  const { rows, next } = await nextPage([...walks, ...searches], { limit, from });
   const people = new Map((await deps.users.byIds(rows.map(({ id }) => id))).map((row) => [row.id, row]));
   return {
     // Whoever was removed in between is left out.

@@ -1,25 +1,30 @@
 import { endedResponse, endSessionsSchema, originOf } from "../../auth";
-import type { AuthDeps } from "../../auth/deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
+import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
+import type { AccountDeps } from "../me/deps";
+import { pendingEmailChangeAnswer } from "../me/schema";
 import { changeUser } from "./change";
 import { endSessionsOf } from "./end-sessions";
 import { listUsers } from "./list";
 import { readUser } from "./read";
+import { startEmailChange, startPasswordReset } from "./recover";
 import { removeSecondFactorOf } from "./remove-second-factor";
 import {
   changeUserSchema,
   listUsersSchema,
   managedUserAnswer,
   managedUsersAnswer,
+  startEmailChangeSchema,
+  startedResetAnswer,
   userParam,
 } from "./schema";
 
 const tag = "Administration";
 
 /** /api/users: other people's accounts, for administrators. */
-export const peopleRoutes = (deps: AuthDeps) =>
+export const peopleRoutes = (deps: AccountDeps) =>
   factory
     .createApp()
     .get(
@@ -105,6 +110,44 @@ export const peopleRoutes = (deps: AuthDeps) =>
           200,
         );
       },
+    )
+    .post(
+      "/:id/password-reset",
+      endpoint(deps, {
+        id: "startPasswordResetOfUser",
+        summary: "Have a link for a new password mailed to a person",
+        tag,
+        permission: "users:write",
+        params: userParam,
+        success: { 202: startedResetAnswer },
+        errors: ["not_found", "conflict"],
+        idempotent: true,
+      }),
+      (c) =>
+        idempotent(c, deps, deps.idempotency.mysql, 202, (record) =>
+          startPasswordReset(deps, c.get("actor"), c.req.valid("param").id, originOf(deps, c), record),
+        ),
+    )
+    .post(
+      "/:id/email-change",
+      endpoint(deps, {
+        id: "startEmailChangeOfUser",
+        summary: "Start a change of address for a person who lost the old one",
+        description:
+          "A link goes to the new address. The old one is told and can end the change for three days; then it is made.",
+        tag,
+        permission: "users:write",
+        params: userParam,
+        body: startEmailChangeSchema,
+        success: { 202: pendingEmailChangeAnswer },
+        errors: ["not_found", "conflict"],
+        idempotent: true,
+      }),
+      (c) =>
+        idempotent(c, deps, deps.idempotency.mysql, 202, (record) => {
+          const { id } = c.req.valid("param");
+          return startEmailChange(deps, c.get("actor"), id, c.req.valid("json"), originOf(deps, c), record);
+        }),
     )
     .delete(
       "/:id/second-factor",

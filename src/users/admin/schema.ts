@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { emailSchema } from "../../auth";
 import { dataOf, pageOf } from "../../http/envelopes";
 import { cleanText, isId, isVisible } from "../../lib/text";
 import { roleNameSchema } from "../roles/schema";
@@ -12,7 +13,7 @@ export type UserSort = (typeof USER_SORTS)[number];
 
 /** What a list is asked for. */
 export interface UserListQuery {
-  /** The beginning of an address or a name. */
+  /** The beginnings of words of a name or an address. */
   q?: string;
   status?: UserStatus;
   /** The name of a role. */
@@ -29,7 +30,10 @@ const listKeys = z.strictObject({
     .transform(cleanText)
     .pipe(z.string().min(1, "must not be empty"))
     .optional()
-    .meta({ description: "The beginning of an address or a name; addresses come first." }),
+    .meta({
+      description:
+        "The beginning of words of a name or an address, or of its domain, in any case; all of them must be there. Addresses that begin so come first.",
+    }),
   "filter[status]": z.enum(USER_STATUSES, `must be one of ${USER_STATUSES.join(", ")}`).optional(),
   "filter[role]": roleNameSchema.optional(),
   sort: z
@@ -77,6 +81,16 @@ export const changeUserSchema = z
   })
   .refine((change) => Object.keys(change).length > 0, "give ban or roles")
   .meta({ id: "ChangeUser" });
+
+export const startEmailChangeSchema = z
+  .strictObject({ newEmail: emailSchema })
+  .meta({ id: "StartEmailChange" });
+export const startedResetAnswer = dataOf(
+  z.object({
+    /** Seconds that the link is good. */
+    expiresIn: z.number().int(),
+  }),
+);
 
 export type ChangeUser = z.output<typeof changeUserSchema>;
 

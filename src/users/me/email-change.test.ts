@@ -73,6 +73,7 @@ describe("a change of address", () => {
         newEmail,
         requestedAt: t.clock.now().toISOString(),
         expiresAt: new Date(t.clock.now().getTime() + HOUR).toISOString(),
+        effectiveAt: null,
         confirmed: { old: false, new: false },
       });
       const links = { old: await linkTo(person.email), new: await linkTo(newEmail) };
@@ -503,5 +504,128 @@ describe("mail", () => {
       await t.runner.runDue();
     }
     expect(t.mails.filter(({ to }) => to === victim)).toHaveLength(20);
+  });
+});
+
+describe("without the old mailbox", () => {
+  const DAYS = 24 * HOUR;
+  /** Somebody whose second factor was there for three days. */
+  const settled = async () => {
+    const person = await t.signIn();
+    const { secret } = await enrolled(t, person);
+    t.clock.advance(3 * DAYS);
+    return { person, secret };
+  };
+  const signedIn = async (person: SignedInPerson, secret: string) => {
+    const { challenge } = (await (await signIn(person.email, person.password)).json()).data;
+    const json = { challenge, method: "totp", code: codeOf(secret, t.clock.now()) };
+    const answer = await t.request("/auth/mfa/challenge", { method: "POST", json });
+    t.clock.advance(30_000);
+    return { ...person, accessToken: (await answer.json()).data.accessToken as string };
+  };
+  const lost = async (person: SignedInPerson, secret: string, newEmail: string) => {
+    const factor = { method: "totp", code: codeOf(secret, t.clock.now()) };
+    const answer = await ask(person, newEmail, { oldAddressLost: true, factor });
+    t.clock.advance(30_000);
+    return answer;
+  };
+
+  test("a second factor and three days stand in for it, and the old address is told", async () => {
+    const { person: owner, secret } = await settled();
+    const person = await signedIn(owner, secret);
+    const newEmail = fresh();
+    const asked = await lost(person, secret, newEmail);
+    expect(asked.status).toBe(202);
+    const effectiveAt = new Date((await asked.json()).data.effectiveAt);
+    const told = (await mailsTo(person.email)).at(-1);
+    expect(told?.text).toContain(newEmail);
+    expect(told?.text).toContain("In 3 days");
+    const confirmed = await confirm(await linkTo(newEmail));
+    expect(await confirmed.json()).toEqual({ data: { status: "waiting", waitingFor: "delay" } });
+    t.clock.set(new Date(effectiveAt.getTime() - 1));
+    await t.runner.runDue();
+    expect((await rowOf(person.id)).email).toBe(person.email);
+    t.clock.set(effectiveAt);
+    await t.runner.runDue();
+    await t.runner.runDue();
+    expect((await rowOf(person.id)).email).toBe(newEmail);
+    expect((await mailsTo(person.email)).at(-1)?.subject).toBe("Your address was changed");
+  });
+
+  test("whoever reads the old mailbox ends it with a new password, and may agree at once", async () => {
+    const { person: owner, secret } = await settled();
+    const person = await signedIn(owner, secret);
+    const [first, second] = [fresh(), fresh()];
+    await lost(person, secret, first);
+    const link = await linkTo(first);
+    await t.deps.mysql.transaction((tx) =>
+      t.deps.sessions.endAll(person.id, { reason: "password_reset", now: t.clock.now() }, tx),
+    );
+    expect((await confirm(link)).status).toBe(422);
+    t.clock.advance(3 * DAYS);
+    await t.runner.runDue();
+    expect((await rowOf(person.id)).email).toBe(person.email);
+    const again = await signedIn(owner, secret);
+    await lost(again, secret, second);
+    await confirm(await linkTo(second));
+    expect(await (await confirm(await linkTo(person.email))).json()).toEqual({
+      data: { status: "completed", waitingFor: null },
+    });
+  });
+
+  test("not without a second factor, nor with one of yesterday", async () => {
+    const person = await t.signIn();
+    expect((await ask(person, fresh(), { oldAddressLost: true })).status).toBe(403);
+    const { secret } = await enrolled(t, person);
+    expect((await lost(person, secret, fresh())).status).toBe(403);
+  });
+
+  test("an administrator starts it for somebody: told, audited, and never above their own", async () => {
+    const [admin, person, manager] = [
+      await t.signIn({ roles: ["admin"] }),
+      await t.signIn(),
+      await t.signIn({ roles: ["manager"] }),
+    ];
+    const start = (by: SignedInPerson, id: string, what: string, json?: object) =>
+      t.request(`/api/users/${id}/${what}`, {
+        method: "POST",
+        token: by.accessToken,
+        ...(json ? { json } : {}),
+      });
+    const newEmail = fresh();
+    expect((await start(manager, person.id, "email-change", { newEmail })).status).toBe(403);
+    expect((await start(admin, admin.id, "email-change", { newEmail })).status).toBe(409);
+    expect((await start(admin, person.id, "email-change", { newEmail: person.email })).status).toBe(422);
+    expect((await start(admin, person.id, "email-change", { newEmail })).status).toBe(202);
+    expect((await mailsTo(person.email)).at(-1)?.text).toContain("an administrator");
+    expect((await confirm(await linkTo(newEmail))).status).toBe(200);
+    expect((await rowOf(person.id)).email).toBe(person.email);
+    t.clock.advance(3 * DAYS);
+    await t.runner.runDue();
+    expect((await rowOf(person.id)).email).toBe(newEmail);
+
+    const { accessToken } = await (
+      await t.request("/auth/login", {
+        method: "POST",
+        json: { email: admin.email, password: admin.password },
+      })
+    )
+      .json()
+      .then(({ data }) => data);
+    const reset = await start({ ...admin, accessToken }, person.id, "password-reset");
+    expect(reset.status).toBe(202);
+    const mail = (await mailsTo(newEmail)).at(-1);
+    expect(mail?.text).toContain("an administrator");
+    const token = /reset-password#token=(\S+)/.exec(mail?.text ?? "")?.[1];
+    const json = { token, password: "a new password of tests" };
+    expect((await t.request("/auth/reset-password", { method: "POST", json })).status).toBe(204);
+    const entries = await t.deps.mysql.on().auditEntry.findMany({
+      where: { subjectUserId: person.id, actorId: admin.id },
+      orderBy: { at: "asc" },
+    });
+    expect(entries.map(({ action }) => action)).toEqual([
+      "user.email_change_started",
+      "user.password_reset_started",
+    ]);
   });
 });

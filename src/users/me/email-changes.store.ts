@@ -21,6 +21,7 @@ export const createEmailChangeStore = (mysql: MySql) => ({
       | "authEpoch"
       | "requestedAt"
       | "requestedIp"
+      | "effectiveAt"
       | "expiresAt"
     >,
     tx: MySqlTx,

@@ -1,12 +1,13 @@
 import { signedInDevice } from "../../auth";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
-import { MINUTE } from "../../lib/clock";
-import { addressWantedMail, leaveAddressMail, proveAddressMail } from "../../mail";
+import { DAY, MINUTE } from "../../lib/clock";
+import { addressWantedMail, leaveAddressMail, lostAddressMail, proveAddressMail } from "../../mail";
 import { avatarFolder } from "./avatar";
+import { makeDueEmailChange, sideOf } from "./confirm-email-change";
 import type { AccountDeps } from "./deps";
-import { EMAIL_CHANGE_TTL, sideOf } from "./email-change";
 import { eraseAccount, eraseLateEvents } from "./erasure";
 import { expireExport, makeExport, sendExportReady } from "./make-export";
+import { RECOVERY_DELAY } from "./start-email-change";
 
 /**
  * Mails one side of a change of address its link. The queue holds only the id of the change: the link's secret
@@ -42,10 +43,20 @@ const sendEmailChangeLink =
       if (!(await deps.emailChanges.setHash(change.id, side, hash))) return false;
       // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
       const link = `${deps.config.appUrl}/confirm-email#token=${change.id}.${side}.${secret}`;
-      const minutes = EMAIL_CHANGE_TTL / MINUTE;
+      const minutes = Math.round((change.expiresAt.getTime() - change.requestedAt.getTime()) / MINUTE);
+      const lost = {
+        newEmail: change.newEmail,
+        days: RECOVERY_DELAY / DAY,
+        byAdministrator: (job.payload as { by?: unknown }).by === "administrator",
+      };
       const mail =
         side === "old"
-          ? { to: user.email, ...(await leaveAddressMail(user.name, change.newEmail, link, minutes)) }
+          ? {
+              to: user.email,
+              ...(change.effectiveAt === null
+                ? await leaveAddressMail(user.name, change.newEmail, link, minutes)
+                : await lostAddressMail(user.name, link, lost)),
+            }
           : { to: change.newEmail, ...(await proveAddressMail(link, minutes)) };
       await deps.mail.send(mail);
       return true;
@@ -63,6 +74,7 @@ const cleanAvatar =
 /** What /api/users/me leaves for later. */
 export const accountJobs = (deps: AccountDeps): Record<string, JobHandler> => ({
   "mail.email_change": sendEmailChangeLink(deps),
+  "users.email_change_due": makeDueEmailChange(deps),
   "avatars.clean": cleanAvatar(deps),
   "users.export": makeExport(deps),
   "users.export_expire": expireExport(deps),

@@ -8,8 +8,9 @@ import { pictureForm, takeUpload } from "../../media/upload";
 import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "../preferences";
 import { changeMe, readMe } from "./account";
 import { removeAvatar, setAvatar } from "./avatar";
+import { confirmEmailChange } from "./confirm-email-change";
 import type { AccountDeps } from "./deps";
-import { cancelEmailChange, confirmEmailChange, requestEmailChange } from "./email-change";
+import { cancelEmailChange, requestEmailChange } from "./email-change";
 import { deleteMe } from "./erasure";
 import { listExports, openExport, readExport, requestExport } from "./export";
 import { changePreferences, readPreferences, replacePreferences } from "./preferences";
@@ -199,7 +200,7 @@ export const meRoutes = (deps: AccountDeps) =>
         id: "requestEmailChange",
         summary: "Ask for another address",
         description:
-          "Both addresses get a link, and both must be followed. Takes no Idempotency-Key, because the body holds a password: asking again replaces the change.",
+          "Both addresses get a link, and both must be followed. With oldAddressLost a second factor stands in for the old one, which is told and can end the change for three days. Takes no Idempotency-Key, because the body holds a password: asking again replaces the change.",
         tag,
         caller: "person",
         body: requestEmailChangeSchema,

@@ -29,7 +29,12 @@ export const changeSettingsSchema = z
 export type ChangeSettings = z.output<typeof changeSettingsSchema>;
 
 export const requestEmailChangeSchema = z
-  .strictObject({ newEmail: emailSchema, ...proofShape })
+  .strictObject({
+    newEmail: emailSchema,
+    /** Nobody reads mail at the old address: a second factor and three days stand in for it. */
+    oldAddressLost: z.boolean("must be true or false").default(false),
+    ...proofShape,
+  })
   .meta({ id: "RequestEmailChange" });
 
 /** What a person gives once more to delete their account. */
@@ -46,6 +51,8 @@ const pendingEmailChange = z.object({
   newEmail: z.string(),
   requestedAt: z.string(),
   expiresAt: z.string(),
+  /** When it is made without the old address; null when both must confirm. */
+  effectiveAt: z.string().nullable(),
   /** Which of the two addresses have confirmed. */
   confirmed: z.object({ old: z.boolean(), new: z.boolean() }),
 });
@@ -55,8 +62,8 @@ export const pendingEmailChangeAnswer = dataOf(pendingEmailChange);
 
 const confirmedEmailChange = z.object({
   status: z.enum(["waiting", "completed"]),
-  /** The address whose link has not been followed yet. */
-  waitingFor: z.enum(["old", "new"]).nullable(),
+  /** The address whose link has not been followed yet, or the time that the old one has to object. */
+  waitingFor: z.enum(["old", "new", "delay"]).nullable(),
 });
 
 export type ConfirmedEmailChange = z.infer<typeof confirmedEmailChange>;

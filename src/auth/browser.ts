@@ -2,9 +2,10 @@ import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { type AppEnv, factory } from "../http/factory";
 import { AppError } from "../lib/errors";
+import { acceptedLanguage, type Language } from "../mail";
 import type { SignedIn } from "./complete-sign-in";
 import type { AuthDeps } from "./deps";
-import type { Origin } from "./origin";
+import { languageIn, type Origin } from "./origin";
 import { DEVICE_TTL } from "./rules";
 
 /**
@@ -78,6 +79,7 @@ const deviceTokensOf = (deps: AuthDeps, c: Context<AppEnv>): string[] =>
 
 /** Where the request came from, with the device token of the body (native) or those of the cookie (browser). */
 export const originOf = (deps: AuthDeps, c: Context<AppEnv>, deviceToken?: string): Origin => ({
+  ...languageIn({ language: acceptedLanguage(c.req.header("accept-language")) } as { language?: Language }),
   ip: c.get("ip"),
   userAgent: (c.req.header("user-agent") ?? "unknown").slice(0, 500),
   deviceTokens: deviceToken === undefined ? deviceTokensOf(deps, c) : [deviceToken],

@@ -4,7 +4,7 @@ import { emailKey } from "../lib/email";
 import { countRequest } from "./count-request";
 import type { AuthDeps } from "./deps";
 import { knownDevice } from "./devices/known";
-import type { Origin } from "./origin";
+import { languageIn, type Origin } from "./origin";
 import { RESET_TTL } from "./rules";
 
 /**
@@ -39,7 +39,12 @@ export async function forgotPassword(
       tx,
     );
     await deps.jobs.mysql.enqueue(
-      { id: jobId, kind: "mail.reset_password", payload: { codeId, deviceId }, runAt: now },
+      {
+        id: jobId,
+        kind: "mail.reset_password",
+        payload: { codeId, deviceId, ...languageIn(origin) },
+        runAt: now,
+      },
       tx,
     );
     await deps.audit.record(entry, tx);

@@ -11,7 +11,7 @@ export { reauthenticate } from "./mfa/reauthenticate";
 export { type Proof, proofShape } from "./mfa/schema";
 export { reencryptAll } from "./mfa/secrets";
 export { factorStatus } from "./mfa/status";
-export type { Origin } from "./origin";
+export { languageIn, type Origin } from "./origin";
 export { listPasskeys } from "./passkeys/manage";
 export { refuseObviousPassword } from "./register";
 export { ATTEMPT_TTL, KEEP_ENDED, KEEP_EXPIRED_KEYS, KEEP_UNVERIFIED, RESET_TTL } from "./rules";

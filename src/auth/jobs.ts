@@ -7,17 +7,18 @@ import { deviceName } from "../lib/user-agent";
 import {
   accountExistsMail,
   bannedMail,
-  NOTICES,
+  isNotice,
   type Notice,
   type NoticeKeys,
   noticeMail,
   resetPasswordMail,
   verificationCodeMail,
 } from "../mail";
-import { wantsNotice } from "../users";
+import { readerOf, wantsNotice } from "../users";
 import { signedInDevice } from "./check-password";
 import type { CodePurpose } from "./codes.store";
 import type { AuthDeps } from "./deps";
+import { languageIn, type Origin } from "./origin";
 import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
 
 const textIn = (payload: unknown, key: string): string => {
@@ -49,15 +50,16 @@ const sendVerificationCode =
     const { row, user, asker } = found;
     // Here and not at the registration, so that its time does not tell a new address from a known one.
     await deps.users.saveWords(user.id);
+    const reader = await readerOf(deps, user.id, job.payload);
     await deps.throttle.mail("register", asker, async () => {
       if (user.emailVerifiedAt !== null) {
-        await deps.mail.send({ to: user.email, ...(await accountExistsMail(user.name)) });
+        await deps.mail.send({ to: user.email, ...(await accountExistsMail(reader, user.name)) });
         return true;
       }
       const code = deps.otp.generate();
       const expiresAt = after(deps.clock.now(), CODE_TTL);
       if (!(await deps.codes.setHash(row.id, deps.otp.hash(code, row.id), expiresAt))) return false;
-      const content = await verificationCodeMail(code, CODE_TTL / 60_000);
+      const content = await verificationCodeMail(reader, code, CODE_TTL / 60_000);
       await deps.mail.send({ to: user.email, ...content });
       return true;
     });
@@ -78,7 +80,13 @@ const sendResetLink =
       // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
       const link = `${deps.config.appUrl}/reset-password#token=${row.id}.${secret}`;
       const { by } = job.payload as { by?: unknown };
-      const content = await resetPasswordMail(user.name, link, RESET_TTL / 60_000, by === "administrator");
+      const content = await resetPasswordMail(
+        await readerOf(deps, user.id, job.payload),
+        user.name,
+        link,
+        RESET_TTL / 60_000,
+        by === "administrator",
+      );
       await deps.mail.send({ to: user.email, ...content });
       return true;
     });
@@ -96,7 +104,7 @@ export const newNotice = (
   notice: Notice,
   jobId: string,
   userId: string,
-  { ip, userAgent }: { ip: string; userAgent: string },
+  origin: Pick<Origin, "ip" | "userAgent" | "language">,
   now: Date,
   { to, keys }: { to?: string; keys?: NoticeKeys | undefined } = {},
 ): NewJob => ({
@@ -105,8 +113,9 @@ export const newNotice = (
   payload: {
     notice,
     userId,
-    ip,
-    userAgent,
+    ip: origin.ip,
+    userAgent: origin.userAgent,
+    ...languageIn(origin),
     at: now.toISOString(),
     ...(to !== undefined && { to }),
     ...(keys && {
@@ -120,23 +129,25 @@ const sendNotice =
   (deps: AuthDeps): JobHandler =>
   async ({ job: { payload } }) => {
     const notice = textIn(payload, "notice");
-    if (!Object.hasOwn(NOTICES, notice)) throw new JobRefused(`there is no notice ${notice}`);
+    if (!isNotice(notice)) throw new JobRefused(`there is no notice ${notice}`);
     const user = await deps.users.findById(textIn(payload, "userId"));
     if (!user) return;
     if (notice === "new_device" && !(await wantsNotice(deps, user.id, "newDevice"))) return;
     const { to, keys } = payload as { to?: string; keys?: NoticeKeys };
     if (user.deletedAt !== null && to === undefined) return;
     const [address, ip] = [to ?? user.email, textIn(payload, "ip")];
-    const content = await noticeMail(notice as Notice, user.name, {
-      at: textIn(payload, "at"),
+    const reader = await readerOf(deps, user.id, payload);
+    const content = await noticeMail(reader, notice, user.name, {
+      at: new Date(textIn(payload, "at")),
       ip,
       device: deviceName(textIn(payload, "userAgent")),
       link: `${deps.config.appUrl}/account/security`,
+      byAdministrator: ip === ADMINISTRATOR.ip,
       keys,
     });
     // Nobody brings one about without a proof, so that strangers' mails do not count; many of one kind do.
     const receiver = { account: emailKey(address), ip, deviceId: signedInDevice(user.id) };
-    await deps.throttle.mail(`notice:${notice as Notice}`, receiver, async () => {
+    await deps.throttle.mail(`notice:${notice}`, receiver, async () => {
       await deps.mail.send({ to: address, ...content });
       return true;
     });
@@ -148,7 +159,10 @@ const sendBanned =
   async ({ job: { payload } }) => {
     const user = await deps.users.findById(textIn(payload, "userId"));
     if (!user || user.deletedAt !== null || user.banReason === null || user.emailVerifiedAt === null) return;
-    await deps.mail.send({ to: user.email, ...(await bannedMail(user.name, user.banReason)) });
+    await deps.mail.send({
+      to: user.email,
+      ...(await bannedMail(await readerOf(deps, user.id), user.name, user.banReason)),
+    });
   };
 
 /** What /auth leaves for later. */

@@ -5,7 +5,7 @@ import { isObviousPassword } from "./common";
 import { countRequest } from "./count-request";
 import type { AuthDeps } from "./deps";
 import { requesterOf } from "./hash-queue";
-import type { Origin } from "./origin";
+import { languageIn, type Origin } from "./origin";
 import { CODE_TTL, RESEND_AFTER } from "./rules";
 
 export interface Registration {
@@ -72,7 +72,7 @@ export async function register(
       tx,
     );
     await deps.jobs.mysql.enqueue(
-      { id: jobId, kind: "mail.verification_code", payload: { codeId }, runAt: now },
+      { id: jobId, kind: "mail.verification_code", payload: { codeId, ...languageIn(origin) }, runAt: now },
       tx,
     );
   });

@@ -2,7 +2,7 @@ import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { countRequest } from "./count-request";
 import type { AuthDeps } from "./deps";
-import type { Origin } from "./origin";
+import { languageIn, type Origin } from "./origin";
 import { type Registration, registration } from "./register";
 import { ATTEMPT_TTL, RESEND_AFTER } from "./rules";
 
@@ -28,7 +28,12 @@ export async function resendRegistrationCode(
       const due = await deps.codes.renew(row.id, asked, tx);
       if (!due) return;
       await deps.jobs.mysql.enqueue(
-        { id: jobId, kind: "mail.verification_code", payload: { codeId: row.id }, runAt: now },
+        {
+          id: jobId,
+          kind: "mail.verification_code",
+          payload: { codeId: row.id, ...languageIn(origin) },
+          runAt: now,
+        },
         tx,
       );
     });

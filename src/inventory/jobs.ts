@@ -1,7 +1,7 @@
 import type { Deps } from "../deps";
 import { type JobHandler, JobRefused } from "../jobs/runner";
 import { lowStockMail } from "../mail";
-import { wantsNotice } from "../users";
+import { readerOf, wantsNotice } from "../users";
 import { sellable } from "./levels";
 
 /** Most people who hear of one low level. */
@@ -22,7 +22,7 @@ const tellLowStock =
     const told = typeof job.progress === "string" ? people.findIndex(({ id }) => id === job.progress) + 1 : 0;
     for (const { id, email, name } of people.slice(told)) {
       if (!(await wantsNotice(deps, id, "lowStock"))) continue;
-      const content = await lowStockMail(name, {
+      const content = await lowStockMail(await readerOf(deps, id), name, {
         sku: level.sku,
         location: location?.name ?? level.locationId,
         available: level.available,

@@ -1,16 +1,17 @@
 /** The face of mail. */
 export type { Mailer } from "./mail";
 export type { Mailbox } from "./mailbox";
+export { acceptedLanguage, DEFAULT_READER, type Language, languageOf, type Reader } from "./reader";
 export {
   accountDeletedMail,
   accountExistsMail,
   addressWantedMail,
   bannedMail,
   exportReadyMail,
+  isNotice,
   leaveAddressMail,
   lostAddressMail,
   lowStockMail,
-  NOTICES,
   type Notice,
   type NoticeKeys,
   noticeMail,

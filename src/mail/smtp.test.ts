@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
 import { startSmtpServer } from "../../test/smtp";
+import { DEFAULT_READER } from "./reader";
 import { createSmtpMailer } from "./smtp";
 import { accountExistsMail, noticeMail, resetPasswordMail, verificationCodeMail } from "./templates";
 
@@ -23,7 +24,10 @@ async function server(options?: Parameters<typeof startSmtpServer>[0]) {
 describe("mail over SMTP", () => {
   test("arrives as plain text and HTML, from the configured sender", async () => {
     const { smtp, mailer } = await server();
-    await mailer.send({ to: "ann@example.com", ...(await verificationCodeMail("048151", 5)) });
+    await mailer.send({
+      to: "ann@example.com",
+      ...(await verificationCodeMail(DEFAULT_READER, "048151", 5)),
+    });
     const [mail] = smtp.mails;
     expect(mail).toMatchObject({ from: "no-reply@example.com", to: ["ann@example.com"] });
     expect(mail?.source).toMatch(/^From: Aizy <no-reply@example\.com>/m);
@@ -36,7 +40,7 @@ describe("mail over SMTP", () => {
   test("a name cannot add a header, a recipient, or markup", async () => {
     const { smtp, mailer } = await server();
     const name = '<img src=x onerror="alert(1)">';
-    await mailer.send({ to: "ann@example.com", ...(await accountExistsMail(name)) });
+    await mailer.send({ to: "ann@example.com", ...(await accountExistsMail(DEFAULT_READER, name)) });
     await mailer.send({
       to: "ann@example.com",
       subject: "Hello\r\nBcc: bob@example.com\r\n\r\nbody",
@@ -52,11 +56,16 @@ describe("mail over SMTP", () => {
 
   test("every template says the same in text and in HTML", async () => {
     const link = "https://shop.example/reset-password#token=abc";
-    const about = { at: "2026-01-01T00:00:00.000Z", ip: "192.0.2.1", device: "Firefox on Linux", link };
+    const about = {
+      at: new Date("2026-01-01T00:00:00.000Z"),
+      ip: "192.0.2.1",
+      device: "Firefox on Linux",
+      link,
+    };
     for (const mail of [
-      await resetPasswordMail("Ann", link, 30),
-      await noticeMail("new_device", "Ann", about),
-      await noticeMail("password_changed", "Ann", about),
+      await resetPasswordMail(DEFAULT_READER, "Ann", link, 30),
+      await noticeMail(DEFAULT_READER, "new_device", "Ann", about),
+      await noticeMail(DEFAULT_READER, "password_changed", "Ann", about),
     ]) {
       for (const content of [mail.text, mail.html]) {
         expect(content).toContain("Ann");
@@ -88,12 +97,17 @@ describe("mail over SMTP", () => {
 
 describe("/dev/mail", () => {
   test("is not there where mail is really sent, nor in production", async () => {
-    for (const path of ["/dev/mail", "/dev/mail/messages"]) expect((await t.request(path)).status).toBe(404);
+    for (const path of ["/dev/mail", "/dev/mail/messages", "/dev/mail/preview"])
+      expect((await t.request(path)).status).toBe(404);
     const { environment } = t.deps.config;
     const mailbox = { list: async () => [], send: async () => undefined, close: () => undefined };
     Object.assign(t.deps, { mailbox });
     try {
       expect((await t.request("/dev/mail")).status).toBe(200);
+      const preview = await (await t.request("/dev/mail/preview?language=de")).text();
+      for (const subject of ["Ihr Code", "Ihre Daten liegen bereit", "Ein Ersatzcode wurde verwendet"]) {
+        expect(preview).toContain(subject);
+      }
       Object.assign(t.deps.config, { environment: "production" });
       const absent = await t.request("/dev/mail");
       const unknown = await t.request("/dev/nothing");

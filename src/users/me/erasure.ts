@@ -6,6 +6,7 @@ import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import { accountDeletedMail } from "../../mail";
+import { readerOf } from "../reader";
 import { accountGone } from "./account";
 import { avatarFolder } from "./avatar";
 import type { AccountDeps } from "./deps";
@@ -52,7 +53,10 @@ const steps: Record<Step, (deps: AccountDeps, userId: string, attempts: number) 
   async mail(deps, userId, attempts) {
     const user = await deps.users.findById(userId);
     if (!user || attempts > MAIL_ATTEMPTS) return;
-    await deps.mail.send({ to: user.email, ...(await accountDeletedMail(user.name)) });
+    await deps.mail.send({
+      to: user.email,
+      ...(await accountDeletedMail(await readerOf(deps, userId), user.name)),
+    });
   },
 
   async behaviour(deps, userId) {

@@ -1,5 +1,5 @@
 import { newAuditEntry, person } from "../../audit";
-import type { Origin } from "../../auth";
+import { languageIn, type Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
@@ -102,7 +102,7 @@ export async function requestExport(
       });
     }
     await deps.exports.create(row, tx);
-    const payload = { exportId: row.id, userId: row.userId };
+    const payload = { exportId: row.id, userId: row.userId, ...languageIn(origin) };
     await deps.jobs.mysql.enqueue({ id: row.id, kind: "users.export", payload, runAt: now }, tx);
     await deps.audit.record(audit, tx);
     await record(tx, response);

@@ -1,7 +1,8 @@
 import { signedInDevice } from "../../auth";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
-import { DAY, MINUTE } from "../../lib/clock";
+import { MINUTE } from "../../lib/clock";
 import { addressWantedMail, leaveAddressMail, lostAddressMail, proveAddressMail } from "../../mail";
+import { readerOf } from "../reader";
 import { avatarFolder } from "./avatar";
 import { makeDueEmailChange, sideOf } from "./confirm-email-change";
 import type { AccountDeps } from "./deps";
@@ -35,7 +36,10 @@ const sendEmailChangeLink =
     const deviceId = side === "old" ? signedInDevice(user.id) : null;
     await deps.throttle.mail("email_change", { account, ip: change.requestedIp, deviceId }, async () => {
       if (taken) {
-        await deps.mail.send({ to: holder.email, ...(await addressWantedMail(holder.name)) });
+        await deps.mail.send({
+          to: holder.email,
+          ...(await addressWantedMail(await readerOf(deps, holder.id, job.payload), holder.name)),
+        });
         return true;
       }
       const secret = Buffer.from(deps.random.bytes(32)).toString("base64url");
@@ -44,9 +48,10 @@ const sendEmailChangeLink =
       // After the #, so that no server log and no Referer holds it. Never built from the request's Host.
       const link = `${deps.config.appUrl}/confirm-email#token=${change.id}.${side}.${secret}`;
       const minutes = Math.round((change.expiresAt.getTime() - change.requestedAt.getTime()) / MINUTE);
+      const reader = await readerOf(deps, user.id, job.payload);
       const lost = {
         newEmail: change.newEmail,
-        days: RECOVERY_DELAY / DAY,
+        minutes: RECOVERY_DELAY / MINUTE,
         byAdministrator: (job.payload as { by?: unknown }).by === "administrator",
       };
       const mail =
@@ -54,10 +59,10 @@ const sendEmailChangeLink =
           ? {
               to: user.email,
               ...(change.effectiveAt === null
-                ? await leaveAddressMail(user.name, change.newEmail, link, minutes)
-                : await lostAddressMail(user.name, link, lost)),
+                ? await leaveAddressMail(reader, user.name, change.newEmail, link, minutes)
+                : await lostAddressMail(reader, user.name, link, lost)),
             }
-          : { to: change.newEmail, ...(await proveAddressMail(link, minutes)) };
+          : { to: change.newEmail, ...(await proveAddressMail(reader, link, minutes)) };
       await deps.mail.send(mail);
       return true;
     });

@@ -1,8 +1,9 @@
 import { type JobHandler, JobRefused } from "../../jobs/runner";
-import { after, DAY } from "../../lib/clock";
+import { after, DAY, MINUTE } from "../../lib/clock";
 import type { JsonValue } from "../../lib/json";
 import { exportReadyMail } from "../../mail";
 import { wantsNotice } from "../notices";
+import { readerOf } from "../reader";
 import { sectionsOf, zipOf } from "./archive";
 import type { AccountDeps } from "./deps";
 import { archiveOf, exportFolder, KEPT_DAYS, pieceOf, piecesOf, progressOf } from "./export";
@@ -69,7 +70,7 @@ export const makeExport =
     const size = await deps.storage.putStream(archiveOf(id), zipOf(files, row.createdAt), "application/zip");
     const readyAt = deps.clock.now();
     const expiresAt = after(readyAt, KEPT_DAYS * DAY);
-    const payload = { exportId: id, userId: row.userId };
+    const payload = { ...(job.payload as { language?: string }), exportId: id, userId: row.userId };
     const jobs = [
       { id: deps.random.id(), kind: "users.export_expire", payload, runAt: expiresAt },
       { id: deps.random.id(), kind: "mail.export_ready", payload, runAt: readyAt },
@@ -105,5 +106,13 @@ export const sendExportReady =
     if (row?.status !== "ready" || !user || user.deletedAt !== null) return;
     if (!(await wantsNotice(deps, user.id, "exportReady"))) return;
     const link = `${deps.config.appUrl}/account/export`;
-    await deps.mail.send({ to: user.email, ...(await exportReadyMail(user.name, link, KEPT_DAYS)) });
+    await deps.mail.send({
+      to: user.email,
+      ...(await exportReadyMail(
+        await readerOf(deps, user.id, job.payload),
+        user.name,
+        link,
+        KEPT_DAYS * (DAY / MINUTE),
+      )),
+    });
   };

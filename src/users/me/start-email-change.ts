@@ -1,4 +1,4 @@
-import type { Origin } from "../../auth";
+import { languageIn, type Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { NewJob } from "../../jobs/jobs";
 import { after, DAY, HOUR } from "../../lib/clock";
@@ -41,7 +41,7 @@ export function newEmailChange(
   const job = (kind: string, payload: Record<string, string>, runAt = now): NewJob => ({
     id: deps.random.id(),
     kind,
-    payload: { changeId: change.id, ...payload },
+    payload: { changeId: change.id, ...languageIn(origin), ...payload },
     runAt,
   });
   const jobs = [

@@ -234,8 +234,18 @@ export function createOracle(everything: EventDocument[]) {
       return visits;
     },
   );
+  /** Everybody who was named on a device. */
+  const named = Map.groupBy(
+    everything.filter(({ bot, device, userId }) => !bot && device !== null && userId !== null),
+    ({ device }) => `d:${device}`,
+  );
+  /** A device on which one person alone was named is that person. */
+  const identityOf = (visitor: string): string => {
+    const persons = new Set((named.get(visitor) ?? []).map(({ userId }) => userId));
+    return persons.size === 1 ? `u:${[...persons][0]}` : visitor;
+  };
   const firstStarts = new Map(
-    [...Map.groupBy(visits, ({ visitor }) => visitor)].map(([visitor, own]) => [
+    [...Map.groupBy(visits, ({ visitor }) => identityOf(visitor))].map(([visitor, own]) => [
       visitor,
       Math.min(...own.map(({ start }) => start)),
     ]),
@@ -280,7 +290,7 @@ export function createOracle(everything: EventDocument[]) {
     const events = everything.filter(
       (event) => event.bot === bot && event.at.getTime() >= from && event.at.getTime() < to,
     );
-    const came = new Set(begun.map(({ visitor }) => visitor));
+    const came = new Set(begun.map(({ visitor }) => identityOf(visitor)));
     const isNew = (visitor: string) => firstStart(visitor) >= from && firstStart(visitor) < to;
     return { begun, events, came, fresh: new Set([...came].filter(isNew)) };
   };
@@ -510,7 +520,7 @@ export function createOracle(everything: EventDocument[]) {
         return {
           source,
           sessions: own.length,
-          newVisitors: own.filter(({ visitor, start }) => firstStart(visitor) === start).length,
+          newVisitors: own.filter(({ visitor, start }) => firstStart(identityOf(visitor)) === start).length,
           bounceRate: rate(own.filter(bounced).length, own.length),
           conversions: converted,
           conversionRate: rate(converted, own.length),

@@ -119,7 +119,14 @@ export async function settleElsewhere(t: TestApp): Promise<void> {
 
 /** Leaves nothing of analytics, for tests of one file that count. */
 export async function emptyAnalytics(t: TestApp): Promise<void> {
-  for (const name of ["analytics", "sessions", "analyticsRollups", "analyticsDirty", "analyticsPopularity"]) {
+  for (const name of [
+    "analytics",
+    "sessions",
+    "analyticsRollups",
+    "analyticsDirty",
+    "analyticsPopularity",
+    "analyticsDevices",
+  ]) {
     await t.deps.mongo.connection.collection(name).deleteMany({});
   }
 }

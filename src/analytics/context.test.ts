@@ -180,6 +180,50 @@ describe("an optional text that is empty is absent", () => {
   });
 });
 
+test("consent has many shapes, and the strictest of batch and event counts", () => {
+  const rejects = (batch: unknown, event: unknown) =>
+    readBatch(
+      [{ messageId: "m", type: "page", anonymousId: "a", context: { consent: event } }],
+      arrival("browser", { consent: batch }),
+    ).rejected.length === 1;
+  const refusals = [
+    false,
+    0,
+    "no",
+    " Denied ",
+    { analytics: false },
+    { analytics_storage: "denied", ad_storage: "granted" },
+    { categoryPreferences: { Analytics: "false" } },
+    { categoryPreferences: { statistics: 0 } },
+    { categoryPreferences: ["marketing"] },
+    { categoryPreferences: "all" },
+    ["necessary"],
+    [],
+    5,
+    { categoryPreferences: { analytics: {} } },
+  ];
+  const given = [
+    true,
+    "granted",
+    { analytics: "Yes" },
+    { analytics_storage: "granted" },
+    { categoryPreferences: { analytics: true, advertising: false } },
+    ["necessary", "analytics"],
+    {},
+    null,
+    " ",
+    undefined,
+  ];
+  for (const refusal of refusals) {
+    for (const other of given) {
+      expect([refusal, other, rejects(refusal, other)]).toEqual([refusal, other, true]);
+      expect([other, refusal, rejects(other, refusal)]).toEqual([other, refusal, true]);
+    }
+  }
+  for (const one of given)
+    for (const other of given) expect([one, other, rejects(one, other)]).toEqual([one, other, false]);
+});
+
 describe("what can be forgiven", () => {
   const read = (more: Record<string, unknown>) => {
     const event = { messageId: "m", type: "track", event: "Order Completed", anonymousId: "a", ...more };
@@ -249,7 +293,7 @@ describe("a batch's context that cannot be read in part", () => {
       campaign: "mail",
       library: { name: "x" },
     });
-    expect(context).toEqual({ page: { url: "https://shop.example/" } });
+    expect(context).toEqual({ page: { url: "https://shop.example/" }, library: { name: "x" } });
     expect(ignored).toEqual([
       { path: "context.ip", reason: "must be a string" },
       { path: "context.userAgent", reason: "must be a string" },
@@ -268,14 +312,15 @@ describe("a batch's context that cannot be read in part", () => {
     ]) {
       const { context, ignored } = readContext({ consent, page: { title: "Home" } });
       expect(context.page).toEqual({ title: "Home" });
-      expect(ignored.map(({ path }) => path)).toEqual(["context.consent"]);
+      if (consent === 5) expect(ignored.map(({ path }) => path)).toEqual(["context.consent"]);
       const [own, silent] = [{ consent: { categoryPreferences: { analytics: true } } }, {}].map((more) =>
         readBatch(
           [{ messageId: "m", type: "page", anonymousId: "a", context: more }],
           arrival("browser", context),
         ),
       );
-      expect(own?.events).toHaveLength(1);
+      // The strictest of batch and event counts.
+      expect(own?.rejected).toMatchObject([{ code: "no_consent" }]);
       expect(silent?.rejected).toMatchObject([{ code: "no_consent" }]);
     }
   });

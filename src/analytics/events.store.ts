@@ -123,6 +123,13 @@ export const createEventStore = (mongo: Mongo) => {
         .lean<EventDocument[]>();
     },
 
+    /** A page of everything that happened on a device, whoever did it, in the order of ids. */
+    ofDevice: (device: string, afterId: string, limit: number): Promise<EventDocument[]> =>
+      Event.find({ device, _id: { $gt: afterId } })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean<EventDocument[]>(),
+
     /** Events by when they were received, for the live view. */
     received: ({ from, to }: Range, limit: number): Promise<EventDocument[]> =>
       Event.find({ receivedAt: { $gte: from, $lt: to } })
@@ -131,10 +138,10 @@ export const createEventStore = (mongo: Mongo) => {
         .limit(limit)
         .lean<EventDocument[]>(),
 
-    /** How much was received in a period, and from how many, of people and of bots. */
+    /** How much happened in a period, and from how many, of people and of bots. */
     async activity({ from, to }: Range): Promise<{ bot: boolean; visitors: number; events: number }[]> {
       const rows = await Event.aggregate<{ _id: boolean; visitors: number; events: number }>([
-        { $match: { receivedAt: { $gte: from, $lt: to } } },
+        { $match: { at: { $gte: from, $lt: to } } },
         { $group: { _id: { bot: "$bot", visitor: "$visitor" }, events: { $sum: 1 } } },
         { $group: { _id: "$_id.bot", visitors: { $sum: 1 }, events: { $sum: "$events" } } },
       ]);

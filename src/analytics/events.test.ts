@@ -307,7 +307,14 @@ describe("privacy", () => {
           referrer: "https://www.google.com/search?q=my+illness",
         },
       },
-      properties: { url: "https://shop.example/p?email=ann@example.com", search: "?email=ann@example.com" },
+      properties: {
+        url: "https://shop.example/p?email=ann@example.com",
+        search: "?email=ann@example.com",
+        next: "/reset?token=abc",
+        text: "see https://shop.example/r?token=abc#secret, or ask",
+        list: [{ href: "https://ann:secret@shop.example/x?utm_source=a&token=abc" }],
+        image: "https://cdn.example/a.png",
+      },
     });
     await sent({ batch: [one] });
     const row = await stored(one.messageId);
@@ -315,6 +322,11 @@ describe("privacy", () => {
     expect(row?.page?.url).toBe("https://shop.example/p?utm_source=News&utm_medium=email");
     expect(row?.page?.referrer).toBe("https://www.google.com/search");
     expect(row?.source).toBe("news / email");
+    expect(row?.properties).toMatchObject({
+      next: "/reset",
+      list: [{ href: "https://shop.example/x?utm_source=a" }],
+      image: "https://cdn.example/a.png",
+    });
     expect(JSON.stringify(row)).not.toMatch(/secret|token|illness|ann@/);
   });
 

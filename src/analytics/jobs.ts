@@ -6,6 +6,8 @@ import { updatePopularity } from "./popularity";
 import { scheduleSettling } from "./schedule";
 import { settleUnlessBusy } from "./settle";
 
+/** How long it can be looked at what became of events, in milliseconds. */
+const INTAKE_KEPT = 30 * DAY;
 /** Events that are removed in one step. */
 const STEP = 1000;
 
@@ -69,6 +71,8 @@ export async function removeExpired(
   while (!stopped() && (await removeSessions()) > 0);
   while (!stopped() && (await deps.analytics.events.removeBefore(limit, STEP)) > 0);
   await deps.analytics.state.removeExpired(deps.clock.now());
+  const old = after(deps.clock.now(), -INTAKE_KEPT);
+  while (!stopped() && (await deps.analytics.intake.removeBefore(old, STEP)) > 0);
 }
 
 const daily =

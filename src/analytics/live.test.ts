@@ -4,7 +4,7 @@ import { type SignedInPerson, useTestApp } from "../../test/app";
 import { eventually, type ServerProcess, startServer } from "../../test/processes";
 import { HOUR, MINUTE } from "../lib/clock";
 import { EVENT_LIST_INDEX, RECEIVED_INDEX } from "./events.store";
-import { type LiveMessage, live } from "./live";
+import { type LiveMessage, live, liveIdOf, maskPath } from "./live";
 import { analyticsSessionModel, eventModel } from "./model";
 import type { EventResponse, SessionResponse } from "./sessions/schema";
 import { sessionListIndex } from "./sessions.store";
@@ -70,9 +70,33 @@ describe("live", () => {
       shown()
         .map(({ id }) => id)
         .sort(),
-    ).toEqual(mine.map(({ messageId }) => messageId).sort());
+    ).toEqual(mine.map(({ messageId }) => liveIdOf(messageId)).sort());
     expect(JSON.stringify(messages)).not.toContain("secret");
     expect(JSON.parse(messages[0]?.data ?? "")).toMatchObject({ minutes: 5, people: { visitors: 0 } });
+  });
+
+  test("tells no title, path or id that names somebody, and counts the minutes in which something happened", async () => {
+    const events = [
+      { type: "page", event: undefined, name: "Letters to ann", path: "/users/ann" },
+      { type: "page", event: undefined, messageId: "ann-1", path: "/lamps/ann@shop.example/x9" },
+      { event: "Mailed ann", path: "/account/reset/ann" },
+      {
+        properties: { product_id: "ann@shop.example" },
+        context: { campaign: { source: "ann@shop.example" } },
+      },
+    ].map(({ path, ...more }) => anEvent({ context: { page: { path, title: "For ann" } }, ...more }));
+    await sent(t, { batch: events });
+    const old = new Date(t.clock.now().getTime() - 20 * MINUTE).toISOString();
+    await sent(t, { batch: [anEvent({ anonymousId: "late", timestamp: old })] });
+    const messages: string[] = [];
+    const end = new AbortController();
+    for await (const { event, data } of live(t.deps, end.signal, undefined, FAST)) {
+      messages.push(data);
+      if (event === "events") end.abort();
+    }
+    expect(JSON.stringify(messages)).not.toContain("ann");
+    expect(JSON.parse(messages[0] ?? "")).toMatchObject({ people: { visitors: 1, events: 4 } });
+    expect(maskPath("/lamps/table-lamps/LMP-7")).toBe("/lamps/table-lamps/*");
   });
 
   test("goes on after the last id that a client has seen", async () => {
@@ -82,8 +106,10 @@ describe("live", () => {
     t.clock.advance(4 * MINUTE);
     const late = anEvent();
     await sent(t, { batch: [late] });
-    expect(await watch((ids) => ids.length >= 2, id)).toEqual([early.messageId, late.messageId]);
-    expect(await watch((ids) => ids.length >= 1, "not an id")).toEqual([late.messageId]);
+    expect(await watch((ids) => ids.length >= 2, id)).toEqual(
+      [early, late].map(({ messageId }) => liveIdOf(messageId)),
+    );
+    expect(await watch((ids) => ids.length >= 1, "not an id")).toEqual([liveIdOf(late.messageId)]);
   });
 
   /** A live view over HTTP, read until something is in it or it ends. */
@@ -176,7 +202,7 @@ describe("live", () => {
         body: JSON.stringify({ batch: [one] }),
       });
       expect(answer.status).toBe(202);
-      await view.until(new RegExp(one.messageId));
+      await view.until(new RegExp(liveIdOf(one.messageId)));
       const ended = view.ended();
       expect(await watched.kill("SIGTERM")).toBe(0);
       expect(await ended).not.toContain("secret");

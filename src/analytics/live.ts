@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { after, MINUTE, SECOND } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { AnalyticsDeps } from "./deps";
@@ -31,15 +32,35 @@ const PRESENT = 5 * MINUTE;
 /** Streams that one process serves at once: each of them asks the store every second. */
 const MAX_STREAMS = 50;
 
-/** What an event shows of itself: nothing that tells who it was. */
+/** Stands for a message id, which may name somebody: the same for the same event. */
+export const liveIdOf = (messageId: string): string =>
+  createHash("sha256").update(messageId).digest("base64url").slice(0, 16);
+
+/** Sections of a shop whose pages are about one person. */
+const PERSONAL = /^(u|users?|accounts?|people|profiles?|members?|customers?|authors?|my|orders?|invoices?)$/;
+
+/** A path without what may name somebody: parts that are no plain words, and all behind a personal section. */
+export function maskPath(path: string): string {
+  let personal = false;
+  return path
+    .split("/")
+    .map((part) => {
+      const shown = part === "" || (!personal && /^[a-z]+(-[a-z]+){0,5}$/.test(part) && part.length <= 40);
+      personal ||= PERSONAL.test(part);
+      return shown ? part : "*";
+    })
+    .join("/");
+}
+
+/** What an event shows of itself: nothing that tells who it was. Titles and names of the shop's own may. */
 const toLiveEvent = (event: EventDocument) => ({
-  id: messageIdOf(event),
+  id: liveIdOf(messageIdOf(event)),
   at: event.at.toISOString(),
   type: event.type,
-  name: event.name,
-  path: event.page?.path ?? null,
-  productId: event.products[0]?.id ?? null,
-  source: event.source,
+  name: event.kind === null || event.type !== "track" ? event.type : event.name,
+  path: event.page?.path ? maskPath(event.page.path) : null,
+  productId: /^[A-Za-z0-9_-]{1,64}$/.test(event.products[0]?.id ?? "") ? event.products[0]?.id : null,
+  source: event.source.includes("@") ? "campaign" : event.source,
   bot: event.bot,
 });
 

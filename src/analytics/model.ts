@@ -284,6 +284,52 @@ const dirtySchema = new Schema<DirtyDocument>(
   { collection: "analyticsDirty", versionKey: false },
 ).index({ level: 1, at: 1 });
 
+export const OUTCOMES = ["accepted", "duplicate", "rejected", "flagged", "ignored"] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** How many events of one minute had one outcome for one reason. */
+export interface IntakeDocument {
+  /** Minute, outcome and reason. */
+  _id: string;
+  at: Date;
+  outcome: Outcome;
+  reason: string;
+  count: number;
+  /** An event of this kind, without anything that its sender wrote. */
+  sample: IntakeSample | null;
+}
+
+export interface IntakeSample {
+  origin: "browser" | "server";
+  type: string | null;
+  kind: string | null;
+  fields: string[];
+}
+
+const intakeSchema = new Schema<IntakeDocument>(
+  {
+    _id: { type: String, required: true },
+    at: { type: Date, required: true },
+    outcome: { type: String, required: true },
+    reason: { type: String, default: "" },
+    count: { type: Number, required: true },
+    sample: { type: Schema.Types.Mixed, default: null },
+  },
+  { collection: "analyticsIntake", versionKey: false, minimize: false },
+).index({ at: 1 });
+
+/** Whose a device is: a person's when they are the only one who was named on it; null when there are more. */
+export interface DeviceDocument {
+  /** The device. */
+  _id: string;
+  person: string | null;
+}
+
+const deviceSchema = new Schema<DeviceDocument>(
+  { _id: { type: String, required: true }, person: { type: String, default: null } },
+  { collection: "analyticsDevices", versionKey: false },
+).index({ person: 1 });
+
 /** A key that pages and apps send events with. It is public: whoever has it can send events, and nothing else. */
 export interface WriteKeyDocument {
   /** The key itself. */
@@ -353,6 +399,8 @@ export const analyticsSessionModel = modelOf("AnalyticsSession", sessionSchema);
 export const rollupModel = modelOf("AnalyticsRollup", rollupSchema);
 export const dirtyModel = modelOf("AnalyticsDirty", dirtySchema);
 export const analyticsStateModel = modelOf("AnalyticsState", stateSchema);
+export const intakeModel = modelOf("AnalyticsIntake", intakeSchema);
+export const deviceModel = modelOf("AnalyticsDevice", deviceSchema);
 export const writeKeyModel = modelOf("AnalyticsWriteKey", writeKeySchema);
 export const popularityModel = modelOf("AnalyticsPopularity", popularitySchema);
 
@@ -363,6 +411,8 @@ export const ANALYTICS_MODELS = [
   rollupModel,
   dirtyModel,
   analyticsStateModel,
+  intakeModel,
+  deviceModel,
   writeKeyModel,
   popularityModel,
 ] as const;

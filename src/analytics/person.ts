@@ -176,5 +176,6 @@ export async function erasePersonAnalytics(deps: AnalyticsDeps, userId: string):
   for (const named of [null, userId]) {
     for (const visitor of visitors) erased += await eraseEvents(deps, { ...visitor, userId: named });
   }
+  await deps.analytics.devices.forgetPerson(userId);
   return erased;
 }

@@ -80,6 +80,7 @@ async function retryWhileBusy<T>(step: () => Promise<T>): Promise<T> {
  * @returns false when it stopped before the end, or rollups could not be made
  */
 export async function rebuild(deps: AnalyticsDeps, stopped: () => boolean = () => false): Promise<boolean> {
+  await deps.analytics.devices.forgetAll();
   for (let afterId = ""; !stopped(); ) {
     const events = await deps.analytics.queue.eventsAfter(afterId, STEP);
     const last = events.at(-1);

@@ -4,19 +4,23 @@ import { type AppEnv, factory } from "../http/factory";
 import { sendEvents } from "../http/sse";
 import type { AnalyticsDeps } from "./deps";
 import { anyJson } from "./intake/body";
-import { batchAnswer, batchSchema } from "./intake/schema";
+import { intakeHealth } from "./intake/health";
+import { batchAnswer, batchSchema, healthAnswer, healthQuery } from "./intake/schema";
 import { type Caller, track } from "./intake/track";
 import { admitLive, live } from "./live";
 import { reportRoutes } from "./reports/routes";
 import { listSessionEvents, listSessions, readSession } from "./sessions/list";
 import {
+  erasedAnswer,
   eventListAnswer,
   sessionAnswer,
   sessionEventsQuery,
   sessionListAnswer,
   sessionParam,
   sessionsQuery,
+  visitorParam,
 } from "./sessions/schema";
+import { eraseVisitor, listVisitorEvents } from "./visitors";
 import { writeKeyRoutes } from "./write-keys/routes";
 
 const tag = "Analytics";
@@ -93,6 +97,46 @@ export const analyticsRoutes = (deps: AnalyticsDeps) => {
         errors: ["not_found", "invalid_cursor"],
       }),
       async (c) => c.json(await listSessionEvents(deps, c.req.valid("param").id, c.req.valid("query")), 200),
+    )
+    .get(
+      "/health",
+      endpoint(deps, {
+        id: "readIntakeHealth",
+        summary: "What became of the events of the last hours, by minute and by reason",
+        tag,
+        permission: "analytics:read",
+        query: healthQuery,
+        success: { 200: healthAnswer },
+      }),
+      async (c) => c.json({ data: await intakeHealth(deps, c.req.valid("query")) }, 200),
+    )
+    .get(
+      "/visitors/:visitor/events",
+      endpoint(deps, {
+        id: "listVisitorEvents",
+        summary: "Export what is known of a visitor",
+        description: "`u:` and the shop's own id of a person, or `d:` and an anonymous id.",
+        tag,
+        permission: "users:read",
+        params: visitorParam,
+        query: sessionEventsQuery,
+        success: { 200: eventListAnswer },
+        errors: ["invalid_cursor"],
+      }),
+      async (c) =>
+        c.json(await listVisitorEvents(deps, c.req.valid("param").visitor, c.req.valid("query")), 200),
+    )
+    .delete(
+      "/visitors/:visitor",
+      endpoint(deps, {
+        id: "eraseVisitor",
+        summary: "Erase what is known of a visitor",
+        tag,
+        permission: "users:write",
+        params: visitorParam,
+        success: { 200: erasedAnswer },
+      }),
+      async (c) => c.json({ data: { erased: await eraseVisitor(deps, c.req.valid("param").visitor) } }, 200),
     )
     .get(
       "/live",

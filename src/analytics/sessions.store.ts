@@ -57,9 +57,13 @@ export const createSessionStore = (mongo: Mongo) => {
         ),
       ),
 
-    /** When each visitor's first session began; not of those whose first is no longer kept. */
-    async firstStarts(visitors: string[], tx?: MongoTx): Promise<Map<string, Date>> {
+    /** When each visitor's first session began of those that are kept, and who was here before those. */
+    async firstStarts(
+      visitors: string[],
+      tx?: MongoTx,
+    ): Promise<{ first: Map<string, Date>; returning: string[] }> {
       const first = new Map<string, Date>();
+      const before: string[] = [];
       for (const part of chunks(visitors)) {
         const rows = await Session.aggregate<{ _id: string; start: Date }>(
           [
@@ -71,9 +75,9 @@ export const createSessionStore = (mongo: Mongo) => {
         for (const { _id, start } of rows) first.set(_id, start);
         const ids = part.map(returningId);
         const returning = await State.find({ _id: { $in: ids } }, { _id: 1 }, mongo.in(tx)).lean();
-        for (const { _id } of returning) first.delete(visitorReturning(_id));
+        before.push(...returning.map(({ _id }) => visitorReturning(_id)));
       }
-      return first;
+      return { first, returning: before };
     },
 
     /** A page of sessions, the newest first, one more than `limit`: of people or bots, or of one visitor. */

@@ -1,5 +1,7 @@
 import type { Mongo } from "../db/mongo";
+import { createDeviceStore } from "./devices.store";
 import { createEventStore } from "./events.store";
+import { createIntakeStore } from "./intake.store";
 import { createOrderStore } from "./orders.store";
 import { createPopularityStore } from "./popularity.store";
 import { createQueueStore } from "./queue.store";
@@ -13,11 +15,13 @@ import { createWriteKeyStore } from "./write-keys.store";
 export const createAnalyticsStore = (mongo: Mongo) => ({
   events: createEventStore(mongo),
   queue: createQueueStore(mongo),
+  devices: createDeviceStore(mongo),
   searches: createSearchStore(mongo),
   orders: createOrderStore(mongo),
   sessions: createSessionStore(mongo),
   rollups: createRollupStore(mongo),
   state: createStateStore(mongo),
+  intake: createIntakeStore(mongo),
   writeKeys: createWriteKeyStore(mongo),
   popularity: createPopularityStore(mongo),
 });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { consentOf } from "./consent";
 
 const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
 
@@ -46,10 +47,13 @@ export const contextSchema = sparse(
       .nullish()
       .catch(null),
     consent: z
-      .object({
-        categoryPreferences: z.record(z.string().max(100), z.boolean("must be true or false")).nullish(),
-      })
-      .nullish(),
+      .unknown()
+      .optional()
+      .meta({
+        description:
+          "Segment's `categoryPreferences`, or any other shape; what is unclear counts as a refusal",
+        examples: [{ categoryPreferences: { analytics: true } }],
+      }),
   }),
 );
 
@@ -74,22 +78,12 @@ const without = (value: unknown, [key, ...deeper]: PropertyKey[]): unknown => {
  */
 export function readContext(input: unknown): { context: EventContext; ignored: IgnoredField[] } {
   const parsed = contextSchema.safeParse(input);
-  if (parsed.success) return { context: parsed.data, ignored: [] };
-  // One for all of consent, whose categories the caller names.
-  const faults = new Map(
-    parsed.error.issues.map(({ path, message }) => {
-      const place = path[0] === "consent" ? ["consent"] : path;
-      return [place.join("."), { place, message }];
-    }),
-  );
-  const readable = [...faults.values()].reduce((rest: unknown, { place }) => without(rest, place), input);
-  const context = contextSchema.parse(readable);
-  const refused = faults.has("consent");
-  return {
-    context: refused ? { ...context, consent: { categoryPreferences: { analytics: false } } } : context,
-    ignored: [...faults].map(([path, { message }]) => ({
-      path: `context.${path}`,
-      reason: path === "consent" ? `${message}; it counts as a refusal` : message,
-    })),
-  };
+  const faults = new Map(parsed.error?.issues.map((issue) => [issue.path.join("."), issue]));
+  const readable = [...faults.values()].reduce((rest: unknown, { path }) => without(rest, path), input);
+  const context = parsed.data ?? contextSchema.parse(readable);
+  const ignored = [...faults].map(([path, { message }]) => ({ path: `context.${path}`, reason: message }));
+  if (consentOf(context.consent) === "unclear") {
+    ignored.push({ path: "context.consent", reason: "is not understood; it counts as a refusal" });
+  }
+  return { context, ignored };
 }

@@ -43,3 +43,23 @@ export function cleanUrl(text: string): URL | null {
  */
 export const dayVisitor = (salt: Uint8Array, address: string, userAgent: string): string =>
   `~${createHmac("sha256", salt).update(`${address}\n${userAgent}`).digest("base64url").slice(0, 22)}`;
+
+/** An address in a text, and one without a host at its begin. */
+const ADDRESS = /https?:\/\/[^\s"'<>\\]+/gi;
+const RELATIVE = /^(\/[^\s?#]*)[?#]\S*$/;
+
+const cleanText = (text: string): string =>
+  text.includes("://")
+    ? text.replace(ADDRESS, (address) =>
+        // What has nothing to hide stays as it was written.
+        /[?#@]/.test(address) ? (cleanUrl(address)?.href ?? "") : address,
+      )
+    : text.replace(RELATIVE, "$1");
+
+/** A value with every address in it as `cleanUrl` makes it, at any depth: queries hold tokens and people's emails. */
+export function cleanAddresses(value: unknown): unknown {
+  if (typeof value === "string") return cleanText(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(cleanAddresses);
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, cleanAddresses(part)]));
+}

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import type { Flag, NewEvent } from "../model";
 import { eventIdOf, isBot, isOutsidePages, visitorOf } from "../visitor";
+import { isRefused } from "./consent";
 import type { EventContext } from "./context";
 import { meaningOf, mergeProducts, type NamedProduct, pick } from "./meaning";
-import { cleanUrl, shortenAddress } from "./privacy";
+import { cleanAddresses, cleanUrl, shortenAddress } from "./privacy";
 import { type BatchResult, eventSchema, MAX_EVENT, type TrackedEvent, unknownFields } from "./schema";
 import { checkShape, Refused } from "./shape";
 import { shorten } from "./shorten";
@@ -43,12 +44,6 @@ export interface ReadEvent {
 
 const dateOf = (value: string | null | undefined): Date | null => (value ? new Date(value) : null);
 
-/** True when the context says that analytics was refused. */
-const refusesConsent = (context: EventContext): boolean =>
-  Object.entries(context.consent?.categoryPreferences ?? {}).some(
-    ([category, allowed]) => category.toLowerCase() === "analytics" && !allowed,
-  );
-
 /** Whether a library runs on a server, so that the request's address and program say nothing of the visitor. */
 const isServerLibrary = (name: unknown): boolean =>
   typeof name === "string" &&
@@ -77,7 +72,8 @@ function parse(input: unknown): TrackedEvent {
 
 function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shortened: Flag[]): ReadEvent {
   const context = { ...arrival.context, ...event.context };
-  if (refusesConsent(context)) throw new Refused("no_consent", "the visitor has not consented to analytics");
+  if (isRefused(arrival.context?.consent, event.context?.consent))
+    throw new Refused("no_consent", "the visitor has not consented to analytics");
   const userId = personOf(event, arrival);
   const relayed = arrival.origin === "server" || isServerLibrary(context.library?.name ?? event.channel);
   const userAgent = (context.userAgent ?? (relayed ? null : arrival.userAgent))?.slice(0, 300);
@@ -92,7 +88,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
   if (device === null && userId === null && needsDevice === null) {
     throw new Refused("no_visitor", "send anonymousId, userId, or context.ip and context.userAgent");
   }
-  const name = event.event ?? event.name ?? context.page?.title ?? event.type;
+  const name = cleanAddresses(event.event ?? event.name ?? context.page?.title ?? event.type) as string;
   const kind =
     event.type === "page" || event.type === "screen" ? "page" : event.type === "track" ? kindOf(name) : null;
   const properties: Record<string, unknown> = {
@@ -112,7 +108,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
           url: url?.href ?? null,
           path: path?.split(/[?#]/)[0]?.trim() || null,
           referrer: referrer === null ? null : `${referrer.origin}${referrer.pathname}`,
-          title: context.page?.title ?? null,
+          title: (cleanAddresses(context.page?.title) as string | undefined) ?? null,
         }
       : null;
   for (const [key, clean] of [
@@ -144,7 +140,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
     userAgent: userAgent ?? null,
     page,
     source: sourceOf({ address: pageAddress, referrer }, context.campaign, arrival.hosts ?? NO_HOSTS),
-    properties,
+    properties: cleanAddresses(properties) as Record<string, unknown>,
     ...meaning,
     ...(relayed && isOutsidePages({ page, type: event.type }) ? { background: true as const } : {}),
     products: mergeProducts(meaning.products),

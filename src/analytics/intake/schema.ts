@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
-import { EVENT_TYPES, FLAGS } from "../model";
+import { EVENT_TYPES, FLAGS, OUTCOMES, type Outcome } from "../model";
 import { contextSchema, line, sparse } from "./context";
 
 /** At most so many events in one batch. */
@@ -64,6 +64,10 @@ export const eventSchema = sparse(
 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(Object.keys(eventSchema.out.shape));
 
+/** Fields of an event that have a meaning here. */
+export const knownFields = (event: object): string[] =>
+  Object.keys(event).filter((field) => KNOWN_FIELDS.has(field));
+
 /** Fields of an event that have no meaning here; they are left out. */
 export const unknownFields = (event: object): string[] =>
   Object.keys(event).filter((field) => !KNOWN_FIELDS.has(field));
@@ -122,3 +126,43 @@ export const batchAnswer = dataOf(
 );
 
 export type BatchResult = z.infer<typeof batchAnswer>["data"];
+
+const outcomes = z.object(
+  Object.fromEntries(OUTCOMES.map((name) => [name, z.int()])) as Record<Outcome, z.ZodInt>,
+);
+
+export const healthQuery = z.strictObject({
+  hours: z
+    .string()
+    .regex(/^\d{1,3}$/, "must be a whole number")
+    .transform(Number)
+    .refine((hours) => hours >= 1 && hours <= 168, "must be between 1 and 168")
+    .default(24)
+    .meta({ description: "How many of the last hours" }),
+});
+export const healthAnswer = dataOf(
+  z.object({
+    from: z.string(),
+    to: z.string(),
+    total: outcomes,
+    minutes: z.array(outcomes.extend({ at: z.string() })).meta({ description: "Those in which events came" }),
+    reasons: z.array(
+      z.object({
+        outcome: z.enum(OUTCOMES),
+        reason: z.string(),
+        count: z.int(),
+        lastAt: z.string(),
+        samples: z
+          .array(
+            z.object({
+              origin: z.enum(["browser", "server"]),
+              type: z.string().nullable(),
+              kind: z.string().nullable(),
+              fields: z.array(z.string()),
+            }),
+          )
+          .meta({ description: "What such events looked like, without anything that their senders wrote" }),
+      }),
+    ),
+  }),
+);

@@ -4,6 +4,7 @@ import type { AnalyticsDeps } from "../deps";
 import { scheduleSettling } from "../schedule";
 import { readContext } from "./context";
 import { nameDevices } from "./devices";
+import { countIntake, sampleOf } from "./health";
 import { nameProducts } from "./products";
 import { type Arrival, type ReadEvent, readBatch } from "./read";
 import type { Batch, BatchResult } from "./schema";
@@ -55,6 +56,24 @@ export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): 
   await nameProducts(deps, distinct);
   const inserted = await deps.analytics.events.insert(distinct.map(({ document }) => document));
   if (inserted.size > 0) await scheduleSettling(deps);
+  const sample = (index: number) => sampleOf(input.batch[index], arrival.origin);
+  await countIntake(deps, [
+    { outcome: "accepted", count: inserted.size },
+    { outcome: "duplicate", count: events.length - inserted.size },
+    ...rejected.map(({ index, code, reason }) => ({
+      outcome: "rejected" as const,
+      // Reasons of schemas name our own fields; others may hold what the sender wrote.
+      reason: code === "invalid" ? reason.slice(0, 150) : code,
+      sample: sample(index),
+    })),
+    ...distinct.flatMap(({ index, document }) =>
+      document.timeFlags.map((reason) => ({ outcome: "flagged" as const, reason, sample: sample(index) })),
+    ),
+    ...ignored.map(({ path }) => ({ outcome: "ignored" as const, reason: path.slice(0, 150) })),
+    ...(unknown.size > 0
+      ? [{ outcome: "ignored" as const, reason: "unknown field", count: Math.max(...unknown.values()) }]
+      : []),
+  ]);
   return {
     accepted: inserted.size,
     duplicate: events.length - inserted.size,

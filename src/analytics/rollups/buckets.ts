@@ -173,16 +173,21 @@ export function countEvents(bucket: Bucket, events: RollupEvent[], followed: Fol
   }
 }
 
-/** Counts sessions that began in a bucket. @param firstStarts when each visitor's first session began */
+/**
+ * Counts sessions that began in a bucket.
+ * @param identityOf whom a visitor is counted as
+ * @param firstStarts when the first session of each of those began
+ */
 export function countSessions(
   bucket: Bucket,
   sessions: SessionDocument[],
-  firstStarts: Map<string, Date>,
+  { identityOf, firstStarts }: { identityOf: (visitor: string) => string; firstStarts: Map<string, Date> },
 ): void {
   const { counts } = bucket.totals;
   for (const session of sessions) {
-    const number = visitorNumber(session.visitor);
-    const isFirst = firstStarts.get(session.visitor)?.getTime() === session.start.getTime();
+    const identity = identityOf(session.visitor);
+    const number = visitorNumber(identity);
+    const isFirst = firstStarts.get(identity)?.getTime() === session.start.getTime();
     const bounced = session.bounced ? 1 : 0;
     const converted = session.counts.orders > 0 ? 1 : 0;
     bucket.visitors.add(number);

@@ -1,6 +1,7 @@
 import type { MongoTx } from "../../db/mongo";
 import { after, DAY } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
+import { firstStartsOf, identitiesOf } from "../identity";
 import type { Level, Range } from "../model";
 import type { Mark } from "../rollups.store";
 import { type Bucket, countEvents, countSessions, emptyBucket, QUARTER_HOUR, quarterHourOf } from "./buckets";
@@ -55,9 +56,10 @@ async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Pr
   }
   for await (const sessions of deps.analytics.sessions.started(range, tx)) {
     const visitors = [...new Set(sessions.map(({ visitor }) => visitor))];
-    const firstStarts = await deps.analytics.sessions.firstStarts(visitors, tx);
+    const identities = await identitiesOf(deps, visitors, tx);
+    const firstStarts = await firstStartsOf(deps, identities, tx);
     for (const [key, own] of Map.groupBy(sessions, ({ start, bot }) => keyOf(start, bot))) {
-      countSessions(bucketOf(key), own, firstStarts);
+      countSessions(bucketOf(key), own, { identityOf: identities.of, firstStarts });
     }
   }
   const made = marks.flatMap(({ at }) =>

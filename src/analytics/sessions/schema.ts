@@ -79,6 +79,13 @@ export const sessionListAnswer = pageOf(sessionResponse);
 export const sessionAnswer = dataOf(sessionResponse);
 export const eventListAnswer = pageOf(eventResponse);
 
+export const visitorParam = z.object({
+  visitor: z
+    .string()
+    .regex(/^[ud]:[^\p{Cc}]{1,100}$/u, "must be u: and the id of a person, or d: and an anonymous id"),
+});
+export const erasedAnswer = dataOf(z.object({ erased: z.int().meta({ description: "Events" }) }));
+
 export const sessionsQuery = checkPeriod(
   periodSchema.extend({
     visitor: z

@@ -3,6 +3,7 @@ import { isUnavailable } from "../../db/unavailable";
 import { after, DAY } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import type { AnalyticsDeps } from "../deps";
+import { identityTimes, learnDevices } from "../identity";
 import { keptSince } from "../intake/time";
 import type { EventDocument, Range } from "../model";
 import { type Recounted, recountOrders } from "../recount";
@@ -98,6 +99,9 @@ export async function settleStep(
       const recounted = await recountOrders(deps, [...pending, ...attributed.moved], tx);
       spread(attributed, recounted);
       const { touched, read } = await remakeSessions(deps, attributed, tx);
+      const changed = await learnDevices(deps, pending, tx);
+      const visitors = [...attributed.affected.keys()];
+      touched.push(...(await identityTimes(deps, { visitors, changed }, tx)));
       // Who an event belongs to decides which orders its search led to.
       const searched = await searchesBehind(deps, [...pending, ...attributed.moved], tx);
       await markQuarterHours(
@@ -157,6 +161,13 @@ export async function settleRemoved(
     for (const { visitor, at } of recounted) if (visitor !== gone?.visitor) widen(affected, visitor, at);
     const left = new Set(present.filter(({ background }) => background).map(({ visitor }) => visitor));
     const { touched } = await remakeSessions(deps, { affected, left, devices: new Map(), moved: [] }, tx);
+    touched.push(
+      ...(await identityTimes(
+        deps,
+        { visitors: [...affected.keys()], changed: { devices: [], owners: [] } },
+        tx,
+      )),
+    );
     const over = gone ? await deps.analytics.sessions.removeOf(gone.visitor, gone.until, tx) : [];
     await markQuarterHours(
       deps,

@@ -1,0 +1,40 @@
+import type { Mongo, MongoTx } from "../db/mongo";
+import { chunks, inChunks } from "./batches.store";
+import { type DeviceDocument, deviceModel } from "./model";
+
+/** Whose devices are. */
+export const createDeviceStore = (mongo: Mongo) => {
+  const Device = deviceModel(mongo.connection);
+
+  return {
+    find: (devices: string[], tx?: MongoTx): Promise<DeviceDocument[]> =>
+      inChunks(devices, (part) =>
+        Device.find({ _id: { $in: part } }, null, mongo.in(tx)).lean<DeviceDocument[]>(),
+      ),
+
+    ofPersons: (persons: string[], tx?: MongoTx): Promise<DeviceDocument[]> =>
+      inChunks(persons, (part) =>
+        Device.find({ person: { $in: part } }, null, mongo.in(tx)).lean<DeviceDocument[]>(),
+      ),
+
+    async set(devices: DeviceDocument[], tx: MongoTx): Promise<void> {
+      for (const part of chunks(devices, 1000)) {
+        await Device.bulkWrite(
+          part.map(({ _id, person }) => ({
+            updateOne: { filter: { _id }, update: { $set: { person } }, upsert: true },
+          })),
+          { ...mongo.in(tx), ordered: true },
+        );
+      }
+    },
+
+    async forgetPerson(person: string): Promise<void> {
+      await Device.deleteMany({ person });
+    },
+
+    /** Before everything is counted again. */
+    async forgetAll(): Promise<void> {
+      await Device.deleteMany({});
+    },
+  };
+};

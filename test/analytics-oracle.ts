@@ -268,9 +268,10 @@ export function createOracle(everything: EventDocument[]) {
   const looks = (visit: Visit, kind: string) => visit.events.filter((event) => event.kind === kind).length;
   const bounced = (visit: Visit) =>
     !has(visit, "order") &&
-    visit.events.every(({ kind }) => kind === "page" || kind === "view") &&
-    looks(visit, "page") <= 1 &&
-    looks(visit, "view") <= 1;
+    visit.events.every(
+      ({ kind, type }) => ["page", "view", "list"].includes(kind ?? "") || type === "identify",
+    ) &&
+    ["page", "view", "list"].every((kind) => looks(visit, kind) <= 1);
   const inSteps = (events: EventDocument[], kinds: string[]): boolean =>
     kinds.length === 0 ||
     events.some(

@@ -78,6 +78,8 @@ export interface EventDocument {
    */
   visitor: string;
   bot: boolean;
+  /** Its visitor did nothing: they were named, or the sender says so. It ends no bounce. */
+  passive?: true;
   /** A server sent it, and no page is told: it joins the visitor's last visit, and makes none. */
   background?: true;
   /** `server` with an API key, `browser` otherwise. */
@@ -132,6 +134,7 @@ const eventSchema = new Schema<EventDocument>(
     visitor: { type: String, required: true },
     bot: { type: Boolean, required: true },
     background: Boolean,
+    passive: Boolean,
     origin: { type: String, required: true },
     address: { type: String, default: null },
     userAgent: { type: String, default: null },

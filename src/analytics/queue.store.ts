@@ -13,6 +13,7 @@ const SESSION_FIELDS = {
   visitor: 1,
   bot: 1,
   background: 1,
+  passive: 1,
   source: 1,
   "page.path": 1,
   revenue: 1,

@@ -318,6 +318,7 @@ async function randomShop(seed: number, size: number): Promise<void> {
 
 /** The rows of reports have no order that the oracle would not have; a report of 100 rows at most is compared whole. */
 const MOST = 100;
+const ONE_PAGE = { nextCursor: null, hasMore: false };
 
 /** Asks every report about a period and holds it against the raw events. */
 async function compare(oracle: Oracle, ask: Ask, interval: string, sort: string): Promise<void> {
@@ -343,12 +344,12 @@ async function compare(oracle: Oracle, ask: Ask, interval: string, sort: string)
   expect(answers).toEqual({
     overview: { ...head, ...oracle.overview(ask) },
     timeseries: { ...head, interval, points: oracle.timeseries(ask, interval) },
-    products: { ...head, products: oracle.products(ask, sort).slice(0, MOST) },
-    categories: { ...head, categories: oracle.categories(ask, categorySort).slice(0, MOST) },
+    products: { ...head, page: ONE_PAGE, products: oracle.products(ask, sort).slice(0, MOST) },
+    categories: { ...head, page: ONE_PAGE, categories: oracle.categories(ask, categorySort).slice(0, MOST) },
     funnel: { ...head, ...oracle.funnel(ask) },
-    searches: { ...head, ...oracle.searches(ask) },
+    searches: { ...head, page: ONE_PAGE, ...oracle.searches(ask) },
     retention: { ...head, cohorts: oracle.retention(ask) },
-    sources: { ...head, sources: oracle.sources(ask) },
+    sources: { ...head, page: ONE_PAGE, channels: expect.any(Array), sources: oracle.sources(ask) },
   });
 }
 
@@ -434,6 +435,41 @@ describe("equal to a count over the raw events", () => {
       }
     }
   }, 600_000);
+});
+
+describe("top lists", () => {
+  test("go on past what one page shows, each row once; a limit says what is allowed", async () => {
+    const batch = Array.from({ length: 230 }, (_, index) =>
+      anEvent({ properties: { product_id: `p${index}` } }),
+    );
+    await sent(t, { batch });
+    const ids: string[] = [];
+    let query: Record<string, string> = { limit: "100" };
+    for (;;) {
+      const { products, page } = await report("products", query);
+      ids.push(...products.map(({ id }: { id: string }) => id));
+      if (!page.hasMore) break;
+      query = { limit: "100", cursor: page.nextCursor };
+    }
+    expect([ids.length, new Set(ids).size]).toEqual([230, 230]);
+    const foreign = await get("reports/categories", query, manager.accessToken);
+    expect(foreign.status).toBe(400);
+    const tooMany = await get("reports/products", { limit: "1000" }, manager.accessToken);
+    expect([tooMany.status, await tooMany.text()]).toEqual([
+      422,
+      expect.stringContaining("between 1 and 100"),
+    ]);
+  });
+
+  test("a list, who somebody is, and what the sender calls non-interactive end no bounce", async () => {
+    const page = anEvent({ type: "page", event: undefined, name: "Lamps" });
+    const identify = anEvent({ type: "identify", event: undefined, userId: "ann" });
+    const scroll = anEvent({ event: "Scrolled", properties: { nonInteraction: 1 } });
+    await sent(t, { batch: [page, anEvent({ event: "Product List Viewed" }), identify, scroll] });
+    expect(await report("overview")).toMatchObject({ sessions: 1, bounceRate: 1 });
+    await sent(t, { batch: [anEvent({ event: "Scrolled", properties: {} })] });
+    expect(await report("overview")).toMatchObject({ sessions: 1, bounceRate: 0 });
+  });
 });
 
 describe("searches", () => {

@@ -44,6 +44,13 @@ export interface ReadEvent {
 
 const dateOf = (value: string | null | undefined): Date | null => (value ? new Date(value) : null);
 
+/** Whether an event says that its visitor did nothing: `nonInteraction` is Google's word for it. */
+const isPassive = (type: TrackedEvent["type"], properties: Record<string, unknown>): boolean =>
+  ["identify", "group", "alias"].includes(type) ||
+  ["nonInteraction", "non_interaction", "nonInteractive"].some((name) =>
+    [true, 1, "true", "1"].includes(properties[name] as never),
+  );
+
 /** Whether a library runs on a server, so that the request's address and program say nothing of the visitor. */
 const isServerLibrary = (name: unknown): boolean =>
   typeof name === "string" &&
@@ -142,6 +149,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
     source: sourceOf({ address: pageAddress, referrer }, context.campaign, arrival.hosts ?? NO_HOSTS),
     properties: cleanAddresses(properties) as Record<string, unknown>,
     ...meaning,
+    ...(isPassive(event.type, properties) ? { passive: true as const } : {}),
     ...(relayed && isOutsidePages({ page, type: event.type }) ? { background: true as const } : {}),
     products: mergeProducts(meaning.products),
     timeFlags: [...flags],

@@ -87,9 +87,27 @@ export function figures({ totals, visitors, newVisitors }: Bucket) {
   };
 }
 
+/** Where a page of a list begins: the number of rows before it. @throws AppError invalid_cursor */
+export function pageOf(
+  deps: AnalyticsDeps,
+  list: string,
+  { cursor, limit, ...filter }: { cursor?: string | undefined; limit: number; timezone: string },
+) {
+  const asked = JSON.parse(JSON.stringify({ list, ...filter }));
+  const skip = cursor === undefined ? 0 : Number(deps.cursors.decode(cursor, asked)[0]);
+  return {
+    skip,
+    /** @param rows how many there are in all */
+    page: (rows: number) => ({
+      hasMore: rows > skip + limit,
+      nextCursor: rows > skip + limit ? deps.cursors.encode([skip + limit], asked) : null,
+    }),
+  };
+}
+
 /** The rows with the most in one column, ties by key. */
-export function top(rows: Rows, column: number, limit: number): [string, number[]][] {
+export function top(rows: Rows, column: number, limit: number, skip = 0): [string, number[]][] {
   return [...rows]
     .sort(([a, x], [b, y]) => (y[column] ?? 0) - (x[column] ?? 0) || (a < b ? -1 : 1))
-    .slice(0, limit);
+    .slice(skip, skip + limit);
 }

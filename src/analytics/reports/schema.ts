@@ -2,23 +2,25 @@ import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
 import { CHANNELS } from "../intake/source";
 import { COLUMNS } from "../rollups/buckets";
-import { limitQuery as limit } from "../sessions/schema";
+import { cursorQuery, limitQuery as limit } from "../sessions/schema";
 import { checkPeriod, INTERVALS, periodSchema } from "./period";
 
 export const periodQuery = checkPeriod(periodSchema);
 export const seriesQuery = checkPeriod(
   periodSchema.extend({ interval: z.enum(INTERVALS, "must be hour, day, week or month").default("day") }),
 );
-export const topQuery = checkPeriod(periodSchema.extend({ limit }));
+export const topQuery = checkPeriod(periodSchema.extend({ limit, cursor: cursorQuery }));
 export const productsQuery = checkPeriod(
   periodSchema.extend({
     limit,
+    cursor: cursorQuery,
     sort: z.enum(COLUMNS.products, "is not a column to sort by").default("views"),
   }),
 );
 export const categoriesQuery = checkPeriod(
   periodSchema.extend({
     limit,
+    cursor: cursorQuery,
     sort: z.enum(COLUMNS.categories, "is not a column to sort by").default("views"),
   }),
 );
@@ -27,6 +29,7 @@ export const searchParam = z.object({ searchId: z.string().min(1).max(200) });
 export type PeriodQuery = z.output<typeof periodQuery>;
 export interface TopQuery {
   limit: number;
+  cursor?: string | undefined;
 }
 
 const head = z.object({
@@ -34,6 +37,7 @@ const head = z.object({
   traffic: z.enum(["people", "bots"]),
   complete: z.boolean().meta({ description: "False when events that came in are still being counted" }),
 });
+const page = z.object({ nextCursor: z.string().nullable(), hasMore: z.boolean() });
 const share = z
   .number()
   .nullable()
@@ -88,6 +92,7 @@ export const seriesAnswer = dataOf(
 );
 export const productsAnswer = dataOf(
   head.extend({
+    page,
     products: z.array(
       z.object({
         id: z.string(),
@@ -105,6 +110,7 @@ export const productsAnswer = dataOf(
 );
 export const categoriesAnswer = dataOf(
   head.extend({
+    page,
     categories: z.array(z.object({ category: z.string(), views: z.int(), adds: z.int(), orders: z.int() })),
   }),
 );
@@ -135,7 +141,12 @@ const search = z.object({
 });
 
 export const searchesAnswer = dataOf(
-  head.extend({ total: search.omit({ query: true }), top: z.array(search), withoutResult: z.array(search) }),
+  head.extend({
+    page,
+    total: search.omit({ query: true }),
+    top: z.array(search),
+    withoutResult: z.array(search),
+  }),
 );
 export const searchTrailAnswer = dataOf(
   z.object({
@@ -176,6 +187,7 @@ const visitsFrom = z.object({
 });
 export const sourcesAnswer = dataOf(
   head.extend({
+    page,
     channels: z.array(visitsFrom.extend({ channel: z.enum(CHANNELS) })),
     sources: z.array(visitsFrom.extend({ source: z.string(), channel: z.enum(CHANNELS) })),
   }),

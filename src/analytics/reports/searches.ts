@@ -5,7 +5,7 @@ import { addRow, COLUMNS, type Rows } from "../rollups/buckets";
 import { follow } from "../rollups/follow";
 import { byTime } from "../sessions/sessionise";
 import { settleForReader } from "../settle";
-import { begin, rate, sumOf, top } from "./figures";
+import { begin, pageOf, rate, sumOf, top } from "./figures";
 import type { PeriodQuery, SearchesReport, SearchTrail, TopQuery } from "./schema";
 
 function toSearch([
@@ -34,11 +34,13 @@ export async function searchesReport(
   const all: Rows = new Map();
   for (const values of rows.values()) addRow(all, "", values);
   const { query: _, ...total } = toSearch(["", all.get("") ?? []]);
-  const failed = top(rows, COLUMNS.searches.indexOf("withoutResult"), query.limit);
+  const { skip, page } = pageOf(deps, "searches", query);
+  const failed = top(rows, COLUMNS.searches.indexOf("withoutResult"), query.limit, skip);
   return {
     ...head,
+    page: page(rows.size),
     total,
-    top: top(rows, 0, query.limit).map(toSearch),
+    top: top(rows, 0, query.limit, skip).map(toSearch),
     withoutResult: failed.filter(([, row]) => (row[1] ?? 0) > 0).map(toSearch),
   };
 }

@@ -1,7 +1,7 @@
 import type { AnalyticsDeps } from "../deps";
 import { CHANNELS, type Channel, channelOf } from "../intake/source";
 import { addRow, COLUMNS, type Rows } from "../rollups/buckets";
-import { begin, rate, sumOf, top } from "./figures";
+import { begin, pageOf, rate, sumOf, top } from "./figures";
 import type { CategoriesReport, PeriodQuery, ProductsReport, SourcesReport, TopQuery } from "./schema";
 
 /** The products that were viewed, added or ordered most, with their names where the catalogue has them. */
@@ -11,10 +11,12 @@ export async function productsReport(
 ): Promise<ProductsReport> {
   const { range, bot, head } = await begin(deps, query);
   const { rows } = await sumOf(deps, "products", range, bot);
-  const best = top(rows.products, COLUMNS.products.indexOf(query.sort), query.limit);
+  const { skip, page } = pageOf(deps, "products", query);
+  const best = top(rows.products, COLUMNS.products.indexOf(query.sort), query.limit, skip);
   const names = await deps.productPopularity.names(best.map(([id]) => id));
   return {
     ...head,
+    page: page(rows.products.size),
     products: best.map(([id, [views = 0, clicks = 0, adds = 0, orders = 0, quantity = 0]]) => ({
       id,
       name: names.get(id) ?? null,
@@ -36,9 +38,11 @@ export async function categoriesReport(
 ): Promise<CategoriesReport> {
   const { range, bot, head } = await begin(deps, query);
   const { rows } = await sumOf(deps, "categories", range, bot);
-  const best = top(rows.categories, COLUMNS.categories.indexOf(query.sort), query.limit);
+  const { skip, page } = pageOf(deps, "categories", query);
+  const best = top(rows.categories, COLUMNS.categories.indexOf(query.sort), query.limit, skip);
   return {
     ...head,
+    page: page(rows.categories.size),
     categories: best.map(([key, [views = 0, adds = 0, orders = 0]]) => ({
       category: key,
       views,
@@ -55,10 +59,12 @@ export async function sourcesReport(
 ): Promise<SourcesReport> {
   const { range, bot, head } = await begin(deps, query);
   const { rows } = await sumOf(deps, "sources", range, bot);
+  const { skip, page } = pageOf(deps, "sources", query);
   const channels: Rows = new Map();
   for (const [source, values] of rows.sources) addRow(channels, channelOf(source), values);
   return {
     ...head,
+    page: page(rows.sources.size),
     channels: top(channels, 0, CHANNELS.length).map(
       ([channel, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
         channel: channel as Channel,
@@ -69,7 +75,7 @@ export async function sourcesReport(
         conversionRate: rate(conversions, sessions),
       }),
     ),
-    sources: top(rows.sources, 0, query.limit).map(
+    sources: top(rows.sources, 0, query.limit, skip).map(
       ([source, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
         source,
         channel: channelOf(source),

@@ -63,7 +63,7 @@ const sessionResponse = z
 
 export const limitQuery = z
   .string()
-  .regex(/^\d{1,3}$/, "must be a whole number")
+  .regex(/^\d{1,9}$/, "must be a whole number between 1 and 100")
   .transform(Number)
   .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
   .default(20);

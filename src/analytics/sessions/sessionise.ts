@@ -18,6 +18,7 @@ export type SessionEvent = Pick<
   | "userId"
   | "visitor"
   | "background"
+  | "passive"
   | "bot"
   | "source"
   | "page"
@@ -104,6 +105,18 @@ function funnelOf(events: SessionEvent[]): SessionDocument["funnel"] {
   return step;
 }
 
+/**
+ * One look and gone: at most one page, one product and one list, which the page of a product or a category sends
+ * together. Anything else is doing something, but for what is passive.
+ */
+function isBounce(events: SessionEvent[]): boolean {
+  const active = events.filter(({ passive }) => passive !== true);
+  const looks = (["page", "view", "list"] as const).map(
+    (kind) => active.filter((event) => event.kind === kind).length,
+  );
+  return looks.every((count) => count <= 1) && looks.reduce((sum, count) => sum + count, 0) === active.length;
+}
+
 /** @param joined what a server reported of it; it makes the visit neither longer nor another one */
 function toSession(visitor: string, events: SessionEvent[], joined: SessionEvent[]): SessionDocument {
   const all = joined.length === 0 ? events : [...events, ...joined].sort(byTime);
@@ -140,8 +153,7 @@ function toSession(visitor: string, events: SessionEvent[], joined: SessionEvent
       searches: count("search"),
     },
     revenue,
-    // One look and gone. The page of a product sends two events for it; anything else is doing something.
-    bounced: pages <= 1 && views <= 1 && pages + views === events.length && orders === 0,
+    bounced: isBounce(events) && orders === 0,
     funnel: funnelOf(all),
     source: landing === undefined || landing.source === "internal" ? "direct" : landing.source,
     landing: landing?.page?.path ?? null,

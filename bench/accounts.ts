@@ -6,10 +6,10 @@
 
 import { createApp } from "../src/app";
 import { parseConfig } from "../src/config";
-import type { Deps } from "../src/deps";
 import { canonicalKey } from "../src/lib/text";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
+import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
 import { type Goal, type Load, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";

@@ -28,9 +28,9 @@ import { attribute, byTime, type SessionEvent, sessionise } from "../src/analyti
 import { settle } from "../src/analytics/settle";
 import { parseConfig } from "../src/config";
 import { syncIndexes } from "../src/db/indexes";
-import type { Deps } from "../src/deps";
 import { DAY, HOUR, MINUTE, SECOND, systemClock } from "../src/lib/clock";
 import { silentLogger } from "../src/telemetry/log";
+import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { BROWSER, seeded } from "../test/analytics";
 import { startServer } from "../test/processes";

@@ -9,13 +9,13 @@
  */
 import { parseConfig } from "../src/config";
 import { syncIndexes } from "../src/db/indexes";
-import type { Deps } from "../src/deps";
 import { ENCODINGS } from "../src/http/compress";
 import { buildProduct } from "../src/products/build";
 import type { CategoryDocument } from "../src/products/categories/model";
 import { pictureModel } from "../src/products/images/model";
 import { coverOf } from "../src/products/shown";
 import { silentLogger } from "../src/telemetry/log";
+import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
 import { type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";

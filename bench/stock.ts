@@ -7,7 +7,6 @@
 import { seedAdministrator } from "../prisma/seed";
 import { createApp } from "../src/app";
 import { parseConfig } from "../src/config";
-import type { Deps } from "../src/deps";
 import type { LevelDocument, MovementDocument } from "../src/inventory/model";
 import { reserve } from "../src/inventory/reservations";
 import { verifyAll } from "../src/inventory/verify";
@@ -17,6 +16,7 @@ import { buildProduct } from "../src/products/build";
 import { MAX_VARIANTS } from "../src/products/fields";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
+import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { type Goal, load, onThrowAwayDatabases, options, reportGoals } from "./lib";
 

@@ -3,7 +3,6 @@
  * products yet, living or deleted, so what somebody changed or deleted stays as it is.
  */
 
-import type { Deps } from "../src/deps";
 import { createLocation } from "../src/inventory/locations";
 import { DEFAULT_SETTINGS } from "../src/inventory/stock";
 import { after, DAY } from "../src/lib/clock";
@@ -11,6 +10,7 @@ import { canonicalKey } from "../src/lib/text";
 import { buildProduct } from "../src/products/build";
 import { ensureCategoryPath } from "../src/products/categories/paths";
 import { addPicture } from "../src/products/images/service";
+import type { Deps } from "../src/wire";
 import { CATALOGUE, type CatalogueProduct } from "./catalogue";
 import { drawPicture } from "./pictures";
 

@@ -8,7 +8,6 @@ import { emailSchema, newPasswordSchema } from "../src/auth/schema";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
 import { withDeployLock } from "../src/db/deploy-lock";
-import type { Deps } from "../src/deps";
 import { AppError } from "../src/lib/errors";
 import { ADMIN_ROLE } from "../src/lib/permissions";
 import { canonicalKey } from "../src/lib/text";
@@ -16,6 +15,7 @@ import { configOrExit } from "../src/program";
 import { createLogger } from "../src/telemetry/log";
 import { createAccount, holdersOf } from "../src/users/admin/commands";
 import { ensureRoles } from "../src/users/roles/ensure";
+import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { seedDemo } from "./demo";
 

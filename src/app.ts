@@ -2,7 +2,6 @@ import { anyOrigin, libraryRoutes } from "./analytics/intake/library.routes";
 import { analyticsPathOf } from "./analytics/path";
 import { analyticsRoutes } from "./analytics/routes";
 import { authRoutes } from "./auth/routes";
-import type { Deps } from "./deps";
 import { docsRoutes } from "./http/docs";
 import { factory } from "./http/factory";
 import { healthRoutes } from "./http/health";
@@ -15,6 +14,7 @@ import { mailboxRoutes } from "./mail/routes";
 import { productRoutes } from "./products/routes";
 import { metricsRoutes } from "./telemetry/metrics";
 import { userRoutes } from "./users/routes";
+import type { Deps } from "./wire";
 
 /** The application: the one place where route groups are mounted. */
 export function createApp(deps: Deps) {
@@ -48,7 +48,7 @@ export function createApp(deps: Deps) {
     .route("/dev", mailboxRoutes(deps))
     .route(
       "/",
-      docsRoutes(deps, () => app),
+      docsRoutes(() => app),
     );
 }
 

@@ -1,7 +1,6 @@
 import { analyticsJobs } from "./analytics/jobs";
 import { auditJobs } from "./audit/jobs";
 import { authJobs } from "./auth/jobs";
-import type { Deps } from "./deps";
 import { housekeepingJobs } from "./housekeeping";
 import { stockJobs } from "./inventory/jobs";
 import { createJobRunner, type JobHandler, type JobRunner } from "./jobs/runner";
@@ -11,6 +10,7 @@ import { imageJobs } from "./products/images/jobs";
 import { searchJobs } from "./products/search/jobs";
 import { accountJobs } from "./users/me/jobs";
 import { wordJobs } from "./users/reindex";
+import type { Deps } from "./wire";
 
 /** Every kind of job and who does it. */
 export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({

@@ -4,7 +4,6 @@ import type { MySqlIdempotencyStore } from "./db/idempotency.mysql";
 import type { Mongo, MongoTx } from "./db/mongo";
 import type { MySql, MySqlTx } from "./db/prisma";
 import type { GuardDeps } from "./http/guards";
-import type { InventoryDeps } from "./inventory/deps";
 import type { JobStore } from "./jobs/jobs";
 import type { Clock } from "./lib/clock";
 import type { KeyRing } from "./lib/crypto";
@@ -15,7 +14,6 @@ import type { Storage } from "./storage/storage";
 import type { Logger } from "./telemetry/log";
 import type { Metrics } from "./telemetry/metrics";
 import type { Tracing } from "./telemetry/tracing";
-import type { AccountDeps } from "./users/me/deps";
 
 /** What every feature may ask for. A feature's own `deps.ts` adds its stores; `wire.ts` makes all of it. */
 export interface BaseDeps extends GuardDeps {
@@ -45,11 +43,4 @@ export interface BaseDeps extends GuardDeps {
   mailbox: Mailbox | undefined;
   /** Aborted when the process begins to stop: what would go on for ever ends then. */
   stopping: AbortController;
-}
-
-/** Everything of a process: the slices of all features. */
-export interface Deps extends AccountDeps, InventoryDeps {
-  /** The whole store: of it products ask for what can be sold. */
-  inventory: InventoryDeps["inventory"];
-  close(): Promise<void>;
 }

@@ -6,10 +6,10 @@ import {
   keepHashKeys,
   reencryptAll,
 } from "./auth";
-import type { Deps } from "./deps";
 import type { JobHandler } from "./jobs/runner";
 import { after, DAY, HOUR } from "./lib/clock";
 import { planWords } from "./users/reindex";
+import type { Deps } from "./wire";
 
 const KIND = "jobs.housekeeping";
 /** How long a job that was done can still be looked at, in milliseconds. Failed ones stay. */

@@ -20,8 +20,8 @@ import { createMySqlLimiters } from "./db/limiter";
 import { connectMongo } from "./db/mongo";
 import { connectMySql } from "./db/prisma";
 import { connectRedisLimiters } from "./db/redis";
-import type { Deps } from "./deps";
 import { createStockCommitter } from "./inventory/committer";
+import type { InventoryDeps } from "./inventory/deps";
 import { watchCrossings } from "./inventory/in-stock";
 import { createInventoryStore } from "./inventory/store";
 import { createMongoJobStore } from "./jobs/mongo.store";
@@ -49,11 +49,17 @@ import { createDiskStorage } from "./storage/disk";
 import { createS3Storage } from "./storage/s3";
 import type { Logger } from "./telemetry/log";
 import { createMetrics } from "./telemetry/metrics";
+import type { AccountDeps } from "./users/me/deps";
 import { createEmailChangeStore } from "./users/me/email-changes.store";
 import { createExportStore } from "./users/me/exports.store";
 import { createRoleStore } from "./users/roles/store";
 import { createSettingStore } from "./users/settings.store";
 import { createUserStore } from "./users/store";
+
+/** Everything of a process: the slices of all features. */
+export interface Deps extends InventoryDeps, Omit<AccountDeps, keyof InventoryDeps> {
+  close(): Promise<void>;
+}
 
 /** Wires a process. `given` replaces what a test or a script brings itself. */
 export function createDeps(

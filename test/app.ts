@@ -6,13 +6,13 @@ import { type AppType, createApp } from "../src/app";
 import { createRunner } from "../src/background";
 import { type Client, createClient } from "../src/client";
 import { type Config, parseConfig } from "../src/config";
-import type { Deps } from "../src/deps";
 import { createStockKeeper, type StockKeeper } from "../src/inventory/keeper";
 import type { JobRunner } from "../src/jobs/runner";
 import { emailKey } from "../src/lib/email";
 import type { Mail } from "../src/mail/mail";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
+import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { emptyDatabases } from "./databases";
 

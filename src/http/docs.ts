@@ -2,7 +2,6 @@ import { join } from "node:path";
 import type { Hono } from "hono";
 // Not the package itself, whose entry loads the whole page's code into the server (30 MB).
 import absolutePath from "swagger-ui-dist/absolute-path.js";
-import type { Deps } from "../deps";
 import { compressed } from "./compress";
 import { type AppEnv, factory } from "./factory";
 import { type OpenApiDocument, openApiDocument } from "./openapi";
@@ -34,7 +33,7 @@ const PAGE = `<!doctype html>
 const START = `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true });\n`;
 
 /** /openapi.json and /docs: served from here, so they work without the Internet and send nothing anywhere. */
-export function docsRoutes(_deps: Deps, app: () => Hono<AppEnv>) {
+export function docsRoutes(app: () => Hono<AppEnv>) {
   let document: OpenApiDocument | undefined;
   return factory
     .createApp()

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Deps } from "../deps";
+import type { BaseDeps } from "../deps";
 import { endpoint } from "../http/endpoint";
 import { dataOf } from "./envelopes";
 import { factory } from "./factory";
@@ -18,7 +18,7 @@ const liveAnswer = dataOf(z.object({ status: z.literal("up") }));
 const readyAnswer = dataOf(z.object({ status: up, mysql: up, mongodb: up }));
 
 /** /health: `live` says the process runs; `ready` says both databases answer, or which does not. */
-export const healthRoutes = (deps: Deps) =>
+export const healthRoutes = (deps: Pick<BaseDeps, "authenticate" | "log" | "mysql" | "mongo" | "stopping">) =>
   factory
     .createApp()
     .get(

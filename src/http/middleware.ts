@@ -2,7 +2,7 @@ import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { secureHeaders } from "hono/secure-headers";
-import type { Deps } from "../deps";
+import type { BaseDeps } from "../deps";
 import { createAddressReader } from "./address";
 import { factory } from "./factory";
 
@@ -10,7 +10,7 @@ import { factory } from "./factory";
 const FORWARDED = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
 /** Gives each request a logger and the caller's address; logs and measures how it ended. */
-export const requestContext = (deps: Deps) => {
+export const requestContext = (deps: BaseDeps) => {
   const addressOf = createAddressReader(deps.config.trustedProxies);
   let warned = deps.config.trustedProxies.length > 0;
   return factory.createMiddleware(async (c, next) => {
@@ -43,7 +43,8 @@ export const requestContext = (deps: Deps) => {
 };
 
 /** `x-request-id`: a caller's own when it is harmless, else a new one. */
-export const requestIds = (deps: Deps) => requestId({ limitLength: 100, generator: () => deps.random.id() });
+export const requestIds = (deps: Pick<BaseDeps, "random">) =>
+  requestId({ limitLength: 100, generator: () => deps.random.id() });
 
 /** CORS for the configured origins only. */
 export const corsFor = (origins: string[]) =>

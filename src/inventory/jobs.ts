@@ -1,15 +1,17 @@
-import type { Deps } from "../deps";
 import { type JobHandler, JobRefused } from "../jobs/runner";
 import { lowStockMail } from "../mail";
-import { readerOf, wantsNotice } from "../users";
+import { readerOf, type UserDeps, wantsNotice } from "../users";
+import type { InventoryDeps } from "./deps";
 import { sellable } from "./levels";
+
+type LowStockDeps = InventoryDeps & UserDeps;
 
 /** Most people who hear of one low level. */
 const RECIPIENTS = 50;
 
 /** Tells those who may change stock that a level is low, unless it has recovered or is no longer sold. */
 const tellLowStock =
-  (deps: Deps): JobHandler =>
+  (deps: LowStockDeps): JobHandler =>
   async ({ job, saveProgress }) => {
     const { levelId } = job.payload as { levelId?: unknown };
     if (typeof levelId !== "string") throw new JobRefused("the payload has no levelId");
@@ -34,4 +36,6 @@ const tellLowStock =
   };
 
 /** What stock leaves for later. */
-export const stockJobs = (deps: Deps): Record<string, JobHandler> => ({ "stock.low": tellLowStock(deps) });
+export const stockJobs = (deps: LowStockDeps): Record<string, JobHandler> => ({
+  "stock.low": tellLowStock(deps),
+});

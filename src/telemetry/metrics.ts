@@ -1,8 +1,8 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Deps } from "../deps";
 import { isPrivateAddress } from "../http/address";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
+import type { GuardDeps } from "../http/guards";
 import { problem } from "../http/problems";
 
 /** What one process has measured, as it can be sent to another. */
@@ -82,7 +82,7 @@ export function createMetrics(): Metrics {
  * /metrics, for a Prometheus beside the server: answered to private addresses that ask directly. What comes
  * through a proxy comes from outside, so there it does not exist.
  */
-export const metricsRoutes = (deps: Deps) =>
+export const metricsRoutes = (deps: GuardDeps & { metrics: Metrics }) =>
   factory.createApp().get(
     "/",
     endpoint(deps, {

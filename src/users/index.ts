@@ -1,4 +1,5 @@
 /** The face of people: their rows, settings and names for others. What a person or an administrator does through routes is not part of it. */
+export type { UserDeps } from "./deps";
 export { toUserResponse, type UserResponse } from "./mapper";
 export { wantsNotice } from "./notices";
 export { readerOf } from "./reader";

@@ -4,8 +4,8 @@ import { parseConfig } from "../../config";
 import { syncIndexes } from "../../db/indexes";
 import { migrateMySql } from "../../db/migrate";
 import { checkMySql } from "../../db/prisma";
-import type { Deps } from "../../deps";
 import { createLogger } from "../../telemetry/log";
+import type { Deps } from "../../wire";
 import { createDeps } from "../../wire";
 import { FORMATS, type Format } from "./read";
 

@@ -8,7 +8,6 @@ import { parseConfig } from "../../src/config";
 import { createJobRunner } from "../../src/jobs/runner";
 import { silentLogger } from "../../src/telemetry/log";
 import { accountJobs } from "../../src/users/me/jobs";
-import type { Deps } from "../../src/wire";
 import { createDeps } from "../../src/wire";
 
 const [where, nth = "1"] = process.argv.slice(2);

@@ -1,7 +1,7 @@
+import type { BaseDeps } from "../deps";
 import type { Actor } from "../lib/actor";
 import type { JsonValue } from "../lib/json";
 import type { AuditAction } from "./actions";
-import type { AuditDeps } from "./deps";
 
 /** Who did it: a person, a server's key, the system itself (a job, a command), or someone unknown. */
 export interface AuditActor {
@@ -40,7 +40,7 @@ export const auditActor = (actor: Actor): AuditActor =>
  * @param origin where the request came from; null for what the system does
  */
 export const newAuditEntry = (
-  deps: Pick<AuditDeps, "clock" | "random">,
+  deps: Pick<BaseDeps, "clock" | "random">,
   action: AuditAction,
   {
     actor,

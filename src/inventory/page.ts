@@ -1,5 +1,5 @@
+import type { BaseDeps } from "../deps";
 import type { JsonValue } from "../lib/json";
-import type { InventoryDeps } from "./deps";
 
 /** A page as lists answer it. */
 export interface Page<T> {
@@ -9,7 +9,7 @@ export interface Page<T> {
 
 /** Cuts the one row too many off a page and makes the cursor of the next. */
 export function pageFrom<Row, Item>(
-  deps: InventoryDeps,
+  deps: Pick<BaseDeps, "cursors">,
   rows: Row[],
   limit: number,
   filter: JsonValue,

@@ -1,16 +1,11 @@
 /** Checks lines by themselves, before anything is looked up. */
+
 import { createHash } from "node:crypto";
 import { AppError, invalidInput, refusedFields } from "../../lib/errors";
 import { canonicalKey, slugify } from "../../lib/text";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";
 import { currencyOf } from "./numbers";
-import type { ReadLine } from "./read";
-
-/** Why a row could not be imported. */
-export interface ImportFault {
-  row: number;
-  message: string;
-}
+import type { ImportFault, ReadLine } from "./shapes";
 
 /** A variant of a line, with a SKU in any case. */
 export interface NamedVariant extends ImportVariant {

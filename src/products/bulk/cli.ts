@@ -1,4 +1,5 @@
 /** What the commands `import` and `export` share. */
+
 import { stat } from "node:fs/promises";
 import { parseConfig } from "../../config";
 import { syncIndexes } from "../../db/indexes";
@@ -7,7 +8,7 @@ import { checkMySql } from "../../db/prisma";
 import { createLogger } from "../../telemetry/log";
 import type { Deps } from "../../wire";
 import { createDeps } from "../../wire";
-import { FORMATS, type Format } from "./read";
+import { FORMATS, type Format } from "./shapes";
 
 /** The format of a file: the one that was given, else its name decides. Nothing when there is no such format. */
 export function formatOf(path: string, given: string | undefined): Format | undefined {

@@ -1,6 +1,6 @@
 import { harmless, harmlessCode, marked } from "./cells";
 import { COLUMNS } from "./columns";
-import type { ExportedProduct } from "./export";
+import type { ExportedProduct } from "./shapes";
 
 const quoted = (cell: string): string => `"${cell.replaceAll('"', '""')}"`;
 const line = (cells: string[]): string => `${cells.map(quoted).join(",")}\r\n`;

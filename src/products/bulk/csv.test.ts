@@ -8,12 +8,11 @@ import { ensureCategoryPath } from "../categories/paths";
 import { createProduct } from "../create";
 import { createProductSchema } from "../schema";
 import { bare, harmless } from "./cells";
-import type { ImportFault } from "./check";
 import { COLUMNS } from "./columns";
 import { readCsv } from "./csv";
 import { exportProducts } from "./export";
 import { importProducts } from "./import";
-import type { Format, ReadLine } from "./read";
+import type { Format, ImportFault, ReadLine } from "./shapes";
 
 const t = useTestApp();
 

@@ -2,13 +2,14 @@
  * CSV of the project's own columns: one row a variant. Rows of one product follow each other, with the same slug; what
  * is the product's own stands in the first of them.
  */
+
 import { slugify } from "../../lib/text";
 import { MAX_VARIANTS } from "../fields";
 import { BadCell, bare, bareCode, cut, json, unmarked } from "./cells";
 import { COLUMNS, type Column, PRODUCT_COLUMNS, VARIANT_COLUMNS } from "./columns";
 import { type NumberStyle, noteNumber, readNumber } from "./numbers";
-import type { ReadLine } from "./read";
 import { decode, records } from "./records";
+import type { ReadLine } from "./shapes";
 
 const BY_NAME = new Map(COLUMNS.map((column) => [column.toLowerCase(), column]));
 

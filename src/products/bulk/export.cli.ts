@@ -2,13 +2,14 @@
  * bun run export FILE [--force] [--format=ndjson|csv] — writes every product to a file that `bun run import`
  * reads again.
  */
+
 import { open, rename, rm } from "node:fs/promises";
 import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
 import { createProgress } from "../../lib/progress";
 import { connect, formatOf, lookAt } from "./cli";
 import { exportProducts } from "./export";
-import { FORMATS } from "./read";
+import { FORMATS } from "./shapes";
 
 async function main(): Promise<number> {
   const { values, positionals } = readCommandLine(COMMANDS.export);

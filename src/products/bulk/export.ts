@@ -4,30 +4,7 @@ import { namesItself } from "../categories/rules";
 import type { ProductDeps } from "../deps";
 import type { ProductDocument, ProductStatus } from "../model";
 import { csvHeader, csvRows } from "./csv-write";
-import type { Format } from "./read";
-
-/** A product as a line of an export: what an import of it makes again. Prices are decimal texts. */
-export interface ExportedProduct {
-  slug: string;
-  name: string;
-  description: string;
-  brand: string | null;
-  status: ProductStatus;
-  categories: string[][];
-  attrs: { key: string; value: string | number | boolean; unit: string | null }[];
-  metadata: Record<string, string | number | boolean>;
-  popularity: number;
-  variants: {
-    sku: string;
-    name: string | null;
-    price: string;
-    currency: string;
-    compareAtPrice: string | null;
-    gtin: string | null;
-    weight: number | null;
-    options: { name: string; value: string }[];
-  }[];
-}
+import type { ExportedProduct, Format } from "./shapes";
 
 /** Products that are read together. */
 const PAGE = 200;

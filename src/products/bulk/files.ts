@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { after, HOUR } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import type { ProductDeps } from "../deps";
-import type { Format } from "./read";
 import { MAX_IMPORT } from "./schema";
+import type { Format } from "./shapes";
 
 /** Long enough for the slowest upload to be recorded; then what is not recorded is removed. */
 const UNRECORDED = 6 * HOUR;

@@ -10,7 +10,7 @@ import { after, DAY } from "../../lib/clock";
 import { createProgress } from "../../lib/progress";
 import { connect, formatOf, lookAt } from "./cli";
 import { importProducts } from "./import";
-import { FORMATS } from "./read";
+import { FORMATS } from "./shapes";
 
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;

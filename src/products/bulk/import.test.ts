@@ -16,9 +16,9 @@ import { mergeCategory } from "../categories/merge";
 import { moveCategory } from "../categories/move";
 import { ensureCategoryPath } from "../categories/paths";
 import { deleteProduct } from "../delete";
-import type { ImportFault } from "./check";
 import { importProducts } from "./import";
 import { readLines } from "./ndjson";
+import type { ImportFault } from "./shapes";
 
 const t = useTestApp();
 const folder = await mkdtemp(join(tmpdir(), "aizy-import-"));

@@ -1,21 +1,9 @@
 import type { ProductDeps } from "../deps";
-import { checkLine, type GoodLine, type ImportFault } from "./check";
+import { checkLine, type GoodLine } from "./check";
 import { Importer } from "./importer";
-import { type Format, readProducts, type Source } from "./read";
+import { readProducts, type Source } from "./read";
 import { Repeats } from "./repeats";
-
-/** How far an import is, and what became of its lines so far. A later try goes on behind `rows`. */
-export interface ImportProgress {
-  /** Rows of the file that are done with, a header included. */
-  rows: number;
-  /** Bytes of the file that were read. */
-  bytes: number;
-  /** Products. */
-  created: number;
-  updated: number;
-  unchanged: number;
-  failed: number;
-}
+import type { Format, ImportFault, ImportProgress } from "./shapes";
 
 export interface ImportOptions {
   format: Format;

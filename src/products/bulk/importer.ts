@@ -6,8 +6,9 @@ import { ensureCategoryPath } from "../categories/paths";
 import type { ProductDeps } from "../deps";
 import type { ProductDocument } from "../model";
 import { signalProduct } from "../stock-signal";
-import { type GoodLine, type ImportFault, refusal } from "./check";
+import { type GoodLine, refusal } from "./check";
 import { type Plan, plan } from "./plan";
+import type { ImportFault } from "./shapes";
 
 /** How many categories are remembered. */
 const KNOWN = 10_000;

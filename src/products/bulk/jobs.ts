@@ -2,8 +2,9 @@ import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { ProductDeps } from "../deps";
 import { exportProducts } from "./export";
 import { folderOf, resultOf, sourceOf } from "./files";
-import { type ImportProgress, importProducts } from "./import";
+import { importProducts } from "./import";
 import { MAX_FAULTS } from "./read-job";
+import type { ImportProgress } from "./shapes";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;
 

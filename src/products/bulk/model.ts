@@ -1,6 +1,6 @@
 import { type Connection, type Model, Schema } from "mongoose";
 import { PRODUCT_STATUSES, type ProductStatus } from "../model";
-import { FORMATS, type Format } from "./read";
+import { FORMATS, type Format } from "./shapes";
 
 export const BULK_KINDS = ["import", "export"] as const;
 

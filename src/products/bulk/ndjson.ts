@@ -1,4 +1,4 @@
-import type { ReadLine } from "./read";
+import type { ReadLine } from "./shapes";
 
 /** Longest line, in bytes: a file without line breaks must not fill the memory. */
 export const MAX_LINE = 1024 * 1024;

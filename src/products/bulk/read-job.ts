@@ -4,9 +4,9 @@ import type { StoredFile } from "../../storage";
 import type { ProductDeps } from "../deps";
 import { csvLine } from "./csv-write";
 import { resultOf, TYPES } from "./files";
-import type { ImportProgress } from "./import";
 import type { BulkDocument } from "./model";
 import type { BulkResponse } from "./schema";
+import type { ImportProgress } from "./shapes";
 
 /** Refused rows in an answer; the others are in the file of faults. */
 const SHOWN_FAULTS = 20;

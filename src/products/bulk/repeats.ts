@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { canonicalKey } from "../../lib/text";
-import type { GoodLine, ImportFault } from "./check";
+import type { GoodLine } from "./check";
+import type { ImportFault } from "./shapes";
 
 /** 53 bits: of a million keys two are the same by chance in one of 18,000 files. */
 const hashOf = (text: string): number => {

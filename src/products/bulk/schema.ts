@@ -2,7 +2,7 @@ import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
 import { PRODUCT_STATUSES } from "../model";
 import { BULK_KINDS } from "./model";
-import { FORMATS } from "./read";
+import { FORMATS } from "./shapes";
 
 /** Largest file of an import over HTTP, in bytes. */
 export const MAX_IMPORT = 256 * 1024 * 1024;

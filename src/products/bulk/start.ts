@@ -5,9 +5,9 @@ import { after, DAY } from "../../lib/clock";
 import type { ProductDeps } from "../deps";
 import { folderOf, type Received } from "./files";
 import type { BulkDocument } from "./model";
-import type { Format } from "./read";
 import { toBulk } from "./read-job";
 import type { BulkResponse, ExportRequest } from "./schema";
+import type { Format } from "./shapes";
 
 /** How long a job and its files are kept. */
 export const KEEP = 7 * DAY;

@@ -1,6 +1,4 @@
 import type { Mongo, MongoTx } from "../../db/mongo";
-import type { ImportFault } from "./check";
-import type { ImportProgress } from "./import";
 import {
   type BulkDocument,
   type BulkFaultDocument,
@@ -8,6 +6,7 @@ import {
   bulkModel,
   checkpointModel,
 } from "./model";
+import type { ImportFault, ImportProgress } from "./shapes";
 
 /** Imports and exports in MongoDB: what was asked for, and which rows were refused. */
 export const createBulkStore = (mongo: Mongo) => {

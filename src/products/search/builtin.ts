@@ -3,11 +3,9 @@
 import type { MongoTx } from "../../db/mongo";
 import type { JsonValue } from "../../lib/json";
 import { canonicalKey } from "../../lib/text";
-import type { Logger } from "../../telemetry/log";
-import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument } from "../model";
 import { gtinKeyOf } from "../shown";
-import { compact, refreshPopularity, usesOf, type Worker } from "./compact";
+import { type BuiltinOptions, compact, refreshPopularity, usesOf } from "./compact";
 import { searchDocumentOf } from "./document";
 import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
 import { MOST_COUNTED } from "./facets";
@@ -19,26 +17,12 @@ import { parseQuery } from "./parse";
 import type { Plan } from "./plan";
 import { createIndexReader } from "./reader";
 import { rebuildIndex } from "./rebuild";
-import type { IndexStore } from "./store";
 import { suggestFrom } from "./suggest";
 
 /** Changed products from which on a round of taking them into segments is worth while. */
 const WORTH_WHILE = 128;
 /** Products written by this process from which on whoever writes many takes them into segments himself. */
 const MANY = 2048;
-
-/** What the engine needs from outside. */
-export interface BuiltinOptions extends Worker {
-  store: IndexStore;
-  log: Pick<Logger, "warn">;
-  categoriesOf(ids: string[]): Promise<Map<string, CategoryDocument>>;
-  /** Gives every product, some at a time, to a function within a transaction in which they were read. */
-  eachProduct(
-    onPage: (products: ProductDocument[], tx: MongoTx) => Promise<void>,
-    onDone: (count: number) => void,
-  ): Promise<void>;
-  countProducts(): Promise<number>;
-}
 
 /** What the answer rests on, when words were taken for others. */
 function correctedText({ slots }: Plan, strictness: Strictness): string | null {

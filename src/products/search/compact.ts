@@ -1,6 +1,10 @@
+import type { MongoTx } from "../../db/mongo";
 /** Moves search documents into segments, and small segments into larger ones. */
 import type { Clock } from "../../lib/clock";
 import type { Random } from "../../lib/random";
+import type { Logger } from "../../telemetry/log";
+import type { CategoryDocument } from "../categories/model";
+import type { ProductDocument } from "../model";
 import { SegmentBuilder, tieOf } from "./builder";
 import { unpack, type WordUse } from "./document";
 import type { ReadDocument } from "./documents.store";
@@ -118,6 +122,19 @@ export interface Worker {
   store: IndexStore;
   clock: Clock;
   random: Random;
+}
+
+/** What the engine needs from outside. */
+export interface BuiltinOptions extends Worker {
+  store: IndexStore;
+  log: Pick<Logger, "warn">;
+  categoriesOf(ids: string[]): Promise<Map<string, CategoryDocument>>;
+  /** Gives every product, some at a time, to a function within a transaction in which they were read. */
+  eachProduct(
+    onPage: (products: ProductDocument[], tx: MongoTx) => Promise<void>,
+    onDone: (count: number) => void,
+  ): Promise<void>;
+  countProducts(): Promise<number>;
 }
 
 /** Runs work on segments that no other process works on meanwhile. @returns undefined when one does */

@@ -1,8 +1,7 @@
 /** Makes the whole index anew, while it is searched and written. */
 import type { MongoTx } from "../../db/mongo";
 import type { ProductDocument } from "../model";
-import type { BuiltinOptions } from "./builtin";
-import { rebuildSegments } from "./compact";
+import { type BuiltinOptions, rebuildSegments } from "./compact";
 import { UNSEEN } from "./model";
 
 /** How often the segments are tried when another process works on them meanwhile. */

@@ -11,12 +11,12 @@ import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import mariadb from "mariadb";
+import type { Engine, Report } from "./engine";
 import { type Gateway, POSTGRES_SETTINGS, startGateway } from "./gateway/index";
 import { DATA } from "./paths";
 import { freePort } from "./processes";
 import { prepareRoot } from "./root";
 import type { Secrets } from "./secrets";
-import type { Engine, Report } from "./supervisor";
 
 /** User and group of both servers: `postgres` in the root, which MySQL shares. */
 const SERVER_USER = 101;

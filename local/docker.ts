@@ -1,8 +1,8 @@
 /** MySQL and MongoDB from compose.yaml, where a Docker engine answers. */
 import { join } from "node:path";
+import type { Engine, Report } from "./engine";
 import { CHECKOUT, CHECKOUT_ID } from "./paths";
 import type { Secrets } from "./secrets";
-import type { Engine, Report } from "./supervisor";
 
 /** Whether a Docker engine (not only its client) and compose answer. */
 export async function dockerAnswers(): Promise<boolean> {

@@ -8,9 +8,9 @@ import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { dockerAnswers } from "./docker";
+import type { Answer, Database, Report } from "./engine";
 import { CACHE, CHECKOUT, DATA, supervisorSocket } from "./paths";
 import { localSecrets } from "./secrets";
-import type { Answer, Database, Report } from "./supervisor";
 
 /** What a command adds to its environment, and how it says that it is done. */
 export interface Joined {

@@ -10,30 +10,9 @@ import { createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { debianEngine } from "./debian";
 import { dockerEngine } from "./docker";
+import type { Answer, Database, Report, Request, Running } from "./engine";
 import { supervisorSocket } from "./paths";
 import { localSecrets } from "./secrets";
-
-export type Database = "mysql" | "mongodb";
-
-/** Says what is being done, in one line. */
-export type Report = (line: string) => void;
-
-/** A database that runs. */
-export interface Running {
-  /** What the commands get to know. */
-  env: Record<string, string>;
-  /** Processes without which it does not run. */
-  children: Bun.Subprocess[];
-  stop(): Promise<void>;
-}
-
-/** A way to run databases on this machine. */
-export type Engine = Record<Database, () => Promise<Running>>;
-
-/** What a command asks for. */
-export type Request = { need: Database[] };
-/** What it hears: progress, then either the addresses or what is wrong. */
-export type Answer = { progress: string } | { ready: Record<string, string> } | { failed: string };
 
 /** How long the databases wait for the next command, so that one after the other does not restart them. */
 const LINGER = 3000;

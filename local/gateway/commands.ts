@@ -3,19 +3,8 @@
  * that concern the session ("lsid", "txnNumber", "$db" and their like) and itself honours maxTimeMS.
  */
 import type { Document } from "bson";
-import {
-  arrayElement,
-  booleanValue,
-  decode,
-  decodePlain,
-  documentValue,
-  type Element,
-  elements,
-  encode,
-  integerValue,
-  stringValue,
-  withElement,
-} from "./bson.ts";
+import { decode, decodePlain, documentValue, elements, encode, integerValue, stringValue } from "./bson.ts";
+import type { Command, Planner } from "./command.ts";
 import { Cursors } from "./cursors.ts";
 import {
   ConnectionLost,
@@ -30,8 +19,8 @@ import type { Pool } from "./pool.ts";
 import type { Parameter, PostgresConnection, Result, Statement } from "./postgres.ts";
 import { refuseUnsupported } from "./refused.ts";
 import { FIRST_PAGE, SQL } from "./schema.ts";
-import { type Client, Sessions, type Transaction, type TransactionRequest } from "./sessions.ts";
-import { MAX_MESSAGE_BYTES, type Request } from "./wire.ts";
+import { type Client, Sessions, type Transaction } from "./sessions.ts";
+import { MAX_MESSAGE_BYTES } from "./wire.ts";
 import { WriteErrors } from "./write-errors.ts";
 
 /** Lock wait of a single statement before it goes to the waiting lane. */
@@ -43,109 +32,12 @@ const MAX_LOCK_WAIT_MS = 90_000;
 /** Creating and dropping things waits for open transactions to end. */
 const ADMIN_LOCK_MS = 20_000;
 
-/**
- * How PostgreSQL plans a statement:
- * - `ordered`: the rule; an index gives the order of a page, nothing is collected and sorted first.
- * - `union`: for `$or` without a sort, so that each alternative may use its own index.
- * - `text`: the engine does not find its text index when it plans with statistics on indexed paths.
- */
-type Planner = "ordered" | "union" | "text";
-
 const PLANNER_SETTINGS: Record<Planner, string> = {
   ordered: "set enable_bitmapscan = off; set documentdb.enablePerCollectionPlannerStatistics = on",
   union: "set enable_bitmapscan = on; set documentdb.enablePerCollectionPlannerStatistics = on",
   text: "set enable_bitmapscan = off; set documentdb.enablePerCollectionPlannerStatistics = off",
 };
-const TEXT_OPERATOR = Buffer.from("\x03$text\0");
-const OR_OPERATOR = Buffer.from("\x04$or\0");
-const SORT_STAGE = Buffer.from("\x03$sort\0");
-
 const WRITE_SEQUENCE: Record<string, string> = { insert: "documents", update: "updates", delete: "deletes" };
-/** A command with what the gateway itself reads of it. */
-export class Command {
-  readonly name: string;
-  readonly fields: Map<string, Element>;
-  readonly database: string;
-  readonly body: Buffer;
-  readonly sequences: Map<string, Buffer>;
-  readonly client: Client;
-
-  constructor(request: Request, client: Client) {
-    this.body = request.body;
-    this.sequences = request.sequences;
-    this.client = client;
-    this.fields = elements(request.body);
-    const first = this.fields.keys().next().value;
-    if (first === undefined) throw new MongoError(59, "CommandNotFound", "empty command");
-    this.name = first === "findandmodify" ? "findAndModify" : first;
-    const database = this.string("$db");
-    if (database === undefined)
-      throw new MongoError(40571, "Location40571", "OP_MSG requests require a $db argument");
-    this.database = database;
-  }
-
-  /** The command's own value when it is a string: mostly the collection's name. */
-  get collection(): string {
-    const value = stringValue(this.body, this.fields.values().next().value);
-    if (value === undefined) {
-      throw new MongoError(73, "InvalidNamespace", `collection name has invalid type in '${this.name}'`);
-    }
-    return value;
-  }
-
-  /** `database.collection`. */
-  get namespace(): string {
-    return `${this.database}.${this.collection}`;
-  }
-
-  /** How the engine should plan it. */
-  get planner(): Planner {
-    const conditions = this.sequences.get("updates") ?? this.sequences.get("deletes") ?? this.body;
-    if (conditions.includes(TEXT_OPERATOR)) return "text";
-    if (!conditions.includes(OR_OPERATOR)) return "ordered";
-    return this.fields.has("sort") || conditions.includes(SORT_STAGE) ? "ordered" : "union";
-  }
-
-  string(name: string): string | undefined {
-    return stringValue(this.body, this.fields.get(name));
-  }
-
-  integer(name: string): bigint | undefined {
-    return integerValue(this.body, this.fields.get(name));
-  }
-
-  boolean(name: string): boolean | undefined {
-    return booleanValue(this.body, this.fields.get(name));
-  }
-
-  /** The logical session's id, if the command names one. */
-  sessionId(): Buffer | undefined {
-    const lsid = documentValue(this.body, this.fields.get("lsid"));
-    if (lsid === undefined) return undefined;
-    const id = elements(lsid).get("id");
-    if (id?.type !== 5) throw new MongoError(14, "TypeMismatch", "lsid.id must be a UUID");
-    return lsid.subarray(id.value + 5, id.end);
-  }
-
-  /** What the command says of a transaction; undefined outside one. */
-  transaction(): TransactionRequest | undefined {
-    if (this.boolean("autocommit") !== false) return undefined;
-    const sessionId = this.sessionId();
-    const number = this.integer("txnNumber");
-    if (sessionId === undefined || number === undefined) {
-      throw new MongoError(72, "InvalidOptions", "a transaction needs lsid and txnNumber");
-    }
-    return { sessionId, number, start: this.boolean("startTransaction") === true };
-  }
-
-  /** The body with its document sequences as arrays inside, for statements that take one document. */
-  wholeBody(): Buffer {
-    let body = this.body;
-    for (const [name, sequence] of this.sequences) body = withElement(body, arrayElement(name, sequence));
-    return body;
-  }
-}
-
 /** Time limits that tests shorten; defaults are MongoDB's. */
 export interface Limits {
   transactionLifetimeMs: number;

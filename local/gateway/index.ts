@@ -4,7 +4,8 @@
  */
 import type { Socket } from "bun";
 import { encode } from "./bson.ts";
-import { Command, Commands, toBuffer } from "./commands.ts";
+import { Command } from "./command.ts";
+import { Commands, toBuffer } from "./commands.ts";
 import { errorDocument, toMongoError } from "./errors.ts";
 import { Pool } from "./pool.ts";
 import { type PostgresAddress, PostgresConnection } from "./postgres.ts";

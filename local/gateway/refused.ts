@@ -1,7 +1,7 @@
 /** What the engine lacks, or answers wrongly without an error: it is refused here, with the reason. */
 import type { Document } from "bson";
 import { decodePlain } from "./bson.ts";
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { MongoError } from "./errors.ts";
 
 const CHANGE_STREAM = Buffer.from("\x03$changeStream\0");

@@ -4,7 +4,7 @@
  */
 import { type Document, Long, ObjectId } from "bson";
 import { decode, decodePlain, encode } from "./bson.ts";
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { codeOf, MongoError, unpackSqlState } from "./errors.ts";
 import type { Pool } from "./pool.ts";
 import { SQL } from "./schema.ts";

@@ -1,8 +1,11 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../../test/app";
+import { silentLogger } from "../../telemetry/log";
+import { createDeps } from "../../wire";
 import { compact } from "./compact";
 import { planRebuild } from "./jobs";
-import type { FoundResponse } from "./schema";
+import { type FoundResponse, searchSchema } from "./schema";
+import { searchProducts } from "./search";
 
 const t = useTestApp();
 let manager: SignedInPerson;
@@ -139,6 +142,47 @@ describe("what changes", () => {
     expect(restored.status).toBe(200);
     expect(await found("bilby")).toEqual([id]);
   });
+});
+
+test("another process finds every change on its next search, whatever it keeps in memory", async () => {
+  const elsewhere = createDeps(t.deps.config, silentLogger(), { clock: t.deps.clock });
+  const there = async (q: string) => {
+    const { data } = await searchProducts(
+      elsewhere,
+      undefined,
+      searchSchema.parse({ q, sort: "-popularity" }),
+    );
+    return data.map(({ id, inStock }) => [id, inStock]);
+  };
+  try {
+    await elsewhere.mongo.connection.asPromise();
+    const [plain, other] = [await make({ name: "Wambenger rug" }), await make({ name: "Wambenger mat" })];
+    for (const done of [async () => undefined, settle]) {
+      await done();
+      // Words and products that it has just found nothing for, or found otherwise.
+      expect(await there("kultarr")).toEqual([]);
+      expect((await there("wambenger")).map(([id]) => id)).toHaveLength(2);
+      await patch(plain.id, { name: "Kultarr rug" });
+      expect([await there("kultarr"), await there("wambenger")]).toEqual([
+        [[plain.id, false]],
+        [[other.id, false]],
+      ]);
+      expect((await there("kultar")).map(([id]) => id)).toEqual([plain.id]);
+      await done();
+      await patch(plain.id, { name: "Wambenger rug" });
+    }
+    await settle();
+    await t.deps.search.setPopularity([{ id: other.id, popularity: 7 }]);
+    await t.deps.search.refreshPopularity();
+    expect((await there("wambenger")).map(([id]) => id)).toEqual([other.id, plain.id]);
+    await t.deps.search.setPopularity([{ id: plain.id, popularity: 9 }]);
+    await t.deps.search.refreshPopularity();
+    expect((await there("wambenger")).map(([id]) => id)).toEqual([plain.id, other.id]);
+    await t.deps.search.rebuild(() => undefined);
+    expect((await there("wambenger")).map(([id]) => id)).toEqual([plain.id, other.id]);
+  } finally {
+    await elsewhere.close();
+  }
 });
 
 describe("any text", () => {

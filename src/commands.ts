@@ -129,11 +129,11 @@ something is.
     options: { status: flag },
   },
   search: {
-    usage: "Usage: bun run search rebuild\nMakes the index of the search anew, while the shop is open.",
+    usage: "Usage: bun run search rebuild\nRebuilds the search index while the shop is open.",
     words: [1, 1],
   },
   "search:rebuild": {
-    usage: "Usage: bun run search:rebuild\nMakes the index of the search anew, while the shop is open.",
+    usage: "Usage: bun run search:rebuild\nRebuilds the search index while the shop is open.",
   },
   "stock:verify": {
     usage: `Usage: bun run stock:verify [--sku SKU] [--repair]

@@ -1101,5 +1101,5 @@ export const JUDGEMENTS: Judgement[] = [
 ];
 
 /** How well a product answers: 0 to 3. */
-export const gradeOf = (judgement: Judgement, product: JudgedProduct): number =>
+export const gradeOf = (judgement: Pick<Judgement, "grades">, product: JudgedProduct): number =>
   judgement.grades.find(([, test]) => test(product))?.[0] ?? 0;

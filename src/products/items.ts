@@ -32,7 +32,7 @@ export const fieldsFor = (include: readonly Include[]): Record<string, 1> => ({
   ...(include.includes("categories") || include.includes("breadcrumbs") ? { categoryTree: 1 } : {}),
 });
 
-/** Fills in what products of before it was kept lack of what lists show, with two queries for all of them. */
+/** Fills in what lists show of products that an earlier version wrote, with two queries for all of them. */
 async function completeRows(deps: ProductDeps, rows: ListedProduct[]): Promise<ListedProduct[]> {
   const lacks = ({ variantCount, picture }: ListedProduct) =>
     variantCount === undefined || picture === undefined;
@@ -117,8 +117,8 @@ async function includedIn(
 
 /**
  * Products as lists show them, with what `include` asks for. At most four queries follow, and two more for products
- * of before what lists show was kept, however many products there are.
- * @param rows read with `fieldsFor(include)`; the caller has seen to it that `actor` may see them
+ * that an earlier version wrote, however many products there are.
+ * @param rows read with `fieldsFor(include)`; the caller has checked that `actor` may see them
  */
 export async function expandItems(
   deps: ProductDeps,

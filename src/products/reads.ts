@@ -36,8 +36,8 @@ export async function visibleProduct(
 export type FoundProduct = { product: ProductResponse } | { moved: { id: string; slug: string } };
 
 /**
- * Reads a product by its id, its slug, or a slug that it had last of all. A slug that a product has goes before one
- * that another had.
+ * Reads a product by its id, its slug, or a former slug of which it was the last owner. A present slug wins over a
+ * former one.
  * @throws AppError not_found
  */
 export async function readProduct(
@@ -56,7 +56,7 @@ export async function readProduct(
   if (product.status !== "active" && !mayEdit(actor)) throw noProduct();
   const [included, picture] = await Promise.all([
     expandProduct(deps, actor, product, include),
-    // Absent on a product of before it was kept there.
+    // Absent on products that an earlier version wrote.
     product.picture === undefined
       ? deps.pictures.ofProduct(product._id).then(([first]) => coverOf(first))
       : product.picture,

@@ -1,6 +1,6 @@
 /**
  * What lists show of a product without reading its variants and pictures: derived from them, and kept on the
- * product. A product of before these fields were kept lacks them; see `completeItems` and `complete.ts`.
+ * product. Products that an earlier version wrote lack them; see `completeRows` in `items.ts` and `complete.ts`.
  */
 import type { PictureDocument } from "./images/model";
 import type { CoverPicture, ProductDocument, VariantDocument } from "./model";

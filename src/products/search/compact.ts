@@ -16,7 +16,7 @@ import type { IndexStore } from "./store";
 export const MOST_PRODUCTS = 8192;
 /** Most changed products that one round takes up. */
 const MOST_RECENT = 2048;
-/** A segment is built anew together with smaller ones that are not much smaller. */
+/** A segment is rebuilt together with smaller ones that are not much smaller. */
 const GROWTH = 3;
 /** How long whoever reads a segment may go on after it was replaced, in milliseconds. */
 const GRACE = 60_000;
@@ -80,7 +80,7 @@ async function idsOf(store: IndexStore, entry: SegmentEntry): Promise<string[]> 
   return ids;
 }
 
-/** Which segments are built anew together with so many new products: all that are not much larger than what there is. */
+/** Which segments are rebuilt together with so many new products: all that are not much larger than what there is. */
 function absorbed(segments: SegmentEntry[], fresh: number): SegmentEntry[] {
   const chosen: SegmentEntry[] = [];
   let size = fresh;
@@ -223,7 +223,7 @@ async function buryIn(
 }
 
 /**
- * Makes all segments anew from the search documents, with the counts of all words.
+ * Rebuilds all segments from the search documents, with the counts of all words.
  * @param onProgress called with how many documents are done
  */
 export async function rebuildSegments(worker: Worker, onProgress: (done: number) => void): Promise<boolean> {
@@ -283,7 +283,7 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
   return rebuilt === true;
 }
 
-/** Writes the popularity of the products of every segment anew, from the search documents. */
+/** Rewrites the popularity of the products of every segment from the search documents. */
 export async function refreshPopularity(worker: Worker): Promise<void> {
   const { store } = worker;
   await withLease(worker, async ({ segments, retired, epoch }, holder) => {

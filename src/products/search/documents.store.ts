@@ -38,7 +38,7 @@ export const createDocumentStore = (mongo: Mongo) => {
         stored.map(({ _id, inStock, epoch, ...document }) => ({
           updateOne: {
             filter: { _id: _id as never },
-            // One that is made anew without a change stays where it is, recent or in a segment.
+            // One that is rebuilt without a change stays where it is, recent or in a segment.
             update: {
               $set: epoch === UNSEEN ? document : { ...document, epoch },
               $setOnInsert: { inStock, stockRevision: 0, ...(epoch === UNSEEN ? { epoch } : {}) },

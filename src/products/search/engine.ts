@@ -84,17 +84,17 @@ export interface SearchEngine {
   setInStock(states: { id: string; inStock: boolean; revision: number }[]): Promise<void>;
   /** Takes popularity, which ranks products that fit alike; from `refreshPopularity` on searches go by it. */
   setPopularity(changes: { id: string; popularity: number }[], tx?: MongoTx): Promise<void>;
-  /** Makes what `setPopularity` took count, without indexing anything anew. */
+  /** Makes searches rank by what `setPopularity` wrote, without reindexing. */
   refreshPopularity(): Promise<void>;
   search(request: SearchRequest): Promise<SearchResult>;
   /** Ways to go on from what was typed so far, without products that are hidden. */
   suggest(text: string, limit: number, hidden: string[]): Promise<Suggestions>;
   /**
-   * Makes the index anew from the products, while it is searched and written.
+   * Rebuilds the index from the products, while it is searched and written.
    * @param onProgress called with how many of how many products are done
    */
   rebuild(onProgress: (done: number, all: number) => void): Promise<void>;
-  /** Whether the index was made by a version that indexed otherwise, or never: `rebuild` mends it. */
+  /** Whether the index was built by a version that indexed differently, or never: `rebuild` mends it. */
   isOutdated(): Promise<boolean>;
   /** For whoever writes many products, between two writes: brings the index in order when there is much to do. */
   maintain(): Promise<void>;

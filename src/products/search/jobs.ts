@@ -4,7 +4,7 @@ import { INDEX_FORMAT } from "./model";
 
 const KIND = "search.rebuild";
 
-/** Has the index made anew when this version indexes otherwise than the one that made it; once for all processes. */
+/** Has the index rebuilt when this version indexes differently from the one that built it; once for all processes. */
 export async function planRebuild({
   search,
   jobs,
@@ -22,7 +22,7 @@ const rebuild =
   ({ search, log }: Pick<ProductDeps, "search" | "log">): JobHandler =>
   async ({ signal }) => {
     if (!(await search.isOutdated())) return;
-    log.info("the search is rebuilt, because this version indexes otherwise");
+    log.info("the search is rebuilt, because this version indexes differently");
     await search.rebuild(() => signal.throwIfAborted());
     log.info("the search was rebuilt");
   };

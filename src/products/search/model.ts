@@ -1,4 +1,4 @@
-/** Collections of the search: all but curation and queries are derived from products and can be made anew. */
+/** Collections of the search: all but curation and queries are derived from products and can be rebuilt. */
 import { type Connection, type Model, mongo, Schema } from "mongoose";
 import type { JsonValue } from "../../lib/json";
 
@@ -83,7 +83,7 @@ export interface SegmentEntry {
   /** A bit for each product that is gone or is elsewhere by now. */
   dead: mongo.Binary;
   deadCount: number;
-  /** How often the popularity of its products was written anew; absent before the first time. */
+  /** How often the popularity of its products was rewritten; absent before the first time. */
   popularity?: number;
 }
 
@@ -95,7 +95,7 @@ export interface Head {
 
 /**
  * Form of what is indexed of a product. Raise it with every change of that (terms, weights, columns): the first process
- * that starts after the upgrade has the index made anew while the shop is open.
+ * that starts after the upgrade has the index rebuilt while the shop is open.
  */
 export const INDEX_FORMAT = 1;
 

@@ -1,5 +1,5 @@
 /**
- * bun run search rebuild (or search:rebuild) — makes the index of the search anew from the products. The shop stays open:
+ * bun run search rebuild (or search:rebuild) — rebuilds the search index from the products. The shop stays open:
  * searches use the index that there is until the new one takes its place, and nothing that is written meanwhile is lost.
  */
 import { readCommandLine } from "../../cli";

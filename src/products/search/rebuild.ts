@@ -1,4 +1,4 @@
-/** Makes the whole index anew, while it is searched and written. */
+/** Rebuilds the whole index while it is searched and written. */
 import type { MongoTx } from "../../db/mongo";
 import type { ProductDocument } from "../model";
 import { type BuiltinOptions, rebuildSegments } from "./compact";

@@ -226,7 +226,7 @@ describe("any text", () => {
   });
 });
 
-test("a rebuild makes the index anew while products are written, and loses none", async () => {
+test("a rebuild runs while products are written, and loses none", async () => {
   const before = await make({ name: "Quoll teapot" });
   let going = true;
   const written: string[] = [];
@@ -243,7 +243,7 @@ test("a rebuild makes the index anew while products are written, and loses none"
   expect((await found("quolls", "&limit=100")).length).toBe(1 + written.length);
 });
 
-test("an index of another version is made anew by one process, without a command", async () => {
+test("an index of another version is rebuilt by one process, without a command", async () => {
   const { id } = await make({ name: "Bettong saucer" });
   const { connection } = t.deps.mongo;
   // As after the upgrade from a version that had no index.

@@ -306,7 +306,7 @@ export const createSegmentStore = (mongo: Mongo) => {
     /** Segments of which there are parts: also those that a killed process left. */
     ids: async (): Promise<string[]> => (await Parts.collection.distinct("segment")) as string[],
 
-    /** Writes the popularity of a segment's products anew. @returns the entry that reads it, once it is published */
+    /** Rewrites the popularity of a segment's products. @returns the entry that reads it, once it is published */
     async setPopularity(entry: SegmentEntry, values: number[]): Promise<SegmentEntry> {
       const version = (entry.popularity ?? 0) + 1;
       const part = (number: number) => `${entry.id}.popularity.${number}`;

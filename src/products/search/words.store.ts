@@ -44,7 +44,7 @@ export const createWordStore = (mongo: Mongo) => {
   const Words = searchWordModel(mongo.connection);
   const Versions = searchManifestModel(mongo.connection);
 
-  /** After every change of the words: whoever keeps some in memory reads them anew. */
+  /** After every change of the words: whoever keeps some in memory reads them again. */
   const countUp = async (): Promise<void> => {
     const count = (upsert: boolean) =>
       Versions.collection.updateOne({ _id: "words" as never }, { $inc: { version: 1 } }, { upsert });
@@ -145,7 +145,7 @@ export const createWordStore = (mongo: Mongo) => {
       if (missing.length + risen.length > 0) await countUp();
     },
 
-    /** Counts words anew, or adds to what was counted. */
+    /** Sets the counts of words, or adds to what was counted. */
     async count(
       counts: Map<string, WordUse & { count: number; namedCount: number; behindCount: number }>,
       how: "set" | "add",

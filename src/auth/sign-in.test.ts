@@ -662,7 +662,7 @@ describe("hostile text", () => {
       const { status } = await post("register", json);
       expect([text.slice(0, 10), status === 202 || status === 422]).toEqual([text.slice(0, 10), true]);
       const login = { email: person.email, password: text };
-      expect((await post("login", login)).status).toBe(401);
+      expect((await post("login", login)).status).toBe(text.isWellFormed() ? 401 : 422);
     }
     const headers = { "user-agent": `é${"x".repeat(2000)}` };
     expect((await post("login", { email: person.email, password: person.password }, headers)).status).toBe(

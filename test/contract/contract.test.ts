@@ -455,6 +455,7 @@ describe("headers", () => {
   /** Bodies for routes whose rules a schema does not tell. */
   const BODIES: Record<string, object | FormData | Blob> = {
     "POST /api/products": { name: "Sample", price: 100 },
+    "POST /api/users/{id}/email-change": { newEmail: "sample@example.com" },
     "POST /api/products/inventory/transfers": {
       fromLocationId: "018f3b1e-0000-7000-8000-000000000001",
       toLocationId: "018f3b1e-0000-7000-8000-000000000002",

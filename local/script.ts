@@ -48,6 +48,7 @@ const SCRIPTS: Record<CommandName, Script> = {
   export: { steps: [bun("--smol", "src/products/bulk/export.cli.ts")] },
   reencrypt: { steps: [bun("src/auth/reencrypt.cli.ts")] },
   "analytics:rebuild": { steps: [bun("src/analytics/rebuild.cli.ts")] },
+  jobs: { steps: [bun("src/jobs/jobs.cli.ts")] },
   demo: { steps: [bun("src/demo.ts")] },
   bench: { steps: [bun("bench/index.ts")] },
   race: { steps: [bun("test/race.ts")] },

@@ -10,6 +10,7 @@ import { notFound, refuseOtherMethods } from "./http/methods";
 import { corsFor, requestContext, requestIds, security } from "./http/middleware";
 import { onError } from "./http/problems";
 import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
+import { jobRoutes } from "./jobs/routes";
 import { mailboxRoutes } from "./mail/routes";
 import { productRoutes } from "./products/routes";
 import { metricsRoutes } from "./telemetry/metrics";
@@ -45,6 +46,7 @@ export function createApp(deps: Deps) {
     .route("/api/products", productRoutes(deps))
     .route("/api/analytics", analyticsRoutes(deps))
     .route("/v1", libraryRoutes(deps))
+    .route("/api/jobs", jobRoutes(deps))
     .route("/dev", mailboxRoutes(deps))
     .route(
       "/",

@@ -3,6 +3,7 @@ import { auditJobs } from "./audit/jobs";
 import { authJobs } from "./auth/jobs";
 import { housekeepingJobs } from "./housekeeping";
 import { stockJobs } from "./inventory/jobs";
+import { readBacklog } from "./jobs/admin";
 import { createJobRunner, type JobHandler, type JobRunner } from "./jobs/runner";
 import { bulkJobs } from "./products/bulk/jobs";
 import { categoryJobs } from "./products/categories/jobs";
@@ -36,5 +37,16 @@ export function createRunner(deps: Deps): JobRunner {
     log: deps.log,
   });
   deps.jobs.onWake(runner.wake);
+  deps.jobs.isStalled = runner.isStalled;
+  deps.metrics.gauge("aizy_jobs", "Background jobs by state", "state", async () => {
+    const { lagSeconds: _, ...counts } = await readBacklog(deps);
+    return counts;
+  });
+  deps.metrics.gauge(
+    "aizy_jobs_lag_seconds",
+    "For how long the oldest job is due that nobody has taken",
+    "of",
+    async () => ({ all: (await readBacklog(deps)).lagSeconds }),
+  );
   return runner;
 }

@@ -83,6 +83,14 @@ A name in .csv is CSV; --force replaces a file.`,
   "analytics:rebuild": {
     usage: "Usage: bun run analytics:rebuild\nMakes sessions and rollups anew from the events that are kept.",
   },
+  jobs: {
+    usage: `Usage:
+  bun run jobs [list [STATE]]
+  bun run jobs retry ID
+  bun run jobs discard ID
+What waits, runs and failed. STATE is waiting, running, done or failed.`,
+    words: [0, 2],
+  },
   demo: {
     usage: `Usage: bun run demo
 Walks the whole path against the running server (DEMO_URL) through the typed client. It needs the mailbox of

@@ -30,6 +30,8 @@ export interface BaseDeps extends GuardDeps {
     mongo: JobStore<MongoTx>;
     /** Called after a change enqueued something, so that it need not wait for the next poll. */
     wake(): void;
+    /** Whether the runner of this process stands still; there is none where no jobs are run. */
+    isStalled?: () => boolean;
     /** Whoever runs jobs in this process hears of it. */
     onWake(listener: () => void): void;
   };

@@ -516,18 +516,37 @@ export function createOracle(everything: EventDocument[]) {
 
     sources(ask: Ask) {
       const { begun } = part(ask);
-      const rows = [...Map.groupBy(begun, sourceOf)].map(([source, own]) => {
+      const row = (own: Visit[]) => {
         const converted = own.filter((visit) => has(visit, "order")).length;
         return {
-          source,
           sessions: own.length,
           newVisitors: own.filter(({ visitor, start }) => firstStart(identityOf(visitor)) === start).length,
           bounceRate: rate(own.filter(bounced).length, own.length),
           conversions: converted,
           conversionRate: rate(converted, own.length),
         };
-      });
-      return ranked(rows, "sessions", "source");
+      };
+      // Of the sources that these tests have.
+      const channelOf = (source: string) =>
+        source.endsWith(" / organic")
+          ? "organic_search"
+          : source.endsWith(" / referral")
+            ? "referral"
+            : "direct";
+      const by = <Name extends string>(name: Name, of: (visit: Visit) => string) =>
+        [...Map.groupBy(begun, of)].map(([value, own]) => ({ [name]: value, ...row(own) }));
+      return {
+        channels: ranked(
+          by("channel", (visit) => channelOf(sourceOf(visit))),
+          "sessions",
+          "channel",
+        ),
+        sources: ranked(
+          by("source", sourceOf).map((found) => ({ ...found, channel: channelOf(String(found.source)) })),
+          "sessions",
+          "source",
+        ),
+      };
     },
   };
 }

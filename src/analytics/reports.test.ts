@@ -349,7 +349,7 @@ async function compare(oracle: Oracle, ask: Ask, interval: string, sort: string)
     funnel: { ...head, ...oracle.funnel(ask) },
     searches: { ...head, page: ONE_PAGE, ...oracle.searches(ask) },
     retention: { ...head, cohorts: oracle.retention(ask) },
-    sources: { ...head, page: ONE_PAGE, channels: expect.any(Array), sources: oracle.sources(ask) },
+    sources: { ...head, page: ONE_PAGE, ...oracle.sources(ask) },
   });
 }
 

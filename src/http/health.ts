@@ -15,7 +15,14 @@ const answer = (ping: Promise<void>, log: (error: unknown) => void) =>
 
 const up = z.enum(["up", "down"]);
 const liveAnswer = dataOf(z.object({ status: z.literal("up") }));
-const readyAnswer = dataOf(z.object({ status: up, mysql: up, mongodb: up }));
+const readyAnswer = dataOf(
+  z.object({
+    status: up,
+    mysql: up,
+    mongodb: up,
+    jobs: up.meta({ description: "down: the runner of background jobs stands still; see the log" }),
+  }),
+);
 
 /** /health: `live` says the process runs; `ready` says both databases answer, or which does not. */
 export const healthRoutes = (deps: Pick<BaseDeps, "authenticate" | "log" | "mysql" | "mongo" | "stopping">) =>
@@ -46,9 +53,10 @@ export const healthRoutes = (deps: Pick<BaseDeps, "authenticate" | "log" | "mysq
           answer(deps.mysql.ping(), say("MySQL")),
           answer(deps.mongo.ping(), say("MongoDB")),
         ]);
-        const up = mysql === "up" && mongodb === "up";
+        const jobs = deps.jobs.isStalled?.() ? ("down" as const) : ("up" as const);
+        const up = mysql === "up" && mongodb === "up" && jobs === "up";
         return up
-          ? c.json({ data: { status: "up" as const, mysql, mongodb } }, 200)
-          : c.json({ data: { status: "down" as const, mysql, mongodb } }, 503);
+          ? c.json({ data: { status: "up" as const, mysql, mongodb, jobs } }, 200)
+          : c.json({ data: { status: "down" as const, mysql, mongodb, jobs } }, 503);
       },
     );

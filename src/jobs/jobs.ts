@@ -48,10 +48,58 @@ export interface JobStore<Tx> {
   prune(before: Date, limit: number): Promise<number>;
   /** What is waiting (due or not), for the metrics and the tests. */
   countWaiting(): Promise<number>;
+  /** Jobs as administrators see them, the newest first. */
+  list(query: JobQuery, now: Date): Promise<JobRow[]>;
+  /** Lets a failed job, or one that waits for its next try, run now with all of its tries. False when there is none. */
+  retry(id: string, now: Date): Promise<boolean>;
+  /** Removes a job that nobody runs. False when there is none. */
+  discard(id: string, now: Date): Promise<boolean>;
+  /** How much there is to do, and since when the oldest of it is due. */
+  backlog(now: Date): Promise<Backlog>;
   /** One job as it stands, or null. */
   find(
     id: string,
   ): Promise<{ kind: string; status: string; progress: JsonValue; lastError: string | null } | null>;
 }
+
+export const JOB_STATES = ["waiting", "running", "done", "failed"] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+export interface JobQuery {
+  state?: JobState | undefined;
+  kind?: string | undefined;
+  limit: number;
+}
+
+/** A job without its payload, which may name people. */
+export interface JobRow {
+  id: string;
+  kind: string;
+  status: string;
+  runAt: Date;
+  attempts: number;
+  maxAttempts: number;
+  lastError: string | null;
+  createdAt: Date;
+  finishedAt: Date | null;
+}
+
+export interface Backlog {
+  waiting: number;
+  running: number;
+  failed: number;
+  oldestDue: Date | null;
+}
+
+/**
+ * What a job does. A lease moves `runAt` to its end and clears the error of the last try; whoever waits for the next
+ * try has one. A lease that has ended belongs to nobody: the job waits.
+ */
+export const stateOf = ({ status, attempts, lastError, runAt }: JobRow, now: Date): JobState =>
+  status !== "waiting"
+    ? (status as JobState)
+    : attempts > 0 && lastError === null && runAt > now
+      ? "running"
+      : "waiting";
 
 export const DEFAULT_MAX_ATTEMPTS = 8;

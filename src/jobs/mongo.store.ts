@@ -1,7 +1,7 @@
-import { type Connection, type Model, Schema } from "mongoose";
+import { type Connection, type Model, type QueryFilter, Schema } from "mongoose";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import type { JsonValue } from "../lib/json";
-import { DEFAULT_MAX_ATTEMPTS, type JobStore } from "./jobs";
+import { DEFAULT_MAX_ATTEMPTS, type JobState, type JobStore } from "./jobs";
 
 interface JobDocument {
   _id: string;
@@ -46,6 +46,17 @@ const schema = new Schema<JobDocument>(
 export const jobModel = (connection: Connection): Model<JobDocument> =>
   (connection.models.Job as Model<JobDocument> | undefined) ?? connection.model<JobDocument>("Job", schema);
 
+/** Jobs of a state; see `stateOf`. */
+const whereState = (state: JobState | undefined, now: Date): QueryFilter<JobDocument> => {
+  const running = { attempts: { $gt: 0 }, lastError: null, runAt: { $gt: now } };
+  if (state === "running") return { status: "waiting", ...running };
+  if (state === "waiting") {
+    const idle = [{ attempts: 0 }, { lastError: { $ne: null } }, { runAt: { $lte: now } }];
+    return { status: "waiting", $or: idle };
+  }
+  return state === undefined ? {} : { status: state };
+};
+
 /** Jobs in MongoDB's `jobs` collection. */
 export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
   const Job = jobModel(mongo.connection);
@@ -80,7 +91,7 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
     async lease(kinds, now, until) {
       const row = await Job.findOneAndUpdate(
         { status: "waiting", runAt: { $lte: now }, kind: { $in: kinds } },
-        { $inc: { fence: 1, attempts: 1 }, $set: { runAt: until } },
+        { $inc: { fence: 1, attempts: 1 }, $set: { runAt: until, lastError: null } },
         { sort: { runAt: 1 }, returnDocument: "after", lean: true },
       );
       return (
@@ -123,6 +134,39 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
     },
 
     countWaiting: () => Job.countDocuments({ status: "waiting" }),
+
+    async list({ state, kind, limit }, now) {
+      const rows = await Job.find({ ...whereState(state, now), ...(kind === undefined ? {} : { kind }) })
+        .sort({ createdAt: -1, _id: -1 })
+        .limit(limit)
+        .lean();
+      return rows.map(({ _id, ...row }) => ({ id: _id, ...row }));
+    },
+
+    async retry(id, now) {
+      const idle = { $or: [{ status: "failed" as const }, { ...whereState("waiting", now) }] };
+      const set = { status: "waiting" as const, attempts: 0, runAt: now, finishedAt: null };
+      const { matchedCount } = await Job.updateOne({ _id: id, ...idle }, { $set: set, $inc: { fence: 1 } });
+      return matchedCount === 1;
+    },
+
+    async discard(id, now) {
+      const idle = [{ status: { $in: ["failed" as const, "done" as const] } }, whereState("waiting", now)];
+      return (await Job.deleteOne({ _id: id, $or: idle })).deletedCount === 1;
+    },
+
+    async backlog(now) {
+      const [oldest] = await Job.find({ status: "waiting", runAt: { $lte: now } }, { runAt: 1 })
+        .sort({ runAt: 1 })
+        .limit(1)
+        .lean();
+      return {
+        waiting: await Job.countDocuments(whereState("waiting", now)),
+        running: await Job.countDocuments(whereState("running", now)),
+        failed: await Job.countDocuments({ status: "failed" }),
+        oldestDue: oldest?.runAt ?? null,
+      };
+    },
 
     async find(id) {
       const row = await Job.findById(id).lean();

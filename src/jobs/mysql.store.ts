@@ -2,10 +2,22 @@ import type { MySql, MySqlTx } from "../db/prisma";
 import { duplicateIndex } from "../db/prisma";
 import { Prisma } from "../generated/prisma/client";
 import type { JsonValue } from "../lib/json";
-import { DEFAULT_MAX_ATTEMPTS, type JobStore } from "./jobs";
+import { DEFAULT_MAX_ATTEMPTS, type JobState, type JobStore } from "./jobs";
 
 /** How many due jobs are looked at before giving up on a lease: others may be taking the same ones. */
 const CANDIDATES = 5;
+
+/** Jobs of a state; see `stateOf`. */
+const whereState = (state: JobState | undefined, now: Date): Prisma.JobWhereInput => {
+  if (state === "running") {
+    return { status: "waiting", attempts: { gt: 0 }, lastError: null, runAt: { gt: now } };
+  }
+  if (state === "waiting") {
+    const idle = [{ attempts: 0 }, { lastError: { not: null } }, { runAt: { lte: now } }];
+    return { status: "waiting", OR: idle };
+  }
+  return state === undefined ? {} : { status: state };
+};
 
 /** Jobs in MySQL's `jobs` table. */
 export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
@@ -37,7 +49,7 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
     for (const row of candidates) {
       const { count } = await mysql.on().job.updateMany({
         where: { id: row.id, status: "waiting", fence: row.fence },
-        data: { fence: { increment: 1 }, attempts: { increment: 1 }, runAt: until },
+        data: { fence: { increment: 1 }, attempts: { increment: 1 }, runAt: until, lastError: null },
       });
       if (count === 1) {
         return {
@@ -92,6 +104,42 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
     DELETE FROM jobs WHERE finished_at < ${before} AND status = 'done' ORDER BY finished_at LIMIT ${limit}`,
 
   countWaiting: () => mysql.on().job.count({ where: { status: "waiting" } }),
+
+  list: ({ state, kind, limit }, now) =>
+    mysql.on().job.findMany({
+      where: { ...whereState(state, now), ...(kind === undefined ? {} : { kind }) },
+      orderBy: [{ createdAt: "desc" }, { id: "desc" }],
+      take: limit,
+      omit: { payload: true, progress: true },
+    }),
+
+  async retry(id, now) {
+    const { count } = await mysql.on().job.updateMany({
+      where: { id, OR: [{ status: "failed" }, whereState("waiting", now)] },
+      data: { status: "waiting", attempts: 0, runAt: now, finishedAt: null, fence: { increment: 1 } },
+    });
+    return count === 1;
+  },
+
+  async discard(id, now) {
+    const idle = [{ status: { in: ["failed", "done"] } }, whereState("waiting", now)];
+    return (await mysql.on().job.deleteMany({ where: { id, OR: idle } })).count === 1;
+  },
+
+  async backlog(now) {
+    const jobs = mysql.on().job;
+    const oldest = await jobs.findFirst({
+      where: { status: "waiting", runAt: { lte: now } },
+      orderBy: { runAt: "asc" },
+      select: { runAt: true },
+    });
+    return {
+      waiting: await jobs.count({ where: whereState("waiting", now) }),
+      running: await jobs.count({ where: whereState("running", now) }),
+      failed: await jobs.count({ where: { status: "failed" } }),
+      oldestDue: oldest?.runAt ?? null,
+    };
+  },
 
   async find(id) {
     const row = await mysql.on().job.findUnique({ where: { id } });

@@ -44,6 +44,8 @@ export interface JobRunnerOptions {
   pollMs?: number;
   /** How many jobs run at once in this process. */
   concurrency?: number;
+  /** After how long without a look it counts as standing still, in milliseconds. */
+  stallMs?: number;
 }
 
 export interface JobRunner {
@@ -52,6 +54,8 @@ export interface JobRunner {
   wake(): void;
   /** Takes no more work, lets what runs come to its next step, and returns. */
   stop(): Promise<void>;
+  /** Whether it has not looked for work for much longer than it should: a database that never answers, say. */
+  isStalled(): boolean;
   /** Runs everything that is due, one by one, until nothing is. @returns how many jobs ran */
   runDue(): Promise<number>;
 }
@@ -65,6 +69,8 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   const leaseMs = options.leaseMs ?? 30 * SECOND;
   const pollMs = options.pollMs ?? SECOND;
   const concurrency = options.concurrency ?? 4;
+  const stallMs = options.stallMs ?? MINUTE;
+  let looked = performance.now();
   const kinds = Object.keys(handlers);
   const stopping = new AbortController();
   /** What runs, and of which kind it is. */
@@ -183,6 +189,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
       } while (lookAgain);
     } finally {
       looking = false;
+      looked = performance.now();
       // Spread over time, so that many processes do not ask at the same moment.
       schedule(pollMs * (0.75 + Math.random() / 2));
     }
@@ -192,12 +199,27 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     if (started && !stopping.signal.aborted) void tick();
   }
 
+  /** Jobs of a kind that nobody here can do would wait for ever, and nobody would know. */
+  async function warnOfUnknown(): Promise<void> {
+    for (const store of stores) {
+      const due = await store.list({ state: "waiting", limit: 100 }, clock.now());
+      for (const kind of new Set(
+        due.map((job) => job.kind).filter((kind) => !Object.hasOwn(handlers, kind)),
+      )) {
+        log.error({ kind }, "jobs of a kind that this version does not know are waiting");
+      }
+    }
+  }
+
   return {
     start() {
       started = true;
+      looked = performance.now();
       schedule(0);
+      warnOfUnknown().catch((error) => log.warn({ err: error }, "jobs of unknown kinds were not looked for"));
     },
     wake,
+    isStalled: () => started && !stopping.signal.aborted && performance.now() - looked > stallMs,
     async stop() {
       stopping.abort();
       clearTimeout(timer);

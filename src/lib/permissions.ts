@@ -10,7 +10,8 @@ export const PERMISSIONS = {
   "roles:write": "Grant and take away roles",
   "audit:read": "Read the audit log",
   "analytics:read": "Read reports about behaviour",
-  "analytics:write": "Send events from a server",
+  "analytics:write": "Send events from a server, and make keys that pages send them with",
+  "jobs:write": "See background jobs, retry and discard them",
 } as const;
 
 export type Permission = keyof typeof PERMISSIONS;

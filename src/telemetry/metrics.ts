@@ -12,6 +12,12 @@ export type Snapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 export interface Metrics {
   /** Counts a request that came in. @returns to be called once, when it has been answered */
   request(): (answered: { method: string; route: string; status: number; seconds: number }) => void;
+  /**
+   * Adds a gauge that is read when somebody asks. What the databases say is the same for every process of a port, so of
+   * several the highest counts.
+   * @param read values by label; what it throws leaves the gauge as it was
+   */
+  gauge(name: string, help: string, label: string, read: () => Promise<Record<string, number>>): void;
   snapshot(): Promise<Snapshot>;
   /** Says how the measurements of all processes that share the port are had; without it this one is all. */
   gatherWith(gather: () => Promise<Snapshot[]>): void;
@@ -69,6 +75,19 @@ export function createMetrics(): Metrics {
         inFlight.dec();
         duration.labels(METHODS.has(method) ? method : "other", route, String(status)).observe(seconds);
       };
+    },
+    gauge(name, help, label, read) {
+      new Gauge({
+        name,
+        help,
+        labelNames: [label],
+        aggregator: "max",
+        registers,
+        async collect() {
+          const values = await read().catch(() => ({}));
+          for (const [value, number] of Object.entries(values)) this.labels(value).set(number);
+        },
+      });
     },
     snapshot: () => registry.getMetricsAsJSON(),
     gatherWith(other) {

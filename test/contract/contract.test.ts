@@ -446,6 +446,7 @@ describe("headers", () => {
   const WITHOUT_KEY: Record<string, string> = {
     [BEACON]: "events have ids of their own",
     [LIBRARIES]: "events have ids of their own",
+    "POST /api/jobs/{id}/retry": "a job that is due already is not due twice",
     "POST /api/users/me/settings/email-change": "its body holds a password; asking again replaces the change",
     "POST /api/users/me/settings/email-change/confirm": "its code works once, and nobody need be signed in",
     "POST /api/products/inventory/verify/repair": "what is repaired is not repaired again",

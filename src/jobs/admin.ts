@@ -1,0 +1,62 @@
+import type { BaseDeps } from "../deps";
+import { AppError } from "../lib/errors";
+import { type JobQuery, type JobRow, stateOf } from "./jobs";
+import type { JobResponse } from "./schema";
+
+const storesOf = ({ jobs }: BaseDeps) => [jobs.mysql, jobs.mongo];
+
+const toJob = (row: JobRow, now: Date): JobResponse => ({
+  id: row.id,
+  kind: row.kind,
+  state: stateOf(row, now),
+  runAt: row.runAt.toISOString(),
+  ageSeconds: Math.max(0, Math.round((now.getTime() - row.createdAt.getTime()) / 1000)),
+  attempts: row.attempts,
+  maxAttempts: row.maxAttempts,
+  reason: row.lastError,
+  finishedAt: row.finishedAt?.toISOString() ?? null,
+});
+
+/** How much there is to do in both databases. */
+export async function readBacklog(deps: BaseDeps) {
+  const now = deps.clock.now();
+  const backlogs = await Promise.all(storesOf(deps).map((store) => store.backlog(now)));
+  const due = backlogs.flatMap(({ oldestDue }) => (oldestDue === null ? [] : [oldestDue.getTime()]));
+  const sum = (name: "waiting" | "running" | "failed") =>
+    backlogs.reduce((total, backlog) => total + backlog[name], 0);
+  return {
+    waiting: sum("waiting"),
+    running: sum("running"),
+    failed: sum("failed"),
+    lagSeconds: due.length === 0 ? 0 : Math.round((now.getTime() - Math.min(...due)) / 1000),
+  };
+}
+
+/** Jobs of both databases, the newest first, and how much there is to do. */
+export async function listJobs(deps: BaseDeps, query: JobQuery) {
+  const now = deps.clock.now();
+  const stores = storesOf(deps);
+  const rows = (await Promise.all(stores.map((store) => store.list(query, now)))).flat();
+  return {
+    backlog: await readBacklog(deps),
+    jobs: rows
+      .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
+      .slice(0, query.limit)
+      .map((row) => toJob(row, now)),
+  };
+}
+
+const inSome = async (deps: BaseDeps, id: string, what: "retry" | "discard"): Promise<void> => {
+  const now = deps.clock.now();
+  for (const store of storesOf(deps)) if (await store[what](id, now)) return;
+  throw new AppError("not_found", "There is no such job, or it runs at present.");
+};
+
+/** Lets a job run now, with all of its tries. @throws AppError not_found, also when it runs */
+export async function retryJob(deps: BaseDeps, id: string): Promise<void> {
+  await inSome(deps, id, "retry");
+  deps.jobs.wake();
+}
+
+/** Removes a job. @throws AppError not_found, also when it runs */
+export const discardJob = (deps: BaseDeps, id: string): Promise<void> => inSome(deps, id, "discard");

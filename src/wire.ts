@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { createIntakeLimits } from "./analytics/intake/limits";
 import { createAnalyticsStore } from "./analytics/store";
 import { createAuditStore } from "./audit/store";
 import { createApiKeyStore } from "./auth/api-keys/store";
@@ -133,6 +134,7 @@ export function createDeps(
     inventory,
     stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),
     analytics: createAnalyticsStore(mongo),
+    intakeLimits: createIntakeLimits(redis?.limiters ?? counters),
     idempotency: { mysql: createMySqlIdempotencyStore(mysql), mongo: createMongoIdempotencyStore(mongo) },
     jobs: {
       mysql: createMySqlJobStore(mysql),

@@ -1,7 +1,9 @@
 import type { ProductDeps } from "../products/deps";
+import type { IntakeLimits } from "./intake/limits";
 import type { AnalyticsStore } from "./store";
 
 /** What analytics asks for. */
 export interface AnalyticsDeps extends ProductDeps {
   analytics: AnalyticsStore;
+  intakeLimits: IntakeLimits;
 }

@@ -183,6 +183,25 @@ describe("write keys", () => {
     });
   });
 
+  test("are limited by address and as a whole, which an API key is not", async () => {
+    const key = await makeKey({ name: "Limited" });
+    await t.deps.intakeLimits.spend(key, "192.0.2.1", 29_999);
+    await t.deps.intakeLimits.spend(key, "192.0.2.1", 1);
+    const over = t.deps.intakeLimits.spend(key, "192.0.2.1", 1);
+    await expect(over).rejects.toMatchObject({ code: "too_many_requests" });
+    await t.deps.intakeLimits.spend(key, "127.0.0.1", 30_000);
+    const answer = await send("track", track, basic(key));
+    expect([answer.status, Number(answer.headers.get("retry-after")) > 0]).toEqual([429, true]);
+    for (let address = 0; address < 18; address++) {
+      await t.deps.intakeLimits.spend(key, `198.51.100.${address}`, 30_000);
+    }
+    await expect(t.deps.intakeLimits.spend(key, "203.0.113.1", 1)).rejects.toMatchObject({
+      code: "too_many_requests",
+    });
+    t.clock.advance(61_000);
+    expect((await send("track", track, basic(key))).status).toBe(200);
+  });
+
   test("a server's API key in their place makes it a server's word", async () => {
     const json = { name: "Server", permissions: ["analytics:write"], password: manager.password };
     const made = await t.request("/auth/api-keys", { method: "POST", json, token: manager.accessToken });

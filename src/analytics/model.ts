@@ -1,3 +1,4 @@
+// Longer than others: every document of this folder, so that what is stored can be read in one place.
 import { type Connection, type Model, Schema } from "mongoose";
 import type { EventKind } from "./intake/spec";
 

@@ -35,7 +35,7 @@ export const libraryRoutes = (deps: AnalyticsDeps, name: "" | "Neutral" = "") =>
       params: callParam,
       body: libraryBody,
       success: { 200: libraryAnswer },
-      errors: ["unauthenticated", "forbidden"],
+      errors: ["unauthenticated", "forbidden", "too_many_requests"],
     }),
     async (c) => {
       const data = await receive(deps, c.req.valid("param").call, c.req.valid("json"), {

@@ -47,9 +47,14 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 /**
  * Who sends events with a key. A write key is public, so what comes with it is as good as what a browser says; an API
  * key with `analytics:write` makes it a server's word.
+ * @returns the write key too, when it is one
  * @throws AppError unauthenticated, forbidden
  */
-async function callerOf(deps: AnalyticsDeps, body: Body, sender: Sender): Promise<Caller> {
+async function callerOf(
+  deps: AnalyticsDeps,
+  body: Body,
+  sender: Sender,
+): Promise<{ caller: Caller; key: string | null }> {
   const { authorization, origin, ...caller } = sender;
   const key = basicUser(authorization) || text(body.writeKey) || "";
   if (!isWriteKey(key)) {
@@ -57,7 +62,7 @@ async function callerOf(deps: AnalyticsDeps, body: Body, sender: Sender): Promis
     if (actor?.kind !== "apiKey") {
       throw new AppError("unauthenticated", "Send a write key as the user name of Basic, or as writeKey.");
     }
-    return { ...caller, actor };
+    return { caller: { ...caller, actor }, key: null };
   }
   const known = await deps.analytics.writeKeys.find(key);
   if (known === null || known.revokedAt !== null) {
@@ -66,7 +71,7 @@ async function callerOf(deps: AnalyticsDeps, body: Body, sender: Sender): Promis
   if (origin !== undefined && known.origins.length > 0 && !known.origins.includes(origin)) {
     throw new AppError("forbidden", "This write key is not for pages of this origin.");
   }
-  return { ...caller, actor: null };
+  return { caller: { ...caller, actor: null }, key };
 }
 
 /** Events of a body: those of its batch, or itself. Ids that are missing are made here. */
@@ -89,16 +94,17 @@ function eventsOf(deps: AnalyticsDeps, call: Call, body: Body): unknown[] {
 
 const time = z.iso.datetime({ offset: true });
 
-/** Stores what a library of Segment or RudderStack sent. @throws AppError unauthenticated, forbidden, invalid_input */
+/** Stores what a library of Segment or RudderStack sent. @throws AppError unauthenticated, forbidden, too_many_requests, invalid_input */
 export async function receive(
   deps: AnalyticsDeps,
   call: Call,
   body: Body,
   sender: Sender,
 ): Promise<BatchResult> {
-  const caller = await callerOf(deps, body, sender);
+  const { caller, key } = await callerOf(deps, body, sender);
   const sentAt = time.safeParse(body.sentAt ?? body.sent_at).data;
   const context = CALLS[call] === null && typeof body.context === "object" ? body.context : null;
-  const batch = batchSchema.parse({ batch: eventsOf(deps, call, body), sentAt, context });
-  return track(deps, caller, batch);
+  const events = eventsOf(deps, call, body);
+  if (key !== null) await deps.intakeLimits.spend(key, sender.address, events.length);
+  return track(deps, caller, batchSchema.parse({ batch: events, sentAt, context }));
 }

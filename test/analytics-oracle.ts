@@ -514,7 +514,7 @@ export function createOracle(everything: EventDocument[]) {
       });
     },
 
-    sources(ask: Ask) {
+    sources(ask: Ask, attribution: "session" | "last_non_direct" = "session") {
       const { begun } = part(ask);
       const row = (own: Visit[]) => {
         const converted = own.filter((visit) => has(visit, "order")).length;
@@ -533,16 +533,28 @@ export function createOracle(everything: EventDocument[]) {
           : source.endsWith(" / referral")
             ? "referral"
             : "direct";
+      const wonBy = (visit: Visit) =>
+        attribution === "session" || sourceOf(visit) !== "direct"
+          ? sourceOf(visit)
+          : (visits
+              .filter(
+                ({ visitor, start }) =>
+                  visitor === visit.visitor && start < visit.start && visit.start - start <= 30 * DAY,
+              )
+              .filter((other) => sourceOf(other) !== "direct")
+              .toSorted((a, b) => a.start - b.start)
+              .map(sourceOf)
+              .at(-1) ?? "direct");
       const by = <Name extends string>(name: Name, of: (visit: Visit) => string) =>
         [...Map.groupBy(begun, of)].map(([value, own]) => ({ [name]: value, ...row(own) }));
       return {
         channels: ranked(
-          by("channel", (visit) => channelOf(sourceOf(visit))),
+          by("channel", (visit) => channelOf(wonBy(visit))),
           "sessions",
           "channel",
         ),
         sources: ranked(
-          by("source", sourceOf).map((found) => ({ ...found, channel: channelOf(String(found.source)) })),
+          by("source", wonBy).map((found) => ({ ...found, channel: channelOf(String(found.source)) })),
           "sessions",
           "source",
         ),

@@ -229,7 +229,14 @@ export const STORED_LEVEL = { quarterHour: "quarter", day: "day" } as const sati
 type StoredLevel = (typeof STORED_LEVEL)[Level];
 
 /** What one rollup document holds. */
-export type RollupKind = "totals" | "visitors" | "products" | "categories" | "searches" | "sources";
+export type RollupKind =
+  | "totals"
+  | "visitors"
+  | "products"
+  | "categories"
+  | "searches"
+  | "sources"
+  | "attributed";
 
 /** A part of what happened in one bucket. Derived: recomputed from events and sessions when they change. */
 export interface RollupDocument {

@@ -340,6 +340,7 @@ async function compare(oracle: Oracle, ask: Ask, interval: string, sort: string)
     searches: await report("searches", { ...query, limit }),
     retention: await report("retention", query),
     sources: await report("sources", { ...query, limit }),
+    attributed: await report("sources", { ...query, limit, attribution: "last_non_direct" }),
   };
   expect(answers).toEqual({
     overview: { ...head, ...oracle.overview(ask) },
@@ -350,6 +351,7 @@ async function compare(oracle: Oracle, ask: Ask, interval: string, sort: string)
     searches: { ...head, page: ONE_PAGE, ...oracle.searches(ask) },
     retention: { ...head, cohorts: oracle.retention(ask) },
     sources: { ...head, page: ONE_PAGE, ...oracle.sources(ask) },
+    attributed: { ...head, page: ONE_PAGE, ...oracle.sources(ask, "last_non_direct") },
   });
 }
 

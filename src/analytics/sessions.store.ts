@@ -1,6 +1,6 @@
 import type { Mongo, MongoTx } from "../db/mongo";
 import { after, DAY } from "../lib/clock";
-import { batchesOf, chunks, collectionOf, STREAM } from "./batches.store";
+import { batchesOf, chunks, collectionOf, inChunks, STREAM } from "./batches.store";
 import { RETENTION } from "./intake/time";
 import { analyticsSessionModel, analyticsStateModel, type Range, type SessionDocument } from "./model";
 
@@ -55,6 +55,16 @@ export const createSessionStore = (mongo: Mongo) => {
           { start: { $gte: from, $lt: to } },
           { ...mongo.in(tx), ...STREAM, projection: { devices: 0, landing: 0 } },
         ),
+      ),
+
+    /** Sessions of visitors that began in a period with a source that is not direct. */
+    withSource: (visitors: string[], { from, to }: Range, tx?: MongoTx) =>
+      inChunks(visitors, (part) =>
+        Session.find(
+          { visitor: { $in: part }, start: { $gte: from, $lt: to }, source: { $ne: "direct" } },
+          { visitor: 1, start: 1, source: 1 },
+          mongo.in(tx),
+        ).lean<Pick<SessionDocument, "_id" | "visitor" | "start" | "source">[]>(),
       ),
 
     /** When each visitor's first session began of those that are kept, and who was here before those. */

@@ -19,6 +19,7 @@ import {
   seriesAnswer,
   seriesQuery,
   sourcesAnswer,
+  sourcesQuery,
   topQuery,
 } from "./schema";
 import { searchesReport, searchTrail } from "./searches";
@@ -126,7 +127,7 @@ export const reportRoutes = (deps: AnalyticsDeps) =>
         ...REPORT,
         id: "sourcesReport",
         summary: "Where sessions came from",
-        query: topQuery,
+        query: sourcesQuery,
         success: { 200: sourcesAnswer },
       }),
       async (c) => c.json({ data: await sourcesReport(deps, c.req.valid("query")) }, 200),

@@ -24,6 +24,18 @@ export const categoriesQuery = checkPeriod(
     sort: z.enum(COLUMNS.categories, "is not a column to sort by").default("views"),
   }),
 );
+export const sourcesQuery = checkPeriod(
+  periodSchema.extend({
+    limit,
+    cursor: cursorQuery,
+    attribution: z
+      .enum(["session", "last_non_direct"], "must be session or last_non_direct")
+      .default("session")
+      .meta({
+        description: "Where the session itself came from, or the visitor's last source within 30 days",
+      }),
+  }),
+);
 export const searchParam = z.object({ searchId: z.string().min(1).max(200) });
 
 export type PeriodQuery = z.output<typeof periodQuery>;

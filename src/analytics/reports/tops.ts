@@ -55,16 +55,17 @@ export async function categoriesReport(
 /** Where sessions came from. */
 export async function sourcesReport(
   deps: AnalyticsDeps,
-  query: PeriodQuery & TopQuery,
+  query: PeriodQuery & TopQuery & { attribution?: "session" | "last_non_direct" },
 ): Promise<SourcesReport> {
   const { range, bot, head } = await begin(deps, query);
-  const { rows } = await sumOf(deps, "sources", range, bot);
+  const kind = query.attribution === "last_non_direct" ? "attributed" : "sources";
+  const rows = (await sumOf(deps, kind, range, bot)).rows[kind];
   const { skip, page } = pageOf(deps, "sources", query);
   const channels: Rows = new Map();
-  for (const [source, values] of rows.sources) addRow(channels, channelOf(source), values);
+  for (const [source, values] of rows) addRow(channels, channelOf(source), values);
   return {
     ...head,
-    page: page(rows.sources.size),
+    page: page(rows.size),
     channels: top(channels, 0, CHANNELS.length).map(
       ([channel, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
         channel: channel as Channel,
@@ -75,7 +76,7 @@ export async function sourcesReport(
         conversionRate: rate(conversions, sessions),
       }),
     ),
-    sources: top(rows.sources, 0, query.limit, skip).map(
+    sources: top(rows, 0, query.limit, skip).map(
       ([source, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
         source,
         channel: channelOf(source),

@@ -1,9 +1,12 @@
-import { MINUTE } from "../../lib/clock";
+import { DAY, MINUTE } from "../../lib/clock";
 import type { RollupEvent } from "../events.store";
 import type { SessionDocument } from "../model";
 import { isOrderKind, partOf, unitsOf } from "../orders";
 import type { FollowUp } from "../searches.store";
 import { visitorNumber } from "./packing";
+
+/** How long the source of a visit counts for direct visits after it, in milliseconds. */
+export const SOURCE_WINDOW = 30 * DAY;
 
 /** Length of a bucket, in milliseconds: zones differ by quarters of an hour. */
 export const QUARTER_HOUR = 15 * MINUTE;
@@ -73,6 +76,7 @@ export const COLUMNS = {
   categories: ["views", "adds", "orders"],
   searches: ["searches", "withoutResult", "clicked", "clicks", "clickMs", "ordered"],
   sources: ["sessions", "bounces", "conversions", "newVisitors"],
+  attributed: ["sessions", "bounces", "conversions", "newVisitors"],
 } as const;
 export type RowKind = keyof typeof COLUMNS;
 export const ROW_KINDS = Object.keys(COLUMNS) as RowKind[];
@@ -101,7 +105,13 @@ export const emptyBucket = (): Bucket => ({
   totals: noTotals(),
   visitors: new Set(),
   newVisitors: new Set(),
-  rows: { products: new Map(), categories: new Map(), searches: new Map(), sources: new Map() },
+  rows: {
+    products: new Map(),
+    categories: new Map(),
+    searches: new Map(),
+    sources: new Map(),
+    attributed: new Map(),
+  },
 });
 
 const KIND_COUNTS: Partial<Record<NonNullable<RollupEvent["kind"]>, CountName>> = {
@@ -177,11 +187,20 @@ export function countEvents(bucket: Bucket, events: RollupEvent[], followed: Fol
  * Counts sessions that began in a bucket.
  * @param identityOf whom a visitor is counted as
  * @param firstStarts when the first session of each of those began
+ * @param sourceOf the last source of a session's visitor that is not direct
  */
 export function countSessions(
   bucket: Bucket,
   sessions: SessionDocument[],
-  { identityOf, firstStarts }: { identityOf: (visitor: string) => string; firstStarts: Map<string, Date> },
+  {
+    identityOf,
+    firstStarts,
+    sourceOf,
+  }: {
+    identityOf: (visitor: string) => string;
+    firstStarts: Map<string, Date>;
+    sourceOf: (session: SessionDocument) => string;
+  },
 ): void {
   const { counts } = bucket.totals;
   for (const session of sessions) {
@@ -199,6 +218,8 @@ export function countSessions(
     if (session.funnel >= 1) counts.viewed++;
     if (session.funnel >= 2) counts.added++;
     if (session.funnel >= 3) counts.ordered++;
-    addRow(bucket.rows.sources, session.source, [1, bounced, converted, isFirst ? 1 : 0]);
+    const row = [1, bounced, converted, isFirst ? 1 : 0];
+    addRow(bucket.rows.sources, session.source, row);
+    addRow(bucket.rows.attributed, sourceOf(session), row);
   }
 }

@@ -2,9 +2,17 @@ import type { MongoTx } from "../../db/mongo";
 import { after, DAY } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import { firstStartsOf, identitiesOf } from "../identity";
-import type { Level, Range } from "../model";
+import type { Level, Range, SessionDocument } from "../model";
 import type { Mark } from "../rollups.store";
-import { type Bucket, countEvents, countSessions, emptyBucket, QUARTER_HOUR, quarterHourOf } from "./buckets";
+import {
+  type Bucket,
+  countEvents,
+  countSessions,
+  emptyBucket,
+  QUARTER_HOUR,
+  quarterHourOf,
+  SOURCE_WINDOW,
+} from "./buckets";
 import { addDocument, toDocuments } from "./documents";
 import { follow } from "./follow";
 
@@ -58,8 +66,9 @@ async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Pr
     const visitors = [...new Set(sessions.map(({ visitor }) => visitor))];
     const identities = await identitiesOf(deps, visitors, tx);
     const firstStarts = await firstStartsOf(deps, identities, tx);
+    const sourceOf = await lastSources(deps, sessions, tx);
     for (const [key, own] of Map.groupBy(sessions, ({ start, bot }) => keyOf(start, bot))) {
-      countSessions(bucketOf(key), own, { identityOf: identities.of, firstStarts });
+      countSessions(bucketOf(key), own, { identityOf: identities.of, firstStarts, sourceOf });
     }
   }
   const made = marks.flatMap(({ at }) =>
@@ -67,6 +76,30 @@ async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Pr
   );
   await deps.analytics.rollups.replace("quarterHour", range, made, tx);
   return counted;
+}
+
+/** The last source that is not direct of each session's visitor, by then and within 30 days; else direct. */
+async function lastSources(
+  deps: AnalyticsDeps,
+  sessions: SessionDocument[],
+  tx: MongoTx,
+): Promise<(session: SessionDocument) => string> {
+  const direct = sessions.filter(({ source }) => source === "direct");
+  const times = direct.map(({ start }) => start.getTime());
+  const range = {
+    from: new Date(times.reduce((a, b) => Math.min(a, b), Number.MAX_SAFE_INTEGER) - SOURCE_WINDOW),
+    to: new Date(times.reduce((a, b) => Math.max(a, b), 0)),
+  };
+  const visitors = [...new Set(direct.map(({ visitor }) => visitor))];
+  const known = visitors.length === 0 ? [] : await deps.analytics.sessions.withSource(visitors, range, tx);
+  const byVisitor = Map.groupBy(known, ({ visitor }) => visitor);
+  return ({ visitor, start, source }) => {
+    if (source !== "direct") return source;
+    const before = (byVisitor.get(visitor) ?? []).filter(
+      (other) => other.start < start && start.getTime() - other.start.getTime() <= SOURCE_WINDOW,
+    );
+    return before.sort((a, b) => a.start.getTime() - b.start.getTime()).at(-1)?.source ?? "direct";
+  };
 }
 
 /** Recomputes days from their quarters. */

@@ -3,6 +3,7 @@ import { after } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import type { SessionDocument } from "../model";
 import type { PendingEvent } from "../queue.store";
+import { SOURCE_WINDOW } from "../rollups/buckets";
 import { eventsAround, KEYS, type Span, type Spans, widen } from "./around";
 import {
   attribute,
@@ -217,6 +218,8 @@ export async function remakeSessions(
         removed.push(_id);
         touched.push(start);
       } else if (time > span.high && (next === undefined || start < next)) next = start;
+      // What a visit came from counts for direct ones after it.
+      if (time > span.high && time - span.high <= SOURCE_WINDOW) touched.push(start);
     }
     if (next !== undefined) touched.push(next);
   }

@@ -554,7 +554,10 @@ export function createOracle(everything: EventDocument[]) {
           "channel",
         ),
         sources: ranked(
-          by("source", wonBy).map((found) => ({ ...found, channel: channelOf(String(found.source)) })),
+          by("source", wonBy).map((found) => ({
+            ...found,
+            channel: channelOf(String((found as { source?: string }).source)),
+          })),
           "sessions",
           "source",
         ),

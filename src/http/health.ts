@@ -25,7 +25,9 @@ const readyAnswer = dataOf(
 );
 
 /** /health: `live` says the process runs; `ready` says both databases answer, or which does not. */
-export const healthRoutes = (deps: Pick<BaseDeps, "authenticate" | "log" | "mysql" | "mongo" | "stopping">) =>
+export const healthRoutes = (
+  deps: Pick<BaseDeps, "authenticate" | "jobs" | "log" | "mysql" | "mongo" | "stopping">,
+) =>
   factory
     .createApp()
     .get(

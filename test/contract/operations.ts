@@ -130,5 +130,8 @@ export const pathOf = (operation: Operation, value?: string): string =>
   operation.path.replace(/\{(\w+)\}/g, (_, name) => {
     const parameter = operation.parameters.find((one) => one.name === name && one.in === "path");
     const { schema = {} } = parameter ?? {};
-    return value ?? encodeURIComponent(schema.pattern || schema.format ? String(sampleOf(schema)) : ID);
+    return (
+      value ??
+      encodeURIComponent(schema.pattern || schema.format || schema.enum ? String(sampleOf(schema)) : ID)
+    );
   });

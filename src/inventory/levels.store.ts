@@ -1,5 +1,6 @@
 import type { Mongo, MongoTx } from "../db/mongo";
 import { type LevelDocument, levelModel, locationModel } from "./model";
+import { floorOf } from "./stock";
 
 /** Stock levels in MongoDB; only `StockWriter` changes them. */
 export const createLevelStore = (mongo: Mongo) => {
@@ -64,20 +65,25 @@ export const createLevelStore = (mongo: Mongo) => {
       return new Set(found.map(({ skuKey }) => skuKey));
     },
 
-    /** How many of each of the SKUs can be had at active locations together; those without any are left out. */
-    async availableOf(skuKeys: string[]): Promise<Map<string, number>> {
-      const active = await Location.find({ active: true }).select({ _id: 1 }).lean();
-      const sums = await Level.aggregate<{ _id: string; available: number }>([
-        {
-          $match: {
-            skuKey: { $in: skuKeys },
-            locationId: { $in: active.map(({ _id }) => _id) },
-            available: { $gt: 0 },
-          },
-        },
-        { $group: { _id: "$skuKey", available: { $sum: "$available" } } },
-      ]);
-      return new Map(sums.map(({ _id, available }) => [_id, available]));
+    /**
+     * What can be had of each of the SKUs at active locations together, and whether more can be ordered: there is some,
+     * or a location may promise more than it has. SKUs without levels are left out.
+     */
+    async sellableOf(skuKeys: string[]): Promise<Map<string, { available: number; orderable: boolean }>> {
+      const active = await Location.find({ active: true }, { _id: 1 }).lean();
+      const levels = await Level.find(
+        { skuKey: { $in: skuKeys }, locationId: { $in: active.map(({ _id }) => _id) } },
+        { skuKey: 1, available: 1, backorder: 1, backorderLimit: 1 },
+      ).lean();
+      const sums = new Map<string, { available: number; orderable: boolean }>();
+      for (const level of levels) {
+        const sum = sums.get(level.skuKey) ?? { available: 0, orderable: false };
+        sums.set(level.skuKey, {
+          available: sum.available + Math.max(0, level.available),
+          orderable: sum.orderable || level.available > 0 || Math.min(0, level.available) > floorOf(level),
+        });
+      }
+      return sums;
     },
   };
 };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { limitSchema, lineSchema, skuSchema } from "../products";
+import { idSchema, limitSchema, lineSchema, skuSchema } from "../products";
 import { BACKORDER_POLICIES, RESERVATION_STATUSES } from "./model";
 import { MAX_QUANTITY } from "./stock";
 
@@ -14,13 +14,13 @@ const whole = (min: number, max: number) =>
   z.int("must be a whole number").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 
 const quantitySchema = whole(1, MAX_QUANTITY);
-const locationIdSchema = z.uuid("must be an id");
+const locationIdSchema = idSchema;
 const reasonSchema = lineSchema(500);
 const referenceSchema = lineSchema(200).meta({
   description: "What it belongs to elsewhere: an order, a delivery note",
 });
 
-export const idParam = z.object({ id: z.uuid("must be an id") });
+export const idParam = z.object({ id: idSchema });
 
 const pageQuery = { limit: limitSchema, cursor: z.string().max(2000).optional() };
 
@@ -91,7 +91,7 @@ export const adjustSchema = z
     kind: z.enum(ADJUSTMENT_KINDS, "must be adjust, receive, return or sell").default("adjust"),
     reason: reasonSchema,
     reference: referenceSchema.nullish(),
-    reverses: z.uuid("must be an id").optional().meta({
+    reverses: idSchema.optional().meta({
       description:
         "Of a return: the movement of the sale whose goods came back; no more come back than were sold",
     }),
@@ -176,7 +176,7 @@ export const listMovementsSchema = z
   .strictObject({
     sku: skuSchema.optional(),
     locationId: locationIdSchema.optional(),
-    reservationId: z.uuid("must be an id").optional(),
+    reservationId: idSchema.optional(),
     ...pageQuery,
   })
   .refine(({ sku, reservationId }) => sku === undefined || reservationId === undefined, {

@@ -1,3 +1,3 @@
 export { altSchema } from "./alt";
 export { encodeAvif, inTurn, readPicture } from "./picture";
-export { describedPictureForm, pictureForm, takeUpload } from "./upload";
+export { contentOf, describedPictureForm, pictureForm, takeUpload } from "./upload";

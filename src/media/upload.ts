@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import { form } from "../http/endpoint";
+import { type FormBody, form } from "../http/endpoint";
 import type { AppEnv } from "../http/factory";
 import { SECOND } from "../lib/clock";
 import { AppError, invalidInput } from "../lib/errors";
@@ -30,7 +30,9 @@ const DEADLINE = 60 * SECOND;
 /** Bytes that are set aside for a body at first. */
 const FIRST = 64 * 1024;
 
-const EXTENSIONS = new Set(["jpg", "jpeg", "png", "webp", "avif"]);
+/** Names of pages, drawings and programs: whoever sends `a.jpg.php` tries something. Any other name decides nothing. */
+const REFUSED =
+  /^(?:p?html?\d?|[sx]html?|php\d?s?|phar|pht|svgz?|xml|xslt?|[cm]?[jt]sx?|aspx?|as[chm]x|jspx?|cgi|pl|py|rb|sh|bash|bat|cmd|com|exe|dll|msi|scr|pif|ps1|vb[es]?|wsf|hta|lnk|jar|war|class|swf|pdf|htaccess)$/;
 
 /**
  * Reads a body into memory.
@@ -87,7 +89,7 @@ const readingOf = new Map<string, number>();
  * Reads the body of a caller while there are places.
  * @throws AppError service_unavailable, too_many_requests when the caller alone sends too many
  */
-async function receive(body: ReadableStream<Uint8Array> | null, callerId: string) {
+async function receive(body: ReadableStream<Uint8Array> | null, callerId: string, max: number) {
   const own = readingOf.get(callerId) ?? 0;
   if (own >= READERS_OF_ONE) {
     throw new AppError("too_many_requests", `Send at most ${READERS_OF_ONE} pictures at once.`, {
@@ -100,7 +102,7 @@ async function receive(body: ReadableStream<Uint8Array> | null, callerId: string
   reading++;
   readingOf.set(callerId, own + 1);
   try {
-    return await readBody(body);
+    return await readBody(body, { max });
   } finally {
     reading--;
     const left = (readingOf.get(callerId) ?? 1) - 1;
@@ -115,17 +117,21 @@ export interface Upload {
   alt: string;
 }
 
+/** What makes two uploads the same: the text too, which ends where the file begins. */
+export const contentOf = ({ bytes, alt }: Upload): Uint8Array =>
+  Buffer.concat([Buffer.from(`${JSON.stringify(alt)}\n`), bytes]);
+
 /**
  * Receives a signed-in caller's upload, and works on it when there is room: who sends slowly keeps nobody from
  * working.
- * @param takesAlt whether the form may hold a text
+ * @param form what the route states as its body: fields that it does not name are refused
  * @param work runs `inTurn`
  * @throws AppError unsupported_media_type, malformed_request, invalid_input, payload_too_large, request_timeout,
  * too_many_requests, service_unavailable
  */
 export async function takeUpload<T>(
   c: Context<AppEnv>,
-  takesAlt: boolean,
+  form: FormBody,
   work: (upload: Upload) => Promise<T>,
 ): Promise<T> {
   const type = c.req.header("content-type") ?? "";
@@ -135,16 +141,16 @@ export async function takeUpload<T>(
       "Send the picture as multipart/form-data in the field file.",
     );
   }
-  const body = await receive(c.req.raw.body, c.get("actor").callerId);
-  return inTurn(async () => work(await readForm(body, type, takesAlt)));
+  const body = await receive(c.req.raw.body, c.get("actor").callerId, form.max);
+  return inTurn(async () => work(await readForm(body, type, form)));
 }
 
 /**
- * The one file of a multipart form, and its text. The name that was sent decides nothing; one that ends as a
- * program's or a page's does is refused, because whoever sends `a.jpg.php` tries something.
+ * The one file of a multipart form, and its text. Whether it is a picture is told by its bytes; a name that ends as a
+ * program's or a page's does is refused.
  * @throws AppError invalid_input
  */
-async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, takesAlt: boolean): Promise<Upload> {
+async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, { fields }: FormBody): Promise<Upload> {
   const body = new Response(bytes, { headers: { "content-type": type } });
   const form = await body.formData().catch((cause) => {
     throw new AppError("invalid_input", "The form is not whole.", {
@@ -154,7 +160,7 @@ async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, takesAlt: 
       cause,
     });
   });
-  const unknown = [...form.keys()].find((name) => name !== "file" && !(takesAlt && name === "alt"));
+  const unknown = [...form.keys()].find((name) => !Object.hasOwn(fields.shape, name));
   if (unknown !== undefined)
     throw invalidInput(unknown.slice(0, 100), "unknown_field", "is not a field here");
   const [file, ...more] = form.getAll("file");
@@ -163,7 +169,7 @@ async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, takesAlt: 
   }
   const name = (file as File).name ?? "";
   const extension = /\.([^./\\]*)$/.exec(name)?.[1]?.toLowerCase();
-  if (extension !== undefined && extension !== "" && !EXTENSIONS.has(extension)) {
+  if (extension !== undefined && REFUSED.test(extension)) {
     throw invalidInput("file", "invalid_format", "must be named as a picture: .jpg, .png, .webp or .avif");
   }
   const alt = altSchema.safeParse(form.get("alt") ?? "");

@@ -54,6 +54,9 @@ const includedFields = {
       z.object({
         sku: z.string(),
         inStock: z.boolean().meta({ description: "It can be had at an active location now" }),
+        orderable: z
+          .boolean()
+          .meta({ description: "It can be ordered now: it is in stock, or on backorder" }),
         available: z
           .number()
           .int()
@@ -79,7 +82,7 @@ const productResponse = itemFields.extend({
       unit: z.string().nullable(),
     }),
   ),
-  metadata: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  metadata: z.record(z.string(), z.unknown()),
   variants: z.array(variantResponse),
   ...includedFields,
   version: z.number().int(),
@@ -98,3 +101,19 @@ const productVariantResponse = variantResponse
   .meta({ id: "ProductVariant" });
 export const productVariantAnswer = dataOf(productVariantResponse);
 export type ProductVariantResponse = z.infer<typeof productVariantResponse>;
+
+const deletedResponse = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    slug: z.string().meta({ description: "That it had; it may be another product's now" }),
+    skus: z.array(z.string()),
+    deletedAt: z.string(),
+    deletedBy: z
+      .string()
+      .nullable()
+      .meta({ description: "user:ID or key:ID; null for one that was deleted before this was kept" }),
+  })
+  .meta({ id: "DeletedProduct" });
+export const deletedListAnswer = pageOf(deletedResponse);
+export type DeletedPage = z.infer<typeof deletedListAnswer>;

@@ -1,5 +1,5 @@
 import { invalidInput } from "../lib/errors";
-import { canonicalKey, slugify, suffixSlug } from "../lib/text";
+import { canonicalKey, searchKey, slugify, suffixSlug } from "../lib/text";
 import type { CategoryDocument } from "./categories/model";
 import { placeIn } from "./categories/product-trees";
 import type { ProductDeps } from "./deps";
@@ -162,13 +162,13 @@ export function buildProduct(
   const now = deps.clock.now();
   const slug = present !== undefined && input.slug === present.slug ? present.slug : slugOf(input, id);
   const variants = keepIds(variantsOf(deps, id, input), input.variants ?? [], present?.variants ?? []);
-  const cheapest = variants.reduce((least, variant) => (variant.price < least.price ? variant : least));
+  const cheapest = cheapestOf(variants, input.currency ?? deps.config.defaultCurrency);
   const attrs = (input.attrs ?? []).map(({ key, value, unit }) => ({ key, value, unit: unit ?? null }));
   checkAttributes(attrs, categories);
   return {
     _id: id,
     name: input.name,
-    nameKey: canonicalKey(input.name),
+    nameKey: searchKey(input.name),
     slug,
     slugKey: canonicalKey(slug),
     description: input.description ?? "",
@@ -191,6 +191,14 @@ export function buildProduct(
     updatedAt: now,
     deletedAt: null,
   };
+}
+
+/** The cheapest variant of the product's currency; where none has it, of the first one's. */
+function cheapestOf(variants: VariantDocument[], currency: string): VariantDocument {
+  const own = variants.some((variant) => variant.currency === currency) ? currency : variants[0]?.currency;
+  return variants
+    .filter((variant) => variant.currency === own)
+    .reduce((least, variant) => (variant.price < least.price ? variant : least));
 }
 
 /** Gives a product another slug, by chance, in place of one that is taken. */

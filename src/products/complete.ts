@@ -1,3 +1,4 @@
+import { searchKey } from "../lib/text";
 import { createPictureStore } from "./images/store";
 import { coverOf, shownOf } from "./shown";
 import { createProductStore } from "./store";
@@ -17,6 +18,20 @@ const BATCH = 200;
 export async function completeProducts(mongo: Parameters<typeof createProductStore>[0]): Promise<number> {
   const products = createProductStore(mongo, NO_INDEX);
   const pictures = createPictureStore(mongo);
+  for (let after: string | null = null; ; ) {
+    const named: Awaited<ReturnType<typeof products.accentedNames>> = await products.accentedNames(
+      after,
+      BATCH,
+    );
+    await products.setNameKeys(
+      named
+        .map((product) => ({ ...product, to: searchKey(product.name) }))
+        .filter(({ nameKey, to }) => nameKey !== to)
+        .map(({ _id, name, to }) => ({ _id, name, nameKey: to })),
+    );
+    after = named.at(-1)?._id ?? null;
+    if (after === null || named.length < BATCH) break;
+  }
   for (let done = 0; ; ) {
     const batch = await products.incomplete(BATCH);
     if (batch.length === 0) return done;

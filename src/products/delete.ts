@@ -1,9 +1,10 @@
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
+import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { canonicalKey } from "../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
-import type { ProductResponse } from "./answers";
+import type { DeletedPage, ProductResponse } from "./answers";
 import { slugGivenAway } from "./build";
 import type { ProductDeps } from "./deps";
 import { noProduct } from "./found";
@@ -17,6 +18,7 @@ import { signalProduct } from "./stock-signal";
  */
 export async function deleteProduct(
   deps: ProductDeps,
+  actor: Pick<Actor, "callerId">,
   key: string,
   expected: ExpectedVersions,
 ): Promise<void> {
@@ -26,7 +28,7 @@ export async function deleteProduct(
   const now = deps.clock.now();
   const { slugKey: _s, skuKeys: _k, ...rest } = present;
   const deleted = await deps.mongo.transaction(async (tx) => {
-    const next = { ...rest, deletedAt: now, updatedAt: now };
+    const next = { ...rest, deletedAt: now, deletedBy: actor.callerId, updatedAt: now };
     if (!(await deps.products.replace(next, present.version, tx))) return false;
     await deps.formerSlugs.record(slugGivenAway(present, {}), now, tx);
     return true;
@@ -53,8 +55,9 @@ export async function restoreProduct(
     const present = await deps.products.findAny(id, tx);
     if (!present) throw noProduct();
     if (present.deletedAt === null) throw new AppError("conflict", "The product is not deleted.");
+    const { deletedBy: _, ...rest } = present;
     const restored: ProductDocument = {
-      ...present,
+      ...rest,
       slugKey: canonicalKey(present.slug),
       skuKeys: present.variants.map(({ skuKey }) => skuKey),
       deletedAt: null,
@@ -68,4 +71,33 @@ export async function restoreProduct(
     await record(tx, response);
     return response;
   });
+}
+
+/** A page of deleted products, the last deleted first. @throws AppError invalid_cursor */
+export async function listDeleted(
+  deps: ProductDeps,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<DeletedPage> {
+  const scope = { list: "deleted" };
+  const [at, id] = cursor === undefined ? [] : deps.cursors.decode(cursor, scope);
+  const after = cursor === undefined ? null : { at: new Date(Number(at)), id: String(id) };
+  const rows = await deps.products.listDeleted(after, limit);
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const hasMore = rows.length > limit;
+  return {
+    data: page.map(({ _id, name, slug, variants, deletedAt, deletedBy }) => ({
+      id: _id,
+      name,
+      slug,
+      skus: variants.map(({ sku }) => sku),
+      deletedAt: (deletedAt ?? deps.clock.now()).toISOString(),
+      deletedBy: deletedBy ?? null,
+    })),
+    page: {
+      hasMore,
+      nextCursor:
+        hasMore && last ? deps.cursors.encode([last.deletedAt?.getTime() ?? 0, last._id], scope) : null,
+    },
+  };
 }

@@ -37,8 +37,8 @@ export interface ProductDeps extends AuditDeps {
 
 /** What the catalogue asks of stock keeping, which stands above it. */
 export interface StockOfProducts {
-  /** How many of each of the SKUs can be had; those without any are left out. */
-  availableOf(skuKeys: string[]): Promise<Map<string, number>>;
+  /** What can be had of each of the SKUs, and whether it can be ordered; those without levels are left out. */
+  sellableOf(skuKeys: string[]): Promise<Map<string, { available: number; orderable: boolean }>>;
   /** True when one of the SKUs has a level. */
   hasLevels(skuKeys: string[], tx?: MongoTx): Promise<boolean>;
   /** One of the SKUs that has units somewhere, or owes some. */

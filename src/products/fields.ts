@@ -1,10 +1,14 @@
 import { z } from "zod";
 import { isCurrency } from "../lib/money";
 import { canonicalKey, cleanText, isVisible } from "../lib/text";
+import { MAX_METADATA, metadataFault } from "./metadata";
 
 /** Refuses control characters but line breaks and tabs. */
 export const NO_CONTROLS = /^(?:[^\p{Cc}]|[\n\r\t])*$/u;
 export const ONE_LINE = /^[^\p{Cc}]*$/u;
+
+/** An id of ours; in capitals it is the same. */
+export const idSchema = z.uuid("must be an id").toLowerCase();
 
 /** Text of one line: NFC, trimmed, without control characters. HTML stays text. */
 export const lineSchema = (max: number) =>
@@ -69,7 +73,7 @@ export const attributeKeySchema = z
   .pipe(
     z
       .string()
-      .regex(/^[\p{L}\p{N}_-]+$/u, "must be letters, digits, _ or -")
+      .regex(/^[\p{L}\p{N}\p{M}_-]+$/u, "must be letters, digits, _ or -")
       .max(50, "must be at most 50 characters"),
   );
 
@@ -81,18 +85,21 @@ export const attributeSchema = z
   })
   .meta({ id: "Attribute" });
 
-/** Names that would reach an object's own machinery. */
-const RESERVED = new Set(["__proto__", "constructor", "prototype"]);
-
+/** JSON of the shop's own, given back as it was. */
 export const metadataSchema = z
-  .record(
-    z
-      .string()
-      .regex(/^[\p{L}\p{N}_-]{1,50}$/u, "must be 1 to 50 letters, digits, _ or -")
-      .refine((key) => !RESERVED.has(key), "is not allowed"),
-    flatValue,
-  )
-  .refine((metadata) => Object.keys(metadata).length <= 50, "must be at most 50 values");
+  .record(z.string(), z.unknown(), "must be an object")
+  .superRefine((metadata, ctx) => {
+    const fault = metadataFault(metadata, []);
+    if (fault) ctx.addIssue({ code: "custom", ...fault, params: { code: "not_allowed" } });
+    else if (Buffer.byteLength(JSON.stringify(metadata)) > MAX_METADATA) {
+      ctx.addIssue({
+        code: "custom",
+        message: `must be at most ${MAX_METADATA} bytes as JSON`,
+        params: { code: "too_long" },
+      });
+    }
+  })
+  .meta({ description: "Any JSON: at most 5 levels deep and 16 kB" });
 
 /** At most so many variants in one product. */
 export const MAX_VARIANTS = 250;

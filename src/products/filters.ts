@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { FieldCode } from "../lib/errors";
+import { isCurrency } from "../lib/money";
 import { canonicalKey, isId } from "../lib/text";
 import { PRODUCT_STATUSES, type ProductStatus } from "./model";
 import { gtinKeyOf } from "./shown";
@@ -37,6 +38,8 @@ export interface ProductFilter {
   gtins?: string[];
   /** Canonical. */
   brand?: string;
+  /** ISO 4217. Amounts of different currencies are not compared: see `requireCurrency`. */
+  currency?: string;
   priceFrom?: number;
   priceTo?: number;
   inStock?: boolean;
@@ -70,7 +73,7 @@ const minor = (text: string): number | undefined => {
 const MAX_CURSOR = Math.ceil(((16 + 67 + 500 * 5) * 4) / 3);
 
 const SORT = /^(-?)(createdAt|price|name|popularity)$/;
-const ATTR = /^filter\[attr\.([\p{L}\p{N}_-]{1,50})\]$/u;
+const ATTR = /^filter\[attr\.([\p{L}\p{N}\p{M}_-]{1,50})\]$/u;
 const PLACE = /^[^\p{Cc}]{1,2000}$/u;
 /** Most ids, SKUs or GTINs that one list is asked for. */
 const MAX_KEYS = 100;
@@ -116,10 +119,28 @@ function readPrice(filter: ProductFilter, key: string, given: string, fault: Fau
   else filter[key === "filter[price][gte]" ? "priceFrom" : "priceTo"] = amount;
 }
 
+/** Values with commas between them; a backslash goes before a comma or a backslash that is meant. */
+function splitValues(given: string): string[] {
+  const values = [""];
+  for (const [piece] of given.matchAll(/\\[\\,]|[\s\S]/gu)) {
+    if (piece === ",") values.push("");
+    else values[values.length - 1] += piece.length === 2 && piece.startsWith("\\") ? piece.slice(1) : piece;
+  }
+  return values;
+}
+
+/** What a value may stand for: the text, or the number, however it is written (1.50 and 1.5). */
+const attrKeysOf = (attr: string, value: string): string[] => {
+  const number = /^\s*[+-]?\d{1,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?\s*$/i.test(value)
+    ? Number(value)
+    : Number.NaN;
+  return [attrKeyOf(attr, value), ...(Number.isFinite(number) ? [attrKeyOf(attr, number)] : [])];
+};
+
 function readAttribute(filter: ProductFilter, attr: string, key: string, given: string, fault: Fault): void {
-  const values = given.split(",").filter((value) => value !== "");
+  const values = splitValues(given).filter((value) => value !== "");
   if (values.length === 0 || values.length > 20) fault(key, "must be 1 to 20 values, separated by commas");
-  else filter.attrs.push(values.map((value) => attrKeyOf(attr, value)));
+  else filter.attrs.push([...new Set(values.flatMap((value) => attrKeysOf(attr, value)))]);
 }
 
 /**
@@ -152,6 +173,10 @@ function readFilter(filter: ProductFilter, key: string, given: string, fault: Fa
     case "filter[brand]":
       if (given.trim() === "" || given.length > 200) fault(key, "must be 1 to 200 characters");
       else filter.brand = canonicalKey(given);
+      return true;
+    case "filter[currency]":
+      if (!isCurrency(given)) fault(key, "must be an ISO 4217 code such as USD");
+      else filter.currency = given;
       return true;
     case "filter[price][gte]":
     case "filter[price][lte]":
@@ -235,6 +260,9 @@ export const LIST_PARAMETERS = {
   "filter[category]": parameter("Id, slug or path of a category; products below it are meant too"),
   "filter[brand]": parameter("A brand"),
   "filter[status]": parameter("active (the default), draft or archived; the others need products:write"),
+  "filter[currency]": parameter(
+    "Products whose price is in this currency; needed with price filters and sorts once there are several",
+  ),
   "filter[price][gte]": parameter("Least price, in minor units"),
   "filter[price][lte]": parameter("Greatest price, in minor units"),
   "filter[inStock]": parameter("true or false"),

@@ -1,5 +1,5 @@
 /** What other features may use of products. */
-export { lineSchema, skuSchema } from "./fields";
+export { idSchema, lineSchema, skuSchema } from "./fields";
 export { setPopularity } from "./popularity";
 export { limitSchema } from "./schema";
 export type { ProductStore } from "./store";

@@ -89,17 +89,19 @@ async function includedIn(
 ) {
   const wants = (name: Include) => include.includes(name);
   const placed = wants("categories") || wants("breadcrumbs");
-  const [places, pictures, available] = await Promise.all([
+  const skuKeys = wants("stock")
+    ? rows.flatMap(({ variants = [] }) => variants.map(({ skuKey }) => skuKey))
+    : [];
+  const [places, pictures, sellable] = await Promise.all([
     placed ? placesOf(deps, rows) : undefined,
     wants("images") ? deps.pictures.ofProducts(rows.map(({ _id }) => _id)) : undefined,
-    wants("stock")
-      ? deps.inventory.availableOf(rows.flatMap(({ variants = [] }) => variants.map(({ skuKey }) => skuKey)))
-      : undefined,
+    wants("stock") ? deps.inventory.sellableOf(skuKeys) : undefined,
   ]);
   const exact = maySeeQuantities(actor);
   const stockOf = ({ sku, skuKey }: VariantDocument, isForSale: boolean) => {
-    const quantity = isForSale ? (available?.get(skuKey) ?? 0) : 0;
-    return { sku, inStock: quantity > 0, ...(exact ? { available: quantity } : {}) };
+    const found = isForSale ? sellable?.get(skuKey) : undefined;
+    const { available = 0, orderable = false } = found ?? {};
+    return { sku, inStock: available > 0, orderable, ...(exact ? { available } : {}) };
   };
   return (row: (typeof rows)[number]): Partial<ItemResponse> => {
     const own = places ? ownOf(places, row) : [];
@@ -108,7 +110,7 @@ async function includedIn(
       ...(pictures ? { images: (pictures.get(row._id) ?? []).map(toPicture) } : {}),
       ...(wants("categories") ? { categories: own.map(crumbOf) } : {}),
       ...(places ? { breadcrumbs: first ? trailOf(places, first).map(crumbOf) : [] } : {}),
-      ...(available
+      ...(sellable
         ? { stock: (row.variants ?? []).map((variant) => stockOf(variant, row.status === "active")) }
         : {}),
     };

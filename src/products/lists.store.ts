@@ -18,6 +18,7 @@ export const conditionsOf = (filter: ProductFilter) => ({
     ? {}
     : { inStock: filter.inStock }),
   ...(filter.status !== "active" && filter.inStock ? { _id: { $in: [] as never[] } } : {}),
+  ...(filter.currency === undefined ? {} : { currency: filter.currency }),
   ...(filter.priceFrom === undefined && filter.priceTo === undefined
     ? {}
     : {
@@ -36,7 +37,7 @@ export const conditionsOf = (filter: ProductFilter) => ({
  * a planner that guesses sorts now and then; with other conditions the choice is left to it.
  */
 function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 1 | -1> } {
-  const { category, brand, attrs, inStock, priceFrom, priceTo } = filter;
+  const { category, brand, attrs, inStock, currency, priceFrom, priceTo } = filter;
   // They find a hundred or so at most, which are sorted; the index of the order would be read to its end for them.
   if (filter.ids) return { hint: { _id: 1 } };
   if (filter.skus) return { hint: { skuKeys: 1 } };
@@ -46,7 +47,8 @@ function hintOf(filter: ProductFilter, sort: SortName): { hint?: Record<string, 
     ...(brand === undefined ? {} : { brandKey: 1 as const }),
     ...(inStock === undefined ? {} : { inStock: 1 as const }),
   };
-  const others = attrs.length > 0 || priceFrom !== undefined || priceTo !== undefined;
+  const others =
+    attrs.length > 0 || currency !== undefined || priceFrom !== undefined || priceTo !== undefined;
   const indexed = inStock === undefined || (inStock && sort !== "name");
   if (others || !indexed || Object.keys(equal).length > 1) return {};
   return { hint: { status: 1, ...equal, [SORTS[sort]]: -1, _id: -1 } };
@@ -138,6 +140,32 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
         throw tooSlow(error);
       });
       return pages.flat().slice(0, limit + 1);
+    },
+
+    /** The first and the last currency of products of this status, by their codes: two when there are several. */
+    async currencies(status: ProductStatus): Promise<string[]> {
+      const end = (direction: 1 | -1) =>
+        Product.findOne({ ...LIVING, status }, { currency: 1 })
+          .sort({ currency: direction, _id: direction })
+          .hint({ status: 1, currency: 1, _id: 1 })
+          .lean();
+      const found = await Promise.all([end(1), end(-1)]);
+      return [...new Set(found.flatMap((product) => product?.currency ?? []))];
+    },
+
+    /** One or two of the currencies that the products of a filter have. */
+    async currenciesOf(filter: ProductFilter): Promise<string[]> {
+      const all = conditionsOf(filter);
+      const one = await Product.collection.findOne(all, {
+        projection: { currency: 1 },
+        maxTimeMS: listLimit,
+      });
+      if (!one) return [];
+      const other = await Product.collection.findOne(
+        { $and: [all, { currency: { $ne: one.currency } }] },
+        { projection: { currency: 1 }, maxTimeMS: listLimit },
+      );
+      return other ? [one.currency, other.currency] : [one.currency];
     },
 
     /** How many products a filter finds, counted up to `most`. @throws AppError service_unavailable after 3 s */

@@ -1,5 +1,6 @@
 import { type Connection, type Model, Schema } from "mongoose";
 import { atMost } from "../db/at-most";
+import { metadataFault } from "./metadata";
 
 export const PRODUCT_STATUSES = ["draft", "active", "archived"] as const;
 export type ProductStatus = (typeof PRODUCT_STATUSES)[number];
@@ -43,7 +44,7 @@ export interface CoverPicture {
 export interface ProductDocument {
   _id: string;
   name: string;
-  /** The name in canonical form, for sorting. */
+  /** The name for sorting, without accents: Äpfel before Zebra. */
   nameKey?: string;
   slug: string;
   /** Canonical slugs that are taken by the living; absent on deleted products so that they are free again. */
@@ -55,8 +56,8 @@ export interface ProductDocument {
   attrs?: AttributeDocument[];
   /** `key=value` of every attribute in canonical form, for filters. */
   attrKeys?: string[];
-  /** Flat values of the shop's own; shown, never searched. */
-  metadata?: Record<string, string | number | boolean>;
+  /** JSON of the shop's own; shown, never searched. */
+  metadata?: Record<string, unknown>;
   status: ProductStatus;
   categoryIds: string[];
   /** The categories and all their ancestors: "with descendants" is one indexed equality. */
@@ -97,18 +98,14 @@ export interface ProductDocument {
   createdAt: Date;
   updatedAt: Date;
   deletedAt: Date | null;
+  /** Who deleted it: `user:ID` or `key:ID`. */
+  deletedBy?: string;
 }
 
 /** Refuses what zod should have: an untyped hole would take anything. */
 const flat = {
   validator: (value: unknown) => ["string", "number", "boolean"].includes(typeof value),
   message: "must be a text, a number, true or false",
-};
-
-/** On the map as a whole: Mongoose runs no validators of the values of a map of mixed ones. */
-const flatMap = {
-  validator: (map: Map<string, unknown> | undefined) => [...(map?.values() ?? [])].every(flat.validator),
-  message: "must hold texts, numbers, true or false",
 };
 
 const minorUnits = {
@@ -175,7 +172,11 @@ const schema = new Schema<ProductDocument>(
       default: undefined,
     },
     attrKeys: { type: [String], default: undefined },
-    metadata: { type: Map, of: Schema.Types.Mixed, default: undefined, validate: flatMap },
+    metadata: {
+      type: Schema.Types.Mixed,
+      default: undefined,
+      validate: (value: unknown) => !Array.isArray(value) && metadataFault(value) === undefined,
+    },
     status: { type: String, required: true, enum: PRODUCT_STATUSES },
     categoryIds: { type: [String], required: true },
     categoryTree: { type: [String], required: true },
@@ -198,8 +199,10 @@ const schema = new Schema<ProductDocument>(
     createdAt: { type: Date, required: true },
     updatedAt: { type: Date, required: true },
     deletedAt: { type: Date, default: null },
+    deletedBy: String,
   },
-  { collection: "products", versionKey: false, strict: "throw" },
+  // An empty object in metadata is a value.
+  { collection: "products", versionKey: false, strict: "throw", minimize: false },
 )
   .index({ slugKey: 1 }, { unique: true, partialFilterExpression: LIVING })
   .index({ skuKeys: 1 }, { unique: true, partialFilterExpression: { skuKeys: { $exists: true } } })
@@ -207,6 +210,8 @@ const schema = new Schema<ProductDocument>(
   .index({ status: 1, attrKeys: 1, createdAt: -1, _id: -1 }, { partialFilterExpression: LIVING });
 
 schema.index({ categoryTree: 1, _id: 1 });
+schema.index({ status: 1, currency: 1, _id: 1 }, { partialFilterExpression: LIVING });
+schema.index({ deletedAt: -1, _id: -1 }, { partialFilterExpression: { deletedAt: { $type: "date" } } });
 
 // Each sort with none or one of category and brand reads its page and no more.
 for (const sort of ["createdAt", "price", "nameKey", "popularity"]) {

@@ -1,5 +1,5 @@
 import type { Actor } from "../lib/actor";
-import { AppError } from "../lib/errors";
+import { AppError, invalidInput } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import { isId } from "../lib/text";
 import type { ProductResponse } from "./answers";
@@ -75,6 +75,26 @@ export async function resolveFilter(deps: ProductDeps, filter: ProductFilter): P
 }
 
 /**
+ * Amounts of different currencies are not compared: a price filter or sort names one once products have several.
+ * @throws AppError invalid_input
+ */
+async function requireCurrency(deps: ProductDeps, { filter, sort }: ProductListQuery): Promise<void> {
+  const compared = sort.name === "price" || filter.priceFrom !== undefined || filter.priceTo !== undefined;
+  if (!compared || filter.currency !== undefined) return;
+  // Most shops have one: two looks at an index then. Of several, the list itself may still have one alone.
+  const [first, second] = await deps.products.currencies(filter.status);
+  if (first === undefined || second === undefined) return;
+  const { priceFrom: _from, priceTo: _to, ...others } = filter;
+  const [one, other] = await deps.products.currenciesOf(await resolveFilter(deps, others));
+  if (other === undefined) return;
+  throw invalidInput(
+    "filter[currency]",
+    "required",
+    `is needed with a price filter or sort: there are prices in ${one} and ${other}`,
+  );
+}
+
+/**
  * A page of products. Those that are not active are only for those who may edit them, quantities of stock only
  * for those who may read the inventory.
  * @throws AppError forbidden, invalid_cursor
@@ -84,6 +104,7 @@ export async function listProducts(deps: ProductDeps, actor: Actor | undefined, 
   if (query.filter.status !== "active" && !mayEdit(actor)) {
     throw new AppError("forbidden", "Only those who may edit products see what is not active.");
   }
+  await requireCurrency(deps, query);
   const filter = await resolveFilter(deps, query.filter);
   const scope = { list: "products", filter: { ...filter }, sort: { ...sort } } as unknown as JsonValue;
   const position = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, scope);

@@ -5,14 +5,14 @@ import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
 import { etagOf, withEtag } from "../http/preconditions";
 import type { ErrorCode } from "../lib/errors";
-import { brandListAnswer, productAnswer, productListAnswer } from "./answers";
+import { brandListAnswer, deletedListAnswer, productAnswer, productListAnswer } from "./answers";
 import { exportRoutes, importRoutes } from "./bulk/routes";
 import { readMenu } from "./categories/reads";
 import { categoryRoutes } from "./categories/routes";
 import { menuAnswer } from "./categories/schema";
 import { changeProduct } from "./change";
 import { createProduct } from "./create";
-import { deleteProduct, restoreProduct } from "./delete";
+import { deleteProduct, listDeleted, restoreProduct } from "./delete";
 import type { ProductDeps } from "./deps";
 import { productListSchema, productReadSchema } from "./filters";
 import { CATALOGUE, PRODUCTS } from "./freshness";
@@ -22,6 +22,7 @@ import {
   brandListSchema,
   changeProductSchema,
   createProductSchema,
+  deletedListSchema,
   idParam,
   keyParam,
   leaveStockQuery,
@@ -60,6 +61,20 @@ export const productRoutes = (deps: ProductDeps) =>
     .route("/search", searchRoutes(deps))
     .route("/:id/images", imageRoutes(deps))
     .route("/:id/variants", variantRoutes(deps))
+    .get(
+      "/deleted",
+      endpoint(deps, {
+        id: "listDeletedProducts",
+        summary: "List deleted products, the last deleted first",
+        description: "By whom and when; POST /:id/restore brings one back.",
+        tag,
+        permission: "products:write",
+        query: deletedListSchema,
+        success: { 200: deletedListAnswer },
+        errors: ["invalid_cursor"],
+      }),
+      async (c) => c.json(await listDeleted(deps, c.req.valid("query")), 200),
+    )
     .get(
       "/brands",
       shown(CATALOGUE),
@@ -206,7 +221,7 @@ export const productRoutes = (deps: ProductDeps) =>
         ifMatch: "optional",
       }),
       async (c) => {
-        await deleteProduct(deps, c.req.valid("param").id, c.get("expectedVersions"));
+        await deleteProduct(deps, c.get("actor"), c.req.valid("param").id, c.get("expectedVersions"));
         return c.body(null, 204);
       },
     )

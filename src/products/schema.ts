@@ -4,6 +4,7 @@ import {
   attributeSchema,
   currencySchema,
   gtinSchema,
+  idSchema,
   lineSchema,
   MAX_VARIANTS,
   metadataSchema,
@@ -61,7 +62,7 @@ export const productFields = {
   brand: lineSchema(200).nullish(),
   slug: lineSchema(120).optional(),
   status: z.enum(PRODUCT_STATUSES, "must be draft, active or archived").optional(),
-  categoryIds: z.array(z.uuid("must be an id")).max(20, "must be at most 20 categories").optional(),
+  categoryIds: z.array(idSchema).max(20, "must be at most 20 categories").optional(),
   attrs: z
     .array(attributeSchema)
     .max(100, "must be at most 100 attributes")
@@ -111,6 +112,11 @@ export const limitSchema = z
   .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
   .default(20);
 
+export const deletedListSchema = z.strictObject({
+  limit: limitSchema,
+  cursor: z.string().max(2000, "is too long").optional(),
+});
+
 export const brandListSchema = z.strictObject({
   sort: z.enum(["name", "-count"], "must be name or -count").default("name"),
   limit: z
@@ -124,7 +130,7 @@ export const brandListSchema = z.strictObject({
 
 export type BrandListQuery = z.output<typeof brandListSchema>;
 
-export const idParam = z.object({ id: z.uuid("must be an id") });
+export const idParam = z.object({ id: idSchema });
 
 /** The id or the slug of a product, or the id, slug or path of a category, in canonical form. */
 export const keySchema = z
@@ -145,4 +151,4 @@ export const leaveStockQuery = z.strictObject({
     .meta({ description: "Take away variants that have stock too; it stays behind under their SKUs" }),
 });
 
-export const variantParam = z.object({ id: keySchema, variantId: z.uuid("must be an id") });
+export const variantParam = z.object({ id: keySchema, variantId: idSchema });

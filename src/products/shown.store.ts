@@ -40,6 +40,30 @@ export const createShownStore = (mongo: Mongo) => {
       );
     },
 
+    /** A page of products by id whose sort key of their name may be of before accents were left out. */
+    accentedNames: (
+      after: string | null,
+      limit: number,
+    ): Promise<Pick<ProductDocument, "_id" | "name" | "nameKey">[]> =>
+      Product.find(
+        { nameKey: /[^ -~]/, ...(after === null ? {} : { _id: { $gt: after } }) },
+        { name: 1, nameKey: 1 },
+      )
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean(),
+
+    /** Writes sort keys of names that nobody has changed since they were read. */
+    async setNameKeys(products: { _id: string; name: string; nameKey: string }[]): Promise<void> {
+      if (products.length === 0) return;
+      await Product.bulkWrite(
+        products.map(({ _id, name, nameKey }) => ({
+          updateOne: { filter: { _id, name }, update: { $set: { nameKey } } },
+        })),
+        { ordered: false },
+      );
+    },
+
     /** Writes how the first picture of a product looks, without a new version of the product. */
     setPicture: async (id: string, picture: CoverPicture | null, tx: MongoTx): Promise<void> => {
       await Product.updateOne({ _id: id }, { $set: { picture }, $inc: { pictureRevision: 1 } }, mongo.in(tx));

@@ -43,6 +43,7 @@ function replacementOf(product: ProductDocument, version: number) {
     $unset: {
       ...(product.slugKey === undefined ? { slugKey: 1 as const } : {}),
       ...(product.skuKeys === undefined ? { skuKeys: 1 as const } : {}),
+      ...(product.deletedBy === undefined ? { deletedBy: 1 as const } : {}),
       ...(product.brandKey === undefined ? { brandKey: 1 as const } : {}),
       ...(product.gtinKeys === undefined ? { gtinKeys: 1 as const } : {}),
     },
@@ -162,6 +163,18 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
       } catch (error) {
         throw taken(error) ?? error;
       }
+    },
+
+    /** A page of deleted products, the last deleted first; `limit` + 1 at most. */
+    listDeleted(after: { at: Date; id: string } | null, limit: number): Promise<ProductDocument[]> {
+      const behind =
+        after === null
+          ? {}
+          : { $or: [{ deletedAt: { $lt: after.at } }, { deletedAt: after.at, _id: { $lt: after.id } }] };
+      return Product.find({ deletedAt: { $type: "date" }, ...behind })
+        .sort({ deletedAt: -1, _id: -1 })
+        .limit(limit + 1)
+        .lean();
     },
 
     /** A product, deleted or not. */

@@ -167,6 +167,7 @@ const time = new Date("2026-01-02T03:04:05.678Z");
 const product: Required<ProductDocument> = {
   _id: "p",
   name: "Lamp",
+  deletedBy: "user:1",
   nameKey: "lamp",
   slug: "lamp",
   slugKey: "lamp",

@@ -335,7 +335,7 @@ describe("export and import", () => {
           expect(before.paths).toEqual(expect.arrayContaining(await paths()));
           expect(Buffer.from(await written(format)).equals(Buffer.from(file))).toBe(true);
         }),
-        { numRuns: 12 },
+        { numRuns: 6 },
       );
     },
     120_000,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { idSchema } from "../fields";
 import { PRODUCT_STATUSES } from "../model";
 import { BULK_KINDS } from "./model";
 import { FORMATS } from "./shapes";
@@ -32,7 +33,7 @@ export const exportSchema = z
 
 export type ExportRequest = z.output<typeof exportSchema>;
 
-export const bulkParam = z.object({ id: z.uuid("must be an id") });
+export const bulkParam = z.object({ id: idSchema });
 
 const faultResponse = z.object({ row: z.number().int(), message: z.string() }).meta({ id: "Fault" });
 

@@ -50,7 +50,7 @@ export interface ExportedProduct {
   status: ProductStatus;
   categories: string[][];
   attrs: { key: string; value: string | number | boolean; unit: string | null }[];
-  metadata: Record<string, string | number | boolean>;
+  metadata: Record<string, unknown>;
   popularity: number;
   variants: {
     sku: string;

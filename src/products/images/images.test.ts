@@ -140,6 +140,9 @@ describe("a picture", () => {
 
   test("the name that was sent has no effect", async () => {
     const bytes = await drawing(60, 60).png().toBuffer();
+    for (const name of ["a.jfif", "a.jpe", "IMG.2026.11.05", "v1.2 final.copy", "a.", "photo.gif"]) {
+      await added(await upload(bytes, name));
+    }
     for (const name of ["../../etc/x", "..\\..\\x", "/etc/passwd", "ünïcode ☃.png", "x".repeat(500)]) {
       await added(await upload(bytes, name));
     }
@@ -158,6 +161,35 @@ describe("a picture", () => {
       "idempotency-key": "picture-1",
     });
     expect(other.status).toBe(422);
+    const form = new FormData();
+    form.set("file", new File([new Uint8Array(bytes)], "a.png"));
+    form.set("alt", "Another text");
+    const retold = await t.request(`/api/products/${productId}/images`, {
+      method: "POST",
+      body: form,
+      token: manager.accessToken,
+      headers: { "idempotency-key": "picture-1" },
+    });
+    expect(retold.status).toBe(422);
+    expect(((await retold.json()) as { code: string }).code).toBe("idempotency_key_reused");
+  });
+
+  test("may show variants of its product, and no others'", async () => {
+    const picture = await added(await upload(await drawing(50, 50).png().toBuffer()));
+    expect(picture.variantIds).toEqual([]);
+    const product = await t.deps.products.findById(productId);
+    const variantId = product?.variants[0]?._id ?? "";
+    const change = (variantIds: string[]) =>
+      t.request(`/api/products/${productId}/images/${picture.id}`, {
+        method: "PATCH",
+        token: manager.accessToken,
+        json: { variantIds },
+      });
+    expect((await change([variantId.toUpperCase(), variantId])).status).toBe(200);
+    expect((await list()).find(({ id }) => id === picture.id)?.variantIds).toEqual([variantId]);
+    const foreign = await change([crypto.randomUUID()]);
+    const { errors } = (await foreign.json()) as { errors: { path: string }[] };
+    expect([foreign.status, errors[0]?.path]).toEqual([422, "variantIds.0"]);
   });
 });
 

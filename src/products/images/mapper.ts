@@ -21,6 +21,7 @@ function sourcesOf(
 export const toPicture = (picture: PictureDocument): PictureResponse => ({
   id: picture._id,
   alt: picture.alt,
+  variantIds: picture.variantIds ?? [],
   position: picture.position,
   width: picture.width,
   height: picture.height,

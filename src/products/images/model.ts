@@ -6,6 +6,8 @@ export interface PictureDocument {
   _id: string;
   productId: string;
   alt: string;
+  /** The variants that it shows; of the whole product when there are none. */
+  variantIds?: string[];
   /** Place among the product's pictures; the first is the one that lists show. */
   position: number;
   width: number;
@@ -23,6 +25,7 @@ const schema = new Schema<PictureDocument>(
     _id: { type: String, required: true },
     productId: { type: String, required: true },
     alt: { type: String, default: "", validate: atMost(500) },
+    variantIds: { type: [String], default: undefined },
     position: { type: Number, required: true },
     width: { type: Number, required: true },
     height: { type: Number, required: true },

@@ -4,7 +4,7 @@ import { factory } from "../../http/factory";
 import { sendFile } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
 import { withEtag } from "../../http/preconditions";
-import { describedPictureForm, takeUpload } from "../../media";
+import { contentOf, describedPictureForm, takeUpload } from "../../media";
 import type { ProductDeps } from "../deps";
 import { PRODUCTS } from "../freshness";
 import { keyParam } from "../schema";
@@ -57,7 +57,7 @@ export const imageRoutes = (deps: ProductDeps) =>
         idempotent: true,
       }),
       (c) =>
-        takeUpload(c, true, (upload) => {
+        takeUpload(c, describedPictureForm, (upload) => {
           const { id } = c.req.valid("param");
           return idempotent(
             c,
@@ -65,7 +65,7 @@ export const imageRoutes = (deps: ProductDeps) =>
             deps.idempotency.mongo,
             201,
             (record) => addPicture(deps, id, upload, record),
-            upload.bytes,
+            contentOf(upload),
           );
         }),
     )
@@ -73,7 +73,7 @@ export const imageRoutes = (deps: ProductDeps) =>
       "/:imageId",
       endpoint(deps, {
         id: "changePicture",
-        summary: "Change a picture's text or place",
+        summary: "Change a picture's text, its variants or its place",
         tag,
         permission: "products:write",
         params: pictureParam,

@@ -2,11 +2,12 @@ import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
-import { AppError } from "../../lib/errors";
+import { AppError, invalidInput } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../../lib/versions";
 import { readPicture } from "../../media";
 import type { StoredFile } from "../../storage";
 import type { ProductDeps } from "../deps";
+import { noProduct } from "../found";
 import { visibleProduct } from "../reads";
 import { coverOf } from "../shown";
 import { toPicture } from "./mapper";
@@ -20,9 +21,7 @@ const UNRECORDED = 15 * MINUTE;
 export const folderOf = (id: string): string => `images/${id}`;
 
 async function requireProduct(deps: ProductDeps, productId: string): Promise<void> {
-  if (!(await deps.products.findById(productId))) {
-    throw new AppError("not_found", "There is no such product.");
-  }
+  if (!(await deps.products.findById(productId))) throw noProduct();
 }
 
 /**
@@ -73,7 +72,7 @@ export async function addPicture(
   const avifJob = deps.random.id();
   const response = await deps.mongo.transaction(async (tx) => {
     const position = await deps.products.countPicture(productId, tx);
-    if (position === null) throw new AppError("not_found", "There is no such product.");
+    if (position === null) throw noProduct();
     if ((await deps.pictures.ofProduct(productId, tx)).length >= MAX_PICTURES) {
       throw new AppError("conflict", `A product has at most ${MAX_PICTURES} pictures. Remove one first.`);
     }
@@ -116,8 +115,19 @@ async function requirePicture(deps: ProductDeps, productId: string, id: string):
   return picture;
 }
 
+/** @throws AppError not_found, invalid_input for an id that no variant of the product has */
+async function requireVariants(deps: ProductDeps, productId: string, ids: string[]): Promise<void> {
+  const product = await deps.products.findById(productId);
+  if (!product) throw noProduct();
+  const own = new Set(product.variants.map(({ _id }) => _id));
+  const missing = ids.findIndex((id) => !own.has(id));
+  if (missing >= 0) {
+    throw invalidInput(`variantIds.${missing}`, "not_found", "is not the id of a variant of this product");
+  }
+}
+
 /**
- * Changes a picture's text or place; the others keep their order around it.
+ * Changes a picture's text, variants or place; the others keep their order around it.
  * @param expected from If-Match
  * @throws AppError not_found, precondition_failed
  */
@@ -129,13 +139,17 @@ export async function changePicture(
   expected: ExpectedVersions,
 ): Promise<PictureResponse> {
   await requirePicture(deps, productId, id);
+  if (change.variantIds !== undefined) await requireVariants(deps, productId, change.variantIds);
   return deps.mongo.transaction(async (tx) => {
     const all = await deps.pictures.ofProduct(productId, tx);
     const present = all.find((picture) => picture._id === id);
     if (!present) throw new AppError("not_found", "There is no such picture.");
     expectVersion(expected, present.version);
-    const alt = change.alt === undefined ? {} : { alt: change.alt };
-    const changed = await deps.pictures.update(id, present.version, alt, tx);
+    const fields = {
+      ...(change.alt === undefined ? {} : { alt: change.alt }),
+      ...(change.variantIds === undefined ? {} : { variantIds: [...new Set(change.variantIds)] }),
+    };
+    const changed = await deps.pictures.update(id, present.version, fields, tx);
     if (!changed) throw staleVersion(present.version);
     if (change.position === undefined) {
       await showFirst(deps, productId, tx);

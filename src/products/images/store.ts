@@ -33,7 +33,7 @@ export const createPictureStore = (mongo: Mongo) => {
     update: (
       id: string,
       version: number,
-      change: Partial<Pick<PictureDocument, "alt" | "position">>,
+      change: Partial<Pick<PictureDocument, "alt" | "position" | "variantIds">>,
       tx?: MongoTx,
     ): Promise<PictureDocument | null> =>
       Picture.findOneAndUpdate(

@@ -18,6 +18,8 @@ import {
 /** Most characters of a query. */
 const MAX_TEXT = 200;
 
+const { "filter[currency]": _, ...SEARCH_PARAMETERS } = LIST_PARAMETERS;
+
 /** What a search is asked for. */
 export interface SearchQuery extends Omit<ProductListQuery, "sort"> {
   text: string;
@@ -46,7 +48,7 @@ export const searchSchema = z
   .object({
     q: parameter('What to look for: words, "a phrase", -word'),
     facets: parameter("false for no facets"),
-    ...LIST_PARAMETERS,
+    ...SEARCH_PARAMETERS,
   })
   .catchall(z.union([z.string(), z.array(z.string())]))
   .transform((query, ctx): SearchQuery => {
@@ -66,6 +68,8 @@ export const searchSchema = z
         else fault("facets", "must be true or false");
       } else if (!readListKey(list, key, given, fault)) fault(key, UNKNOWN_FIELD, "unknown_field");
     }
+    // The index knows a product's price and not its currency.
+    if (list.filter.currency !== undefined) fault("filter[currency]", UNKNOWN_FIELD, "unknown_field");
     if (query.q === undefined) fault("q", "is required", "required");
     if (list.filter.status !== "active")
       fault("filter[status]", "must be active: only active products are searched");

@@ -253,7 +253,7 @@ export const meRoutes = (deps: AccountDeps) =>
         ifMatch: "optional",
       }),
       (c) =>
-        takeUpload(c, false, async ({ bytes }) => {
+        takeUpload(c, pictureForm, async ({ bytes }) => {
           const { data, version, rights } = await setAvatar(
             deps,
             c.get("actor"),

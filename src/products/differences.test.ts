@@ -1,0 +1,213 @@
+/** Products of different kinds: metadata, currencies, scripts, deleted ones, and what can be ordered. */
+import { beforeAll, describe, expect, test } from "bun:test";
+import { type SignedInPerson, useTestApp } from "../../test/app";
+import { createStock, type TestStock } from "../../test/stock";
+import { completeProducts } from "./complete";
+
+const t = useTestApp();
+let manager: SignedInPerson;
+let stock: TestStock;
+let count = 0;
+
+beforeAll(async () => {
+  manager = await t.signIn({ roles: ["manager"] });
+  stock = await createStock(t, manager);
+});
+
+const unique = (text: string) => `${text}-${++count}`;
+
+async function send(
+  method: string,
+  path: string,
+  json?: unknown,
+  token: string | undefined = manager.accessToken,
+) {
+  const response = await t.request(`/api/products${path}`, { method, json, ...(token ? { token } : {}) });
+  // biome-ignore lint/suspicious/noExplicitAny: answers of several routes, refusals too.
+  const body = (await response.json().catch(() => null)) as any;
+  return { status: response.status, body, data: body?.data };
+}
+const made = async (json: object) => {
+  const { status, data, body } = await send("POST", "", { name: unique("Thing"), price: 100, ...json });
+  if (status !== 201) throw new Error(JSON.stringify(body));
+  return data;
+};
+const idsOf = async (query: string) =>
+  (await send("GET", `?${query}`)).data.map((product: { id: string }) => product.id) as string[];
+
+describe("metadata", () => {
+  test("is any JSON, and comes back as it was", async () => {
+    const metadata = {
+      z: 1,
+      a: { list: [1, "two", null, { deep: [true] }], empty: {}, none: [] },
+      größe: " spaces stay ",
+      number: -0.1,
+      ключ: "e\u0301",
+    };
+    const product = await made({ metadata });
+    expect(JSON.stringify(product.metadata)).toBe(JSON.stringify(metadata));
+    const read = await send("GET", `/${product.id}`);
+    expect(JSON.stringify(read.data.metadata)).toBe(JSON.stringify(metadata));
+    await send("PATCH", `/${product.id}`, { name: "Other" });
+    const changed = { a: { only: {} } };
+    expect((await send("PATCH", `/${product.id}`, { metadata: changed })).data.metadata).toEqual(changed);
+    expect((await send("GET", `/${product.id}`)).data.metadata).toEqual(changed);
+  });
+
+  const nested = (depth: number): object => (depth === 1 ? { end: 1 } : { in: nested(depth - 1) });
+  test.each([
+    ["six levels", nested(6), "metadata.in.in.in.in.in"],
+    ["six lists", { a: [[[[[1]]]]] }, "metadata.a.0.0.0.0"],
+    ["an operator", { $where: "1" }, "metadata.$where"],
+    ["an operator inside", { a: [{ $gt: 1 }] }, "metadata.a.0.$gt"],
+    ["a path", { "a.b": 1 }, "metadata.a.b"],
+    ["a prototype inside", JSON.parse('{"a":{"__proto__":{"x":1}}}'), "metadata.a.__proto__"],
+    ["a constructor", { a: { constructor: 1 } }, "metadata.a.constructor"],
+    ["more than 16 kB", { a: "x".repeat(16 * 1024) }, "metadata"],
+    ["a list as a whole", [1], "metadata"],
+  ])("%s is 422", async (_, metadata, path) => {
+    const { status, body } = await send("POST", "", { name: "x", price: 1, metadata });
+    expect([status, body.errors[0].path]).toEqual([422, path]);
+  });
+
+  test("five levels and 16 kB are taken", async () => {
+    await made({ metadata: nested(5) });
+    await made({ metadata: { a: "x".repeat(16 * 1024 - 8) } });
+  });
+});
+
+describe("prices of several currencies", () => {
+  test("the price is of the cheapest variant in the product's currency", async () => {
+    const variants = [
+      { sku: unique("K"), price: 500, currency: "JPY" },
+      { sku: unique("K"), price: 2000, currency: "EUR" },
+      { sku: unique("K"), price: 1500, currency: "EUR" },
+    ];
+    const product = await made({ price: undefined, currency: "EUR", variants });
+    expect([product.price, product.priceRange.max.amount]).toEqual([{ amount: 1500, currency: "EUR" }, 2000]);
+  });
+
+  test("are not compared: a price filter or sort names a currency once there are several", async () => {
+    const brand = unique("Brand");
+    const yen = await made({ brand, currency: "JPY", price: 900 });
+    const euro = await made({ brand, currency: "EUR", price: 1000 });
+    const own = `filter[brand]=${brand}`;
+    for (const query of ["sort=price", "sort=-price", "filter[price][gte]=1", "filter[price][lte]=1"]) {
+      const { status, body } = await send("GET", `?${own}&${query}`);
+      expect([status, body.errors?.[0]]).toEqual([
+        422,
+        { path: "filter[currency]", code: "required", message: expect.stringContaining("EUR") },
+      ]);
+    }
+    expect(await idsOf(`${own}&sort=price&filter[currency]=EUR`)).toEqual([euro.id]);
+    expect(await idsOf(`${own}&filter[price][lte]=950&filter[currency]=JPY`)).toEqual([yen.id]);
+    expect((await idsOf(own)).length).toBe(2);
+    expect((await send("GET", `?${own}&filter[currency]=EURO`)).status).toBe(422);
+  });
+});
+
+describe("attributes", () => {
+  test("with commas and backslashes are found by an escape; numbers are numbers; keys are of any script", async () => {
+    const brand = unique("Brand");
+    const attr = (key: string, value: unknown) => ({ brand, attrs: [{ key, value }] });
+    const comma = await made(attr("size", "10, 5"));
+    const slash = await made(attr("size", "a\\b"));
+    const plain = await made(attr("size", "10"));
+    const hindi = await made(attr("रंग", "नीला"));
+    const weight = await made(attr("weight", 1.5));
+    const found = (key: string, value: string) =>
+      idsOf(
+        `filter[brand]=${brand}&${encodeURIComponent(`filter[attr.${key}]`)}=${encodeURIComponent(value)}`,
+      );
+    expect(await found("size", "10\\, 5")).toEqual([comma.id]);
+    expect(await found("size", "a\\\\b")).toEqual([slash.id]);
+    expect(await found("SIZE", "10")).toEqual([plain.id]);
+    expect((await found("size", "10\\, 5,10")).sort()).toEqual([comma.id, plain.id].sort());
+    expect(await found("रंग", "नीला")).toEqual([hindi.id]);
+    for (const text of ["1.5", "1.50", "+1.5", "15e-1"])
+      expect(await found("weight", text)).toEqual([weight.id]);
+    expect(await found("weight", "1.51")).toEqual([]);
+  });
+});
+
+describe("lists read as people read", () => {
+  test("names sort without regard to accents and case, also those that were written before", async () => {
+    const brand = unique("Brand");
+    for (const name of ["Zebra", "Äpfel", "apfelsine", "Öl", "Nuss"]) await made({ name, brand });
+    await t.deps.mongo.connection
+      .collection("products")
+      .updateMany({ brandKey: brand.toLowerCase(), name: "Äpfel" }, { $set: { nameKey: "äpfel" } });
+    await completeProducts(t.deps.mongo);
+    const { data } = await send("GET", `?filter[brand]=${brand}&sort=name`);
+    expect(data.map(({ name }: { name: string }) => name)).toEqual([
+      "Äpfel",
+      "apfelsine",
+      "Nuss",
+      "Öl",
+      "Zebra",
+    ]);
+  });
+
+  test("an id in capitals is the same id", async () => {
+    const product = await made({});
+    const [id, variant] = [product.id.toUpperCase(), product.variants[0].id.toUpperCase()];
+    expect((await send("GET", `/${id}`)).data.id).toBe(product.id);
+    expect((await send("GET", `/${id}/inventory`)).data.productId).toBe(product.id);
+    expect((await send("PATCH", `/${id}/variants/${variant}`, { price: 5 })).status).toBe(200);
+    expect((await send("GET", `/inventory/locations/${stock.locationId.toUpperCase()}`)).status).toBe(200);
+    expect(await idsOf(`filter[id]=${id}`)).toEqual([product.id]);
+  });
+});
+
+describe("deleted products", () => {
+  test("are listed with who and when, the last first, in pages, until they are restored", async () => {
+    const skus = [unique("D"), unique("D"), unique("D")];
+    const gone: string[] = [];
+    for (const sku of skus) {
+      const product = await made({ price: undefined, variants: [{ sku, price: 1 }] });
+      t.clock.advance(1000);
+      await send("DELETE", `/${product.id}`);
+      gone.unshift(product.id);
+    }
+    const listed: { id: string; skus: string[]; deletedBy: string; deletedAt: string }[] = [];
+    for (let cursor = ""; ; ) {
+      const { data, body } = await send("GET", `/deleted?limit=1${cursor}`);
+      listed.push(...data);
+      if (!body.page.hasMore) break;
+      cursor = `&cursor=${body.page.nextCursor}`;
+    }
+    const own = listed.filter(({ id }) => gone.includes(id));
+    expect(own.map(({ id }) => id)).toEqual(gone);
+    expect(own[0]).toMatchObject({
+      skus: [skus[2] ?? ""],
+      deletedBy: `user:${manager.id}`,
+      deletedAt: t.clock.now().toISOString(),
+    });
+    expect((await send("POST", `/${gone[0]}/restore`, {})).status).toBe(200);
+    const left = (await send("GET", "/deleted")).data.map(({ id }: { id: string }) => id);
+    expect([left.includes(gone[0] ?? ""), left.includes(gone[1] ?? "")]).toEqual([false, true]);
+    const restored = await t.deps.products.findById(gone[0] ?? "");
+    expect(restored).not.toHaveProperty("deletedBy");
+    expect((await t.request("/api/products/deleted")).status).toBe(401);
+  });
+});
+
+describe("what can be ordered", () => {
+  test("knows backorders and their limit, for guests too", async () => {
+    const sku = await stock.sku(1);
+    const { _id: id } = (await t.deps.products.findBySku(sku.toLowerCase())) ?? { _id: "" };
+    const level = await stock.level(sku);
+    const told = async () => {
+      const response = await t.request(`/api/products/${id}?include=stock`);
+      const { data } = (await response.json()) as { data: { stock: unknown[] } };
+      return data.stock[0];
+    };
+    expect(await told()).toEqual({ sku, inStock: true, orderable: true });
+    await stock.reserve([{ sku, quantity: 1 }]);
+    expect(await told()).toEqual({ sku, inStock: false, orderable: false });
+    await stock.patch(`/levels/${level.id}`, { backorder: "allow", backorderLimit: 1 }, 1);
+    expect(await told()).toEqual({ sku, inStock: false, orderable: true });
+    expect((await stock.reserve([{ sku, quantity: 1 }])).status).toBe(201);
+    expect(await told()).toEqual({ sku, inStock: false, orderable: false });
+  });
+});

@@ -1,0 +1,34 @@
+/** Names that would reach an object's own machinery. */
+const RESERVED = new Set(["__proto__", "constructor", "prototype"]);
+
+/** Most bytes of metadata as JSON. */
+export const MAX_METADATA = 16 * 1024;
+/** Objects and lists that metadata may have inside each other. */
+const METADATA_DEPTH = 5;
+
+/** Why metadata cannot be kept, with its path; undefined when it can. */
+export function metadataFault(
+  value: unknown,
+  path: string[] = [],
+  depth = 1,
+): { path: string[]; message: string } | undefined {
+  if (value === null || typeof value === "boolean") return undefined;
+  if (typeof value === "number")
+    return Number.isFinite(value) ? undefined : { path, message: "is no finite number" };
+  if (typeof value === "string")
+    return value.includes("\0") ? { path, message: "must not hold U+0000" } : undefined;
+  if (typeof value !== "object") return { path, message: "must be JSON" };
+  if (depth > METADATA_DEPTH) return { path, message: `must be at most ${METADATA_DEPTH} levels deep` };
+  for (const [key, inner] of Object.entries(value)) {
+    const at = [...path, key.slice(0, 100)];
+    if (RESERVED.has(key) || key === "" || key.startsWith("$") || /[.\0]/.test(key) || key.length > 100) {
+      return {
+        path: at,
+        message: "is not allowed as a key: 1 to 100 characters without . that begin with no $",
+      };
+    }
+    const fault = metadataFault(inner, at, depth + 1);
+    if (fault) return fault;
+  }
+  return undefined;
+}

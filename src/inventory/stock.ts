@@ -80,7 +80,10 @@ export const DEFAULT_SETTINGS: LevelSettings = {
 };
 
 /** How low `available` of a level may be taken. */
-export const floorOf = ({ backorder, backorderLimit }: LevelSettings): number =>
+export const floorOf = ({
+  backorder,
+  backorderLimit,
+}: Pick<LevelSettings, "backorder" | "backorderLimit">): number =>
   backorder === "deny" ? 0 : -(backorderLimit ?? MAX_LEVEL);
 
 export const isLow = ({ available, safetyThreshold }: Pick<LevelDocument, "available" | "safetyThreshold">) =>

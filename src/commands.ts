@@ -68,10 +68,10 @@ Holds the MySQL database against prisma/schema.prisma; ends with 1 and names eac
     options: { port: text, host: text },
   },
   import: {
-    usage: `Usage: bun run import FILE [--dry-run] [--allow-rename] [--restart] [--format=ndjson|csv]
+    usage: `Usage: bun run import FILE [--from=shopify|woocommerce|medusa] [--dry-run] [--allow-rename] [--restart] [--format=ndjson|csv]
 NDJSON has one product a line, CSV one variant a row; see docs/catalogue.md.
   --allow-rename  products that are there may get the names and slugs of the file`,
-    options: { "dry-run": flag, "allow-rename": flag, restart: flag, format: text },
+    options: { "dry-run": flag, "allow-rename": flag, from: text, restart: flag, format: text },
     words: [1, 1],
   },
   export: {

@@ -13,7 +13,7 @@ export const idSchema = z.uuid("must be an id").toLowerCase();
 /** Text of one line: NFC, trimmed, without control characters. HTML stays text. */
 export const lineSchema = (max: number) =>
   z
-    .string("must be a text")
+    .string("must be a string")
     .regex(ONE_LINE, "must not hold control characters")
     .transform(cleanText)
     .pipe(
@@ -30,7 +30,7 @@ export const minorUnitsSchema = z
   .max(Number.MAX_SAFE_INTEGER, "is too large");
 
 export const currencySchema = z
-  .string("must be a text")
+  .string("must be a string")
   .regex(/^[A-Z]{3}$/, "must be an ISO 4217 code such as USD")
   .refine(isCurrency, "must be an ISO 4217 code such as USD");
 
@@ -38,7 +38,7 @@ export const skuSchema = lineSchema(100);
 
 /** A GTIN of 8, 12, 13 or 14 digits whose check digit is right (GS1 General Specifications, 7.9). */
 export const gtinSchema = z
-  .string("must be a text")
+  .string("must be a string")
   .regex(/^(?:\d{8}|\d{12,14})$/, "must be 8, 12, 13 or 14 digits")
   .refine((digits) => {
     const sum = [...digits]
@@ -63,12 +63,12 @@ export const optionsSchema = z
 
 const flatValue = z.union(
   [lineSchema(500), z.number(), z.boolean()],
-  "must be a text, a number, true or false",
+  "must be a string, a number, true or false",
 );
 
 /** The name of an attribute, in NFC, which may be longer than what came in or hold other characters. */
 export const attributeKeySchema = z
-  .string("must be a text")
+  .string("must be a string")
   .transform((key) => key.normalize("NFC"))
   .pipe(
     z

@@ -105,7 +105,7 @@ export interface ProductDocument {
 /** Refuses what zod should have: an untyped hole would take anything. */
 const flat = {
   validator: (value: unknown) => ["string", "number", "boolean"].includes(typeof value),
-  message: "must be a text, a number, true or false",
+  message: "must be a string, a number, true or false",
 };
 
 const minorUnits = {

@@ -54,7 +54,7 @@ const variantSchema = z
 export const productFields = {
   name: lineSchema(500).meta({ example: "Linen shirt" }),
   description: z
-    .string("must be a text")
+    .string("must be a string")
     .regex(NO_CONTROLS, "must not hold control characters")
     .transform(cleanText)
     .pipe(z.string().max(50_000, "must be at most 50000 characters"))

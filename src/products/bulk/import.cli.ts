@@ -1,5 +1,5 @@
 /**
- * bun run import FILE [--dry-run] [--allow-rename] [--restart] [--format=ndjson|csv] — imports products from NDJSON or CSV. Ends
+ * bun run import FILE [--dry-run] [--from=shopify|woocommerce|medusa] [--allow-rename] [--restart] [--format=ndjson|csv] — imports products from NDJSON or CSV. Ends
  * with 1 when a row was bad, and names the rows. One that was interrupted goes on where it was.
  */
 import { createHash } from "node:crypto";
@@ -10,7 +10,7 @@ import { after, DAY } from "../../lib/clock";
 import { createProgress } from "../../lib/progress";
 import { connect, formatOf, lookAt } from "./cli";
 import { importProducts } from "./import";
-import { FORMATS } from "./shapes";
+import { FORMATS, SHOPS } from "./shapes";
 
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
@@ -22,7 +22,7 @@ const KEEP = 7 * DAY;
 async function main(): Promise<number> {
   const { values, positionals } = readCommandLine(COMMANDS.import);
   const [path = ""] = positionals;
-  const format = formatOf(path, values.format);
+  const format = formatOf(path, values.from === undefined ? values.format : "csv");
   if (format === undefined) {
     console.error(`The format must be ${FORMATS.join(" or ")}.`);
     return 2;
@@ -31,6 +31,11 @@ async function main(): Promise<number> {
   if ("wrong" in file) {
     console.error(`Cannot read ${path}: ${file.wrong}.`);
     return 1;
+  }
+  const from = SHOPS.find((shop) => shop === values.from);
+  if (values.from !== undefined && from === undefined) {
+    console.error(`--from must be ${SHOPS.join(", ")}.`);
+    return 2;
   }
   const dryRun = values["dry-run"] ?? false;
   const allowRename = values["allow-rename"] ?? false;
@@ -51,7 +56,7 @@ async function main(): Promise<number> {
     const result = await importProducts(
       deps,
       () => Bun.file(path).stream(),
-      { format, dryRun, allowRename, resume },
+      { format, dryRun, allowRename, from, resume },
       async (now, faults) => {
         progress.update(now.bytes, `${now.rows} rows`);
         for (const { row, message } of faults) {
@@ -69,6 +74,9 @@ async function main(): Promise<number> {
       `${rows} rows${dryRun ? ", a dry run that changed nothing" : ""}: ${created} created, ${updated} updated, ` +
         `${unchanged} unchanged, ${failed} bad.`,
     );
+    for (const [what, rows] of Object.entries(result.ignored ?? {})) {
+      console.log(`Left out: ${what} (${rows} rows).`);
+    }
     const nothing = created + updated + unchanged + failed === 0;
     if (nothing) console.error(`${path} is empty: nothing was imported.`);
     return failed > 0 || nothing ? 1 : 0;

@@ -3,7 +3,7 @@ import { checkLine, type GoodLine } from "./check";
 import { Importer } from "./importer";
 import { readProducts, type Source } from "./read";
 import { Repeats } from "./repeats";
-import type { Format, ImportFault, ImportProgress } from "./shapes";
+import type { Format, ImportFault, ImportProgress, Shop } from "./shapes";
 
 export interface ImportOptions {
   format: Format;
@@ -11,6 +11,8 @@ export interface ImportOptions {
   dryRun?: boolean;
   /** Products that are there may get the names and slugs of the file. */
   allowRename?: boolean;
+  /** The shop system whose CSV export the file is; begun anew when it was interrupted. */
+  from?: Shop | undefined;
   /** Where an earlier try of the same file left off. */
   resume?: ImportProgress | undefined;
   /** Ends the import between two batches. */
@@ -21,6 +23,8 @@ const NOTHING: ImportProgress = { rows: 0, bytes: 0, created: 0, updated: 0, unc
 
 /** Products that are looked up and written together. */
 const BATCH = 25;
+/** Most names of what a file holds and the import leaves out. */
+const MAX_IGNORED = 200;
 /** Most characters of what lies in memory together. */
 const BATCH_SIZE = 8 * 1024 * 1024;
 /**
@@ -35,11 +39,20 @@ export async function importProducts(
   options: ImportOptions,
   onBatch: (progress: ImportProgress, faults: ImportFault[]) => Promise<void> | void,
 ): Promise<ImportProgress> {
-  const { resume = NOTHING, signal } = options;
+  const { from, signal } = options;
+  // Products of such a file are not in the order of its rows; what is there already is unchanged.
+  const resume = from === undefined ? (options.resume ?? NOTHING) : NOTHING;
   const progress = { ...resume };
   const importer = new Importer(deps, options.dryRun === true, options.allowRename === true);
   const repeats = new Repeats();
   let bytes = 0;
+  const ignored: Record<string, number> = {};
+  const onIgnored = (what: string) => {
+    const name = Object.keys(ignored).length < MAX_IGNORED || Object.hasOwn(ignored, what) ? what : "more";
+    ignored[name] = (ignored[name] ?? 0) + 1;
+  };
+  const other =
+    from === undefined ? undefined : { shop: from, currency: deps.config.defaultCurrency, onIgnored };
   const onChunk = (length: number) => {
     bytes += length;
   };
@@ -66,11 +79,12 @@ export async function importProducts(
       }
     }
     progress.rows = row;
+    if (other) progress.ignored = { ...ignored };
     progress.bytes = Math.max(progress.bytes, bytes);
     await onBatch({ ...progress }, faults);
     if (options.dryRun !== true) await deps.search.maintain();
   };
-  for await (const read of readProducts(options.format, open, onChunk)) {
+  for await (const read of readProducts(options.format, open, onChunk, other)) {
     const told = read.value !== undefined || read.fault !== undefined ? checkLine(read) : undefined;
     const repeated = told === undefined || Array.isArray(told) ? undefined : repeats.note(told);
     if (read.last <= resume.rows) continue;
@@ -88,7 +102,7 @@ export async function importProducts(
       pending.push(checked);
       size += read.size;
     }
-    row = read.last;
+    row = Math.max(row, read.last);
     if (pending.length >= BATCH || size >= BATCH_SIZE) await flush();
   }
   await flush();

@@ -25,14 +25,19 @@ const runImport =
       if (!stored) throw new JobRefused("its file is gone");
       return stored.body;
     };
-    const { format, dryRun, allowRename = false } = bulk;
+    const { format, dryRun, allowRename = false, from } = bulk;
     const resume = dryRun ? undefined : ((job.progress as ImportProgress | null) ?? undefined);
     let kept = resume?.failed ?? 0;
-    await importProducts(deps, open, { format, dryRun, allowRename, resume, signal }, async (now, faults) => {
-      await deps.bulk.addFaults(id, faults.slice(0, Math.max(0, MAX_FAULTS - kept)));
-      kept += faults.length;
-      await saveProgress({ ...now });
-    });
+    await importProducts(
+      deps,
+      open,
+      { format, dryRun, allowRename, from, resume, signal },
+      async (now, faults) => {
+        await deps.bulk.addFaults(id, faults.slice(0, Math.max(0, MAX_FAULTS - kept)));
+        kept += faults.length;
+        await saveProgress({ ...now });
+      },
+    );
     await deps.bulk.finish(id, { finishedAt: deps.clock.now() });
   };
 

@@ -1,6 +1,6 @@
 import { type Connection, type Model, Schema } from "mongoose";
 import { PRODUCT_STATUSES, type ProductStatus } from "../model";
-import { FORMATS, type Format } from "./shapes";
+import { FORMATS, type Format, SHOPS, type Shop } from "./shapes";
 
 export const BULK_KINDS = ["import", "export"] as const;
 
@@ -13,6 +13,8 @@ export interface BulkDocument {
   dryRun: boolean;
   /** Of an import: products that are there may get the names and slugs of the file. */
   allowRename?: boolean;
+  /** Of an import: the shop system whose CSV export the file is. */
+  from?: Shop;
   /** Of an export: only products of this status. */
   onlyStatus: ProductStatus | null;
   /** Bytes of the file; of an export null until it is done. */
@@ -49,6 +51,7 @@ const bulkSchema = new Schema<BulkDocument>(
     format: { type: String, required: true, enum: FORMATS },
     dryRun: { type: Boolean, required: true },
     allowRename: Boolean,
+    from: { type: String, enum: SHOPS },
     onlyStatus: { type: String, enum: [...PRODUCT_STATUSES, null], default: null },
     size: { type: Number, default: null },
     createdBy: { type: String, required: true },

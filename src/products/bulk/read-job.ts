@@ -44,6 +44,7 @@ export function toBulk(
       updated: importing.updated,
       unchanged: importing.unchanged,
       failed: importing.failed,
+      ignored: Object.entries(importing.ignored ?? {}).map(([what, rows]) => ({ what, rows })),
       faults: faults.map(({ row, message }) => ({ row, message })),
     },
     file:

@@ -1,16 +1,26 @@
 import { readCsv, surveyCsv } from "./csv";
 import { readNdjson } from "./ndjson";
-import type { Format, ReadLine } from "./shapes";
+import type { Format, ReadLine, Shop } from "./shapes";
+import { readShop } from "./shops/read";
+import type { OnIgnored } from "./shops/shop";
 
 /** Opens a file; each time from its beginning. */
 export type Source = () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>;
 
-/** Reads the products of a file as a stream: a row, or the rows of one product, at a time in memory. */
+/**
+ * Reads the products of a file as a stream: a row, or the rows of one product, at a time in memory.
+ * @param other the shop system whose CSV it is, when it is not our own
+ */
 export async function* readProducts(
   format: Format,
   open: Source,
   onChunk: (bytes: number) => void,
+  other?: { shop: Shop; currency: string; onIgnored: OnIgnored },
 ): AsyncGenerator<ReadLine> {
+  if (other) {
+    yield* readShop(other.shop, counted(await open(), onChunk), other.currency, other.onIgnored);
+    return;
+  }
   const styles = format === "csv" ? await surveyCsv(await open()) : undefined;
   const stream = counted(await open(), onChunk);
   yield* format === "csv" ? readCsv(stream, styles) : readNdjson(stream);

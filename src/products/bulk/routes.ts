@@ -3,6 +3,7 @@ import { factory } from "../../http/factory";
 import { fileBody } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
 import { sendEvents } from "../../http/sse";
+import { AppError } from "../../lib/errors";
 import type { ProductDeps } from "../deps";
 import { formatOfType, receiveImport } from "./files";
 import type { BulkDocument } from "./model";
@@ -12,6 +13,9 @@ import { dropReceived, startExport, startImport } from "./start";
 import { watchBulk } from "./watch";
 
 const tag = "Import and export";
+
+const notCsv = () =>
+  new AppError("unsupported_media_type", "The export of another shop is CSV. Send it as text/csv.");
 
 const IMPORTS_ALLOWED = { permission: "products:import" } as const;
 
@@ -78,7 +82,8 @@ export const importRoutes = (deps: ProductDeps) => {
       }),
       async (c) => {
         const format = formatOfType(c.req.header("content-type"));
-        const { dryRun = false, allowRename = false } = c.req.valid("query");
+        const { dryRun = false, allowRename = false, from } = c.req.valid("query");
+        if (from !== undefined && format !== "csv") throw notCsv();
         const received = await receiveImport(deps, c.req.raw.body, format);
         try {
           return await idempotent(
@@ -86,7 +91,14 @@ export const importRoutes = (deps: ProductDeps) => {
             deps,
             deps.idempotency.mongo,
             202,
-            (record) => startImport(deps, c.get("actor"), received, { format, dryRun, allowRename }, record),
+            (record) =>
+              startImport(
+                deps,
+                c.get("actor"),
+                received,
+                { format, dryRun, allowRename, ...(from === undefined ? {} : { from }) },
+                record,
+              ),
             received.hash,
           );
         } finally {

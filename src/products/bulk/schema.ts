@@ -3,7 +3,7 @@ import { dataOf } from "../../http/envelopes";
 import { idSchema } from "../fields";
 import { PRODUCT_STATUSES } from "../model";
 import { BULK_KINDS } from "./model";
-import { FORMATS } from "./shapes";
+import { FORMATS, SHOPS } from "./shapes";
 
 /** Largest file of an import over HTTP, in bytes. */
 export const MAX_IMPORT = 256 * 1024 * 1024;
@@ -14,6 +14,10 @@ export const importQuery = z.strictObject({
     .transform((text) => text === "true")
     .optional()
     .meta({ description: "Says what would be done and does nothing" }),
+  from: z
+    .enum(SHOPS, `must be ${SHOPS.join(", ")}`)
+    .optional()
+    .meta({ description: "The body is the CSV export of this shop system; see docs/catalogue.md" }),
   allowRename: z
     .enum(["true", "false"], "must be true or false")
     .transform((text) => text === "true")
@@ -54,6 +58,9 @@ const bulkResponse = z
         updated: z.number().int(),
         unchanged: z.number().int(),
         failed: z.number().int(),
+        ignored: z
+          .array(z.object({ what: z.string(), rows: z.number().int() }))
+          .meta({ description: "What a file of another shop holds and the import leaves out" }),
         faults: z.array(faultResponse),
       })
       .nullable(),

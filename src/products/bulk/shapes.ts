@@ -4,6 +4,10 @@ import type { ProductStatus } from "../model";
 export const FORMATS = ["ndjson", "csv"] as const;
 export type Format = (typeof FORMATS)[number];
 
+/** Other shop systems whose CSV exports are read as they are. */
+export const SHOPS = ["shopify", "woocommerce", "medusa"] as const;
+export type Shop = (typeof SHOPS)[number];
+
 /**
  * What a file says of one product, before it is checked: `value`, or a `fault`, or neither when it says nothing.
  * `row` and `last` are its first and last row, counted as people see them: lines of NDJSON from 1, rows of CSV
@@ -39,6 +43,8 @@ export interface ImportProgress {
   updated: number;
   unchanged: number;
   failed: number;
+  /** Of a file of another shop: what it holds and the import leaves out, and how many rows do. */
+  ignored?: Record<string, number>;
 }
 
 /** A product as a line of an export: what an import of it makes again. Prices are decimal texts. */

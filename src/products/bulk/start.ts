@@ -7,7 +7,7 @@ import { folderOf, type Received } from "./files";
 import type { BulkDocument } from "./model";
 import { toBulk } from "./read-job";
 import type { BulkResponse, ExportRequest } from "./schema";
-import type { Format } from "./shapes";
+import type { Format, Shop } from "./shapes";
 
 /** How long a job and its files are kept. */
 export const KEEP = 7 * DAY;
@@ -43,7 +43,7 @@ export async function startImport(
   deps: ProductDeps,
   actor: Actor,
   { id, size }: Received,
-  options: { format: Format; dryRun: boolean; allowRename: boolean },
+  options: { format: Format; dryRun: boolean; allowRename: boolean; from?: Shop },
   record: RecordAnswer<MongoTx>,
 ): Promise<BulkResponse> {
   const now = deps.clock.now();

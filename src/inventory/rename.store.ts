@@ -27,10 +27,7 @@ export const createRenameStore = (mongo: Mongo) => {
         return {
           updateOne: {
             filter: { _id: level._id },
-            update: {
-              $set: { sku, skuKey, formerSkuKeys: [...former], updatedAt: now },
-              $inc: { version: 1 },
-            },
+            update: { $set: { sku, skuKey, formerSkuKeys: [...former], updatedAt: now } },
           },
         };
       }),
@@ -47,6 +44,8 @@ export const createRenameStore = (mongo: Mongo) => {
     async renameSkus(renames: SkuRename[], now: Date, tx: MongoTx): Promise<void> {
       const byKey = new Map(renames.map(({ from, to }) => [from, to]));
       const keys = [...byKey.keys()];
+      // A write before the first read: sales of these SKUs would else always be faster.
+      await Level.updateMany({ skuKey: { $in: keys } }, { $inc: { version: 1 } }, mongo.in(tx));
       const targets = renames.map(({ to }) => to.skuKey).filter((skuKey) => !byKey.has(skuKey));
       const other = await Level.findOne({ skuKey: { $in: targets } }, { sku: 1 }, mongo.in(tx)).lean();
       if (other) {

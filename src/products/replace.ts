@@ -18,6 +18,9 @@ export interface ReplaceOptions {
   record?: (tx: MongoTx, next: ProductDocument) => Promise<void>;
 }
 
+/** Somebody else wrote the product between the look-up and the write; nothing of the transaction stays. */
+class ChangedMeanwhile extends Error {}
+
 /** A variant whose SKU is another now. */
 export interface SkuChange {
   from: string;
@@ -74,18 +77,23 @@ export async function replaceProduct(
     const next = await decide(present);
     const { renamed, gone } = comparedVariants(present, next);
     const result = { ...next, inStock: present.inStock ?? false, picture: present.picture ?? null };
-    const written = await deps.mongo.transaction(async (tx) => {
-      if (!(await deps.products.replace(next, present.version, tx))) return false;
+    const write = async (tx: MongoTx) => {
+      // First what is written most: the levels of what is sold.
+      if (renamed.length > 0) await deps.inventory.renameSkus(renamed, next.updatedAt, tx);
+      if (!(await deps.products.replace(next, present.version, tx))) throw new ChangedMeanwhile();
       await deps.formerSlugs.record(slugGivenAway(present, next), next.updatedAt, tx);
       if (gone.length > 0 && !leaveStock) await refuseStock(deps, gone, tx);
-      if (renamed.length > 0) await deps.inventory.renameSkus(renamed, next.updatedAt, tx);
       // Also for a SKU that is taken away: its stock is no longer the product's.
       const skuKeys = [...new Set([...(present.skuKeys ?? []), ...(next.skuKeys ?? [])])];
       await signalProduct(deps, { _id: present._id, skuKeys }, signalId, tx);
       await record?.(tx, result);
-      return true;
-    });
-    if (written) return result;
+    };
+    try {
+      await deps.mongo.transaction(write);
+      return result;
+    } catch (error) {
+      if (!(error instanceof ChangedMeanwhile)) throw error;
+    }
     if (expected === undefined && attempt < tries) continue;
     const now = await deps.products.findById(present._id);
     if (!now) throw noProduct();

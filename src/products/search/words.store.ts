@@ -1,5 +1,6 @@
 /** The words of the index, for typing mistakes, beginnings and forms. */
 import { duplicateKey, duplicateKeys, type Mongo } from "../../db/mongo";
+import { ByteCache } from "./cache";
 import { mistakesIn, neighbourhood } from "./distance";
 import type { WordUse } from "./document";
 import { correctionsOf, type Lexicon, type LexiconEntry } from "./lexicon";
@@ -9,6 +10,8 @@ import { stemOf } from "./text";
 /** Words have their beginnings of these lengths; longer ones are looked for among those of the longest. */
 const SHORTEST = 2;
 const LONGEST = 6;
+/** Memory for words that are known to be there, in bytes. */
+const THERE = 6 * 2 ** 20;
 /** Most words of a neighbourhood that are looked at. */
 const MOST_NEAR = 500;
 /** Words written at once. */
@@ -43,11 +46,17 @@ const wordDocument = ({ surface, made, named, behindNumber }: WordUse, since: nu
 export const createWordStore = (mongo: Mongo) => {
   const Words = searchWordModel(mongo.connection);
   const Versions = searchManifestModel(mongo.connection);
+  /** Words that are there, under the number of removals: as long as none is removed, they stay. */
+  const there = new ByteCache(THERE);
 
   /** After every change of the words: whoever keeps some in memory reads them again. */
-  const countUp = async (): Promise<void> => {
+  const countUp = async (removals = 0): Promise<void> => {
     const count = (upsert: boolean) =>
-      Versions.collection.updateOne({ _id: "words" as never }, { $inc: { version: 1 } }, { upsert });
+      Versions.collection.updateOne(
+        { _id: "words" as never },
+        { $inc: { version: 1, removals } },
+        { upsert },
+      );
     await count(true).catch((error) => {
       // Two made it at the same moment.
       if (duplicateKey(error) === undefined) throw error;
@@ -109,12 +118,26 @@ export const createWordStore = (mongo: Mongo) => {
     /** Adds the words that are not there. Not part of a transaction: a word too many harms nobody. */
     async add(uses: Map<string, WordUse>, since: number): Promise<void> {
       const words = [...uses.keys()];
+      const row = await Versions.collection.findOne({ _id: "words" as never });
+      const keyOf = (word: string) => `${row?.removals ?? 0} ${word}`;
+      const keep = (word: string, named: boolean, made: boolean) =>
+        there.set(keyOf(word), { named, made }, word.length + 100);
+      const unsure = words.filter((word) => there.get(keyOf(word)) === undefined);
+      const found =
+        unsure.length === 0
+          ? []
+          : await Words.collection
+              .find(
+                { _id: { $in: unsure as never[] } },
+                { projection: { named: 1, made: 1 }, batchSize: 10_000 },
+              )
+              .toArray();
+      for (const { _id, named, made } of found) keep(String(_id), (named as number) > 0, made as boolean);
       const known = new Map(
-        (
-          await Words.collection
-            .find({ _id: { $in: words as never[] } }, { projection: { named: 1, made: 1 } })
-            .toArray()
-        ).map((word) => [String(word._id), word as unknown as WordDocument]),
+        words.flatMap((word) => {
+          const entry = there.get<{ named: boolean; made: boolean }>(keyOf(word));
+          return entry ? [[word, entry] as const] : [];
+        }),
       );
       const missing = words
         .filter((word) => !known.has(word))
@@ -129,7 +152,7 @@ export const createWordStore = (mongo: Mongo) => {
       const risen = words.filter((word) => {
         const entry = known.get(word);
         const use = uses.get(word) as WordUse;
-        return entry && use.named && !use.made && (entry.named === 0 || entry.made);
+        return entry && use.named && !use.made && (!entry.named || entry.made);
       });
       if (risen.length > 0) {
         await Words.collection.bulkWrite(
@@ -141,6 +164,7 @@ export const createWordStore = (mongo: Mongo) => {
           })),
           { ordered: false },
         );
+        for (const word of risen) keep(word, true, false);
       }
       if (missing.length + risen.length > 0) await countUp();
     },
@@ -191,7 +215,7 @@ export const createWordStore = (mongo: Mongo) => {
     async remove(words: string[]): Promise<void> {
       if (words.length === 0) return;
       await Words.collection.deleteMany({ _id: { $in: words as never[] } });
-      await countUp();
+      await countUp(1);
     },
   };
 };

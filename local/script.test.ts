@@ -20,6 +20,7 @@ const PROGRAMS: string[][] = [
   ["src/products/bulk/import.cli.ts"],
   ["src/products/bulk/export.cli.ts"],
   ["src/inventory/verify.cli.ts"],
+  ["src/jobs/jobs.cli.ts"],
   ["src/products/search/rebuild.cli.ts"],
   ["src/analytics/rebuild.cli.ts"],
   ["src/openapi.cli.ts"],

@@ -1,6 +1,7 @@
 import { anyOrigin, libraryRoutes } from "./analytics/intake/library.routes";
 import { analyticsPathOf } from "./analytics/path";
 import { analyticsRoutes } from "./analytics/routes";
+import { auditRoutes, ownAuditRoutes } from "./audit/routes";
 import { authRoutes } from "./auth/routes";
 import { docsRoutes } from "./http/docs";
 import { factory } from "./http/factory";
@@ -40,6 +41,8 @@ export function createApp(deps: Deps) {
     .route("/health", healthRoutes(deps))
     .route("/metrics", metricsRoutes(deps))
     .route("/auth", authRoutes(deps))
+    .route("/api/users/me/audit", ownAuditRoutes(deps))
+    .route("/api/users/audit-log", auditRoutes(deps))
     .route("/api/users", userRoutes(deps))
     .route("/api/products/inventory", inventoryRoutes(deps))
     .route("/api/products/:id/inventory", productInventoryRoutes(deps))

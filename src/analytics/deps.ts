@@ -1,4 +1,4 @@
-import type { ProductDeps } from "../products/deps";
+import type { ProductDeps } from "../products";
 import type { IntakeLimits } from "./intake/limits";
 import type { AnalyticsStore } from "./store";
 

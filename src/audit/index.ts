@@ -1,5 +1,7 @@
 /** The face of the audit log. */
+
 export type { AuditAction } from "./actions";
+export type { AuditDeps } from "./deps";
 export {
   ANONYMOUS,
   type AuditActor,

@@ -1,4 +1,4 @@
-import type { UserDeps } from "../users/deps";
+import type { UserDeps } from "../users";
 import type { ApiKeyStore } from "./api-keys/store";
 import type { CodeStore } from "./codes.store";
 import type { DeviceStore } from "./devices/store";

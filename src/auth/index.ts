@@ -1,10 +1,12 @@
 /** The face of sign-in. */
+
 export { keepHashKeys } from "./api-keys/authenticate";
 export { endKeysAndTell, newKeysEnd } from "./api-keys/end";
 export { allApiKeys } from "./api-keys/list";
 export { clearSignIn, originOf } from "./browser";
 export { signedInDevice } from "./check-password";
 export { countRequest } from "./count-request";
+export type { AuthDeps } from "./deps";
 export { ADMINISTRATOR, newNotice } from "./jobs";
 export { removeLostFactor } from "./mfa/disable";
 export { reauthenticate } from "./mfa/reauthenticate";

@@ -1,4 +1,4 @@
-import type { ProductDeps } from "../products/deps";
+import type { ProductDeps } from "../products";
 import type { StockCommitter } from "./committer";
 import type { InventoryStore } from "./store";
 

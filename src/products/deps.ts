@@ -1,4 +1,4 @@
-import type { AuditDeps } from "../audit/deps";
+import type { AuditDeps } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { BulkStore } from "./bulk/store";
 import type { CategoryStore } from "./categories/store";

@@ -1,4 +1,5 @@
 /** What other features may use of products. */
+export type { ProductDeps } from "./deps";
 export { idSchema, lineSchema, skuSchema } from "./fields";
 export { setPopularity } from "./popularity";
 export { limitSchema } from "./schema";

@@ -1,4 +1,4 @@
-import type { AuditDeps } from "../audit/deps";
+import type { AuditDeps } from "../audit";
 import type { RoleStore } from "./roles/store";
 import type { SettingStore } from "./settings.store";
 import type { UserStore } from "./store";

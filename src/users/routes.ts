@@ -1,4 +1,3 @@
-import { auditRoutes, ownAuditRoutes } from "../audit/routes";
 import { factory } from "../http/factory";
 import { peopleRoutes } from "./admin/routes";
 import { avatarRoutes } from "./me/avatar.routes";
@@ -12,8 +11,6 @@ export const userRoutes = (deps: AccountDeps) =>
     .createApp()
     .route("/me", meRoutes(deps))
     .route("/avatars", avatarRoutes(deps))
-    .route("/me/audit", ownAuditRoutes(deps))
-    .route("/audit-log", auditRoutes(deps))
     .route("/permissions", permissionRoutes(deps))
     .route("/roles", roleRoutes(deps))
     .route("/", peopleRoutes(deps));

@@ -1,4 +1,4 @@
-import type { AuthDeps } from "../../auth/deps";
+import type { AuthDeps } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";

@@ -1,7 +1,6 @@
 import type { AuditAction } from "../../audit";
 import { auditActor, newAuditEntry } from "../../audit";
-import type { Origin } from "../../auth";
-import type { AuthDeps } from "../../auth/deps";
+import type { AuthDeps, Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { demand } from "../../lib/actor";

@@ -1,6 +1,6 @@
 import { newAuditEntry, SYSTEM } from "../../audit";
+import type { AuthDeps } from "../../auth";
 import { refuseObviousPassword, removeLostFactor } from "../../auth";
-import type { AuthDeps } from "../../auth/deps";
 import type { MySqlTx } from "../../db/prisma";
 import { emailKey } from "../../lib/email";
 import { AppError } from "../../lib/errors";

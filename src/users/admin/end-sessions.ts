@@ -1,7 +1,6 @@
 import { auditActor, newAuditEntry } from "../../audit";
-import type { EndSessionsOptions, Origin, SessionsEnded } from "../../auth";
+import type { AuthDeps, EndSessionsOptions, Origin, SessionsEnded } from "../../auth";
 import { ADMINISTRATOR, endKeysAndTell, newKeysEnd } from "../../auth";
-import type { AuthDeps } from "../../auth/deps";
 import type { Actor } from "../../lib/actor";
 import { administer } from "./authority";
 import { changeable } from "./change";

@@ -1,4 +1,4 @@
-import type { AuthDeps } from "../../auth/deps";
+import type { AuthDeps } from "../../auth";
 import { invalidInput } from "../../lib/errors";
 import { nextPage } from "../../lib/paging";
 import { BASE_ROLE } from "../../lib/permissions";

@@ -1,4 +1,4 @@
-import type { AuthDeps } from "../../auth/deps";
+import type { AuthDeps } from "../../auth";
 import { AppError } from "../../lib/errors";
 import { toManagedUser } from "./mapper";
 import type { ManagedUserResponse } from "./schema";

@@ -1,7 +1,6 @@
 import { auditActor, newAuditEntry } from "../../audit";
-import type { Origin } from "../../auth";
+import type { AuthDeps, Origin } from "../../auth";
 import { removeLostFactor } from "../../auth";
-import type { AuthDeps } from "../../auth/deps";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { administer } from "./authority";

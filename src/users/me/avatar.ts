@@ -6,7 +6,7 @@ import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
-import { readPicture } from "../../media/picture";
+import { readPicture } from "../../media";
 import type { StoredFile } from "../../storage/storage";
 import { accountGone, answerOf, type Me } from "./account";
 import type { AccountDeps } from "./deps";

@@ -1,5 +1,5 @@
-import type { AnalyticsDeps } from "../../analytics/deps";
-import type { AuthDeps } from "../../auth/deps";
+import type { AnalyticsDeps } from "../../analytics";
+import type { AuthDeps } from "../../auth";
 import type { EmailChangeStore } from "./email-changes.store";
 import type { ExportStore } from "./exports.store";
 

@@ -2,7 +2,7 @@ import { clearSignIn, originOf } from "../../auth";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { withEtag } from "../../http/preconditions";
-import { pictureForm, takeUpload } from "../../media/upload";
+import { pictureForm, takeUpload } from "../../media";
 import { changePreferencesSchema, preferencesAnswer, preferencesSchema } from "../preferences";
 import { changeMe, readMe } from "./account";
 import { removeAvatar, setAvatar } from "./avatar";

@@ -1,4 +1,4 @@
-import type { AuthDeps } from "../../auth/deps";
+import type { AuthDeps } from "../../auth";
 import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE, ALL_PERMISSIONS, BASE_ROLE, PERMISSIONS } from "../../lib/permissions";
 import type { RoleResponse } from "./schema";

@@ -1,5 +1,5 @@
+import type { AuthDeps } from "../../auth";
 import { originOf } from "../../auth";
-import type { AuthDeps } from "../../auth/deps";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { idempotent } from "../../http/idempotency";

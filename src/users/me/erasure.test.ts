@@ -273,11 +273,12 @@ describe("processes", () => {
     await killed.line(/killed/);
     expect(await killed.ended()).not.toBe(0);
     const half = await jobOf(person.id);
-    expect([half.status, half.fence]).toEqual(["waiting", 1]);
+    // On a busy machine the lease of two seconds may have ended before, and the same process took it again.
+    expect(half.status).toBe("waiting");
     const other = startProgram(["test/programs/accounts.ts"], env);
     await eventually(async () => (await jobOf(person.id)).status === "done", "the erasure");
     await other.kill("SIGTERM");
-    expect((await jobOf(person.id)).fence).toBe(2);
+    expect((await jobOf(person.id)).fence).toBeGreaterThan(half.fence);
     expect(Object.entries(await rowsOf(t, person.id)).filter(([, count]) => count > 0)).toEqual([]);
     expect(await everything(t)).not.toContain(mark);
     expect(await files()).toEqual(before);

@@ -23,6 +23,13 @@ beforeAll(async () => {
   productId = (await made.json()).data.id;
 });
 
+/** A product of its own: one has at most 30 pictures. */
+const another = async (): Promise<string> => {
+  const made = await t.client.api.products.$post({ json: { name: "Another", price: 100 } }, manager.auth);
+  if (made.status !== 201) throw new Error(await made.text());
+  return (await made.json()).data.id;
+};
+
 const drawing = (width = 900, height = 600) =>
   sharp({ create: { width, height, channels: 3, background: { r: 200, g: 60, b: 20 } } });
 const upload = (bytes: Uint8Array, name = "a.png", headers: Record<string, string> = {}, id = productId) => {
@@ -140,8 +147,9 @@ describe("a picture", () => {
 
   test("the name that was sent has no effect", async () => {
     const bytes = await drawing(60, 60).png().toBuffer();
+    const own = await another();
     for (const name of ["a.jfif", "a.jpe", "IMG.2026.11.05", "v1.2 final.copy", "a.", "photo.gif"]) {
-      await added(await upload(bytes, name));
+      await added(await upload(bytes, name, {}, own));
     }
     for (const name of ["../../etc/x", "..\\..\\x", "/etc/passwd", "ünïcode ☃.png", "x".repeat(500)]) {
       await added(await upload(bytes, name));
@@ -175,18 +183,20 @@ describe("a picture", () => {
   });
 
   test("may show variants of its product, and no others'", async () => {
-    const picture = await added(await upload(await drawing(50, 50).png().toBuffer()));
+    const own = await another();
+    const picture = await added(await upload(await drawing(50, 50).png().toBuffer(), "a.png", {}, own));
     expect(picture.variantIds).toEqual([]);
-    const product = await t.deps.products.findById(productId);
+    const product = await t.deps.products.findById(own);
     const variantId = product?.variants[0]?._id ?? "";
     const change = (variantIds: string[]) =>
-      t.request(`/api/products/${productId}/images/${picture.id}`, {
+      t.request(`/api/products/${own}/images/${picture.id}`, {
         method: "PATCH",
         token: manager.accessToken,
         json: { variantIds },
       });
     expect((await change([variantId.toUpperCase(), variantId])).status).toBe(200);
-    expect((await list()).find(({ id }) => id === picture.id)?.variantIds).toEqual([variantId]);
+    const listed = await (await t.request(`/api/products/${own}/images`)).json();
+    expect(listed).toMatchObject({ data: [{ id: picture.id, variantIds: [variantId] }] });
     const foreign = await change([crypto.randomUUID()]);
     const { errors } = (await foreign.json()) as { errors: { path: string }[] };
     expect([foreign.status, errors[0]?.path]).toEqual([422, "variantIds.0"]);

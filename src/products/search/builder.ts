@@ -52,6 +52,24 @@ export interface Columns {
   kinds: KindCount[];
 }
 
+/** Columns that nothing was read of. */
+export const NO_COLUMNS: Columns = {
+  price: new Uint8Array(),
+  created: new Uint8Array(),
+  stock: new Uint8Array(),
+  brand: new Uint8Array(),
+  brands: [],
+  tree: new Uint8Array(),
+  trees: [],
+  attrStart: new Uint8Array(),
+  attr: new Uint8Array(),
+  attrs: [],
+  popularity: new Uint8Array(),
+  tie: new Uint8Array(),
+  kind: new Uint8Array(),
+  kinds: [],
+};
+
 /** A number from an id that is as good as unique. */
 export const tieOf = (id: string): number =>
   Number(createHash("sha256").update(id).digest().readBigUInt64BE() >> 11n);

@@ -6,7 +6,8 @@ import type { Logger } from "../../telemetry/log";
 import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument } from "../model";
 import { SegmentBuilder, tieOf } from "./builder";
-import { unpack, type WordUse } from "./document";
+import { countWords, usesOf, type WordCounts } from "./count-words";
+import { unpack } from "./document";
 import type { ReadDocument } from "./documents.store";
 import { INDEX_FORMAT, type ManifestDocument, type SegmentEntry, UNSEEN } from "./model";
 import { BLOCK, deadBits } from "./segments.store";
@@ -24,42 +25,6 @@ const GRACE = 60_000;
 const LEASE = 120_000;
 /** Documents read at once. */
 const READ = 256;
-
-/** Counts of words over some documents. */
-export type WordCounts = Map<string, WordUse & { count: number; namedCount: number; behindCount: number }>;
-
-/** Counts the words of a document that products are named with, and that were put together from them. */
-export function countWords(counts: WordCounts, document: ReadDocument, all: boolean): void {
-  for (const { surface, made, named, behindNumber } of unpack(document)) {
-    if (!all && !named && !made) continue;
-    let entry = counts.get(surface);
-    if (!entry) {
-      entry = { surface, made, named, behindNumber, count: 0, namedCount: 0, behindCount: 0 };
-      counts.set(surface, entry);
-    }
-    entry.count++;
-    entry.made &&= made;
-    if (named) entry.namedCount++;
-    if (behindNumber) entry.behindCount++;
-  }
-}
-
-/** The words of documents, each once. */
-export function usesOf(documents: { terms: string[]; packed: Uint8Array }[]): Map<string, WordUse> {
-  const uses = new Map<string, WordUse>();
-  for (const document of documents) {
-    for (const { surface, made, named, behindNumber } of unpack(document)) {
-      const use = uses.get(surface);
-      uses.set(surface, {
-        surface,
-        made: made && (use?.made ?? true),
-        named: named || use?.named === true,
-        behindNumber: behindNumber || use?.behindNumber === true,
-      });
-    }
-  }
-  return uses;
-}
 
 /** Every id of a segment with its ordinal, those that are gone left out. */
 async function idsOf(store: IndexStore, entry: SegmentEntry): Promise<string[]> {

@@ -161,3 +161,11 @@ export function placesAt(postings: Postings, index: number): number[] {
   const places = new Uint32Array(PLACES);
   return [...places.subarray(0, readPlaces(postings, index, places))];
 }
+
+/** FNV-1a: which bucket a term is in. */
+export function hashOf(term: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < term.length; index++)
+    hash = Math.imul(hash ^ term.charCodeAt(index), 0x01000193);
+  return hash >>> 0;
+}

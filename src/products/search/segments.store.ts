@@ -1,7 +1,7 @@
 /** Segments: immutable postings and columns of many products, and the manifest that says which of them count. */
 import mongoose from "mongoose";
 import type { Mongo } from "../../db/mongo";
-import { type Columns, type ReadSegment, type SegmentBuilder, viewOf } from "./builder";
+import { type Columns, NO_COLUMNS, type ReadSegment, type SegmentBuilder, viewOf } from "./builder";
 import { ByteCache } from "./cache";
 import { packNumbers, unpackNumbers } from "./columns";
 import {
@@ -13,7 +13,7 @@ import {
   searchManifestModel,
   searchPartModel,
 } from "./model";
-import { type Postings, readPostings } from "./segment";
+import { hashOf, type Postings, readPostings } from "./segment";
 
 const { Binary } = mongoose.mongo;
 
@@ -23,14 +23,6 @@ const TERMS_OF_BUCKET = 16;
 export const BLOCK = 256;
 /** Documents written at once. */
 const BATCH = 200;
-
-/** FNV-1a: which bucket a term is in. */
-function hashOf(term: string): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < term.length; index++)
-    hash = Math.imul(hash ^ term.charCodeAt(index), 0x01000193);
-  return hash >>> 0;
-}
 
 /** The document that a term's postings are in. */
 const bucketOf = ({ id, buckets }: SegmentEntry, term: string): string =>
@@ -45,23 +37,6 @@ export function deadBits(entry: SegmentEntry): Set<number> {
   }
   return dead;
 }
-
-const NO_COLUMNS: Columns = {
-  price: new Uint8Array(),
-  created: new Uint8Array(),
-  stock: new Uint8Array(),
-  brand: new Uint8Array(),
-  brands: [],
-  tree: new Uint8Array(),
-  trees: [],
-  attrStart: new Uint8Array(),
-  attr: new Uint8Array(),
-  attrs: [],
-  popularity: new Uint8Array(),
-  tie: new Uint8Array(),
-  kind: new Uint8Array(),
-  kinds: [],
-};
 
 /** The columns of a segment that belong together, each group in a document. */
 const GROUPS = {

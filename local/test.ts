@@ -116,6 +116,7 @@ if (paths.length === 0) {
   const { CHROMIUM, REDIS_SERVER } = process.env;
   console.log(`Browser     ${await provideProgram(["chromium", "google-chrome"], "chromium", CHROMIUM)}`);
   console.log(`Redis       ${await provideProgram(["redis-server"], "redis-server", REDIS_SERVER)}`);
+  checks.push(["OpenAPI", [join(TOOLS, "bun"), "src/openapi.cli.ts", "--check"]]);
   checks.push(["Database", [join(TOOLS, "bun"), "prisma/check.ts", "--scratch"]]);
 }
 if (paths.length === 0 || changed) {

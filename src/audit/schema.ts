@@ -51,7 +51,7 @@ export const auditListSchema = z
 export const ownAuditSchema = z.strictObject(page);
 export type OwnAuditQuery = z.output<typeof ownAuditSchema>;
 
-const detail = z.record(z.string(), z.json()).meta({ example: { method: "password" } });
+const detail = z.record(z.string(), z.unknown()).meta({ example: { method: "password" } });
 
 const auditEntryResponse = z
   .object({

@@ -73,6 +73,20 @@ const refTo = (kind: string, name: string): Json => ({ $ref: `#/components/${kin
 const pascal = (words: string): string =>
   words.replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase());
 
+/**
+ * Patterns with Unicode properties stay out of the document: validators and generators that compile patterns without
+ * the `u` flag read `\p{Cc}` as the letters p, C and c, and refuse what the server takes.
+ */
+function leaveOutProperties(schema: Json): void {
+  const portable = ({ pattern }: Json) => !String(pattern ?? "").includes("\\p{");
+  if (!portable(schema)) delete schema.pattern;
+  if (Array.isArray(schema.allOf)) {
+    const parts = (schema.allOf as Json[]).filter(portable);
+    if (parts.length > 0) schema.allOf = parts;
+    else delete schema.allOf;
+  }
+}
+
 /** Turns zod schemas into JSON Schemas; those with a `meta({ id })` become components. */
 class Schemas {
   private readonly named: Record<Direction, Map<string, Json>> = { input: new Map(), output: new Map() };
@@ -85,6 +99,7 @@ class Schemas {
         const { def } = zodSchema._zod;
         if (def.type === "date") Object.assign(jsonSchema, { type: "string", format: "date-time" });
         if (def.type === "file") Object.assign(jsonSchema, { type: "string", format: "binary" });
+        leaveOutProperties(jsonSchema as Json);
         // Said once, by the name of the component.
         delete (jsonSchema as Json).id;
       },

@@ -30,7 +30,7 @@ export interface Machine {
   linux: boolean;
 }
 
-/** No database can be had; the message names every way to have them. */
+/** No database is available; the message names every way to get one. */
 export class NoDatabases extends Error {
   override readonly name = "NoDatabases";
 }

@@ -2,7 +2,7 @@
  * The deploy step: applies `prisma/migrations` to MySQL and builds MongoDB's indexes, under a lock, so that
  * many containers may start at once. It records what it applied in `_prisma_migrations` exactly as Prisma
  * does (same columns, SHA-256 checksums), so `prisma migrate deploy|status|dev` agree with it wherever
- * Prisma's schema engine can be had.
+ * Prisma's schema engine is available.
  *
  *   bun src/db/migrate.ts          apply what is missing
  *   bun src/db/migrate.ts status   say what is applied and what is missing; exit 1 when something is missing

@@ -20,7 +20,7 @@ const itemFields = z.object({
   compareAtPrice: moneyResponse.nullable().meta({ description: "Of the cheapest variant" }),
   variantCount: z.number().int(),
   optionNames: z.array(z.string()),
-  inStock: z.boolean().meta({ description: "A variant can be had; no older than one second" }),
+  inStock: z.boolean().meta({ description: "A variant is available; no older than one second" }),
   picture: coverResponse.nullable().meta({ description: "The first picture" }),
   createdAt: z.string(),
   updatedAt: z.string(),
@@ -53,7 +53,7 @@ const includedFields = {
     .array(
       z.object({
         sku: z.string(),
-        inStock: z.boolean().meta({ description: "It can be had at an active location now" }),
+        inStock: z.boolean().meta({ description: "It is available at an active location now" }),
         orderable: z
           .boolean()
           .meta({ description: "It can be ordered now: it is in stock, or on backorder" }),

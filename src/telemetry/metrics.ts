@@ -1,6 +1,6 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { isPrivateAddress } from "../http/address";
-import { endpoint } from "../http/endpoint";
+import { endpoint, file } from "../http/endpoint";
 import { factory } from "../http/factory";
 import type { GuardDeps } from "../http/guards";
 import { problem } from "../http/problems";
@@ -105,10 +105,11 @@ export const metricsRoutes = (deps: GuardDeps & { metrics: Metrics }) =>
   factory.createApp().get(
     "/",
     endpoint(deps, {
-      id: "get",
+      id: "readMetrics",
       summary: "Measurements for Prometheus",
       tag: "Health",
-      success: { 200: null },
+      success: { 200: file("text/plain") },
+      errors: ["not_found"],
     }),
     async (c) => {
       const proxied = ["x-forwarded-for", "forwarded", "via"].some(

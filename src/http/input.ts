@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import type { FieldCode, FieldError } from "../lib/errors";
+import { maySplitPairs, splitPairAt } from "../lib/json";
 import { queryOf } from "./host";
 import { problem } from "./problems";
 
@@ -65,22 +66,6 @@ export const isEmpty = (c: Context): boolean =>
   c.req.raw.body === null || c.req.header("content-length") === "0";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
-/** How JSON writes a half of a surrogate pair: what holds none of these holds no half. */
-const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
-
-/** The path of the first name or text that is no Unicode text; undefined when all are. */
-function malformedAt(value: unknown, path: string[] = []): string | undefined {
-  if (typeof value === "string") return value.isWellFormed() ? undefined : path.join(".");
-  if (typeof value !== "object" || value === null) return undefined;
-  for (const [key, part] of Object.entries(value)) {
-    const at = key.isWellFormed()
-      ? malformedAt(part, [...path, key])
-      : [...path, key.toWellFormed()].join(".");
-    if (at !== undefined) return at;
-  }
-  return undefined;
-}
-
 /**
  * Reads a JSON body as strict UTF-8 and looks for halves of surrogate pairs, which JSON can write and no database
  * keeps: replaced silently, two texts (two passwords) would become one.
@@ -94,7 +79,7 @@ export async function readText(c: Context, malformed: "refuse" | "replace"): Pro
   } catch {
     return problem(c, "malformed_json", "The body is not UTF-8.");
   }
-  if (SURROGATE_ESCAPE.test(text)) {
+  if (maySplitPairs(text)) {
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -102,7 +87,7 @@ export async function readText(c: Context, malformed: "refuse" | "replace"): Pro
       // The validator says what is wrong with it.
       return undefined;
     }
-    const path = malformedAt(value);
+    const path = splitPairAt(value);
     if (path !== undefined && malformed === "refuse") {
       const message = "must be Unicode text, without half of a surrogate pair";
       return problem(c, "invalid_input", "Some of the input is not valid; see errors.", {

@@ -1,2 +1,29 @@
 /** Anything that JSON can hold. */
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+
+/** How JSON writes half of a surrogate pair. */
+const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
+
+/**
+ * False when the JSON text holds no half of a surrogate pair for certain, so that it need not be walked.
+ * @example maySplitPairs('{"name":"A"}') // false
+ */
+export const maySplitPairs = (text: string): boolean => SURROGATE_ESCAPE.test(text);
+
+/**
+ * Finds half of a surrogate pair, which JSON can write and UTF-8 and the databases cannot hold: replaced silently, two
+ * texts would become one.
+ * @returns the path of the first name or text that holds one, with dots; undefined when none does
+ * @example splitPairAt({ a: ["\ud800"] }) // "a.0"
+ */
+export function splitPairAt(value: unknown, path: string[] = []): string | undefined {
+  if (typeof value === "string") return value.isWellFormed() ? undefined : path.join(".");
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const [key, part] of Object.entries(value)) {
+    const at = key.isWellFormed()
+      ? splitPairAt(part, [...path, key])
+      : [...path, key.toWellFormed()].join(".");
+    if (at !== undefined) return at;
+  }
+  return undefined;
+}

@@ -172,6 +172,10 @@ async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, { fields }
   if (extension !== undefined && REFUSED.test(extension)) {
     throw invalidInput("file", "invalid_format", "must be named as a picture: .jpg, .png, .webp or .avif");
   }
+  // What is not UTF-8 was replaced when the form was read, so that two texts could be one.
+  if (String(form.get("alt") ?? "").includes("\ufffd")) {
+    throw invalidInput("alt", "invalid_format", "must be UTF-8 text");
+  }
   const alt = altSchema.safeParse(form.get("alt") ?? "");
   if (!alt.success) throw invalidInput("alt", "invalid", alt.error.issues[0]?.message ?? "is not valid");
   return { bytes: await file.bytes(), alt: alt.data };

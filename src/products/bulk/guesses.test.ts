@@ -34,6 +34,23 @@ const bySlug = async (slug: string) => {
 const pricesOf = async (slug: string) =>
   (await bySlug(slug)).variants.map(({ sku, price, currency }) => [sku, price, currency]);
 
+describe("text that no database holds", () => {
+  test("half of a surrogate pair in a value or a name is a fault of its row; the others count", async () => {
+    const half = '"\\ud83d"';
+    const file =
+      `{"slug":"a","name":${half},"price":1}\n` +
+      `{"slug":"b","name":"B","price":1,"metadata":{${half}:1}}\n` +
+      '{"slug":"c","name":"\\ud83d\\ude00","price":1}\n';
+    const { created, failed, faults } = await load(file, { format: "ndjson" });
+    expect([created, failed]).toEqual([1, 2]);
+    expect(faults).toEqual([
+      "1: name holds half of a surrogate pair, which is no text",
+      "2: metadata.\ufffd holds half of a surrogate pair, which is no text",
+    ]);
+    expect((await bySlug("c")).name).toBe("\u{1f600}");
+  });
+});
+
 describe("amounts of another currency", () => {
   test("every money field is needed anew, or said to be none", async () => {
     const mug = { slug: "mug", name: "Mug", variants: [{ sku: "M", price: 949, compareAtPrice: 1099 }] };

@@ -1,3 +1,4 @@
+import { maySplitPairs, splitPairAt } from "../../lib/json";
 import type { ReadLine } from "./shapes";
 
 /** Longest line, in bytes: a file without line breaks must not fill the memory. */
@@ -69,7 +70,10 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
         const value = JSON.parse(raw.text, (_key, part) =>
           typeof part === "string" ? repairControls(part) : part,
         );
-        yield { row, last: row, size: raw.text.length, value };
+        const split = maySplitPairs(raw.text) ? splitPairAt(value) : undefined;
+        yield split === undefined
+          ? { row, last: row, size: raw.text.length, value }
+          : { row, last: row, size: 0, fault: `${split} holds half of a surrogate pair, which is no text` };
       } catch {
         yield { row, last: row, size: 0, fault: "is not valid JSON" };
       }

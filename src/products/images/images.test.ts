@@ -182,6 +182,28 @@ describe("a picture", () => {
     expect(((await retold.json()) as { code: string }).code).toBe("idempotency_key_reused");
   });
 
+  test("has a text of UTF-8: other bytes are refused, not replaced", async () => {
+    const before = (await list()).length;
+    const form = new FormData();
+    form.set("file", new File([new Uint8Array(await drawing(40, 40).png().toBuffer())], "a.png"));
+    form.set("alt", "caf\u00e9");
+    const { headers, body } = new Request("http://localhost", { method: "POST", body: form });
+    const latin1 = Buffer.from(await new Response(body).arrayBuffer())
+      .toString("latin1")
+      .replace("caf\u00c3\u00a9", "caf\u00e9");
+    const refused = await t.request(`/api/products/${productId}/images`, {
+      method: "POST",
+      body: Buffer.from(latin1, "latin1"),
+      headers: { "content-type": headers.get("content-type") ?? "" },
+      token: manager.accessToken,
+    });
+    expect(refused.status).toBe(422);
+    expect((await refused.json()) as object).toMatchObject({
+      errors: [{ path: "alt", message: "must be UTF-8 text" }],
+    });
+    expect(await list()).toHaveLength(before);
+  });
+
   test("may show variants of its product, and no others'", async () => {
     const own = await another();
     const picture = await added(await upload(await drawing(50, 50).png().toBuffer(), "a.png", {}, own));

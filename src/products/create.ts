@@ -1,7 +1,7 @@
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
-import type { Actor } from "../lib/actor";
 import type { ProductResponse } from "./answers";
+import { auditOf, type Manager } from "./audited";
 import { addSlugSuffix, buildProduct, categoriesOf, checkOptions } from "./build";
 import type { ProductDeps } from "./deps";
 import { toProduct } from "./mapper";
@@ -14,11 +14,12 @@ const SLUG_TRIES = 3;
 
 /**
  * Makes a product. A slug made from the name gets a suffix when it is taken; a given one is refused.
+ * @param manager who makes it; null for the system
  * @throws AppError invalid_input, already_exists
  */
 export async function createProduct(
   deps: ProductDeps,
-  _actor: Actor,
+  manager: Manager | null,
   input: CreateProduct,
   record: RecordAnswer<MongoTx>,
 ): Promise<ProductResponse> {
@@ -26,6 +27,7 @@ export async function createProduct(
   checkOptions(input.variants ?? []);
   const product = buildProduct(deps, deps.random.id(), input, categories);
   const signalId = deps.random.id();
+  const audit = auditOf(deps, manager, "product.created");
   const wanted = product.slug;
   for (let attempt = 1; ; attempt++) {
     if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
@@ -36,8 +38,10 @@ export async function createProduct(
       await deps.mongo.transaction(async (tx) => {
         await deps.products.create(product, tx);
         await signalProduct(deps, product, signalId, tx);
+        await audit(tx, product);
         await record(tx, response);
       });
+      deps.jobs.wake();
       return response;
     } catch (error) {
       const slugTaken = error instanceof KeyTaken && error.key === "slug";

@@ -1,10 +1,10 @@
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
-import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { canonicalKey } from "../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
 import type { DeletedPage, ProductResponse } from "./answers";
+import { auditOf, type Manager } from "./audited";
 import { slugGivenAway } from "./build";
 import type { ProductDeps } from "./deps";
 import { noProduct } from "./found";
@@ -18,7 +18,7 @@ import { signalProduct } from "./stock-signal";
  */
 export async function deleteProduct(
   deps: ProductDeps,
-  actor: Pick<Actor, "callerId">,
+  manager: Manager | null,
   key: string,
   expected: ExpectedVersions,
 ): Promise<void> {
@@ -26,11 +26,13 @@ export async function deleteProduct(
   if (!present) throw noProduct();
   expectVersion(expected, present.version);
   const now = deps.clock.now();
+  const audit = auditOf(deps, manager, "product.deleted");
   const { slugKey: _s, skuKeys: _k, ...rest } = present;
   const deleted = await deps.mongo.transaction(async (tx) => {
-    const next = { ...rest, deletedAt: now, deletedBy: actor.callerId, updatedAt: now };
+    const next = { ...rest, deletedAt: now, deletedBy: manager?.actor.callerId ?? "system", updatedAt: now };
     if (!(await deps.products.replace(next, present.version, tx))) return false;
     await deps.formerSlugs.record(slugGivenAway(present, {}), now, tx);
+    await audit(tx, next);
     return true;
   });
   if (!deleted) {
@@ -38,6 +40,7 @@ export async function deleteProduct(
     if (!there) throw noProduct();
     throw staleVersion(there.version);
   }
+  deps.jobs.wake();
 }
 
 /**
@@ -46,12 +49,14 @@ export async function deleteProduct(
  */
 export async function restoreProduct(
   deps: ProductDeps,
+  manager: Manager | null,
   id: string,
   record: RecordAnswer<MongoTx>,
 ): Promise<ProductResponse> {
   const signalId = deps.random.id();
   const now = deps.clock.now();
-  return deps.mongo.transaction(async (tx) => {
+  const audit = auditOf(deps, manager, "product.restored");
+  const answer = await deps.mongo.transaction(async (tx) => {
     const present = await deps.products.findAny(id, tx);
     if (!present) throw noProduct();
     if (present.deletedAt === null) throw new AppError("conflict", "The product is not deleted.");
@@ -68,9 +73,12 @@ export async function restoreProduct(
     }
     await signalProduct(deps, restored, signalId, tx);
     const response = toProduct({ ...restored, version: present.version + 1 });
+    await audit(tx, restored);
     await record(tx, response);
     return response;
   });
+  deps.jobs.wake();
+  return answer;
 }
 
 /** A page of deleted products, the last deleted first. @throws AppError invalid_cursor */

@@ -1,6 +1,7 @@
 import type { MongoTx } from "../db/mongo";
 import { AppError } from "../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../lib/versions";
+import { auditOf, type Manager } from "./audited";
 import { slugGivenAway } from "./build";
 import type { ProductDeps } from "./deps";
 import { noProduct } from "./found";
@@ -8,6 +9,8 @@ import type { ProductDocument, VariantDocument } from "./model";
 import { signalProduct } from "./stock-signal";
 
 export interface ReplaceOptions {
+  /** Who changes it; null for the system. */
+  manager: Manager | null;
   /** From If-Match. */
   expected: ExpectedVersions;
   /** Take away variants that have stock too; it stays behind under their SKUs. */
@@ -66,10 +69,11 @@ async function refuseStock(deps: ProductDeps, gone: VariantDocument[], tx: Mongo
 export async function replaceProduct(
   deps: ProductDeps,
   key: string,
-  { expected, leaveStock = false, tries = 1, record }: ReplaceOptions,
+  { manager, expected, leaveStock = false, tries = 1, record }: ReplaceOptions,
   decide: (present: ProductDocument) => ProductDocument | Promise<ProductDocument>,
 ): Promise<ProductDocument> {
   const signalId = deps.random.id();
+  const audit = auditOf(deps, manager, "product.changed");
   for (let attempt = 1; ; attempt++) {
     const present = await deps.products.find(key);
     if (!present) throw noProduct();
@@ -86,10 +90,12 @@ export async function replaceProduct(
       // Also for a SKU that is taken away: its stock is no longer the product's.
       const skuKeys = [...new Set([...(present.skuKeys ?? []), ...(next.skuKeys ?? [])])];
       await signalProduct(deps, { _id: present._id, skuKeys }, signalId, tx);
+      await audit(tx, result, present);
       await record?.(tx, result);
     };
     try {
       await deps.mongo.transaction(write);
+      deps.jobs.wake();
       return result;
     } catch (error) {
       if (!(error instanceof ChangedMeanwhile)) throw error;

@@ -6,6 +6,7 @@ import { idempotent } from "../http/idempotency";
 import { etagOf, withEtag } from "../http/preconditions";
 import type { ErrorCode } from "../lib/errors";
 import { brandListAnswer, deletedListAnswer, productAnswer, productListAnswer } from "./answers";
+import { managerOf } from "./audited";
 import { exportRoutes, importRoutes } from "./bulk/routes";
 import { readMenu } from "./categories/reads";
 import { categoryRoutes } from "./categories/routes";
@@ -135,7 +136,7 @@ export const productRoutes = (deps: ProductDeps) =>
       (c) => {
         const product = c.req.valid("json");
         return idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
-          createProduct(deps, c.get("actor"), product, record),
+          createProduct(deps, managerOf(c), product, record),
         );
       },
     )
@@ -181,7 +182,11 @@ export const productRoutes = (deps: ProductDeps) =>
       }),
       async (c) => {
         const { id } = c.req.valid("param");
-        const options = { expected: c.get("expectedVersions"), ...c.req.valid("query") };
+        const options = {
+          manager: managerOf(c),
+          expected: c.get("expectedVersions"),
+          ...c.req.valid("query"),
+        };
         const product = await changeProduct(deps, id, c.req.valid("json"), options);
         return withEtag(c, product);
       },
@@ -203,7 +208,11 @@ export const productRoutes = (deps: ProductDeps) =>
       }),
       async (c) => {
         const { id } = c.req.valid("param");
-        const options = { expected: c.get("expectedVersions"), ...c.req.valid("query") };
+        const options = {
+          manager: managerOf(c),
+          expected: c.get("expectedVersions"),
+          ...c.req.valid("query"),
+        };
         const product = await changeProduct(deps, id, c.req.valid("json"), options, true);
         return withEtag(c, product);
       },
@@ -221,7 +230,7 @@ export const productRoutes = (deps: ProductDeps) =>
         ifMatch: "optional",
       }),
       async (c) => {
-        await deleteProduct(deps, c.get("actor"), c.req.valid("param").id, c.get("expectedVersions"));
+        await deleteProduct(deps, managerOf(c), c.req.valid("param").id, c.get("expectedVersions"));
         return c.body(null, 204);
       },
     )
@@ -239,6 +248,8 @@ export const productRoutes = (deps: ProductDeps) =>
       }),
       (c) => {
         const { id } = c.req.valid("param");
-        return idempotent(c, deps, deps.idempotency.mongo, 200, (record) => restoreProduct(deps, id, record));
+        return idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
+          restoreProduct(deps, managerOf(c), id, record),
+        );
       },
     );

@@ -3,6 +3,7 @@ import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
 import { withEtag } from "../http/preconditions";
 import { productVariantAnswer } from "./answers";
+import { managerOf } from "./audited";
 import type { ProductDeps } from "./deps";
 import { changeVariantSchema, createVariantSchema, keyParam, leaveStockQuery, variantParam } from "./schema";
 import { addVariant, changeVariant, removeVariant } from "./variants";
@@ -31,7 +32,7 @@ export const variantRoutes = (deps: ProductDeps) =>
       }),
       (c) => {
         const { id } = c.req.valid("param");
-        const options = { expected: c.get("expectedVersions") };
+        const options = { manager: managerOf(c), expected: c.get("expectedVersions") };
         return idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
           addVariant(deps, id, c.req.valid("json"), options, record),
         );
@@ -54,7 +55,7 @@ export const variantRoutes = (deps: ProductDeps) =>
       }),
       async (c) => {
         const { id, variantId } = c.req.valid("param");
-        const options = { expected: c.get("expectedVersions") };
+        const options = { manager: managerOf(c), expected: c.get("expectedVersions") };
         return withEtag(c, await changeVariant(deps, id, variantId, c.req.valid("json"), options));
       },
     )
@@ -73,7 +74,11 @@ export const variantRoutes = (deps: ProductDeps) =>
       }),
       async (c) => {
         const { id, variantId } = c.req.valid("param");
-        const options = { expected: c.get("expectedVersions"), ...c.req.valid("query") };
+        const options = {
+          manager: managerOf(c),
+          expected: c.get("expectedVersions"),
+          ...c.req.valid("query"),
+        };
         await removeVariant(deps, id, variantId, options);
         return c.body(null, 204);
       },

@@ -59,7 +59,7 @@ export async function addVariant(
   deps: ProductDeps,
   key: string,
   input: CreateVariant,
-  options: Pick<ReplaceOptions, "expected">,
+  options: Pick<ReplaceOptions, "manager" | "expected">,
   record: RecordAnswer<MongoTx>,
 ): Promise<ProductVariantResponse> {
   const next = await replaceProduct(
@@ -88,7 +88,7 @@ export async function changeVariant(
   key: string,
   variantId: string,
   change: ChangeVariant,
-  options: Pick<ReplaceOptions, "expected">,
+  options: Pick<ReplaceOptions, "manager" | "expected">,
 ): Promise<ProductVariantResponse> {
   const next = await replaceProduct(deps, key, { tries: TRIES, ...options }, (present) =>
     withVariants(deps, present, (variants) => {
@@ -118,7 +118,7 @@ export async function removeVariant(
   deps: ProductDeps,
   key: string,
   variantId: string,
-  options: Pick<ReplaceOptions, "expected" | "leaveStock">,
+  options: Pick<ReplaceOptions, "manager" | "expected" | "leaveStock">,
 ): Promise<void> {
   await replaceProduct(deps, key, { tries: TRIES, ...options }, (present) =>
     withVariants(deps, present, (variants) => {

@@ -310,12 +310,7 @@ describe("export and import", () => {
                 options: options.map(({ name, value }) => ({ name, value: `${value} ${serial}` })),
               })),
             });
-            const { id } = await createProduct(
-              t.deps,
-              undefined as never,
-              parsed,
-              async (_: MongoTx) => undefined,
-            );
+            const { id } = await createProduct(t.deps, null, parsed, async (_: MongoTx) => undefined);
             await t.deps.mongo.connection
               .collection("products")
               .updateOne({ _id: id as never }, { $set: { popularity } });

@@ -312,7 +312,7 @@ describe("import of products", () => {
         await moveCategory(t.deps, moved, { parentId: attic._id }, undefined, none);
         await mergeCategory(t.deps, joined, attic._id);
         for (const { _id, version } of await t.deps.products.below(gone, null, 100)) {
-          await deleteProduct(t.deps, { callerId: "system" }, _id, [version]);
+          await deleteProduct(t.deps, null, _id, [version]);
         }
         await deleteCategory(t.deps, gone, undefined);
       },

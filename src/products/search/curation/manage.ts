@@ -2,10 +2,10 @@
 import { auditActor, auditJobOf, newAuditEntry } from "../../../audit";
 import type { MongoTx } from "../../../db/mongo";
 import type { RecordAnswer } from "../../../http/idempotency";
-import type { Actor } from "../../../lib/actor";
 import { AppError, invalidInput } from "../../../lib/errors";
 import type { JsonValue } from "../../../lib/json";
 import { type ExpectedVersions, expectVersion } from "../../../lib/versions";
+import type { Manager } from "../../audited";
 import type { ProductDeps } from "../../deps";
 import { ruleKeyOf } from "./current";
 import type { RuleDocument, SynonymDocument } from "./model";
@@ -14,12 +14,6 @@ import type { CurationStore } from "./store";
 
 /** Most of each kind: every process keeps them all in memory. */
 const MOST = 1000;
-
-/** Who changes something, and from where. */
-export interface Manager {
-  actor: Actor;
-  origin: { ip: string; userAgent: string };
-}
 
 type Row = SynonymDocument | RuleDocument;
 interface Rows<R extends Row> {

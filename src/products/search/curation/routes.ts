@@ -1,10 +1,10 @@
-import type { Context } from "hono";
 import { endpoint } from "../../../http/endpoint";
 import { type AppEnv, factory } from "../../../http/factory";
 import { idempotent } from "../../../http/idempotency";
 import { withEtag } from "../../../http/preconditions";
+import { managerOf } from "../../audited";
 import type { ProductDeps } from "../../deps";
-import { type Manager, rules, synonyms } from "./manage";
+import { rules, synonyms } from "./manage";
 import {
   managedListSchema,
   managedParam,
@@ -18,10 +18,6 @@ import {
 
 const tag = "Search";
 const permission = "products:write";
-const managerOf = (c: Context<AppEnv>): Manager => ({
-  actor: c.get("actor"),
-  origin: { ip: c.get("ip"), userAgent: c.req.header("user-agent") ?? "unknown" },
-});
 
 /** /api/products/search/synonyms */
 export const synonymRoutes = (deps: ProductDeps) =>

@@ -1,0 +1,83 @@
+/** Changes of products in the audit log: who changed what, and which prices. */
+import { isDeepStrictEqual } from "node:util";
+import type { Context } from "hono";
+import { type AuditAction, auditActor, auditJobOf, newAuditEntry, SYSTEM } from "../audit";
+import type { MongoTx } from "../db/mongo";
+import type { AppEnv } from "../http/factory";
+import type { Actor } from "../lib/actor";
+import type { JsonValue } from "../lib/json";
+import type { ProductDeps } from "./deps";
+import type { ProductDocument } from "./model";
+
+/** Who changes something, and from where. */
+export interface Manager {
+  actor: Actor;
+  origin: { ip: string; userAgent: string };
+}
+
+/** The caller of a guarded route. */
+export const managerOf = (c: Context<AppEnv>): Manager => ({
+  actor: c.get("actor"),
+  origin: { ip: c.get("ip"), userAgent: c.req.header("user-agent") ?? "unknown" },
+});
+
+const FIELDS = [
+  "name",
+  "slug",
+  "description",
+  "brand",
+  "status",
+  "categoryIds",
+  "attrs",
+  "metadata",
+] as const;
+const OF_VARIANT = ["sku", "name", "compareAtPrice", "gtin", "weight", "options"] as const;
+
+/** What differs between two states of a product: names of fields, and each price that is another, in minor units. */
+function differences(before: ProductDocument, after: ProductDocument): Record<string, JsonValue> {
+  const fields: string[] = FIELDS.filter((field) => !isDeepStrictEqual(before[field], after[field]));
+  const present = new Map(before.variants.map((variant) => [variant._id, variant]));
+  const prices = after.variants.flatMap(({ _id, sku, price, currency }) => {
+    const old = present.get(_id);
+    return old && old.price === price && old.currency === currency
+      ? []
+      : [
+          {
+            sku,
+            from: old ? { amount: old.price, currency: old.currency } : null,
+            to: { amount: price, currency },
+          },
+        ];
+  });
+  const sameVariants =
+    before.variants.length === after.variants.length &&
+    after.variants.every((variant) => {
+      const old = present.get(variant._id);
+      return old && OF_VARIANT.every((field) => isDeepStrictEqual(old[field], variant[field]));
+    });
+  if (!sameVariants) fields.push("variants");
+  return { fields, ...(prices.length > 0 ? { prices } : {}) };
+}
+
+type ProductAction = Extract<AuditAction, `product.${string}`>;
+
+/**
+ * Prepares the audit entry of a change. Call it before the transaction, which may run again.
+ * @param manager null for the system: a command, or a job
+ * @returns what enqueues the entry in the transaction of the change; `before` where there was a product
+ */
+export function auditOf(
+  deps: Pick<ProductDeps, "clock" | "random" | "jobs">,
+  manager: Manager | null,
+  action: ProductAction,
+) {
+  const entry = newAuditEntry(deps, action, {
+    actor: manager === null ? SYSTEM : auditActor(manager.actor),
+    subjectUserId: null,
+    origin: manager?.origin ?? null,
+  });
+  return (tx: MongoTx, after: ProductDocument, before?: ProductDocument): Promise<unknown> => {
+    const detail = { id: after._id, name: after.name, ...(before ? differences(before, after) : {}) };
+    return deps.jobs.mongo.enqueue(auditJobOf({ ...entry, detail }), tx);
+  };
+}

@@ -1,5 +1,5 @@
 import { endpoint } from "../../../http/endpoint";
-import { type AppEnv, factory } from "../../../http/factory";
+import { factory } from "../../../http/factory";
 import { idempotent } from "../../../http/idempotency";
 import { withEtag } from "../../../http/preconditions";
 import { managerOf } from "../../audited";

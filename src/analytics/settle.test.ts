@@ -271,6 +271,6 @@ describe("rollups", () => {
         }),
       ],
     });
-    expect(await eventsOf(t).findOne({})).toMatchObject({ query: "a b", source: "x y /  " });
+    expect(await eventsOf(t).findOne({})).toMatchObject({ query: "a b", source: "x y / campaign" });
   });
 });

@@ -3,6 +3,7 @@
  * declarations that it needs, already worked out. A frontend that installs it type-checks its calls without
  * reading the server's source, and needs no library of the server but Hono.
  */
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, normalize, relative } from "node:path";
 import { readCommandLine } from "../src/cli";
@@ -10,10 +11,14 @@ import { COMMANDS } from "../src/commands";
 import { CHECKOUT } from "./paths";
 
 /** Modules that say what the server is made of: nothing that a client sees depends on them. */
-const SERVER_ONLY: Record<string, string> = {
-  "deps.d.ts": "export type Deps = unknown;\n",
-  "telemetry/log.d.ts": "export type Logger = unknown;\n",
-};
+const SERVER_ONLY = /(?:^|\/)deps\.d\.ts$|^wire\.d\.ts$|^telemetry\/log\.d\.ts$/;
+
+/** The declarations of a module of the server alone: the names that it exports, and nothing of what they are. */
+const withoutServer = (text: string): string =>
+  [...text.matchAll(/^export (?:declare )?(?:interface|type) (\w+)/gm)]
+    .map(([, name]) => `export type ${name} = any;\n`)
+    .join("");
+
 /** The packages that the declarations may name. */
 const PEERS = ["hono"];
 
@@ -28,12 +33,15 @@ async function declarations(folder: string): Promise<Map<string, string>> {
   const waiting = ["client.d.ts"];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     if (found.has(path)) continue;
-    const text = SERVER_ONLY[path] ?? (await readFile(join(folder, path), "utf8"));
+    const emitted = await readFile(join(folder, path), "utf8");
+    const text = SERVER_ONLY.test(path) ? withoutServer(emitted) : emitted;
     found.set(path, text);
     for (const [, from, dynamic, bare] of text.matchAll(IMPORT)) {
       const name = from ?? dynamic ?? bare ?? "";
-      if (name.startsWith(".")) waiting.push(`${normalize(join(dirname(path), name))}.d.ts`);
-      else if (!PEERS.some((peer) => name === peer || name.startsWith(`${peer}/`))) {
+      if (name.startsWith(".")) {
+        const module = normalize(join(dirname(path), name));
+        waiting.push(existsSync(join(folder, `${module}.d.ts`)) ? `${module}.d.ts` : `${module}/index.d.ts`);
+      } else if (!PEERS.some((peer) => name === peer || name.startsWith(`${peer}/`))) {
         throw new Error(
           `The client's types lead to the package "${name}" (in ${path}), which a frontend does not have. ` +
             "Answer with types of the project's own, or take the type out of what routes give and take.",

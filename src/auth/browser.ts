@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { type AppEnv, factory } from "../http/factory";
+import { requestOrigin } from "../http/origin";
 import { AppError } from "../lib/errors";
 import { acceptedLanguage, type Language } from "../mail";
 import type { SignedIn } from "./complete-sign-in";
@@ -80,8 +81,7 @@ const deviceTokensOf = (deps: AuthDeps, c: Context<AppEnv>): string[] =>
 /** Where the request came from, with the device token of the body (native) or those of the cookie (browser). */
 export const originOf = (deps: AuthDeps, c: Context<AppEnv>, deviceToken?: string): Origin => ({
   ...languageIn({ language: acceptedLanguage(c.req.header("accept-language")) } as { language?: Language }),
-  ip: c.get("ip"),
-  userAgent: (c.req.header("user-agent") ?? "unknown").slice(0, 500),
+  ...requestOrigin(c),
   deviceTokens: deviceToken === undefined ? deviceTokensOf(deps, c) : [deviceToken],
 });
 

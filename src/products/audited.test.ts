@@ -80,6 +80,13 @@ describe("the audit log says who changed a product", () => {
     expect(await entriesOf(data.id)).toEqual([entry("created", { name: "Desk" })]);
   });
 
+  test("also from a program whose name is longer than the log keeps", async () => {
+    const { data } = await send("POST", "", { name: "Shelf", price: 1 }, { "user-agent": "a".repeat(2000) });
+    expect(await entriesOf(data.id)).toMatchObject([
+      { action: "product.created", userAgent: "a".repeat(500) },
+    ]);
+  });
+
   test("of many changes at once each that was made, and only those", async () => {
     const { data } = await send("POST", "", { name: "Chair", price: 1 });
     const answers = await Promise.all(

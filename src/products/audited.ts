@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { type AuditAction, auditActor, auditJobOf, newAuditEntry, SYSTEM } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { AppEnv } from "../http/factory";
+import { requestOrigin } from "../http/origin";
 import type { Actor } from "../lib/actor";
 import type { JsonValue } from "../lib/json";
 import type { ProductDeps } from "./deps";
@@ -18,7 +19,7 @@ export interface Manager {
 /** The caller of a guarded route. */
 export const managerOf = (c: Context<AppEnv>): Manager => ({
   actor: c.get("actor"),
-  origin: { ip: c.get("ip"), userAgent: c.req.header("user-agent") ?? "unknown" },
+  origin: requestOrigin(c),
 });
 
 const FIELDS = [

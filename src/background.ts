@@ -38,15 +38,23 @@ export function createRunner(deps: Deps): JobRunner {
   });
   deps.jobs.onWake(runner.wake);
   deps.jobs.isStalled = runner.isStalled;
+  // Both gauges are read at once, and share one look at the databases.
+  let reading: ReturnType<typeof readBacklog> | undefined;
+  const backlog = () => {
+    reading ??= readBacklog(deps).finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
   deps.metrics.gauge("aizy_jobs", "Background jobs by state", "state", async () => {
-    const { lagSeconds: _, ...counts } = await readBacklog(deps);
+    const { lagSeconds: _, ...counts } = await backlog();
     return counts;
   });
   deps.metrics.gauge(
     "aizy_jobs_lag_seconds",
     "For how long the oldest job is due that nobody has taken",
     "of",
-    async () => ({ all: (await readBacklog(deps)).lagSeconds }),
+    async () => ({ all: (await backlog()).lagSeconds }),
   );
   return runner;
 }

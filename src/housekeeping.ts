@@ -7,7 +7,7 @@ import {
   reencryptAll,
 } from "./auth";
 import type { JobHandler } from "./jobs/runner";
-import { after, DAY, HOUR } from "./lib/clock";
+import { after, DAY, dayAfter, HOUR } from "./lib/clock";
 import { planWords } from "./users/reindex";
 import type { Deps } from "./wire";
 
@@ -19,7 +19,7 @@ const STEP = 1000;
 
 /** Enqueues the housekeeping of the next night (UTC), once however many processes ask. */
 export async function planHousekeeping(deps: Deps): Promise<void> {
-  const day = new Date((Math.floor(deps.clock.now().getTime() / DAY) + 1) * DAY);
+  const day = dayAfter(deps.clock.now());
   await deps.jobs.mysql.enqueue({
     id: deps.random.id(),
     kind: KIND,

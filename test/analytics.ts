@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import type { Arrival } from "../src/analytics/intake/read";
 import { type BatchResult, batchSchema } from "../src/analytics/intake/schema";
 import { track } from "../src/analytics/intake/track";
 import type { EventDocument, SessionDocument } from "../src/analytics/model";
@@ -40,6 +41,17 @@ export const STORED_EVENT: EventDocument = {
   orderId: null,
   revenue: 0,
   currency: null,
+};
+
+/** A batch of a browser of which only the rules under test say more. */
+export const ARRIVAL: Omit<Arrival, "receivedAt"> = {
+  origin: "browser",
+  userId: null,
+  address: "203.0.113.7",
+  userAgent: null,
+  doNotTrack: false,
+  sentAt: null,
+  context: null,
 };
 
 let count = 0;

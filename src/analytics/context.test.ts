@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { z } from "zod";
+import { ARRIVAL } from "../../test/analytics";
 import { readContext } from "./intake/context";
 import { type Arrival, readBatch } from "./intake/read";
 import { batchSchema, eventSchema } from "./intake/schema";
@@ -82,13 +83,10 @@ function pair(fields: Fill): [blank: Record<string, unknown>, absent: Record<str
 }
 
 const arrival = (origin: Arrival["origin"], context: Arrival["context"]): Arrival => ({
+  ...ARRIVAL,
   origin,
-  userId: null,
   address: "198.51.100.7",
-  userAgent: null,
-  doNotTrack: false,
   receivedAt: new Date("2026-11-23T11:00:00Z"),
-  sentAt: null,
   context,
 });
 

@@ -1,5 +1,5 @@
 import type { JobHandler } from "../jobs/runner";
-import { after, DAY, HOUR, SECOND } from "../lib/clock";
+import { after, DAY, dayAfter, HOUR, SECOND } from "../lib/clock";
 import type { AnalyticsDeps } from "./deps";
 import { keptSince } from "./intake/time";
 import { updatePopularity } from "./popularity";
@@ -12,8 +12,6 @@ const INTAKE_KEPT = 30 * DAY;
 const STEP = 1000;
 
 const KINDS = ["analytics.settle", "analytics.popularity", "analytics.daily"];
-
-const dayAfter = (time: Date): Date => new Date((Math.floor(time.getTime() / DAY) + 1) * DAY);
 
 /** Enqueues the daily and the hourly work, once for each day and hour, however many processes there are. */
 async function planNext(deps: AnalyticsDeps): Promise<void> {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { after, MINUTE, SECOND } from "../lib/clock";
+import { after, MINUTE, pause, SECOND } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { AnalyticsDeps } from "./deps";
 import type { EventDocument } from "./model";
@@ -87,18 +87,6 @@ function summaryOf(deps: AnalyticsDeps, now: Date, every: number): Promise<Summa
   return summary;
 }
 
-const sleep = (milliseconds: number, signal: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    if (signal.aborted) return resolve();
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, milliseconds);
-    signal.addEventListener("abort", wake);
-  });
-
 const streams = new WeakMap<AnalyticsDeps, number>();
 
 /**
@@ -136,7 +124,7 @@ export async function* live(
       if (fresh.length > 0) {
         yield { event: "events", id, data: JSON.stringify(fresh.toReversed().map(toLiveEvent)) };
       }
-      await sleep(pace.every, signal);
+      await pause(pace.every, signal);
     }
   } finally {
     streams.set(deps, (streams.get(deps) ?? 1) - 1);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { anEvent, emptyAnalytics, STORED_EVENT, sent } from "../../test/analytics";
+import { ARRIVAL, anEvent, emptyAnalytics, STORED_EVENT, sent } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
 import { SECOND } from "../lib/clock";
 import { readBatch } from "./intake/read";
@@ -71,15 +71,6 @@ describe("events of one batch count in its order", () => {
 });
 
 test("events of two requests at one time count in the order of the requests (pure)", () => {
-  const arrival = {
-    origin: "browser" as const,
-    userId: null,
-    address: "203.0.113.7",
-    userAgent: null,
-    doNotTrack: false,
-    sentAt: null,
-    context: null,
-  };
   fc.assert(
     fc.property(
       fc.array(fc.uuid(), { minLength: 3, maxLength: 3 }),
@@ -91,7 +82,7 @@ test("events of two requests at one time count in the order of the requests (pur
         const batches = [events.slice(0, cut), events.slice(cut)];
         const documents = batches.flatMap(
           (batch, index) =>
-            readBatch(batch, { ...arrival, receivedAt: new Date(received.getTime() + index) }).events,
+            readBatch(batch, { ...ARRIVAL, receivedAt: new Date(received.getTime() + index) }).events,
         );
         const own = documents.map(({ document }) => ({ ...STORED_EVENT, ...document })).sort(byTime);
         expect(sessionise("d:device-1", own).map(({ funnel }) => funnel)).toEqual([3]);

@@ -1,4 +1,4 @@
-import { DAY } from "../lib/clock";
+import { DAY, midnightBefore } from "../lib/clock";
 import { setPopularity } from "../products";
 import type { AnalyticsDeps } from "./deps";
 import { COLUMNS, emptyBucket } from "./rollups/buckets";
@@ -24,7 +24,7 @@ const STEP = 100;
  * A day ages as a whole, so that the same events give the same number all day long.
  */
 export async function scoreProducts(deps: AnalyticsDeps): Promise<Map<string, number>> {
-  const today = Math.floor(deps.clock.now().getTime() / DAY) * DAY;
+  const today = midnightBefore(deps.clock.now().getTime());
   const range = { from: new Date(today - WINDOW), to: new Date(today + DAY) };
   const scores = new Map<string, number>();
   for (const document of await deps.analytics.rollups.find({

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { mongo as driver } from "mongoose";
-import { anEvent, emptyAnalytics, eventsOf, sent, settleElsewhere } from "../../test/analytics";
+import { ARRIVAL, anEvent, emptyAnalytics, eventsOf, sent, settleElsewhere } from "../../test/analytics";
 import { useTestApp } from "../../test/app";
 import { around, gate } from "../../test/interleave";
 import { eventually } from "../../test/processes";
@@ -196,16 +196,7 @@ describe("rollups", () => {
 
   /** Stores searches of a quarter, every hundredth with a click, as if they had their sessions already. */
   async function storeSearches(begin: number, size: number): Promise<void> {
-    const arrival = {
-      origin: "browser" as const,
-      userId: null,
-      address: "203.0.113.7",
-      userAgent: null,
-      doNotTrack: false,
-      receivedAt: t.clock.now(),
-      sentAt: null,
-      context: null,
-    };
+    const arrival = { ...ARRIVAL, receivedAt: t.clock.now() };
     const events = Array.from({ length: size }, (_, index) => {
       const timestamp = new Date(begin + (index % 14) * MINUTE).toISOString();
       const properties = { query: `${index}`, search_id: `s${begin}-${index}` };

@@ -1,3 +1,4 @@
+import { type Page, pageEnd, pageFrom } from "../lib/paging";
 import type { AnalyticsDeps } from "./deps";
 import { erasePersonAnalytics, personEvents } from "./person";
 import { toEvent } from "./sessions/event";
@@ -15,25 +16,17 @@ export async function listVisitorEvents(
   deps: AnalyticsDeps,
   visitor: string,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
-): Promise<{ data: EventResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
+): Promise<Page<EventResponse>> {
   const { isPerson, id } = idOf(visitor);
   const filter = { list: "visitorEvents", visitor };
   const place = cursor === undefined ? null : String(deps.cursors.decode(cursor, filter)[0]);
-  const pageOf = (data: EventResponse[], next: string | null) => ({
-    data,
-    page: {
-      hasMore: next !== null,
-      nextCursor: next === null ? null : deps.cursors.encode([next], filter),
-    },
-  });
   if (isPerson) {
     const read = await personEvents(deps, id);
     const { items, next } = await read(place === null ? null : JSON.parse(place), limit);
-    return pageOf(items, next === null ? null : JSON.stringify(next));
+    return { data: items, page: pageEnd(deps, next === null ? null : [JSON.stringify(next)], filter) };
   }
   const events = await deps.analytics.events.ofDevice(id, place ?? "", limit + 1);
-  const shown = events.slice(0, limit);
-  return pageOf(shown.map(toEvent), events.length > limit ? (shown.at(-1)?._id ?? null) : null);
+  return pageFrom(deps, events, limit, filter, toEvent, (last) => [last._id]);
 }
 
 /** Erases what is known of a visitor; sessions and reports follow. Repeatable. @returns how many events were erased */

@@ -1,14 +1,9 @@
 import type { Actor } from "../lib/actor";
-import { nextPage, type Stretch } from "../lib/paging";
+import { nextPage, type Page, pageEnd, type Stretch } from "../lib/paging";
 import type { AuditDeps } from "./deps";
 import { toAuditEntry, toOwnAuditEntry } from "./mapper";
 import type { AuditEntryResponse, AuditListQuery, OwnAuditEntryResponse, OwnAuditQuery } from "./schema";
 import type { AuditRow, SeenEntry } from "./store";
-
-interface Page<Entry> {
-  data: Entry[];
-  page: { nextCursor: string | null; hasMore: boolean };
-}
 
 /** One page of entries, with the cursor of the next. */
 async function pageOf<Entry>(
@@ -26,7 +21,7 @@ async function pageOf<Entry>(
       const row = entries.get(id);
       return row ? [toEntry(row)] : [];
     }),
-    page: { nextCursor: next && deps.cursors.encode(next, filter), hasMore: next !== null },
+    page: pageEnd(deps, next, filter),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Actor } from "../lib/actor";
 import { after } from "../lib/clock";
+import { type Page, pageFrom } from "../lib/paging";
 import { deviceName } from "../lib/user-agent";
 import type { AuthDeps } from "./deps";
 import { KEEP_ENDED, sessionEnd } from "./rules";
@@ -32,7 +33,7 @@ export async function listSessions(
   deps: AuthDeps,
   actor: Actor,
   { state, limit, cursor }: { state: SessionState; limit: number; cursor?: string },
-): Promise<{ data: SessionResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
+): Promise<Page<SessionResponse>> {
   const now = deps.clock.now();
   const filter = { list: "sessions", user: actor.userId, state };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
@@ -45,9 +46,6 @@ export async function listSessions(
       ? {}
       : { before: { createdAt: new Date(String(position[0])), id: String(position[1]) } }),
   });
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const hasMore = rows.length > limit;
   const response = (row: SessionRow): SessionResponse => {
     const expiresAt = sessionEnd(row, actor.permissions);
     const expired = row.endedAt === null && expiresAt <= now;
@@ -66,12 +64,5 @@ export async function listSessions(
       endDetail: row.endDetail,
     };
   };
-  return {
-    data: page.map(response),
-    page: {
-      nextCursor:
-        hasMore && last ? deps.cursors.encode([last.createdAt.toISOString(), last.id], filter) : null,
-      hasMore,
-    },
-  };
+  return pageFrom(deps, rows, limit, filter, response, (last) => [last.createdAt.toISOString(), last.id]);
 }

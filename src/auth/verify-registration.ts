@@ -1,6 +1,7 @@
 import { newAuditEntry, person } from "../audit";
 import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
+import { BASE_ROLE } from "../lib/permissions";
 import { toUserResponse, type UserResponse } from "../users";
 import type { AuthDeps } from "./deps";
 import { recordLock } from "./lockout";
@@ -53,10 +54,10 @@ export async function verifyRegistration(
     if (!(await deps.codes.use(row.id, now, tx))) throw wrongCode();
     if (!(await deps.users.verify(owner.id, { name, email, hashedPassword, now }, tx))) throw wrongCode();
     await deps.codes.endAll(owner.id, "register", now, tx);
-    await deps.roles.grantNamed(owner.id, "customer", now, tx);
+    await deps.roles.grantNamed(owner.id, BASE_ROLE, now, tx);
     await deps.audit.record(entry, tx);
     return deps.users.findById(owner.id, tx);
   });
   if (!user) throw wrongCode();
-  return toUserResponse(user, ["customer"]);
+  return toUserResponse(user, [BASE_ROLE]);
 }

@@ -32,20 +32,18 @@ async function* heard(c: Context<AppEnv>, body: ReadableStream<Uint8Array>): Asy
 
 /**
  * Answers with a file that never changes under its name, or 304 when the caller has it already.
- * @param file what names it, and so its tag; its media type; for how long and by whom it may be kept
- * @param read gives the file, or null when it is there and `known`; what it throws is kept by nobody
+ * For how long and by whom it may be kept is in the route's statement (`cache`), and nobody keeps an error.
+ * @param file what names it, and so its tag; its media type
+ * @param read gives the file, or null when it is there and `known`
  */
 export async function sendFile(
   c: Context<AppEnv>,
-  { name, type, cache }: { name: string; type: string; cache: string },
+  { name, type }: { name: string; type: string },
   read: (known: boolean) => Promise<StoredFile | null>,
 ) {
-  // Until the file is found: an error's answer keeps the header, and nobody should keep the error.
-  c.header("Cache-Control", "no-store");
   const etag = `"${name}"`;
   const stored = await read(isKnown(c, etag));
   const content = stored && (await fileBody(c, stored));
-  c.header("Cache-Control", cache);
   c.header("ETag", etag);
   if (!content) return c.body(null, 304);
   c.header("Content-Type", type);

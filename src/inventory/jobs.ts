@@ -17,7 +17,7 @@ const tellLowStock =
     if (typeof levelId !== "string") throw new JobRefused("the payload has no levelId");
     const level = await deps.inventory.findLevel(levelId);
     if (!level?.low || level.safetyThreshold === null) return;
-    if ((await sellable(deps, [level])).length === 0) return;
+    if ((await sellable(deps, [level], await deps.inventory.activeLocationIds())).length === 0) return;
     const location = await deps.inventory.findLocation(level.locationId);
     const people = await deps.users.peopleWith("inventory:write", RECIPIENTS);
     // A repeated try goes on behind the last one who was told.

@@ -1,4 +1,5 @@
 import { AppError, invalidInput } from "../lib/errors";
+import { mustExist } from "./found";
 import type { LevelDocument, LocationDocument, MovementDocument, ReservationDocument } from "./model";
 import {
   type ChangeContext,
@@ -69,9 +70,7 @@ export class StockLedger {
 
   /** @throws AppError not_found */
   reservation(id: string): ReservationDocument {
-    const found = this.#reservations.get(id);
-    if (!found) throw new AppError("not_found", "There is no such reservation.");
-    return found;
+    return mustExist(this.#reservations.get(id) ?? null, "reservation");
   }
 
   putReservation(reservation: ReservationDocument): ReservationDocument {

@@ -6,7 +6,11 @@ import { floorOf } from "./stock";
 export const createLevelStore = (mongo: Mongo) => {
   const Level = levelModel(mongo.connection);
   const Location = locationModel(mongo.connection);
+  const activeLocationIds = async (): Promise<string[]> =>
+    (await Location.find({ active: true }, { _id: 1 }).lean()).map(({ _id }) => _id);
   return {
+    activeLocationIds,
+
     findLevel: (id: string): Promise<LevelDocument | null> => Level.findById(id).lean(),
 
     findLevelAt: (skuKey: string, locationId: string): Promise<LevelDocument | null> =>
@@ -54,10 +58,9 @@ export const createLevelStore = (mongo: Mongo) => {
 
     /** Those of the SKUs that can be had somewhere now. */
     async skusInStock(skuKeys: string[]): Promise<Set<string>> {
-      const active = await Location.find({ active: true }).select({ _id: 1 }).lean();
       const found = await Level.find({
         skuKey: { $in: skuKeys },
-        locationId: { $in: active.map(({ _id }) => _id) },
+        locationId: { $in: await activeLocationIds() },
         available: { $gt: 0 },
       })
         .select({ skuKey: 1 })
@@ -70,9 +73,8 @@ export const createLevelStore = (mongo: Mongo) => {
      * or a location may promise more than it has. SKUs without levels are left out.
      */
     async sellableOf(skuKeys: string[]): Promise<Map<string, { available: number; orderable: boolean }>> {
-      const active = await Location.find({ active: true }, { _id: 1 }).lean();
       const levels = await Level.find(
-        { skuKey: { $in: skuKeys }, locationId: { $in: active.map(({ _id }) => _id) } },
+        { skuKey: { $in: skuKeys }, locationId: { $in: await activeLocationIds() } },
         { skuKey: 1, available: 1, backorder: 1, backorderLimit: 1 },
       ).lean();
       const sums = new Map<string, { available: number; orderable: boolean }>();

@@ -3,6 +3,7 @@ import type { RecordAnswer } from "../http/idempotency";
 import type { Actor } from "../lib/actor";
 import { invalidInput } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
+import { type Page, pageEnd, pageFrom } from "../lib/paging";
 import { canonicalKey } from "../lib/text";
 import { type ExpectedVersions, expectVersion } from "../lib/versions";
 import type { LevelResponse } from "./answers";
@@ -10,7 +11,6 @@ import type { InventoryDeps } from "./deps";
 import { mustExist } from "./found";
 import { toLevel } from "./mapper";
 import type { LevelDocument } from "./model";
-import { type Page, pageFrom } from "./page";
 import type { ChangeLevel, CreateLevel, ListLevels } from "./schema";
 import { knownSku } from "./skus";
 import { DEFAULT_SETTINGS, type LevelSettings } from "./stock";
@@ -27,7 +27,8 @@ export async function listLevels(
   return pageFrom(deps, rows, limit, filter, toLevel, (last) => [last.skuKey, last.locationId]);
 }
 
-const levelCursor = (deps: InventoryDeps, cursor: string | undefined, filter: JsonValue) => {
+/** The level that a cursor names. @throws AppError invalid_cursor */
+export const levelCursor = (deps: InventoryDeps, cursor: string | undefined, filter: JsonValue) => {
   if (cursor === undefined) return undefined;
   const [skuKey, locationId] = deps.cursors.decode(cursor, filter);
   return { skuKey: String(skuKey), locationId: String(locationId) };
@@ -36,14 +37,17 @@ const levelCursor = (deps: InventoryDeps, cursor: string | undefined, filter: Js
 /** Low levels that one page looks at; with many of goods that are no longer sold it is short and has a next one. */
 const LOOKED_AT = 1000;
 
-/** Those of the levels that matter: at an active location, of a SKU that an active product has. */
-export async function sellable(deps: InventoryDeps, levels: LevelDocument[]): Promise<LevelDocument[]> {
-  const [locations, skus] = await Promise.all([
-    deps.inventory.listLocations(),
-    deps.products.activeSkus(levels.map(({ skuKey }) => skuKey)),
-  ]);
-  const active = new Set(locations.filter((location) => location.active).map(({ _id }) => _id));
-  return levels.filter(({ skuKey, locationId }) => skus.has(skuKey) && active.has(locationId));
+/**
+ * Those of the levels that matter: at an active location, of a SKU that an active product has.
+ * @param active ids of the active locations
+ */
+export async function sellable(
+  deps: InventoryDeps,
+  levels: LevelDocument[],
+  active: string[],
+): Promise<LevelDocument[]> {
+  const skus = await deps.products.activeSkus(levels.map(({ skuKey }) => skuKey));
+  return levels.filter(({ skuKey, locationId }) => skus.has(skuKey) && active.includes(locationId));
 }
 
 /**
@@ -55,23 +59,21 @@ export async function listLowStock(
   { locationId, limit, cursor }: Omit<ListLevels, "sku">,
 ): Promise<Page<LevelResponse>> {
   const filter = { list: "low", locationId: locationId ?? null };
+  const active = await deps.inventory.activeLocationIds();
   const found: LevelDocument[] = [];
   let after = levelCursor(deps, cursor, filter);
   let isMore = true;
   for (let looked = 0; looked < LOOKED_AT && found.length <= limit && isMore; looked += limit + 1) {
     const rows = await deps.inventory.listLevels({ locationId, low: true, limit, after });
     isMore = rows.length > limit;
-    found.push(...(await sellable(deps, rows)));
+    found.push(...(await sellable(deps, rows, active)));
     after = rows.at(-1);
   }
   const page = found.slice(0, limit);
   const last = found.length > limit ? page.at(-1) : isMore ? after : undefined;
   return {
     data: page.map(toLevel),
-    page: {
-      hasMore: last !== undefined,
-      nextCursor: last === undefined ? null : deps.cursors.encode([last.skuKey, last.locationId], filter),
-    },
+    page: pageEnd(deps, last === undefined ? null : [last.skuKey, last.locationId], filter),
   };
 }
 

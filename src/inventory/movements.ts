@@ -1,8 +1,8 @@
+import { type Page, pageFrom } from "../lib/paging";
 import { canonicalKey } from "../lib/text";
 import type { MovementResponse } from "./answers";
 import type { InventoryDeps } from "./deps";
 import { toMovement } from "./mapper";
-import { type Page, pageFrom } from "./page";
 import type { ListMovements } from "./schema";
 
 /** A page of the ledger, the newest first. @throws AppError invalid_cursor */

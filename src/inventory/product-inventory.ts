@@ -1,4 +1,4 @@
-import { AppError } from "../lib/errors";
+import { noProduct } from "../products";
 import type { ProductInventoryResponse } from "./answers";
 import type { InventoryDeps } from "./deps";
 import { toLevel } from "./mapper";
@@ -9,13 +9,13 @@ import { toLevel } from "./mapper";
  */
 export async function productInventory(deps: InventoryDeps, id: string): Promise<ProductInventoryResponse> {
   const product = await deps.products.findById(id);
-  if (!product) throw new AppError("not_found", "There is no such product.");
+  if (!product) throw noProduct();
   const skuKeys = product.variants.map(({ skuKey }) => skuKey);
-  const [levels, locations] = await Promise.all([
+  const [levels, activeIds] = await Promise.all([
     deps.inventory.levelsOf(skuKeys),
-    deps.inventory.listLocations(),
+    deps.inventory.activeLocationIds(),
   ]);
-  const active = new Set(locations.filter((location) => location.active).map(({ _id }) => _id));
+  const active = new Set(activeIds);
   const bySku = Map.groupBy(levels, ({ skuKey }) => skuKey);
   const isForSale = product.status === "active";
   const variants = product.variants.map(({ _id, sku, skuKey }) => {

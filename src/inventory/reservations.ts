@@ -3,6 +3,7 @@ import type { RecordAnswer } from "../http/idempotency";
 import type { Actor } from "../lib/actor";
 import { after, SECOND } from "../lib/clock";
 import { AppError } from "../lib/errors";
+import { type Page, pageFrom } from "../lib/paging";
 import { canonicalKey } from "../lib/text";
 import type { ReservationResponse } from "./answers";
 import type { InventoryDeps } from "./deps";
@@ -11,7 +12,6 @@ import { mustExist } from "./found";
 import { end, hold, renew, SkuRenamed } from "./holds";
 import { toReservation } from "./mapper";
 import type { ReservationStatus } from "./model";
-import { type Page, pageFrom } from "./page";
 import type { EndReservation, ListReservations, Reserve } from "./schema";
 import { insufficientStock } from "./stock";
 

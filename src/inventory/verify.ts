@@ -1,8 +1,10 @@
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
+import { type PageEnd, pageFrom } from "../lib/paging";
 import { canonicalKey } from "../lib/text";
 import type { Difference, RepairResponse, Verification } from "./answers";
 import type { InventoryDeps } from "./deps";
+import { levelCursor } from "./levels";
 import { toMovement } from "./mapper";
 import type { LevelDocument, MovementDocument } from "./model";
 import type { MovementSum } from "./movements.store";
@@ -94,21 +96,18 @@ export const verifySku = async (deps: InventoryDeps, sku: string): Promise<Verif
 export async function verifyPage(
   deps: InventoryDeps,
   cursor: string | undefined,
-): Promise<{ data: Verification; page: { nextCursor: string | null; hasMore: boolean } }> {
+): Promise<{ data: Verification; page: PageEnd }> {
   const filter = { list: "verify" };
-  const [skuKey, locationId] = cursor === undefined ? [] : deps.cursors.decode(cursor, filter);
-  const after = cursor === undefined ? undefined : { skuKey: String(skuKey), locationId: String(locationId) };
-  const rows = await deps.inventory.listLevels({ after, limit: PAGE });
-  const levels = rows.slice(0, PAGE);
-  const last = levels.at(-1);
-  const hasMore = rows.length > PAGE;
-  return {
-    data: await verifyLevels(deps, levels),
-    page: {
-      hasMore,
-      nextCursor: hasMore && last ? deps.cursors.encode([last.skuKey, last.locationId], filter) : null,
-    },
-  };
+  const rows = await deps.inventory.listLevels({ after: levelCursor(deps, cursor, filter), limit: PAGE });
+  const { data, page } = pageFrom(
+    deps,
+    rows,
+    PAGE,
+    filter,
+    (level) => level,
+    (last) => [last.skuKey, last.locationId],
+  );
+  return { data: await verifyLevels(deps, data), page };
 }
 
 /**

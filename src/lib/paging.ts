@@ -1,4 +1,47 @@
+import type { Cursors } from "./cursor";
 import type { JsonValue } from "./json";
+
+/** Where a page ends: the cursor of the next, null behind the last. */
+export interface PageEnd {
+  nextCursor: string | null;
+  hasMore: boolean;
+}
+
+/** A page as lists answer it. */
+export interface Page<Item> {
+  data: Item[];
+  page: PageEnd;
+}
+
+/**
+ * The end of a page.
+ * @param next where the next page begins, for its cursor; null when there is none
+ * @param filter whatever decides the list; the cursor is good for no other
+ * @example pageEnd(deps, null, filter) // { nextCursor: null, hasMore: false }
+ */
+export const pageEnd = (
+  { cursors }: { cursors: Cursors },
+  next: JsonValue[] | null,
+  filter: JsonValue,
+): PageEnd => ({ nextCursor: next && cursors.encode(next, filter), hasMore: next !== null });
+
+/**
+ * A page of rows of which one more than `limit` was read, to know whether there are more.
+ * @param position of the last row shown, behind which the next page begins
+ * @example pageFrom(deps, rows, limit, filter, toMovement, (last) => [last._id])
+ */
+export function pageFrom<Row, Item>(
+  deps: { cursors: Cursors },
+  rows: Row[],
+  limit: number,
+  filter: JsonValue,
+  map: (row: Row) => Item,
+  position: (last: Row) => JsonValue[],
+): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  return { data: shown.map(map), page: pageEnd(deps, last === undefined ? null : position(last), filter) };
+}
 
 /** A row that a walk over an index came to. */
 export interface Seen {

@@ -1,6 +1,7 @@
 import { invalidInput } from "../lib/errors";
 import { canonicalKey, searchKey, slugify, suffixSlug } from "../lib/text";
 import type { CategoryDocument } from "./categories/model";
+import { pickEach } from "./categories/place";
 import { placeIn } from "./categories/product-trees";
 import type { ProductDeps } from "./deps";
 import { attrKeyOf } from "./filters";
@@ -11,6 +12,10 @@ import { shownOf } from "./shown";
 
 const TWICE = "is there twice in this product";
 
+/** What two variants of a product may not share: their options, in any order and spelling. */
+export const optionKey = (options: VariantDocument["options"]): string =>
+  JSON.stringify(options.map(({ name, value }) => [canonicalKey(name), canonicalKey(value)]).sort());
+
 /**
  * Holds that no two variants have the same options, by which buyers tell them apart; those without any are told apart
  * by their names.
@@ -19,7 +24,7 @@ const TWICE = "is there twice in this product";
 export function checkOptions(variants: { options?: VariantDocument["options"] | undefined }[]): void {
   const seen = new Set<string>();
   for (const [index, { options = [] }] of variants.entries()) {
-    const key = JSON.stringify(options.map((option) => [option.name, option.value].map(canonicalKey)).sort());
+    const key = optionKey(options);
     if (options.length > 0 && seen.has(key)) {
       throw invalidInput(`variants.${index}.options`, "duplicate", "are those of another variant");
     }
@@ -78,11 +83,6 @@ function variantsOf(deps: ProductDeps, id: string, input: CreateProduct): Varian
   });
 }
 
-/** Categories, each once: two ids may stand for one. */
-const distinct = (categories: CategoryDocument[]): CategoryDocument[] => [
-  ...new Map(categories.map((category) => [category._id, category])).values(),
-];
-
 /**
  * The categories of these ids, each once.
  * @throws AppError invalid_input naming the one that is not there, unless those are to be left out
@@ -95,7 +95,7 @@ export async function categoriesOf(
   const categories = await deps.categories.findByIds(ids);
   const missing = leaveOut ? -1 : ids.findIndex((id) => !categories.has(id));
   if (missing >= 0) throw invalidInput(`categoryIds.${missing}`, "not_found", "there is no such category");
-  return distinct(ids.flatMap((id) => categories.get(id) ?? []));
+  return pickEach(categories, ids);
 }
 
 /**

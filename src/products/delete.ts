@@ -1,6 +1,7 @@
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import { AppError } from "../lib/errors";
+import { pageFrom } from "../lib/paging";
 import { canonicalKey } from "../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
 import type { DeletedPage, ProductResponse } from "./answers";
@@ -90,22 +91,19 @@ export async function listDeleted(
   const [at, id] = cursor === undefined ? [] : deps.cursors.decode(cursor, scope);
   const after = cursor === undefined ? null : { at: new Date(Number(at)), id: String(id) };
   const rows = await deps.products.listDeleted(after, limit);
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const hasMore = rows.length > limit;
-  return {
-    data: page.map(({ _id, name, slug, variants, deletedAt, deletedBy }) => ({
+  return pageFrom(
+    deps,
+    rows,
+    limit,
+    scope,
+    ({ _id, name, slug, variants, deletedAt, deletedBy }) => ({
       id: _id,
       name,
       slug,
       skus: variants.map(({ sku }) => sku),
       deletedAt: (deletedAt ?? deps.clock.now()).toISOString(),
       deletedBy: deletedBy ?? null,
-    })),
-    page: {
-      hasMore,
-      nextCursor:
-        hasMore && last ? deps.cursors.encode([last.deletedAt?.getTime() ?? 0, last._id], scope) : null,
-    },
-  };
+    }),
+    (last) => [last.deletedAt?.getTime() ?? 0, last._id],
+  );
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { isCurrency } from "../lib/money";
 import { canonicalKey, cleanText, isVisible } from "../lib/text";
 import { MAX_METADATA, metadataFault } from "./metadata";
+import { GTIN } from "./shown";
 
 /** Refuses control characters but line breaks and tabs. */
 export const NO_CONTROLS = /^(?:[^\p{Cc}]|[\n\r\t])*$/u;
@@ -39,7 +40,7 @@ export const skuSchema = lineSchema(100);
 /** A GTIN of 8, 12, 13 or 14 digits whose check digit is right (GS1 General Specifications, 7.9). */
 export const gtinSchema = z
   .string("must be a string")
-  .regex(/^(?:\d{8}|\d{12,14})$/, "must be 8, 12, 13 or 14 digits")
+  .regex(GTIN, "must be 8, 12, 13 or 14 digits")
   .refine((digits) => {
     const sum = [...digits]
       .reverse()

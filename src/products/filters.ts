@@ -7,7 +7,7 @@ import type { FieldCode } from "../lib/errors";
 import { isCurrency } from "../lib/money";
 import { canonicalKey, isId } from "../lib/text";
 import { PRODUCT_STATUSES, type ProductStatus } from "./model";
-import { gtinKeyOf } from "./shown";
+import { GTIN, gtinKeyOf } from "./shown";
 
 /** Sorts by name of their field; each ends in the id, so that no two rows are equal. */
 export const SORTS = {
@@ -99,7 +99,7 @@ const NAMED: Record<
   "filter[gtin]": {
     field: "gtins",
     what: "GTINs of 8, 12, 13 or 14 digits",
-    read: (text) => (/^(?:\d{8}|\d{12,14})$/.test(text) ? gtinKeyOf(text) : null),
+    read: (text) => (GTIN.test(text) ? gtinKeyOf(text) : null),
   },
 };
 

@@ -5,7 +5,7 @@
 
 import type { Actor } from "../lib/actor";
 import type { ItemResponse } from "./answers";
-import { crumbOf, type Place } from "./categories/place";
+import { crumbOf, type Place, pickEach } from "./categories/place";
 import type { ProductDeps } from "./deps";
 import type { Include } from "./filters";
 import { toPicture } from "./images/mapper";
@@ -66,14 +66,6 @@ async function placesOf(deps: ProductDeps, rows: Pick<ListedProduct, "categoryId
   return places;
 }
 
-/** The categories of a product, each once: two ids may stand for one. */
-const ownOf = (
-  places: Map<string, Place>,
-  { categoryIds }: Pick<ProductDocument, "categoryIds">,
-): Place[] => [
-  ...new Map(categoryIds.flatMap((id) => places.get(id) ?? []).map((place) => [place._id, place])).values(),
-];
-
 /** From the root to a category. */
 const trailOf = (places: Map<string, Place>, place: Place): Place[] => [
   ...place.ancestors.flatMap((id) => places.get(id) ?? []),
@@ -104,7 +96,7 @@ async function includedIn(
     return { sku, inStock: available > 0, orderable, ...(exact ? { available } : {}) };
   };
   return (row: (typeof rows)[number]): Partial<ItemResponse> => {
-    const own = places ? ownOf(places, row) : [];
+    const own = places ? pickEach(places, row.categoryIds) : [];
     const [first] = own;
     return {
       ...(pictures ? { images: (pictures.get(row._id) ?? []).map(toPicture) } : {}),

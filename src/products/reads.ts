@@ -1,6 +1,7 @@
 import type { Actor } from "../lib/actor";
 import { AppError, invalidInput } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
+import { pageFrom } from "../lib/paging";
 import { isId } from "../lib/text";
 import type { ProductResponse } from "./answers";
 import { findCategory } from "./categories/reads";
@@ -78,14 +79,18 @@ export async function resolveFilter(deps: ProductDeps, filter: ProductFilter): P
  * Amounts of different currencies are not compared: a price filter or sort names one once products have several.
  * @throws AppError invalid_input
  */
-async function requireCurrency(deps: ProductDeps, { filter, sort }: ProductListQuery): Promise<void> {
+async function requireCurrency(
+  deps: ProductDeps,
+  filter: ProductFilter,
+  sort: ProductListQuery["sort"],
+): Promise<void> {
   const compared = sort.name === "price" || filter.priceFrom !== undefined || filter.priceTo !== undefined;
   if (!compared || filter.currency !== undefined) return;
   // Most shops have one: two looks at an index then. Of several, the list itself may still have one alone.
   const [first, second] = await deps.products.currencies(filter.status);
   if (first === undefined || second === undefined) return;
   const { priceFrom: _from, priceTo: _to, ...others } = filter;
-  const [one, other] = await deps.products.currenciesOf(await resolveFilter(deps, others));
+  const [one, other] = await deps.products.currenciesOf(others);
   if (other === undefined) return;
   throw invalidInput(
     "filter[currency]",
@@ -104,8 +109,8 @@ export async function listProducts(deps: ProductDeps, actor: Actor | undefined, 
   if (query.filter.status !== "active" && !mayEdit(actor)) {
     throw new AppError("forbidden", "Only those who may edit products see what is not active.");
   }
-  await requireCurrency(deps, query);
   const filter = await resolveFilter(deps, query.filter);
+  await requireCurrency(deps, filter, sort);
   const scope = { list: "products", filter: { ...filter }, sort: { ...sort } } as unknown as JsonValue;
   const position = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, scope);
   const after =
@@ -119,19 +124,22 @@ export async function listProducts(deps: ProductDeps, actor: Actor | undefined, 
     deps.products.list(filter, sort, after, limit, fieldsFor(include)),
     query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
   ]);
-  const page = rows.slice(0, limit);
-  const hasMore = rows.length > limit;
-  const last = page.at(-1);
-  const keyOf = (row: (typeof page)[number]): string | number => {
+  const keyOf = (row: (typeof rows)[number]): string | number => {
     if (sort.name === "createdAt") return row.createdAt.getTime();
     return sort.name === "name" ? (row.nameKey ?? "") : row[sort.name];
   };
-  const data = await expandItems(deps, actor, page, include);
+  const { data, page } = pageFrom(
+    deps,
+    rows,
+    limit,
+    scope,
+    (row) => row,
+    (last) => [keyOf(last), last._id],
+  );
   return {
-    data,
+    data: await expandItems(deps, actor, data, include),
     page: {
-      hasMore,
-      nextCursor: hasMore && last ? deps.cursors.encode([keyOf(last), last._id], scope) : null,
+      ...page,
       ...(total === undefined
         ? {}
         : {
@@ -154,14 +162,12 @@ export async function listBrands(deps: ProductDeps, { limit, sort, cursor }: Bra
   const isBehind = (brand: BrandCount) =>
     sort === "-count" ? brand.count < count || (brand.count === count && brand.key > key) : brand.key > key;
   const rest = position === undefined ? brands : brands.filter(isBehind);
-  const page = rest.slice(0, limit);
-  const last = page.at(-1);
-  const hasMore = rest.length > limit;
-  return {
-    data: page.map(({ name, count }) => ({ name, count })),
-    page: {
-      hasMore,
-      nextCursor: hasMore && last ? deps.cursors.encode([last.count, last.key], scope) : null,
-    },
-  };
+  return pageFrom(
+    deps,
+    rest,
+    limit,
+    scope,
+    ({ name, count }) => ({ name, count }),
+    (last) => [last.count, last.key],
+  );
 }

@@ -5,6 +5,9 @@
 import type { PictureDocument } from "./images/model";
 import type { CoverPicture, ProductDocument, VariantDocument } from "./model";
 
+/** 8, 12, 13 or 14 digits. */
+export const GTIN = /^(?:\d{8}|\d{12,14})$/;
+
 /** A GTIN in its form of 14 digits, in which those of 8, 12 and 13 begin with zeros (GS1 General Specifications, 7.9). */
 export const gtinKeyOf = (gtin: string): string => gtin.padStart(14, "0");
 

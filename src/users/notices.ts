@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { isObject } from "../lib/json";
 import type { UserDeps } from "./deps";
-import { isObject, parseKnownFields, readSetting, type SettingKind } from "./settings";
+import { parseKnownFields, readSetting, type SettingKind } from "./settings";
 
 const flag = z.boolean("must be true or false");
 

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { dataOf } from "../http/envelopes";
+import { isObject } from "../lib/json";
 import { isCurrency } from "../lib/money";
 import { canonicalZone } from "../lib/time-zones";
-import { isObject, parseKnownFields, type SettingKind } from "./settings";
+import { parseKnownFields, type SettingKind } from "./settings";
 
 export const THEMES = ["system", "light", "dark"] as const;
 

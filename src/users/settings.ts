@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { MySqlTx } from "../db/prisma";
 import { AppError } from "../lib/errors";
-import type { JsonValue } from "../lib/json";
+import { isObject, type JsonValue } from "../lib/json";
 import { type ExpectedVersions, expectVersion } from "../lib/versions";
 import type { UserDeps } from "./deps";
 import type { SettingName } from "./settings.store";
@@ -16,9 +16,6 @@ export interface SettingKind<Data extends object> {
   /** Takes what it understands of data in the present form; never throws. */
   parse(data: unknown): Data;
 }
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The fields whose value is still a valid one: a zone or a currency may cease to exist. */
 export function parseKnownFields<Fields extends Record<string, z.ZodType>>(

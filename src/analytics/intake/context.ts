@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isObject } from "../../lib/json";
 import { consentOf } from "./consent";
 
 const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
@@ -23,7 +24,7 @@ const isAbsent = (value: unknown): boolean =>
 export const sparse = <Schema extends z.ZodObject>(schema: Schema) =>
   z.preprocess(
     (value: z.input<Schema>) =>
-      typeof value === "object" && value !== null && !Array.isArray(value)
+      isObject(value)
         ? Object.fromEntries(Object.entries(value).filter(([, field]) => !isAbsent(field)))
         : value,
     schema,

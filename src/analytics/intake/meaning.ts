@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isObject } from "../../lib/json";
 import { minorDigits } from "../../lib/money";
 import { canonicalKey } from "../../lib/text";
 import type { EventProduct, Flag } from "../model";
@@ -107,9 +108,6 @@ function moneyOf(
   return revenue === undefined ? { revenue: 0, currency, amountMissing: true } : { revenue, currency };
 }
 
-const isRecord = (item: unknown): item is Record<string, unknown> =>
-  typeof item === "object" && item !== null && !Array.isArray(item);
-
 /** Two lines of one thing are one product of the order. */
 export function mergeProducts(products: EventProduct[]): EventProduct[] {
   const merged = new Map<string, number>();
@@ -137,7 +135,7 @@ export function meaningOf(
   flags: Set<Flag>,
 ) {
   const ordered = isOrderKind(kind);
-  const lines = (Array.isArray(properties.products) ? properties.products : []).filter(isRecord);
+  const lines = (Array.isArray(properties.products) ? properties.products : []).filter(isObject);
   const products = ordered ? lines.map((line) => productOf(line, flags)) : [productOf(properties, flags)];
   const categories = [properties, ...(kind === "order" ? lines : [])].flatMap((record) => {
     const category = pick(record, textOrNumber, "category_id", "categoryId", "category");

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AppError } from "../../lib/errors";
+import { isObject } from "../../lib/json";
 import type { AnalyticsDeps } from "../deps";
 import type { EventType } from "../model";
 import { isWriteKey } from "../write-keys/keys";
@@ -86,9 +87,7 @@ function eventsOf(deps: AnalyticsDeps, call: Call, body: Body): unknown[] {
     });
   }
   return events.map((event: unknown) =>
-    typeof event === "object" && event !== null && !Array.isArray(event)
-      ? { ...event, messageId: text((event as Body).messageId) || deps.random.id() }
-      : event,
+    isObject(event) ? { ...event, messageId: text((event as Body).messageId) || deps.random.id() } : event,
   );
 }
 

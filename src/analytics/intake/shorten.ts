@@ -1,3 +1,4 @@
+import { isObject } from "../../lib/json";
 import { oneLine } from "./context";
 
 /** How long texts may be that describe and name nobody; longer ones are cut, and the event is kept. */
@@ -17,7 +18,7 @@ const cut = (text: string, length: number): string =>
   text.length > length ? text.slice(0, length).replace(/[\ud800-\udbff]$/, "") : text;
 
 function shortenBy(value: unknown, lengths: Lengths): { value: unknown; shortened: boolean } {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return { value, shortened: false };
+  if (!isObject(value)) return { value, shortened: false };
   const result: Record<string, unknown> = { ...value };
   let shortened = false;
   for (const [field, limit] of Object.entries(lengths)) {

@@ -1,4 +1,5 @@
-import { DAY } from "../../lib/clock";
+import { DAY, midnightBefore } from "../../lib/clock";
+import { pageEnd } from "../../lib/paging";
 import type { AnalyticsDeps } from "../deps";
 import type { Level, Range } from "../model";
 import { type Bucket, emptyBucket, type RowKind, type Rows } from "../rollups/buckets";
@@ -23,7 +24,7 @@ type Part = { level: Level; range: Range };
 /** A period as whole days of UTC where it can be, and quarters of an hour at its edges. */
 export function partsOf({ from, to }: Range): Part[] {
   const firstDay = new Date(Math.ceil(from.getTime() / DAY) * DAY);
-  const lastDay = new Date(Math.floor(to.getTime() / DAY) * DAY);
+  const lastDay = new Date(midnightBefore(to.getTime()));
   if (firstDay >= lastDay) return [{ level: "quarterHour", range: { from, to } }];
   const parts: Part[] = [
     { level: "quarterHour", range: { from, to: firstDay } },
@@ -98,10 +99,7 @@ export function pageOf(
   return {
     skip,
     /** @param rows how many there are in all */
-    page: (rows: number) => ({
-      hasMore: rows > skip + limit,
-      nextCursor: rows > skip + limit ? deps.cursors.encode([skip + limit], asked) : null,
-    }),
+    page: (rows: number) => pageEnd(deps, rows > skip + limit ? [skip + limit] : null, asked),
   };
 }
 

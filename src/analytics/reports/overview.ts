@@ -8,10 +8,8 @@ import type { OverviewReport, PeriodQuery, SeriesReport } from "./schema";
 /** Visitors, sessions, bounces and conversion of a period, and the bots apart. */
 export async function overviewReport(deps: AnalyticsDeps, query: PeriodQuery): Promise<OverviewReport> {
   const { range, bot, head } = await begin(deps, query);
-  const [asked, bots] = await Promise.all([
-    sumOf(deps, "totals", range, bot),
-    sumOf(deps, "totals", range, true),
-  ]);
+  const ofBots = sumOf(deps, "totals", range, true);
+  const [asked, bots] = await Promise.all([bot ? ofBots : sumOf(deps, "totals", range, bot), ofBots]);
   return {
     ...head,
     ...figures(asked),

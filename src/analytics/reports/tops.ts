@@ -52,6 +52,14 @@ export async function categoriesReport(
   };
 }
 
+const conversionsOf = ([sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]: number[]) => ({
+  sessions,
+  newVisitors,
+  bounceRate: rate(bounces, sessions),
+  conversions,
+  conversionRate: rate(conversions, sessions),
+});
+
 /** Where sessions came from. */
 export async function sourcesReport(
   deps: AnalyticsDeps,
@@ -66,26 +74,14 @@ export async function sourcesReport(
   return {
     ...head,
     page: page(rows.size),
-    channels: top(channels, 0, CHANNELS.length).map(
-      ([channel, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
-        channel: channel as Channel,
-        sessions,
-        newVisitors,
-        bounceRate: rate(bounces, sessions),
-        conversions,
-        conversionRate: rate(conversions, sessions),
-      }),
-    ),
-    sources: top(rows, 0, query.limit, skip).map(
-      ([source, [sessions = 0, bounces = 0, conversions = 0, newVisitors = 0]]) => ({
-        source,
-        channel: channelOf(source),
-        sessions,
-        newVisitors,
-        bounceRate: rate(bounces, sessions),
-        conversions,
-        conversionRate: rate(conversions, sessions),
-      }),
-    ),
+    channels: top(channels, 0, CHANNELS.length).map(([channel, values]) => ({
+      channel: channel as Channel,
+      ...conversionsOf(values),
+    })),
+    sources: top(rows, 0, query.limit, skip).map(([source, values]) => ({
+      source,
+      channel: channelOf(source),
+      ...conversionsOf(values),
+    })),
   };
 }

@@ -1,5 +1,5 @@
 import type { MongoTx } from "../../db/mongo";
-import { after, DAY } from "../../lib/clock";
+import { after, DAY, midnightBefore } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import { firstStartsOf, identitiesOf } from "../identity";
 import type { Level, Range, SessionDocument } from "../model";
@@ -30,7 +30,7 @@ async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promis
     const cleared = await deps.analytics.rollups.clearMarks(marks, tx);
     let counted = 0;
     for (const run of runsOf(cleared)) counted += await recomputeRun(deps, run, tx);
-    const days = [...new Set(cleared.map(({ at }) => Math.floor(at.getTime() / DAY) * DAY))];
+    const days = [...new Set(cleared.map(({ at }) => midnightBefore(at.getTime())))];
     await deps.analytics.rollups.mark(
       "day",
       days.map((time) => new Date(time)),

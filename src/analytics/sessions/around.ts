@@ -1,7 +1,7 @@
 import type { MongoTx } from "../../db/mongo";
-import { DAY, HOUR } from "../../lib/clock";
+import { DAY, HOUR, midnightBefore } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
-import { byTime, midnightBefore, SESSION_GAP, type SessionEvent } from "./sessionise";
+import { byTime, SESSION_GAP, type SessionEvent } from "./sessionise";
 
 /** Keys that are read in one query. */
 export const KEYS = 500;

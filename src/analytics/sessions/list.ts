@@ -1,4 +1,5 @@
 import { AppError } from "../../lib/errors";
+import { type Page, pageFrom } from "../../lib/paging";
 import type { AnalyticsDeps } from "../deps";
 import type { SessionDocument } from "../model";
 import { resolvePeriod } from "../reports/period";
@@ -25,24 +26,6 @@ export const toSession = (session: SessionDocument): SessionResponse => ({
   landing: session.landing,
 });
 
-interface Page<Row> {
-  data: Row[];
-  page: { nextCursor: string | null; hasMore: boolean };
-}
-
-/** A page of rows of which one more than `limit` was read. */
-function toPage<Row, Response>(
-  rows: Row[],
-  limit: number,
-  map: (row: Row) => Response,
-  cursor: (row: Row) => string,
-): Page<Response> {
-  const shown = rows.slice(0, limit);
-  const last = shown.at(-1);
-  const hasMore = rows.length > limit;
-  return { data: shown.map(map), page: { hasMore, nextCursor: hasMore && last ? cursor(last) : null } };
-}
-
 /** Sessions that began in a period, the newest first. @throws AppError invalid_cursor */
 export async function listSessions(
   deps: AnalyticsDeps,
@@ -66,7 +49,7 @@ export async function listSessions(
     after: position === undefined ? null : { start: new Date(Number(position[0])), id: String(position[1]) },
     limit,
   });
-  return toPage(rows, limit, toSession, (row) => deps.cursors.encode([row.start.getTime(), row._id], filter));
+  return pageFrom(deps, rows, limit, filter, toSession, (last) => [last.start.getTime(), last._id]);
 }
 
 async function findSession(deps: AnalyticsDeps, id: string): Promise<SessionDocument> {
@@ -99,7 +82,9 @@ export async function listSessionEvents(
         : { at: new Date(Number(position[0])), sequence: Number(position[1]), id: String(position[2]) },
     limit,
   });
-  return toPage(rows, limit, toEvent, (row) =>
-    deps.cursors.encode([row.at.getTime(), row.sequence ?? 0, row._id], filter),
-  );
+  return pageFrom(deps, rows, limit, filter, toEvent, (last) => [
+    last.at.getTime(),
+    last.sequence ?? 0,
+    last._id,
+  ]);
 }

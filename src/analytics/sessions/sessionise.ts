@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { DAY, MINUTE } from "../../lib/clock";
+import { DAY, MINUTE, midnightBefore } from "../../lib/clock";
 import type { EventDocument, SessionDocument } from "../model";
 
 /** A pause above this ends a session, in milliseconds. */
@@ -37,9 +37,6 @@ export const byTime = (a: Ordered, b: Ordered): number =>
   a.at.getTime() - b.at.getTime() ||
   (a.sequence ?? 0) - (b.sequence ?? 0) ||
   (a._id < b._id ? -1 : a._id > b._id ? 1 : 0);
-
-/** The last midnight of UTC by a time, both in milliseconds. */
-export const midnightBefore = (time: number): number => Math.floor(time / DAY) * DAY;
 
 /**
  * Cuts events, sorted by time, wherever nothing happened for more than 30 minutes, and at each midnight of UTC

@@ -1,6 +1,6 @@
 import { type MongoTx, tookTooLong } from "../../db/mongo";
 import { isUnavailable } from "../../db/unavailable";
-import { after, DAY } from "../../lib/clock";
+import { after, DAY, midnightBefore } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import type { AnalyticsDeps } from "../deps";
 import { identityTimes, learnDevices } from "../identity";
@@ -11,7 +11,7 @@ import { quarterHourOf } from "../rollups/buckets";
 import { ORDER_WINDOW, type SearchEvent, searchBefore, searchesOf, searchLine } from "../rollups/follow";
 import { type Spans, widen } from "./around";
 import { type Attributed, attributeDevices, remakeSessions } from "./remake";
-import { midnightBefore, type SessionEvent } from "./sessionise";
+import type { SessionEvent } from "./sessionise";
 
 /** Events by the day of UTC that they happened on: its range, and those of the day. */
 const byDay = <Event extends { at: Date }>(events: Event[]): { range: Range; own: Event[] }[] =>

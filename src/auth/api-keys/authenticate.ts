@@ -1,13 +1,11 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Actor } from "../../lib/actor";
-import { after, MINUTE } from "../../lib/clock";
+import { after } from "../../lib/clock";
 import { isMac } from "../../lib/crypto";
 import { AppError } from "../../lib/errors";
 import type { AuthDeps } from "../deps";
+import { TOUCH_EVERY } from "../rules";
 import { digestOf, parseKey } from "./form";
-
-/** A key's last use is written at most so often. */
-const TOUCH_EVERY = MINUTE;
 
 /** Whether a key that an earlier version made, and nobody used since, has this secret. */
 const isUndigested = async (deps: AuthDeps, secret: Uint8Array, secretHash: Uint8Array): Promise<boolean> =>

@@ -1,4 +1,5 @@
 import type { Actor } from "../../lib/actor";
+import { type Page, pageFrom } from "../../lib/paging";
 import type { AuthDeps } from "../deps";
 import type { ApiKeyResponse, ListApiKeys } from "./schema";
 import type { ApiKeyRow } from "./store";
@@ -17,24 +18,14 @@ export async function listApiKeys(
   deps: AuthDeps,
   actor: Actor,
   { limit, cursor }: ListApiKeys,
-): Promise<{ data: ApiKeyResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
+): Promise<Page<ApiKeyResponse>> {
   const filter = { list: "api-keys", user: actor.userId };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
   const rows = await deps.apiKeys.ofUser(actor.userId, {
     limit: limit + 1,
     ...(position && { before: { createdAt: new Date(String(position[0])), id: String(position[1]) } }),
   });
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const hasMore = rows.length > limit;
-  return {
-    data: page.map(toApiKey),
-    page: {
-      nextCursor:
-        hasMore && last ? deps.cursors.encode([last.createdAt.toISOString(), last.id], filter) : null,
-      hasMore,
-    },
-  };
+  return pageFrom(deps, rows, limit, filter, toApiKey, (last) => [last.createdAt.toISOString(), last.id]);
 }
 
 /** Every key of a person, also revoked ones, for the export of their data. */

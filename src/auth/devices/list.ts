@@ -1,4 +1,5 @@
 import type { Actor } from "../../lib/actor";
+import { type Page, pageFrom } from "../../lib/paging";
 import { deviceName } from "../../lib/user-agent";
 import type { AuthDeps } from "../deps";
 import { deviceOf } from "./known";
@@ -9,7 +10,7 @@ export async function listDevices(
   deps: AuthDeps,
   actor: Actor,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
-): Promise<{ data: DeviceResponse[]; page: { nextCursor: string | null; hasMore: boolean } }> {
+): Promise<Page<DeviceResponse>> {
   const filter = { list: "devices", user: actor.userId };
   const position = cursor === undefined ? undefined : deps.cursors.decode(cursor, filter);
   const own = await deviceOf(deps, actor);
@@ -20,11 +21,12 @@ export async function listDevices(
       ? {}
       : { before: { lastUsedAt: new Date(String(position[0])), id: String(position[1]) } }),
   });
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const hasMore = rows.length > limit;
-  return {
-    data: page.map((row) => ({
+  return pageFrom(
+    deps,
+    rows,
+    limit,
+    filter,
+    (row) => ({
       id: row.id,
       device: deviceName(row.userAgent),
       userAgent: row.userAgent,
@@ -33,11 +35,7 @@ export async function listDevices(
       createdAt: row.createdAt.toISOString(),
       lastUsedAt: row.lastUsedAt.toISOString(),
       expiresAt: row.expiresAt.toISOString(),
-    })),
-    page: {
-      nextCursor:
-        hasMore && last ? deps.cursors.encode([last.lastUsedAt.toISOString(), last.id], filter) : null,
-      hasMore,
-    },
-  };
+    }),
+    (last) => [last.lastUsedAt.toISOString(), last.id],
+  );
 }

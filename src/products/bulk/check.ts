@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { AppError, invalidInput, refusedFields } from "../../lib/errors";
 import { canonicalKey, slugify } from "../../lib/text";
+import { UNKNOWN_FIELD } from "../filters";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";
 import { currencyOf } from "./numbers";
 import type { ImportFault, ReadLine } from "./shapes";
@@ -155,7 +156,7 @@ export function checkLine(read: ReadLine): GoodLine | ImportFault[] {
         issue.code === "unrecognized_keys"
           ? {
               path: [...issue.path, issue.keys[0]].join("."),
-              message: "is not a known field; remove it or check its spelling",
+              message: UNKNOWN_FIELD,
             }
           : { path: issue.path.join("."), message: issue.message },
       ),

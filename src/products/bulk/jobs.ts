@@ -1,14 +1,12 @@
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { ProductDeps } from "../deps";
 import { exportProducts } from "./export";
-import { folderOf, resultOf, sourceOf } from "./files";
+import { folderOf, resultOf, sourceOf, TYPES } from "./files";
 import { importProducts } from "./import";
 import { MAX_FAULTS } from "./read-job";
 import type { ImportProgress } from "./shapes";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;
-
-const TYPES = { csv: "text/csv; charset=utf-8", ndjson: "application/x-ndjson" };
 
 /**
  * Imports the stored file. How far it is is recorded after each batch; whoever takes the job over goes on there. A

@@ -2,7 +2,7 @@
 import { AppError, invalidInput } from "../../lib/errors";
 import { formatMinor, minorDigits, parseMinor } from "../../lib/money";
 import { canonicalKey } from "../../lib/text";
-import { buildProduct, checkOptions, inputOf, rebuildProduct, slugGivenAway } from "../build";
+import { buildProduct, checkOptions, inputOf, optionKey, rebuildProduct, slugGivenAway } from "../build";
 import type { CategoryDocument } from "../categories/model";
 import type { ProductDeps } from "../deps";
 import { MAX_VARIANTS } from "../fields";
@@ -115,9 +115,6 @@ const decided = (product: ProductDocument): string =>
     ]),
   ]);
 
-const optionKey = (options: { name: string; value: string }[]): string =>
-  JSON.stringify(options.map(({ name, value }) => [canonicalKey(name), canonicalKey(value)]).sort());
-
 /**
  * Refuses a line that would give a product another name or slug: it is another product that has its SKU or slug.
  * @throws AppError already_exists
@@ -126,11 +123,7 @@ function refuseRename({ line, slugKey }: GoodLine, present: ProductDocument): vo
   const renamed = line.name !== undefined && canonicalKey(line.name) !== canonicalKey(present.name);
   const moved = slugKey !== undefined && slugKey !== present.slugKey;
   if (!renamed && !moved) return;
-  const key = moved
-    ? `The SKU is that`
-    : slugKey === undefined
-      ? "The SKU is that"
-      : `The slug ${slugKey} is that`;
+  const key = moved || slugKey === undefined ? "The SKU is that" : `The slug ${slugKey} is that`;
   throw new AppError(
     "already_exists",
     `${key} of "${present.name}" (${present.slug}), which would get another ${renamed ? "name" : "slug"}. ` +

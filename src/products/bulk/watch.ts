@@ -1,3 +1,4 @@
+import { pause } from "../../lib/clock";
 import type { ProductDeps } from "../deps";
 import type { BulkDocument } from "./model";
 import { readBulk } from "./read-job";
@@ -38,14 +39,3 @@ export async function* watchBulk(
     await pause(pace.every, signal);
   }
 }
-
-const pause = (milliseconds: number, signal: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, milliseconds);
-    signal.addEventListener("abort", wake);
-  });

@@ -1,5 +1,5 @@
 import { guardIn } from "../../db/guards";
-import { duplicateKey, type Mongo, type MongoTx } from "../../db/mongo";
+import type { Mongo, MongoTx } from "../../db/mongo";
 import { type CategoryDocument, categoryModel } from "./model";
 
 /** Categories in MongoDB. */
@@ -40,15 +40,8 @@ export const createCategoryStore = (mongo: Mongo) => {
       );
     },
 
-    /** @returns false when a category with this path exists; only outside transactions */
-    async create(category: CategoryDocument, tx?: MongoTx): Promise<boolean> {
-      try {
-        await Category.create([category], mongo.in(tx));
-        return true;
-      } catch (error) {
-        if (tx !== undefined || !duplicateKey(error)) throw error;
-        return false;
-      }
+    async create(category: CategoryDocument, tx?: MongoTx): Promise<void> {
+      await Category.create([category], mongo.in(tx));
     },
 
     /** The whole tree, parents before children. */

@@ -129,7 +129,6 @@ export const imageRoutes = (deps: ProductDeps) =>
         const answer = {
           name: `${imageId}-${name}`,
           type: name.endsWith(".avif") ? "image/avif" : "image/webp",
-          cache: "public, max-age=31536000, immutable",
         };
         return sendFile(c, answer, (known) => readPictureFile(deps, id, imageId, name, known));
       },

@@ -4,7 +4,7 @@ import type { MongoTx } from "../../db/mongo";
 import type { JsonValue } from "../../lib/json";
 import { canonicalKey } from "../../lib/text";
 import type { ProductDocument } from "../model";
-import { gtinKeyOf } from "../shown";
+import { GTIN, gtinKeyOf } from "../shown";
 import { type BuiltinOptions, compact, refreshPopularity } from "./compact";
 import { usesOf } from "./count-words";
 import { searchDocumentOf } from "./document";
@@ -77,7 +77,7 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     const groups = groupsOf(request);
     if (request.state !== null) return findAgain(reader, request.state as unknown as Frozen, groups);
     const code = canonicalKey(request.text);
-    const codes = /^(?:\d{8}|\d{12,14})$/.test(code) ? [code, gtinKeyOf(code)] : [code];
+    const codes = GTIN.test(code) ? [code, gtinKeyOf(code)] : [code];
     // First of all: what is taken into segments after it is still read from its document.
     const [head, coded] = await Promise.all([
       reader.head(),

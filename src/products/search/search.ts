@@ -2,6 +2,7 @@ import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import type { JsonValue } from "../../lib/json";
+import { pageEnd } from "../../lib/paging";
 import { cleanText } from "../../lib/text";
 import type { ProductDeps } from "../deps";
 import { expandItems, fieldsFor } from "../items";
@@ -123,8 +124,7 @@ export async function searchProducts(deps: ProductDeps, actor: Actor | undefined
   return {
     data,
     page: {
-      hasMore: next !== null,
-      nextCursor: next === null ? null : deps.cursors.encode([id, ...next], scope),
+      ...pageEnd(deps, next && [id, ...next], scope),
       ...(query.count ? { total } : {}),
     },
     ...(facets ? { facets } : {}),

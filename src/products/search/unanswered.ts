@@ -1,3 +1,4 @@
+import { pageFrom } from "../../lib/paging";
 import type { ProductDeps } from "../deps";
 import type { UnansweredQuery } from "./schema";
 
@@ -9,19 +10,17 @@ export async function listUnanswered(deps: ProductDeps, { limit, cursor }: Unans
     position && { count: Number(position[0]), key: String(position[1]) },
     limit + 1,
   );
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const hasMore = rows.length > limit;
-  return {
-    data: page.map(({ q, count, firstAt, at }) => ({
+  return pageFrom(
+    deps,
+    rows,
+    limit,
+    scope,
+    ({ q, count, firstAt, at }) => ({
       q,
       count,
       firstAt: firstAt.toISOString(),
       lastAt: at.toISOString(),
-    })),
-    page: {
-      hasMore,
-      nextCursor: hasMore && last ? deps.cursors.encode([last.count, last._id], scope) : null,
-    },
-  };
+    }),
+    (last) => [last.count, last._id],
+  );
 }

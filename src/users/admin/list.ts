@@ -1,17 +1,12 @@
 import type { AuthDeps } from "../../auth";
 import { invalidInput } from "../../lib/errors";
-import { nextPage } from "../../lib/paging";
+import { nextPage, type Page, pageEnd } from "../../lib/paging";
 import { BASE_ROLE } from "../../lib/permissions";
 import { canonicalKey } from "../../lib/text";
 import type { Walk } from "../lists.store";
 import { termsOf } from "../words";
 import { toManagedUser } from "./mapper";
 import type { ManagedUserResponse, UserListQuery } from "./schema";
-
-export interface UserPage {
-  data: ManagedUserResponse[];
-  page: { nextCursor: string | null; hasMore: boolean };
-}
 
 /** What is walked over: for a search first addresses that begin so; `searchOf` finds the others. */
 function walksOf(query: UserListQuery, roleId: string | undefined): Omit<Walk, "after" | "limit">[] {
@@ -46,7 +41,7 @@ function searchOf(deps: AuthDeps, q: string, status: string | undefined, roleId:
  * People in the order of an index; see `nextPage` for pages that are short.
  * @throws AppError invalid_cursor, or invalid_input for a role that is not there
  */
-export async function listUsers(deps: AuthDeps, query: UserListQuery): Promise<UserPage> {
+export async function listUsers(deps: AuthDeps, query: UserListQuery): Promise<Page<ManagedUserResponse>> {
   const { q = null, status = null, role = null, sort, limit } = query;
   const filter = { list: "users", q, status, role, sort: [sort.name, sort.descending] };
   const from = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, filter);
@@ -68,6 +63,6 @@ export async function listUsers(deps: AuthDeps, query: UserListQuery): Promise<U
       const row = people.get(id);
       return row ? [toManagedUser(row)] : [];
     }),
-    page: { nextCursor: next && deps.cursors.encode(next, filter), hasMore: next !== null },
+    page: pageEnd(deps, next, filter),
   };
 }

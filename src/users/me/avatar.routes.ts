@@ -18,12 +18,12 @@ export const avatarRoutes = (deps: AccountDeps) =>
       success: { 200: file("image/webp") },
       errors: ["not_found"],
       etag: true,
+      // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
       cache: "private, max-age=3600",
     }),
     (c) => {
       const { id, file: name } = c.req.valid("param");
-      // Kept by browsers alone and not for long: a picture that its owner removes should be gone.
-      const answer = { name: `${id}-${name}`, type: "image/webp", cache: "private, max-age=3600" };
+      const answer = { name: `${id}-${name}`, type: "image/webp" };
       return sendFile(c, answer, (known) => readAvatarFile(deps, id, name, known));
     },
   );

@@ -4,6 +4,7 @@ import type { MongoTx } from "../../../db/mongo";
 import type { RecordAnswer } from "../../../http/idempotency";
 import { AppError, invalidInput } from "../../../lib/errors";
 import type { JsonValue } from "../../../lib/json";
+import { pageFrom } from "../../../lib/paging";
 import { type ExpectedVersions, expectVersion } from "../../../lib/versions";
 import type { Manager } from "../../audited";
 import type { ProductDeps } from "../../deps";
@@ -79,11 +80,7 @@ function manage<R extends Row, Body, Response extends object>(kind: Kind<R, Body
     async list(deps: ProductDeps, { limit, cursor }: ManagedListQuery) {
       const [after = null] = cursor === undefined ? [] : deps.cursors.decode(cursor, kind.name);
       const rows = await kind.rows(deps.curationStore).page(after as string | null, limit + 1);
-      const page = rows.slice(0, limit);
-      const hasMore = rows.length > limit;
-      const last = page.at(-1);
-      const nextCursor = hasMore && last ? deps.cursors.encode([last._id], kind.name) : null;
-      return { data: page.map(toResponse), page: { hasMore, nextCursor } };
+      return pageFrom(deps, rows, limit, kind.name, toResponse, (last) => [last._id]);
     },
 
     /** @throws AppError not_found */

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { useTestApp } from "../../../test/app";
 import { emptyDatabases } from "../../../test/databases";
 import type { MongoTx } from "../../db/mongo";
-import { canonicalKey } from "../../lib/text";
+import { canonicalKey, isVisible } from "../../lib/text";
 import { ensureCategoryPath } from "../categories/paths";
 import { createProduct } from "../create";
 import { createProductSchema } from "../schema";
@@ -69,7 +69,7 @@ const nasty = fc
     { minLength: 1, maxLength: 12 },
   )
   .map((parts) => parts.join(""));
-/** Of one line, and not blank. */
+/** Of one line, showing something: what a name must be. */
 const lineOf = (max: number) =>
   nasty
     .map((text) =>
@@ -80,7 +80,7 @@ const lineOf = (max: number) =>
         .toWellFormed()
         .trim(),
     )
-    .filter((text) => text !== "");
+    .filter(isVisible);
 
 describe("cells", () => {
   test("no text is left that a spreadsheet would run, and every text comes back", () => {

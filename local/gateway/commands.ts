@@ -389,7 +389,7 @@ export class Commands {
     if (request === undefined) return this.admin(statement, parameters);
     return this.sessions.statement(request, command.client, async (transaction) => {
       transaction.wrote = true;
-      return firstColumn(await transaction.connection.execute(statement, parameters));
+      return firstColumn(await run(command, transaction.connection, statement, parameters));
     });
   }
 
@@ -427,7 +427,7 @@ export class Commands {
       transaction.planner = command.planner;
       await connection.run(PLANNER_SETTINGS[command.planner].replaceAll("set ", "set local "));
     }
-    return connection.execute(statement, parameters);
+    return run(command, connection, statement, parameters);
   }
 
   private async admin(statement: Statement, parameters: Parameter[]): Promise<Buffer> {
@@ -453,7 +453,7 @@ export class Commands {
           (connection) => {
             setLockTimeout(connection, attempt === 0 ? WORK_LOCK_MS : WAITING_LOCK_MS);
             setPlanner(connection, command.planner);
-            return connection.execute(statement, parameters);
+            return run(command, connection, statement, parameters);
           },
           deadline - Date.now(),
         );
@@ -468,6 +468,28 @@ export class Commands {
         }
       }
     }
+  }
+}
+
+/**
+ * Runs a statement of a command. PostgreSQL keeps a lock timeout in a flag that the next wait for a lock clears: one
+ * that strikes between two waits of a statement is reported as a cancel by request (57014), which only `maxTimeMS`
+ * should be. Before that time is over it was the lock timeout.
+ */
+async function run(
+  command: Command,
+  connection: PostgresConnection,
+  statement: Statement,
+  parameters: Parameter[],
+): Promise<Result> {
+  const limit = Number(command.integer("maxTimeMS") ?? 0n) || Number.POSITIVE_INFINITY;
+  const started = performance.now();
+  try {
+    return await connection.execute(statement, parameters);
+  } catch (error) {
+    const cancelled = error instanceof PostgresError && error.sqlState === "57014";
+    if (cancelled && performance.now() - started < limit) throw new PostgresError("55P03", error.message);
+    throw error;
   }
 }
 

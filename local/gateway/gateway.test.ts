@@ -318,6 +318,43 @@ describe.skipIf(!given)("a gateway of one's own (needs the local engine: AIZY_LO
     );
 
     test(
+      "a wait for a lock that PostgreSQL says was cancelled is repeated: it reports some lock timeouts so",
+      async () => {
+        const c = items(client, "cancelled");
+        await c.insertOne({ _id: 1, n: 0 });
+        const engine = await PostgresConnection.open(postgres);
+        const cancelWaiting = async () => {
+          const { rows } = await engine.execute(
+            {
+              name: "cancel",
+              sql: `select count(pg_cancel_backend(waiting.pid))::int8 from pg_locks waiting where not granted and pid in (
+                select held.pid from pg_locks held join documentdb_api_catalog.collections c
+                on held.relation = to_regclass('documentdb_data.documents_' || c.collection_id)
+                where c.database_name = '${database}' and c.collection_name = 'cancelled')`,
+            },
+            [],
+          );
+          return Number(rows[0]?.[0]?.readBigInt64BE() ?? 0n);
+        };
+        const session = client.startSession();
+        session.startTransaction();
+        await c.updateOne({ _id: 1 }, { $inc: { n: 1 } }, { session });
+        const waiting = c.updateOne({ _id: 1 }, { $inc: { n: 10 } });
+        let failed = false;
+        waiting.catch(() => {
+          failed = true;
+        });
+        for (let cancelled = 0; cancelled < 5 && !failed; ) cancelled += await cancelWaiting();
+        await session.commitTransaction();
+        await session.endSession();
+        await waiting;
+        engine.close();
+        expect(await c.findOne({ _id: 1 })).toEqual({ _id: 1, n: 11 });
+      },
+      PATIENCE,
+    );
+
+    test(
       "a cursor that nobody reads expires",
       async () => {
         const hasty = await start({ cursorIdleMs: 50 });

@@ -6,9 +6,9 @@ import { authRoutes } from "./auth/routes";
 import { docsRoutes } from "./http/docs";
 import { factory } from "./http/factory";
 import { healthRoutes } from "./http/health";
-import { pathOf, requireHost } from "./http/host";
-import { notFound, refuseOtherMethods } from "./http/methods";
-import { corsFor, requestContext, requestIds, security } from "./http/middleware";
+import { pathOf } from "./http/host";
+import { notFound } from "./http/methods";
+import { edge } from "./http/middleware";
 import { onError } from "./http/problems";
 import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
 import { jobRoutes } from "./jobs/routes";
@@ -28,14 +28,7 @@ export function createApp(deps: Deps) {
   app.onError(onError);
   app.notFound(notFound(() => app));
   app.use("/v1/*", anyOrigin());
-  app.use(
-    requestIds(deps),
-    requestContext(deps),
-    requireHost(),
-    security(),
-    corsFor([...deps.config.corsOrigins, ...deps.config.nativeOrigins]),
-    refuseOtherMethods(() => app),
-  );
+  app.use(edge(deps, () => app));
 
   return app
     .route("/health", healthRoutes(deps))

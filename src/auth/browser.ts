@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
-import { type AppEnv, factory } from "../http/factory";
+import { type AppEnv, factory, logOf } from "../http/factory";
 import { requestOrigin } from "../http/origin";
 import { AppError } from "../lib/errors";
 import { acceptedLanguage, type Language } from "../mail";
@@ -62,7 +62,7 @@ export const checkOrigin = (deps: AuthDeps) => {
       ![...crossSiteOrigins, ...told].includes(origin)
     ) {
       told.add(origin);
-      c.get("log").warn(
+      logOf(c).warn(
         { origin },
         "pages of this origin are on another site, where browsers send no SameSite=Strict cookie: name it in CROSS_SITE_ORIGINS, or nobody stays signed in there",
       );

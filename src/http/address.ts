@@ -42,13 +42,16 @@ export function sourceOf(ip: string, groups = 4): string {
   return `${groupsOf(address).slice(0, groups).join(":")}::/${groups * 16}`;
 }
 
+/** Peers whose canonical spelling is kept. */
+const MOST_PEERS = 1000;
+
 /**
  * Makes a function that finds the caller's address: the peer's, or, when the peer is a trusted proxy, the
  * last address of X-Forwarded-For that is not one. What anyone may write in front of that counts for nothing.
  */
 export function createAddressReader(
   trustedProxies: string[],
-): (peer: string | undefined, forwardedFor: string | undefined) => string {
+): (peer: string | undefined, forwardedFor: string | null | undefined) => string {
   const trusted = new BlockList();
   for (const range of trustedProxies) {
     const [address = "", prefix] = range.split("/");
@@ -58,9 +61,20 @@ export function createAddressReader(
   }
   const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
 
+  const peers = new Map<string, string>();
+  const canonicalPeer = (peer: string): string => {
+    const known = peers.get(peer);
+    if (known !== undefined) return known;
+    if (peers.size >= MOST_PEERS) peers.clear();
+    const address = canonicalAddress(peer);
+    peers.set(peer, address);
+    return address;
+  };
+
   return (peer, forwardedFor) => {
-    let address = canonicalAddress(peer ?? "127.0.0.1");
-    const hops = forwardedFor?.split(",").map(canonicalAddress) ?? [];
+    let address = canonicalPeer(peer ?? "127.0.0.1");
+    if (!forwardedFor) return address;
+    const hops = forwardedFor.split(",").map(canonicalAddress);
     while (hops.length > 0 && isTrusted(address)) {
       const hop = hops.pop() ?? "";
       if (hop === "") break;

@@ -5,7 +5,7 @@ import type { z } from "zod";
 import type { ERRORS, ErrorCode } from "../lib/errors";
 import type { Permission } from "../lib/permissions";
 import { type AppEnv, factory } from "./factory";
-import { type Caller, type GuardDeps, guard } from "./guards";
+import { type Caller, type GuardDeps, guard, isForAnyone } from "./guards";
 import { hasKnownEncoding, isEmpty, isJson, readText, refuseInput, refuseUnsafeQuery } from "./input";
 import { checkPreconditions, isKnown } from "./preconditions";
 import { type ProblemOf, problem } from "./problems";
@@ -240,7 +240,7 @@ async function firstRefusal(checks: Check[], c: Context<AppEnv>): Promise<Respon
 
 function checksOf(deps: GuardDeps, statement: Statement): Check[] {
   const { params, query, body } = statement;
-  const checks: Check[] = [guard(deps, statement)];
+  const checks: Check[] = isForAnyone(statement) ? [] : [guard(deps, statement)];
   if (params) checks.push(validates("param", params));
   if (query) checks.push(refuseUnsafeQuery, validates("query", query));
   if (body) checks.push(...bodyChecks(body, statement));
@@ -278,7 +278,7 @@ export function endpoint<const S extends Statement>(
   const checks = checksOf(deps, statement);
   const cache = statement.cache ?? "no-store";
   const middleware = factory.createMiddleware(async (c, next) => {
-    const refused = await firstRefusal(checks, c);
+    const refused = checks.length === 0 ? undefined : await firstRefusal(checks, c);
     if (refused) return refused;
     await next();
     const { status, headers } = c.res;

@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import { createFactory } from "hono/factory";
 import type { Actor } from "../lib/actor";
 import type { ExpectedVersions } from "../lib/versions";
@@ -7,6 +8,7 @@ import type { Logger } from "../telemetry/log";
 export interface AppEnv {
   Variables: {
     requestId: string;
+    /** The process's own; `logOf` adds the request id. */
     log: Logger;
     /** The caller's address, from a proxy header only when the proxy is configured. */
     ip: string;
@@ -26,3 +28,6 @@ export const factory = createFactory<AppEnv>({
   initApp: (app) => app,
   defaultAppOptions: { strict: false },
 });
+
+/** The logger of a request: its lines have its id. Made where something is logged, which is seldom. */
+export const logOf = (c: Context<AppEnv>): Logger => c.get("log").child({ requestId: c.get("requestId") });

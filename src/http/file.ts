@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { type StoredFile, streamOf } from "../storage/storage";
-import type { AppEnv } from "./factory";
+import { type AppEnv, logOf } from "./factory";
 import { isKnown } from "./preconditions";
 
 /** Up to so many bytes a file is read before it is answered with: Bun tells nobody how long a stream is. */
@@ -25,7 +25,7 @@ async function* heard(c: Context<AppEnv>, body: ReadableStream<Uint8Array>): Asy
   try {
     yield* body as unknown as AsyncIterable<Uint8Array>;
   } catch (error) {
-    c.get("log").error({ err: error }, "a stored file could not be read to its end");
+    logOf(c).error({ err: error }, "a stored file could not be read to its end");
     throw error;
   }
 }

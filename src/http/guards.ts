@@ -20,6 +20,15 @@ export interface GuardDeps {
 export const bearerOf = (c: Context): string | undefined =>
   /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(c.req.header("authorization") ?? "")?.[1];
 
+/** Whether a route reads no token, so that its guard has nothing to check. */
+export const isForAnyone = ({
+  caller = "guest",
+  permission,
+}: {
+  caller?: Caller;
+  permission?: unknown;
+}): boolean => caller === "guest" && permission === undefined;
+
 /**
  * The check of who calls. A token that is sent to a route that reads one must be good, also where none is needed: a
  * caller whose session has ended learns it, instead of being shown what guests see.
@@ -35,7 +44,7 @@ export function guard(
   const permissions = permission === undefined ? [] : [permission].flat();
   const needed = permissions.length > 0 || caller === "user" || caller === "person";
   return async (c) => {
-    if (caller === "guest" && !needed) return undefined;
+    if (isForAnyone({ caller, permission })) return undefined;
     const token = bearerOf(c);
     if (token === undefined) {
       if (!needed && c.req.header("authorization") === undefined) return undefined;

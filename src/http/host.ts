@@ -1,6 +1,4 @@
 import { getPathNoStrict } from "hono/utils/url";
-import { factory } from "./factory";
-import { problem } from "./problems";
 
 /**
  * The path of a request, as routes are found by it. Bun writes the Host header in front of `request.url`, and leaves
@@ -22,16 +20,23 @@ export function queryOf(url: string): string {
 /** A name, or an IP address in the form of a URL, and perhaps a port. Two Host headers arrive as one with a comma. */
 const HOST = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d*)?$/i;
 
+/** Hosts that were looked at and are good; as few as an instance has. */
+const MOST_HOSTS = 100;
+
 /**
- * Refuses a request whose Host header is missing, doubled or no host and port (RFC 9112, section 3.2): 400. A request
- * that was made in this process has a whole URL instead.
+ * Makes a check of a request's Host header: false when it is missing, doubled or no host and port (RFC 9112, section
+ * 3.2). A request that was made in this process has a whole URL instead.
  */
-export const requireHost = () =>
-  factory.createMiddleware(async (c, next) => {
-    const host = c.req.header("host");
-    const isWhole = URL.canParse(c.req.url);
-    if (!isWhole || (host !== undefined && !(HOST.test(host) && URL.canParse(`http://${host}/`)))) {
-      return problem(c, "malformed_request", "Send exactly one Host header, with a host and perhaps a port.");
-    }
-    await next();
-  });
+export function createHostCheck(): (request: Request) => boolean {
+  const good = new Set<string>();
+  return ({ url, headers }) => {
+    const host = headers.get("host");
+    // Bun writes the header in front of the path; where that is so, and the host is good, the URL is whole.
+    if (host !== null && good.has(host) && url.startsWith(`http://${host}/`)) return true;
+    if (!URL.canParse(url)) return false;
+    if (host === null) return true;
+    if (!HOST.test(host) || !URL.canParse(`http://${host}/`)) return false;
+    if (good.size < MOST_HOSTS) good.add(host);
+    return true;
+  };
+}

@@ -5,7 +5,7 @@ import { isUnavailable } from "../db/unavailable";
 import type { BaseDeps } from "../deps";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
-import type { AppEnv } from "./factory";
+import { type AppEnv, logOf } from "./factory";
 import { queryOf } from "./host";
 import type { DataAnswer } from "./preconditions";
 import { problemOf } from "./problems";
@@ -100,7 +100,7 @@ export async function idempotent<Tx, Data extends object, Status extends 200 | 2
       const released = store.release(request);
       // Who is told that the database is away does not wait for it once more; the lease ends by itself.
       if (!isUnavailable(error)) await released;
-      else released.catch((cause) => c.get("log").warn({ err: cause }, "an idempotency key was not freed"));
+      else released.catch((cause) => logOf(c).warn({ err: cause }, "an idempotency key was not freed"));
     }
     throw error;
   }

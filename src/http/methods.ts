@@ -1,11 +1,11 @@
-import type { Hono, NotFoundHandler } from "hono";
+import type { Context, Hono, NotFoundHandler } from "hono";
 import { METHOD_NAME_ALL } from "hono/router";
-import { type AppEnv, factory } from "./factory";
+import type { AppEnv } from "./factory";
 import { problem } from "./problems";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-const refuse = (c: Parameters<NotFoundHandler<AppEnv>>[0], methods: Iterable<string>) => {
+const refuse = (c: Context<AppEnv>, methods: Iterable<string>) => {
   const allowed = [...methods].flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
   c.header("Allow", allowed.join(", "));
   return problem(c, "method_not_allowed", `Use ${allowed.join(" or ")} here.`);
@@ -27,13 +27,13 @@ export function refuseOtherMethods(app: () => Hono<AppEnv>) {
     }
     return found;
   };
-  return factory.createMiddleware(async (c, next) => {
+  return (c: Context<AppEnv>): Response | undefined => {
     known ??= read();
-    const methods = known.get(c.req.path.replace(/(.)\/$/, "$1"));
-    const method = c.req.method === "HEAD" ? "GET" : c.req.method;
-    if (methods === undefined || methods.has(method) || method === "OPTIONS") return next();
-    return refuse(c, methods);
-  });
+    const { method, path } = c.req;
+    const methods = known.get(path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path);
+    if (methods === undefined || methods.has(method) || method === "OPTIONS") return undefined;
+    return method === "HEAD" && methods.has("GET") ? undefined : refuse(c, methods);
+  };
 }
 
 /** Answers 405 where the path is known with other methods, and 404 where it is not known at all. */

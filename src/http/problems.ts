@@ -13,7 +13,7 @@ import {
   type Problem,
   refusedFields,
 } from "../lib/errors";
-import type { AppEnv } from "./factory";
+import { type AppEnv, logOf } from "./factory";
 
 /** `Problem` for the OpenAPI document. */
 export const problemSchema = z
@@ -131,9 +131,9 @@ const MODEL_RULES: Record<string, FieldCode> = {
 
 /** The one place where an error becomes an answer. The text of a 5xx is constant; its cause is logged. */
 export const onError: ErrorHandler<AppEnv> = (error, c) => {
-  const log = c.get("log");
+  const log = () => (c.get("log") ? logOf(c) : undefined);
   if (error instanceof AppError) {
-    if (error.status >= 500) log?.error({ err: error }, error.code);
+    if (error.status >= 500) log()?.error({ err: error }, error.code);
     return problem(c, error.code, error.detail, error);
   }
   if (error instanceof HTTPException) {
@@ -144,7 +144,7 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
     if (code) return problem(c, code, ERRORS[code][1]);
   }
   if (isUnavailable(error)) {
-    log?.error({ err: error }, "a database is not available");
+    log()?.error({ err: error }, "a database is not available");
     return problem(c, "service_unavailable", "A database does not answer. Try again shortly.", {
       retryAfter: 2,
     });
@@ -154,9 +154,9 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
     const errors = refused
       .slice(0, 50)
       .map(({ path, kind }) => ({ path, code: MODEL_RULES[kind] ?? "invalid", message: "is not accepted" }));
-    log?.error({ err: error }, "a model refused what its schema let through");
+    log()?.error({ err: error }, "a model refused what its schema let through");
     return problem(c, "invalid_input", "Some of the input is not valid; see errors.", { errors });
   }
-  log?.error({ err: error }, "unexpected error");
+  log()?.error({ err: error }, "unexpected error");
   return problem(c, "internal_error", "The cause is in our log under this request id.");
 };

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { SECOND } from "../lib/clock";
-import type { AppEnv } from "./factory";
+import { type AppEnv, logOf } from "./factory";
 import { type GuardDeps, guard } from "./guards";
 
 /** Between two checks that whoever watches still may, in milliseconds. */
@@ -47,7 +47,7 @@ export function sendEvents(
       }
     } catch (error) {
       // Here, because Hono would send the error's text; the client connects again by itself.
-      c.get("log").warn({ err: error }, "a stream of events ended");
+      logOf(c).warn({ err: error }, "a stream of events ended");
     } finally {
       clearInterval(check);
       stream.abort();

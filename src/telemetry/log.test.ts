@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { createLogger } from "./log";
+import fc from "fast-check";
+import pino from "pino";
+import { createLogger, inBatches, logRequest } from "./log";
 
 /** What a logger of production writes for one call. */
 async function lineOf(write: (log: Awaited<ReturnType<typeof createLogger>>) => void): Promise<string> {
@@ -72,5 +74,87 @@ describe("the log", () => {
     body.self = body;
     expect(await lineOf((log) => log.info({ body }))).toContain("[deeper]");
     expect(body.password).toBe("x");
+  });
+});
+
+describe("the line of a request", () => {
+  test("is what the logger itself would write, whatever the caller sends", async () => {
+    const answers = fc.record({
+      requestId: fc.stringMatching(/^[\w\-=]{1,100}$/),
+      method: fc.oneof(fc.constantFrom("GET", "POST"), fc.string()),
+      path: fc.string({ unit: "binary" }),
+      status: fc.integer({ min: 200, max: 599 }),
+      ms: fc.integer({ min: 0, max: 100_000 }).map((tenths) => tenths / 10),
+    });
+    await fc.assert(
+      fc.asyncProperty(answers, async (answered) => {
+        const ours = await lineOf((log) => logRequest(log.child({ worker: 1 }), answered));
+        const theirs = await lineOf((log) => {
+          const level = answered.status >= 500 ? "error" : "info";
+          log.child({ worker: 1 })[level](answered, "request");
+        });
+        expect(ours.split("\n")).toHaveLength(2);
+        const { time: _, ...fields } = JSON.parse(ours);
+        const { time: __, ...expected } = JSON.parse(theirs);
+        expect(Object.entries(fields)).toEqual(Object.entries(expected));
+      }),
+    );
+  });
+
+  test("is left out below the level of the log", async () => {
+    const lines: string[] = [];
+    const log = pino({ level: "error" }, { write: (line: string) => void lines.push(line) });
+    const answered = { requestId: "a", method: "GET", path: "/", ms: 1 };
+    logRequest(log, { ...answered, status: 200 });
+    expect(lines).toEqual([]);
+    logRequest(log, { ...answered, status: 500 });
+    expect(lines.map((line) => JSON.parse(line).status)).toEqual([500]);
+  });
+});
+
+describe("lines in batches", () => {
+  const collect = () => {
+    const writes: string[] = [];
+    return { writes, log: pino({}, inBatches({ write: (text) => void writes.push(text) })) };
+  };
+  const answered = { requestId: "a", method: "GET", path: "/", ms: 1 };
+
+  test("lines of one moment are one write, in their order", async () => {
+    const { writes, log } = collect();
+    for (let index = 0; index < 100; index++) log.info({ index });
+    expect(writes).toEqual([]);
+    while (writes.length === 0) await Bun.sleep(1);
+    expect(writes).toHaveLength(1);
+    const lines = (writes[0] ?? "").trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line).index)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+  });
+
+  test("an error is written at once, with what came before it; so is a request that failed", () => {
+    const { writes, log } = collect();
+    log.info("before");
+    log.error("failed");
+    expect(writes.join("")).toMatch(/before.*\n.*failed/);
+    logRequest(log, { ...answered, status: 500 });
+    expect(writes).toHaveLength(2);
+    logRequest(log, { ...answered, status: 200 });
+    expect(writes).toHaveLength(2);
+  });
+
+  test("what waits does not grow without end", () => {
+    const { writes, log } = collect();
+    for (let index = 0; index < 2000; index++) log.info("x".repeat(100));
+    expect(writes.length).toBeGreaterThan(1);
+  });
+
+  test("a process that exits has written everything", async () => {
+    const program = `
+      const { createLogger } = await import("./src/telemetry/log.ts");
+      const log = await createLogger({ environment: "production", logLevel: "info" });
+      for (let index = 0; index < 50; index++) log.info({ index }, "line");
+      process.exit(3);`;
+    const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "inherit" });
+    const text = await new Response(child.stdout).text();
+    expect(await child.exited).toBe(3);
+    expect(text.trimEnd().split("\n")).toHaveLength(50);
   });
 });

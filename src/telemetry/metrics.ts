@@ -11,7 +11,7 @@ export type Snapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 /** The measurements of this process, and of those that share its port. */
 export interface Metrics {
   /** Counts a request that came in. @returns to be called once, when it has been answered */
-  request(): (answered: { method: string; route: string; status: number; seconds: number }) => void;
+  request(): (method: string, route: string, status: number, seconds: number) => void;
   /**
    * Adds a gauge that is read when somebody asks. What the databases say is the same for every process of a port, so of
    * several the highest counts.
@@ -67,14 +67,15 @@ export function createMetrics(): Metrics {
       this.set(1);
     },
   });
+  const answered = (method: string, route: string, status: number, seconds: number): void => {
+    inFlight.dec();
+    duration.labels(METHODS.has(method) ? method : "other", route, String(status)).observe(seconds);
+  };
   let gather = async () => [await registry.getMetricsAsJSON()];
   return {
     request() {
       inFlight.inc();
-      return ({ method, route, status, seconds }) => {
-        inFlight.dec();
-        duration.labels(METHODS.has(method) ? method : "other", route, String(status)).observe(seconds);
-      };
+      return answered;
     },
     gauge(name, help, label, read) {
       new Gauge({

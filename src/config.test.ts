@@ -164,6 +164,8 @@ describe("parseConfig", () => {
     ["WEB_CONCURRENCY", "0", /between 1 and 64/],
     ["WEB_CONCURRENCY", "auto", /whole number/],
     ["MONGODB_POOL", "1", /between 2 and 500/],
+    ["PASSWORD_MEMORY", "19455", /at least 19456/],
+    ["PASSWORD_MEMORY", "7", /between 8 and 1048576/],
     ["JWT_SECRET_PREVIOUS", "short", /at least 32 bytes/],
     ["DATABASE_POOL", "1e1", /whole number/],
     ["LOG_LEVEL", "loud", /must be fatal/],
@@ -227,6 +229,15 @@ describe("parseConfig", () => {
       expect(() => checkMongoUri(uri)).toThrow(/MONGODB_URI: is not what MongoDB's driver understands: ./);
       expect(() => checkMongoUri(uri)).not.toThrow(/secret-word/);
     }
+  });
+
+  test("a hash of a password is cheaper than 19 MiB in tests alone", () => {
+    expect(parseConfig(COMPLETE).passwordMemory).toBe(19456);
+    expect(parseConfig({ ...COMPLETE, NODE_ENV: "test", PASSWORD_MEMORY: "64" }).passwordMemory).toBe(64);
+    for (const NODE_ENV of ["development", "production"])
+      expect(problemsOf({ ...PRODUCTION, NODE_ENV, PASSWORD_MEMORY: "64" })).toHaveProperty(
+        "PASSWORD_MEMORY",
+      );
   });
 
   test("a secret of 32 bytes may have fewer characters", () => {

@@ -114,6 +114,9 @@ const visible = z
   .string()
   .regex(/^[\x21-\x7e]+$/, "must be visible ASCII characters without spaces, as the store gave it");
 
+/** OWASP's least for argon2id with two passes, in KiB. */
+const LEAST_PASSWORD_MEMORY = 19456;
+
 const hostName = z
   .string()
   .toLowerCase()
@@ -199,6 +202,7 @@ const schema = z.object({
     .optional(),
   S3_ACCESS_KEY_ID: visible.optional(),
   S3_SECRET_ACCESS_KEY: visible.optional(),
+  PASSWORD_MEMORY: integer(8, 1_048_576, LEAST_PASSWORD_MEMORY, "KiB that hashing a password takes"),
   STORAGE_DIR: z.string().default(".data/files"),
   REDIS_URL: url(["redis:", "rediss:"], "redis://localhost:6379")
     .refine(
@@ -270,6 +274,8 @@ export interface Config {
     | undefined;
   storageDir: string;
   redisUrl: string | undefined;
+  /** Memory of one password's hash, in KiB. */
+  passwordMemory: number;
   databasePool: number;
   mongodbPool: number;
   webConcurrency: number;
@@ -330,6 +336,11 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     for (const [variable, problem] of Object.entries(PRODUCTION_NEEDS))
       if (given[variable] === undefined) problems.push({ variable, problem });
   }
+  // Tests sign in thousands of times; anywhere else a cheaper hash is a weaker one.
+  if (parsed.data && parsed.data.NODE_ENV !== "test" && parsed.data.PASSWORD_MEMORY < LEAST_PASSWORD_MEMORY) {
+    const problem = `must be at least ${LEAST_PASSWORD_MEMORY} (KiB that hashing a password takes)`;
+    problems.push({ variable: "PASSWORD_MEMORY", problem });
+  }
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
 
   const data = parsed.data;
@@ -366,6 +377,7 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
         : undefined,
     storageDir: data.STORAGE_DIR,
     redisUrl: data.REDIS_URL,
+    passwordMemory: data.PASSWORD_MEMORY,
     databasePool: data.DATABASE_POOL,
     mongodbPool: data.MONGODB_POOL,
     webConcurrency: data.WEB_CONCURRENCY,

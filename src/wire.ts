@@ -146,7 +146,7 @@ export function createDeps(
         listeners.push(listener);
       },
     },
-    passwords: createPasswords(),
+    passwords: createPasswords(config.passwordMemory),
     keys,
     otp: createOtp(keys("verification-code")),
     tokens: createTokens(keys, clock),

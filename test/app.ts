@@ -11,6 +11,7 @@ import type { JobRunner } from "../src/jobs/runner";
 import { emailKey } from "../src/lib/email";
 import type { Mail } from "../src/mail/mail";
 import { silentLogger } from "../src/telemetry/log";
+import { administer } from "../src/users/admin.cli";
 import { ensureRoles } from "../src/users/roles/ensure";
 import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
@@ -122,6 +123,28 @@ export function useTestApp(change: (config: Config) => Partial<Config> = () => (
     if (folder) await rm(folder, { recursive: true, force: true });
   });
   return testApp;
+}
+
+/**
+ * What `bun run admin` does, on the application's own databases.
+ * @param password what is typed when it asks for one
+ */
+export async function admin({ deps }: TestApp, words: string[], password = "") {
+  const said = { out: "", err: "" };
+  const code = await administer(
+    words,
+    {
+      out: (line) => {
+        said.out += `${line}\n`;
+      },
+      err: (line) => {
+        said.err += `${line}\n`;
+      },
+      password: async () => password,
+    },
+    async () => ({ ...deps, close: async () => undefined }),
+  );
+  return { ...said, code };
 }
 
 async function signIn(

@@ -21,8 +21,10 @@ export function startProgram(
   env: Record<string, string | undefined> = {},
   program: string = process.execPath,
 ): Program {
+  // Only tests may have cheap hashes of passwords.
+  const outsideTests = (env.NODE_ENV ?? "test") === "test" ? {} : { PASSWORD_MEMORY: undefined };
   const child = Bun.spawn([program, ...words], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...outsideTests, ...env },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

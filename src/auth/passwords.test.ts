@@ -9,7 +9,9 @@ import { newPasswordSchema } from "./schema";
 /** A hang guard, far above what any test takes, also where others share the machine. */
 setDefaultTimeout(60_000);
 
-const t = useTestApp();
+/** As production has it. */
+const MEMORY = 19456;
+const t = useTestApp(() => ({ passwordMemory: MEMORY }));
 const post = (path: string, json: unknown) => t.request(`/auth/${path}`, { method: "POST", json });
 const accepts = (password: string) => newPasswordSchema.safeParse(password).success;
 
@@ -124,7 +126,7 @@ describe("passwords", () => {
 
 describe("the bound on hashing", () => {
   test("so many at once, so many wait in order, the next is told to come back", async () => {
-    const passwords = createPasswords(1, 3);
+    const passwords = createPasswords(MEMORY, 1, 3);
     const done: number[] = [];
     const work = Array.from({ length: 6 }, (_, i) =>
       passwords.hash(`password ${i}`).then(
@@ -143,7 +145,7 @@ describe("the bound on hashing", () => {
   test("is a 503 with Retry-After at the edge, for known and unknown addresses, and does not count", async () => {
     const person = await t.signIn();
     const { passwords } = t.deps;
-    t.deps.passwords = createPasswords(1, 0);
+    t.deps.passwords = createPasswords(MEMORY, 1, 0);
     try {
       const answers = await Promise.all(
         [person.email, "nobody@example.com", person.email, "nobody@example.com"].flatMap((email) =>

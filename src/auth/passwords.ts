@@ -2,8 +2,6 @@ import { availableParallelism } from "node:os";
 import argon2 from "argon2";
 import { createFairQueue, OWN_WORK, type Requester } from "./hash-queue";
 
-/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
-const PARAMETERS = { type: argon2.argon2id, memoryCost: 19456, timeCost: 2, parallelism: 1 } as const;
 /**
  * How many hashes run at once: one core stays with the event loop, or plain routes wait for hashes (on two cores
  * their 99th percentile is 5.5 ms with one hash at a time and 14 ms with two). More than four threads there are not.
@@ -25,20 +23,25 @@ export interface Passwords {
 /** Unicode forms of one password are one password (RFC 8265 uses NFC; NFKC also folds width). */
 const normalise = (password: string): string => password.normalize("NFKC");
 
-export function createPasswords(concurrency = CONCURRENCY, queue = QUEUE): Passwords {
+/**
+ * Argon2id with two passes and one lane, after OWASP.
+ * @param memory of one hash, in KiB
+ */
+export function createPasswords(memory: number, concurrency = CONCURRENCY, queue = QUEUE): Passwords {
+  const parameters = { type: argon2.argon2id, memoryCost: memory, timeCost: 2, parallelism: 1 } as const;
   const inTurn = createFairQueue(concurrency, queue);
 
   // An unknown address must cost what a known one costs: this is checked in its place. Made at the start, so
   // that not even the first try takes longer.
-  const decoy = argon2.hash("no such account", PARAMETERS);
+  const decoy = argon2.hash("no such account", parameters);
 
   return {
-    hash: (password, by = OWN_WORK) => inTurn(by, () => argon2.hash(normalise(password), PARAMETERS)),
+    hash: (password, by = OWN_WORK) => inTurn(by, () => argon2.hash(normalise(password), parameters)),
     async verify(hash, password, by = OWN_WORK) {
       const against = hash ?? (await decoy);
       const right = await inTurn(by, () => argon2.verify(against, normalise(password)));
       return hash !== null && right;
     },
-    needsRehash: (hash) => argon2.needsRehash(hash, PARAMETERS),
+    needsRehash: (hash) => argon2.needsRehash(hash, parameters),
   };
 }

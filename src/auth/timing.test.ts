@@ -8,7 +8,8 @@ import { useTestApp } from "../../test/app";
 import { startSmtpServer } from "../../test/smtp";
 import { createSmtpMailer } from "../mail/smtp";
 
-const t = useTestApp(() => ({ trustedProxies: ["127.0.0.1"] }));
+// Hashes cost what they do in production.
+const t = useTestApp(() => ({ trustedProxies: ["127.0.0.1"], passwordMemory: 19456 }));
 const TRIES = process.env.AIZY_LONG === "1" ? 200 : 30;
 /** Above it (six standard deviations, one in 500 million by chance) times tell the two apart. */
 const LIMIT = 6;

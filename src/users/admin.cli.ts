@@ -6,7 +6,7 @@
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import { emailSchema, nameSchema, newPasswordSchema } from "../auth/schema";
-import { readCommandLine } from "../cli";
+import { parseCommandLine, UsageShown } from "../cli";
 import { COMMANDS } from "../commands";
 import { ConfigError, parseConfig } from "../config";
 import { checkMySql, DatabaseUnreachable } from "../db/prisma";
@@ -22,6 +22,14 @@ const GENERATED_BYTES = 18;
 
 /** A fault of the command line, in words. */
 class UsageError extends Error {}
+
+/** What the command says, and where it reads a password from. */
+export interface Terminal {
+  out(line: string): void;
+  err(line: string): void;
+  /** @throws Error in words when there is none to read */
+  password(): Promise<string>;
+}
 
 /** What the schema makes of a text. @throws UsageError with what is wrong */
 function parsed<T>(
@@ -67,6 +75,7 @@ async function readPassword(): Promise<string> {
 
 async function create(
   deps: Deps,
+  terminal: Terminal,
   email: string,
   options: { name?: string; role?: string; generate?: boolean },
 ) {
@@ -76,52 +85,84 @@ async function create(
   const generated = options.generate
     ? Buffer.from(deps.random.bytes(GENERATED_BYTES)).toString("base64url")
     : undefined;
-  const given = generated ?? (process.stdin.isTTY ? await askPassword() : await readPassword());
+  const given = generated ?? (await terminal.password());
   await ensureRoles(deps);
   const password = parsed(newPasswordSchema, "password", given);
   await createAccount(deps, { email: address, name, password, role });
-  console.log(`${address} can sign in and has the role ${role}.`);
-  if (generated !== undefined) console.log(`Password (shown only now): ${generated}`);
+  terminal.out(`${address} can sign in and has the role ${role}.`);
+  if (generated !== undefined) terminal.out(`Password (shown only now): ${generated}`);
 }
 
-async function run(deps: Deps, words: string[], options: Parameters<typeof create>[2]): Promise<void> {
+async function run(
+  deps: Deps,
+  terminal: Terminal,
+  words: string[],
+  options: Parameters<typeof create>[3],
+): Promise<void> {
   const [command, first, second] = words;
   if (command === "create" && first !== undefined && second === undefined)
-    return create(deps, first, options);
+    return create(deps, terminal, first, options);
   if (Object.keys(options).length > 0) throw new UsageError(COMMANDS.admin.usage);
   if ((command === "grant" || command === "revoke") && first !== undefined && second !== undefined) {
     await setRole(deps, first, second, command === "grant");
-    console.log(`${first} ${command === "grant" ? "has" : "no longer has"} the role ${second}.`);
+    terminal.out(`${first} ${command === "grant" ? "has" : "no longer has"} the role ${second}.`);
   } else if (command === "list" && second === undefined) {
     const people = await holdersOf(deps, first ?? "admin");
-    for (const { email, name, status } of people) console.log(`${email}  ${name}  ${status}`);
-    if (people.length === 0) console.log(`Nobody has the role ${first ?? "admin"}.`);
+    for (const { email, name, status } of people) terminal.out(`${email}  ${name}  ${status}`);
+    if (people.length === 0) terminal.out(`Nobody has the role ${first ?? "admin"}.`);
   } else if (command === "remove-second-factor" && first !== undefined && second === undefined) {
     await removeSecondFactor(deps, first);
-    console.log(`${first} signs in with the password alone, and is signed out everywhere.`);
+    terminal.out(`${first} signs in with the password alone, and is signed out everywhere.`);
   } else throw new UsageError(COMMANDS.admin.usage);
 }
 
-async function main(): Promise<number> {
-  const { values, positionals } = readCommandLine(COMMANDS.admin);
+/**
+ * Runs the command with its words.
+ * @param open makes the parts of a process; they are closed at the end
+ * @returns the exit code
+ */
+export async function administer(
+  words: string[],
+  terminal: Terminal,
+  open: () => Promise<Deps>,
+): Promise<number> {
   let deps: Deps | undefined;
   try {
-    const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
-    await checkMySql(config.databaseUrl);
-    deps = createDeps(config, await createLogger(config));
-    await run(deps, positionals, values);
+    const { values, positionals } = parseCommandLine(COMMANDS.admin, words);
+    deps = await open();
+    await run(deps, terminal, positionals, values);
     return 0;
   } catch (error) {
-    if (error instanceof UsageError) console.error(error.message);
-    else if (error instanceof AppError) {
-      console.error([error.detail, ...(error.errors ?? []).map(({ message }) => message)].join(" "));
-    } else if (error instanceof DatabaseUnreachable || error instanceof ConfigError)
-      console.error(error.message);
-    else throw error;
+    if (error instanceof UsageShown) {
+      terminal[error.exitCode === 0 ? "out" : "err"](error.message);
+      return error.exitCode;
+    }
+    if (error instanceof AppError) {
+      terminal.err([error.detail, ...(error.errors ?? []).map(({ message }) => message)].join(" "));
+    } else if (
+      error instanceof UsageError ||
+      error instanceof DatabaseUnreachable ||
+      error instanceof ConfigError
+    ) {
+      terminal.err(error.message);
+    } else throw error;
     return error instanceof UsageError ? 2 : 1;
   } finally {
     await deps?.close();
   }
 }
 
-process.exit(await main());
+async function openDeps(): Promise<Deps> {
+  const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
+  await checkMySql(config.databaseUrl);
+  return createDeps(config, await createLogger(config));
+}
+
+if (import.meta.main) {
+  const terminal = {
+    out: (line: string) => console.log(line),
+    err: (line: string) => console.error(line),
+    password: () => (process.stdin.isTTY ? askPassword() : readPassword()),
+  };
+  process.exit(await administer(process.argv.slice(2), terminal, openDeps));
+}

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type SignedInPerson, useTestApp } from "../../../test/app";
+import { admin, type SignedInPerson, useTestApp } from "../../../test/app";
 import { codeOf, enrolled, wrongCode } from "../../../test/second-factor";
 import { DAY, HOUR, MINUTE, SECOND } from "../../lib/clock";
 import { createVault } from "../vault";
@@ -522,19 +522,7 @@ describe("a lost app", () => {
   test("of the only administrator, from the server", async () => {
     const person = await t.signIn({ roles: ["admin"] });
     await enrolled(t, person);
-    const run = async (email: string) => {
-      const words = ["src/users/admin.cli.ts", "remove-second-factor", email];
-      const child = Bun.spawn([process.execPath, ...words], {
-        env: process.env,
-        stdout: "pipe",
-        stderr: "pipe",
-      });
-      const [out, err] = await Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-      ]);
-      return { out, err, code: await child.exited };
-    };
+    const run = (email: string) => admin(t, ["remove-second-factor", email]);
     expect((await run(person.email)).code).toBe(0);
     expect(await me(person.accessToken)).toBe(401);
     expect((await post("login", { email: person.email, password: person.password })).status).toBe(200);

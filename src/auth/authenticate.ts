@@ -43,5 +43,6 @@ export async function authenticate(
     userId: sub,
     sessionId: sid,
     permissions: new Set(session.permissions),
+    owner: session.owner,
   };
 }

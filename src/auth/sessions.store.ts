@@ -1,6 +1,9 @@
+import { dateIn, jsonIn, parsed } from "../db/json-row";
 import type { MySql, MySqlTx } from "../db/prisma";
 import type { Session } from "../generated/prisma/client";
-import { isPermission, type Permission } from "../lib/permissions";
+import type { Owner } from "../lib/actor";
+import type { Permission } from "../lib/permissions";
+import { OWNER, type OwnerJson, ownerOf } from "../users";
 
 export type SessionRow = Session;
 
@@ -22,6 +25,7 @@ export type SignInMethod = "password" | "totp" | "backup_code" | "passkey";
 /** A session that has not ended, with what its owner may do. */
 export interface LiveSession {
   userId: string;
+  owner: Owner;
   permissions: Permission[];
   createdAt: Date;
   rotatedAt: Date;
@@ -32,6 +36,12 @@ export interface LiveSession {
   /** A role demands a second factor that this sign-in did not show, or that the person no longer has. */
   lacksFactor: boolean;
 }
+
+/** A live session as MySQL's JSON has it. */
+type LiveJson = Record<
+  "createdAt" | "rotatedAt" | "lastUsedAt" | "absoluteExpiresAt" | "idleExpiresAt",
+  string
+> & { seenCounter: number; lacksFactor: number; owner: unknown };
 
 /** Sessions in MySQL. */
 export const createSessionStore = (mysql: MySql) => ({
@@ -71,38 +81,35 @@ export const createSessionStore = (mysql: MySql) => ({
     mysql.on(tx).session.findUnique({ where: { id }, include: { user: true } }),
 
   /**
-   * A session that has not ended, with its owner's permissions, in one round trip; null when it ended, or its
+   * A session that has not ended, with its owner and what they may do, in one round trip; null when it ended, or its
    * owner is banned or deleted.
    */
   async findLive(sessionId: string, userId: string): Promise<LiveSession | null> {
-    const rows = await mysql.on().$queryRaw<
-      (Omit<LiveSession, "permissions" | "lacksFactor"> & {
-        permission: string | null;
-        lacksFactor: unknown;
-      })[]
-    >`
-      SELECT s.user_id AS userId, s.created_at AS createdAt, s.rotated_at AS rotatedAt,
-        s.last_used_at AS lastUsedAt, s.absolute_expires_at AS absoluteExpiresAt,
-        s.idle_expires_at AS idleExpiresAt, s.seen_counter AS seenCounter, rp.permission_name AS permission,
-        EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
-          WHERE ur.user_id = ${userId} AND r.requires_second_factor) AND (s.method = 'password' OR NOT (
-            EXISTS (SELECT 1 FROM totp_factors WHERE user_id = ${userId} AND state = 'confirmed')
-            OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = ${userId}))) AS lacksFactor
-      FROM sessions s
-      JOIN users u ON u.id = s.user_id
-      LEFT JOIN user_roles ur ON ur.user_id = u.id
-      LEFT JOIN role_permissions rp ON rp.role_id = ur.role_id
-      WHERE s.id = ${sessionId} AND s.user_id = ${userId} AND s.ended_at IS NULL
-        AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
-    const [first] = rows;
-    if (!first) return null;
-    const names = new Set(rows.flatMap(({ permission }) => (permission === null ? [] : [permission])));
-    const { permission: _, lacksFactor, ...session } = first;
-    // MySQL gives a truth as a number, which the driver may make a bigint.
+    const row = jsonIn<LiveJson>(
+      await mysql.on().$queryRaw`
+        SELECT JSON_OBJECT(
+          'createdAt', s.created_at, 'rotatedAt', s.rotated_at, 'lastUsedAt', s.last_used_at,
+          'absoluteExpiresAt', s.absolute_expires_at, 'idleExpiresAt', s.idle_expires_at,
+          'seenCounter', s.seen_counter, 'owner', ${OWNER},
+          'lacksFactor', EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+            WHERE ur.user_id = u.id AND r.requires_second_factor) AND (s.method = 'password' OR NOT (
+              EXISTS (SELECT 1 FROM totp_factors WHERE user_id = u.id AND state = 'confirmed')
+              OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id)))) AS json
+        FROM sessions s JOIN users u ON u.id = s.user_id
+        WHERE s.id = ${sessionId} AND s.user_id = ${userId} AND s.ended_at IS NULL
+          AND u.banned_at IS NULL AND u.deleted_at IS NULL`,
+    );
+    if (!row) return null;
     return {
-      ...session,
-      lacksFactor: Number(lacksFactor) === 1,
-      permissions: [...names].filter(isPermission),
+      ...ownerOf(parsed(row.owner) as OwnerJson),
+      userId,
+      createdAt: dateIn(row.createdAt),
+      rotatedAt: dateIn(row.rotatedAt),
+      lastUsedAt: dateIn(row.lastUsedAt),
+      absoluteExpiresAt: dateIn(row.absoluteExpiresAt),
+      idleExpiresAt: dateIn(row.idleExpiresAt),
+      seenCounter: row.seenCounter,
+      lacksFactor: Number(row.lacksFactor) === 1,
     };
   },
 

@@ -10,9 +10,12 @@ async function statements(): Promise<number> {
   return Number(rows[0]?.Value);
 }
 
-test("a guarded read costs one round trip to MySQL", async () => {
+test.each([
+  ["a guarded read", "/api/products/inventory/locations"],
+  ["one's own account, with roles and permissions,", "/api/users/me"],
+])("%s costs one round trip to MySQL", async (_, path) => {
   const person = await t.signIn({ roles: ["manager"] });
-  const read = () => t.request("/api/products/inventory/locations", { token: person.accessToken });
+  const read = () => t.request(path, { token: person.accessToken });
   expect((await read()).status).toBe(200);
   const before = await statements();
   for (let i = 0; i < 20; i++) expect((await read()).status).toBe(200);

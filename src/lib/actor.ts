@@ -1,6 +1,19 @@
 import { AppError } from "./errors";
 import type { Permission } from "./permissions";
 
+/** The person behind a call, as the check of who calls has just read them. */
+export interface Owner {
+  id: string;
+  email: string;
+  name: string;
+  avatarId: string | null;
+  avatarWidths: unknown;
+  createdAt: Date;
+  version: number;
+  /** Names, sorted. */
+  roles: string[];
+}
+
 /** Who calls: a person by an access token, or a server by an API key. */
 export interface Actor {
   kind: "user" | "apiKey";
@@ -11,6 +24,8 @@ export interface Actor {
   /** The sign-in; null for an API key. */
   sessionId: string | null;
   permissions: ReadonlySet<Permission>;
+  /** Absent where no request made the actor. */
+  owner?: Owner;
 }
 
 /** @throws AppError forbidden, naming the permissions, when the caller holds none of them */

@@ -2,5 +2,7 @@
 export type { UserDeps } from "./deps";
 export { toUserResponse, type UserResponse } from "./mapper";
 export { wantsNotice } from "./notices";
+export { type OwnerJson, ownerOf } from "./owner";
+export { OWNER } from "./owner.store";
 export { readerOf } from "./reader";
 export type { UserRow } from "./store";

@@ -48,5 +48,6 @@ export async function actorOfKey(deps: AuthDeps, text: string): Promise<Actor> {
     userId: key.userId,
     sessionId: null,
     permissions: new Set(key.permissions.filter((permission) => owner.has(permission))),
+    owner: key.owner,
   };
 }

@@ -1,5 +1,8 @@
+import { dateIn, jsonIn, parsed } from "../../db/json-row";
 import type { MySql, MySqlTx } from "../../db/prisma";
+import type { Owner } from "../../lib/actor";
 import { isPermission, type Permission } from "../../lib/permissions";
+import { OWNER, type OwnerJson, ownerOf } from "../../users";
 
 export interface ApiKeyRow {
   id: string;
@@ -20,7 +23,20 @@ export interface LiveApiKey
     "userId" | "secretDigest" | "secretHash" | "permissions" | "expiresAt" | "lastUsedAt"
   > {
   ownerPermissions: Permission[];
+  owner: Owner;
 }
+
+/** A live key as MySQL's JSON has it, bytes as hexadecimal digits. */
+interface LiveJson {
+  secretDigest: string | null;
+  secretHash: string;
+  permissions: unknown;
+  expiresAt: string;
+  lastUsedAt: string | null;
+  owner: unknown;
+}
+
+const bytesOf = (hex: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(hex, "hex"));
 
 const known = (names: unknown): Permission[] =>
   Array.isArray(names)
@@ -99,32 +115,25 @@ export const createApiKeyStore = (mysql: MySql) => ({
 
   /** A key and what its owner may, in one round trip; null when it was revoked, or its owner is banned or deleted. */
   async findLive(id: string): Promise<LiveApiKey | null> {
-    const rows = await mysql.on().$queryRaw<
-      {
-        userId: string;
-        secretDigest: Uint8Array<ArrayBuffer> | null;
-        secretHash: Uint8Array<ArrayBuffer>;
-        permissions: unknown;
-        expiresAt: Date;
-        lastUsedAt: Date | null;
-        permission: string | null;
-      }[]
-    >`
-      SELECT k.user_id AS userId, k.secret_digest AS secretDigest, k.secret_hash AS secretHash, k.permissions AS permissions,
-        k.expires_at AS expiresAt, k.last_used_at AS lastUsedAt, rp.permission_name AS permission
-      FROM api_keys k
-      JOIN users u ON u.id = k.user_id
-      LEFT JOIN user_roles ur ON ur.user_id = u.id
-      LEFT JOIN role_permissions rp ON rp.role_id = ur.role_id
-      WHERE k.id = ${id} AND k.revoked_at IS NULL AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
-    const [first] = rows;
-    if (!first) return null;
-    const { permission: _, permissions, ...key } = first;
-    const named = typeof permissions === "string" ? JSON.parse(permissions) : permissions;
+    const row = jsonIn<LiveJson>(
+      await mysql.on().$queryRaw`
+        SELECT JSON_OBJECT('secretDigest', HEX(k.secret_digest), 'secretHash', HEX(k.secret_hash),
+          'permissions', k.permissions, 'expiresAt', k.expires_at, 'lastUsedAt', k.last_used_at,
+          'owner', ${OWNER}) AS json
+        FROM api_keys k JOIN users u ON u.id = k.user_id
+        WHERE k.id = ${id} AND k.revoked_at IS NULL AND u.banned_at IS NULL AND u.deleted_at IS NULL`,
+    );
+    if (!row) return null;
+    const { owner, permissions: ownerPermissions } = ownerOf(parsed(row.owner) as OwnerJson);
     return {
-      ...key,
-      permissions: known(named),
-      ownerPermissions: known(rows.map(({ permission }) => permission)),
+      userId: owner.id,
+      owner,
+      ownerPermissions,
+      permissions: known(parsed(row.permissions)),
+      secretDigest: row.secretDigest === null ? null : bytesOf(row.secretDigest),
+      secretHash: bytesOf(row.secretHash),
+      expiresAt: dateIn(row.expiresAt),
+      lastUsedAt: row.lastUsedAt === null ? null : dateIn(row.lastUsedAt),
     };
   },
 

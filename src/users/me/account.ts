@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { newAuditEntry, person } from "../../audit";
 import type { Origin } from "../../auth";
-import type { Actor } from "../../lib/actor";
+import type { Actor, Owner } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
 import { toUserResponse } from "../mapper";
@@ -21,9 +21,9 @@ export interface Me {
 }
 
 /** A person as they see themselves. */
-export async function answerOf(deps: AccountDeps, actor: Actor, user: UserRow): Promise<Me> {
+function meOf(user: Omit<Owner, "roles">, roles: string[], actor: Actor): Me {
   const permissions = [...actor.permissions].sort();
-  const data = { ...toUserResponse(user, await deps.roles.namesOf(user.id)), permissions };
+  const data = { ...toUserResponse(user, roles), permissions };
   // What a role may changes without the person's row.
   const rights = createHash("sha256")
     .update(JSON.stringify([data.roles, permissions]))
@@ -31,11 +31,14 @@ export async function answerOf(deps: AccountDeps, actor: Actor, user: UserRow): 
   return { data, version: user.version, rights: rights.slice(0, 32) };
 }
 
-/** The caller's own account, and its version. */
-export async function readMe(deps: AccountDeps, actor: Actor): Promise<Me> {
-  const user = await deps.users.findById(actor.userId);
-  if (!user) throw accountGone();
-  return answerOf(deps, actor, user);
+/** A person as they see themselves, after a change of their row. */
+export const answerOf = async (deps: AccountDeps, actor: Actor, user: UserRow): Promise<Me> =>
+  meOf(user, await deps.roles.namesOf(user.id), actor);
+
+/** The caller's own account, and its version, as the check of who calls has just read it. */
+export function readMe({ owner, ...actor }: Actor): Me {
+  if (!owner) throw accountGone();
+  return meOf(owner, owner.roles, actor);
 }
 
 /**

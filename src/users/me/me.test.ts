@@ -30,6 +30,30 @@ const entriesOf = (person: SignedInPerson, action: string) =>
   t.deps.mysql.on().auditEntry.findMany({ where: { actorId: person.id, action }, orderBy: { at: "asc" } });
 
 describe("the account", () => {
+  test("is shown as its row has it, whatever the name holds", async () => {
+    const person = await t.signIn({ roles: ["manager"] });
+    for (const name of ['"quoted" \\ {}', "𠀀 😀 é", "a\tb\n'c'", "null", "\u2028\u{1F468}\u200D"]) {
+      const row = await t.deps.mysql.on().user.update({
+        where: { id: person.id },
+        data: { name, avatarId: t.deps.random.id(), avatarWidths: [64, 256] },
+      });
+      const { data } = await (await call(person, "GET", "")).json();
+      expect(data).toMatchObject({
+        id: row.id,
+        email: row.email,
+        name,
+        roles: ["customer", "manager"],
+        createdAt: row.createdAt.toISOString(),
+      });
+      expect(data.avatar.sources.map(({ width }: { width: number }) => width)).toEqual([64, 256]);
+    }
+    for (const roles of [["manager"], ["customer"]]) {
+      const ids = (await t.deps.roles.byNames(roles)).map(({ id }) => id);
+      await t.deps.mysql.transaction((tx) => t.deps.roles.revoke(person.id, ids, tx));
+    }
+    expect((await (await call(person, "GET", "")).json()).data).toMatchObject({ roles: [], permissions: [] });
+  });
+
   test("says what the caller may, and its tag changes with that", async () => {
     const person = await t.signIn({ roles: ["manager"] });
     const ask = (etag?: string) =>

@@ -41,8 +41,8 @@ export const meRoutes = (deps: AccountDeps) =>
         success: { 200: meAnswer },
         etag: true,
       }),
-      async (c) => {
-        const { data, version, rights } = await readMe(deps, c.get("actor"));
+      (c) => {
+        const { data, version, rights } = readMe(c.get("actor"));
         return withEtag(c, data, version, rights);
       },
     )

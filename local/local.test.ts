@@ -88,7 +88,7 @@ describe.skipIf(!canStart)("bin/dev (needs root on Debian and databases that are
       expect(first.output()).toContain(`${address}/docs`);
       expect(first.output()).toContain(`${address}/dev/mail`);
       const ready = (await (await fetch(`${address}/health/ready`)).json()) as { data: unknown };
-      expect(ready.data).toEqual({ status: "up", mysql: "up", mongodb: "up", jobs: "up" });
+      expect(ready.data).toEqual({ status: "up", mysql: "up", mongodb: "up", jobs: "up", server: "up" });
       const list = (await (await fetch(`${address}/api/products?limit=1`)).json()) as {
         data: { id: string }[];
       };

@@ -113,9 +113,10 @@ const joined = await joinOrExit();
 console.log(`Databases   from ${joined.from}`);
 const checks: [string, string[]][] = [];
 if (paths.length === 0) {
-  const { CHROMIUM, REDIS_SERVER } = process.env;
+  const { CHROMIUM, REDIS_SERVER, NGINX } = process.env;
   console.log(`Browser     ${await provideProgram(["chromium", "google-chrome"], "chromium", CHROMIUM)}`);
   console.log(`Redis       ${await provideProgram(["redis-server"], "redis-server", REDIS_SERVER)}`);
+  console.log(`nginx       ${await provideProgram(["nginx"], "nginx-light", NGINX)}`);
   checks.push(["OpenAPI", [join(TOOLS, "bun"), "src/openapi.cli.ts", "--check"]]);
   checks.push(["Database", [join(TOOLS, "bun"), "prisma/check.ts", "--scratch"]]);
 }

@@ -242,6 +242,14 @@ const schema = z.object({
   ANALYTICS_OWN_HOSTS: list(hostName).default([]),
   ANALYTICS_IGNORED_HOSTS: list(hostName).default(PAYMENT_PROVIDERS),
   OTEL_EXPORTER_OTLP_ENDPOINT: endpoint("http://localhost:4318").optional(),
+  METRICS_TOKEN: z
+    .string()
+    .regex(
+      /^[\x21-\x7e]{16,}$/,
+      "must be at least 16 visible ASCII characters; make one with: openssl rand -hex 24",
+    )
+    .optional(),
+  DRAIN_SECONDS: integer(0, 60, 0, "for how long a stopping server still takes requests"),
 });
 
 /** Every setting, parsed; nothing else in the project reads the environment. */
@@ -282,6 +290,10 @@ export interface Config {
   logLevel: "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
   defaultCurrency: string;
   otelEndpoint: string | undefined;
+  /** Opens /metrics to who sends it; without it they are for development alone. */
+  metricsToken: string | undefined;
+  /** For how long a stopping server still takes requests, in seconds, so that a balancer can notice. */
+  drainSeconds: number;
   /** Second address of analytics, which no blocker's list names. */
   analyticsPath: string;
   /** The shop's own hosts, and those from where people come back, as from a payment; their sub-domains too. */
@@ -384,6 +396,8 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     logLevel: data.LOG_LEVEL,
     defaultCurrency: data.DEFAULT_CURRENCY,
     otelEndpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT,
+    metricsToken: data.METRICS_TOKEN,
+    drainSeconds: data.DRAIN_SECONDS,
     analyticsPath: data.ANALYTICS_PATH,
     analyticsHosts: {
       own: [new URL(data.APP_URL).hostname.replace(/^www\./, ""), ...data.ANALYTICS_OWN_HOSTS],

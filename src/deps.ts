@@ -43,6 +43,6 @@ export interface BaseDeps extends GuardDeps {
   mail: Mailer;
   /** Mail of development, for /dev/mail; undefined where mail is really sent. */
   mailbox: Mailbox | undefined;
-  /** Aborted when the process begins to stop: what would go on for ever ends then. */
+  /** Aborted when the process is asked to stop: it is not ready any more, and what would go on for ever ends. */
   stopping: AbortController;
 }

@@ -13,6 +13,7 @@ import { planRebuild } from "./products/search/jobs";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
 import { createLogger } from "./telemetry/log";
+import { measureProcess } from "./telemetry/process";
 import { planWords } from "./users/reindex";
 import { createDeps } from "./wire";
 
@@ -63,6 +64,7 @@ async function serve(config: Config): Promise<void> {
   const app = createApp(deps);
   const runner = createRunner(deps);
   const keeper = createStockKeeper(deps);
+  measureProcess(deps);
   // The first query of a pool costs a connection; without it the first request would pay. A database that is
   // down does not keep the server from starting: /health/ready says it.
   await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
@@ -76,7 +78,12 @@ async function serve(config: Config): Promise<void> {
       idleTimeout: 60,
       // Behind the routes' own limits, which answer with a problem document.
       maxRequestBodySize: MAX_IMPORT + 1024,
-      fetch: (request, bunServer) => app.fetch(request, { server: bunServer }),
+      fetch: async (request, bunServer) => {
+        const answer = await app.fetch(request, { server: bunServer });
+        // So that a balancer opens its next connection elsewhere, before this one is closed under its request.
+        if (deps.stopping.signal.aborted) answer.headers.set("Connection", "close");
+        return answer;
+      },
     });
   } catch (error) {
     await deps.close();
@@ -94,12 +101,19 @@ async function serve(config: Config): Promise<void> {
   const stop = async (reason: string) => {
     if (stopping) return;
     stopping = true;
+    deps.stopping.abort();
+    if (exitCode === 0 && config.drainSeconds > 0) {
+      log.info(
+        { reason, seconds: config.drainSeconds },
+        "stopping soon: not ready any more, still answering",
+      );
+      await Bun.sleep(config.drainSeconds * 1000);
+    }
     log.info({ reason }, "stopping: no new requests, finishing those in flight");
     const limit = setTimeout(() => {
       log.warn("requests in flight took too long and were ended");
       process.exit(exitCode);
     }, STOP_LIMIT);
-    deps.stopping.abort();
     await server.stop();
     await Promise.all([runner.stop(), keeper.stop()]);
     await deps.close();
@@ -135,7 +149,7 @@ async function serveTogether(config: Config): Promise<void> {
     env: (worker) => ({ ...process.env, PORT: String(port), AIZY_WORKER: String(worker) }),
     log,
     // A worker ends by itself before that.
-    stopLimit: STOP_LIMIT + 2000,
+    stopLimit: config.drainSeconds * 1000 + STOP_LIMIT + 2000,
   });
   onStopSignal(() => cluster.stop());
   onUncaughtError(log, () => cluster.stop(1));

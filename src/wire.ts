@@ -31,6 +31,7 @@ import { systemClock } from "./lib/clock";
 import { createKeyRing } from "./lib/crypto";
 import { createCursors } from "./lib/cursor";
 import { createRandom } from "./lib/random";
+import { countMails } from "./mail/mail";
 import { createMailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
 import { createBulkStore } from "./products/bulk/store";
@@ -76,7 +77,11 @@ export function createDeps(
     given.mail === undefined && config.smtpUrl === undefined
       ? createMailbox(join(config.storageDir, "..", "mail"), clock, random)
       : undefined;
-  const mail = given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom);
+  const metrics = createMetrics();
+  const mail = countMails(
+    given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom),
+    metrics.counter("aizy_mails_total", "Mails by outcome", "outcome"),
+  );
   const counters = createMySqlLimiters(mysql, clock);
   const redis =
     config.redisUrl === undefined ? undefined : connectRedisLimiters(config.redisUrl, counters, log);
@@ -153,7 +158,7 @@ export function createDeps(
     vault: createVault(config.dataKeys, random),
     throttle: createThrottle(redis?.limiters ?? counters),
     cursors: createCursors(keys("cursor")),
-    metrics: createMetrics(),
+    metrics,
     tracing: given.tracing,
     mail,
     mailbox,

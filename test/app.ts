@@ -147,6 +147,18 @@ export async function admin({ deps }: TestApp, words: string[], password = "") {
   return { ...said, code };
 }
 
+/** Asks again for as long as the answer is a 503 that says when to come back, as it may be on a busy machine. */
+export async function insist<Answer extends { status: number; headers: Headers }>(
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  for (;;) {
+    const answer = await ask();
+    const after = answer.headers.get("retry-after");
+    if (answer.status !== 503 || after === null) return answer;
+    await Bun.sleep(Number(after) * 1000);
+  }
+}
+
 async function signIn(
   { deps, client }: TestApp,
   options: { email?: string; password?: string; name?: string; roles?: string[] } = {},

@@ -8,7 +8,7 @@ const device = (source: string): Requester => ({ source, known: true });
 
 /** A queue whose work ends when it is told to, one piece at a time. */
 function held(capacity: number) {
-  const inTurn = createFairQueue(1, capacity);
+  const { inTurn } = createFairQueue(1, capacity);
   const started: string[] = [];
   const refused: string[] = [];
   let finish: (() => void) | undefined;
@@ -59,7 +59,7 @@ describe("the queue of hashes", () => {
   });
 
   test("is empty after work that failed", async () => {
-    const inTurn = createFairQueue(1, 1);
+    const { inTurn } = createFairQueue(1, 1);
     const failing = () => Promise.reject(new Error("no"));
     await Promise.allSettled([inTurn(stranger("a"), failing), inTurn(stranger("b"), failing)]);
     expect(await inTurn(stranger("c"), async () => "done")).toBe("done");

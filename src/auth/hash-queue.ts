@@ -79,7 +79,7 @@ export function createFairQueue(concurrency: number, capacity: number) {
     new AppError("service_unavailable", "Too many sign-ins at once. Try again.", { retryAfter: 2 });
 
   /** Does a piece of work when its turn comes. @throws AppError service_unavailable when there is no room */
-  return async function inTurn<T>(by: Requester, work: () => Promise<T>): Promise<T> {
+  async function inTurn<T>(by: Requester, work: () => Promise<T>): Promise<T> {
     if (running >= concurrency) {
       const lane = laneOf(by);
       if (!makeRoom(by, lane.get(by.source)?.length ?? 0)) throw refusal();
@@ -100,5 +100,6 @@ export function createFairQueue(concurrency: number, capacity: number) {
       if (waiter) waiter.start();
       else running--;
     }
-  };
+  }
+  return { inTurn, load: () => ({ running, waiting }) };
 }

@@ -18,6 +18,8 @@ export interface Passwords {
   verify(hash: string | null, password: string, by?: Requester): Promise<boolean>;
   /** True when the hash was made with weaker parameters than today's. */
   needsRehash(hash: string): boolean;
+  /** How many hashes are being made, and how many wait. */
+  load(): Record<"running" | "waiting", number>;
 }
 
 /** Unicode forms of one password are one password (RFC 8265 uses NFC; NFKC also folds width). */
@@ -29,7 +31,7 @@ const normalise = (password: string): string => password.normalize("NFKC");
  */
 export function createPasswords(memory: number, concurrency = CONCURRENCY, queue = QUEUE): Passwords {
   const parameters = { type: argon2.argon2id, memoryCost: memory, timeCost: 2, parallelism: 1 } as const;
-  const inTurn = createFairQueue(concurrency, queue);
+  const { inTurn, load } = createFairQueue(concurrency, queue);
 
   // An unknown address must cost what a known one costs: this is checked in its place. Made at the start, so
   // that not even the first try takes longer.
@@ -43,5 +45,6 @@ export function createPasswords(memory: number, concurrency = CONCURRENCY, queue
       return hash !== null && right;
     },
     needsRehash: (hash) => argon2.needsRehash(hash, parameters),
+    load,
   };
 }

@@ -1,6 +1,7 @@
 import mongoose, { type ClientSession, type Connection } from "mongoose";
 import { ConfigError } from "../config";
 import { AppError } from "../lib/errors";
+import type { PoolState } from "./prisma";
 
 declare const mongoTx: unique symbol;
 /** A transaction of MongoDB, handed from a service to stores; only this module looks inside. */
@@ -23,6 +24,8 @@ export interface Mongo {
   transaction<T>(work: (tx: MongoTx) => Promise<T>): Promise<T>;
   /** Answers when the server does. @throws when it does not within two seconds */
   ping(): Promise<void>;
+  /** How busy its connections are. */
+  pool(): PoolState;
   close(): Promise<void>;
 }
 
@@ -120,12 +123,24 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
     autoCreate: false,
     appName: "aizy",
   };
+  const pool: PoolState = { used: 0, waiting: 0 };
+  const watchPool = () =>
+    connection
+      .getClient()
+      .on("connectionCheckOutStarted", () => pool.waiting++)
+      .on("connectionCheckOutFailed", () => pool.waiting--)
+      .on("connectionCheckedOut", () => {
+        pool.waiting--;
+        pool.used++;
+      })
+      .on("connectionCheckedIn", () => pool.used--);
   let closed = false;
   // The driver finds a server again that went away; one that was down at the start it does not look for.
   const open = async (): Promise<void> => {
     while (!closed) {
       try {
         await connection.openUri(uri, options);
+        watchPool();
         if (closed) await connection.close();
         return;
       } catch {
@@ -237,6 +252,7 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
       });
       await Promise.race([db.command({ ping: 1 }), timeout]);
     },
+    pool: () => pool,
     async close() {
       closed = true;
       await connection.close();

@@ -3,6 +3,9 @@ import mariadb from "mariadb";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
 import { AppError } from "../lib/errors";
 
+/** How many connections to a database are in use, and how many requests wait for one. */
+export type PoolState = Record<"used" | "waiting", number>;
+
 declare const mysqlTx: unique symbol;
 /** A transaction of MySQL, handed from a service to stores; only this module looks inside. */
 export interface MySqlTx {
@@ -21,6 +24,8 @@ export interface MySql {
   transaction<T>(work: (tx: MySqlTx) => Promise<T>): Promise<T>;
   /** Answers when the server does. @throws when it does not within two seconds */
   ping(): Promise<void>;
+  /** How busy its connections are. */
+  pool(): PoolState;
   close(): Promise<void>;
 }
 
@@ -185,6 +190,7 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
       });
       await Promise.race([client.$queryRaw`SELECT 1`, timeout]);
     },
+    pool: () => ({ used: pool.activeConnections(), waiting: pool.taskQueueSize() }),
     async close() {
       await client.$disconnect();
       // Not left to the adapter, which ends the pool only where a query was made: its idle connections would keep the

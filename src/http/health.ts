@@ -21,6 +21,7 @@ const readyAnswer = dataOf(
     mysql: up,
     mongodb: up,
     jobs: up.meta({ description: "down: the runner of background jobs stands still; see the log" }),
+    server: up.meta({ description: "down: it was asked to stop, and answers a little longer" }),
   }),
 );
 
@@ -56,9 +57,10 @@ export const healthRoutes = (
           answer(deps.mongo.ping(), say("MongoDB")),
         ]);
         const jobs = deps.jobs.isStalled?.() ? ("down" as const) : ("up" as const);
-        const up = mysql === "up" && mongodb === "up" && jobs === "up";
-        return up
-          ? c.json({ data: { status: "up" as const, mysql, mongodb, jobs } }, 200)
-          : c.json({ data: { status: "down" as const, mysql, mongodb, jobs } }, 503);
+        const server = deps.stopping.signal.aborted ? ("down" as const) : ("up" as const);
+        const parts = { mysql, mongodb, jobs, server };
+        return Object.values(parts).every((state) => state === "up")
+          ? c.json({ data: { status: "up" as const, ...parts } }, 200)
+          : c.json({ data: { status: "down" as const, ...parts } }, 503);
       },
     );

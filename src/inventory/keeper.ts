@@ -20,9 +20,15 @@ export function createStockKeeper(deps: InventoryDeps, every: number = EVERY): S
   let timer: ReturnType<typeof setTimeout> | undefined;
   let running: Promise<void> | undefined;
 
+  const count = deps.metrics.counter(
+    "aizy_stock_sweeps_total",
+    "Rounds of stock keeping by outcome",
+    "outcome",
+  );
   const round = async () => {
     // Side by side: a long sweep must not make `inStock` old.
     const done = await Promise.allSettled([expireDue(deps), settleSignals(deps)]);
+    count(done.some(({ status }) => status === "rejected") ? "failed" : "done");
     for (const result of done) {
       if (result.status === "rejected") {
         deps.log.warn({ err: result.reason }, "keeping stock failed; trying again");

@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, hkdfSync, timingSafeEqual } from "node:crypto";
 import type { Config } from "../config";
 
 /** Every use of the one secret has a label of its own, so that no key serves two purposes (RFC 5869). */
@@ -59,3 +59,10 @@ export const isMac = (
     const right = macOf(key, message).subarray(0, given.length);
     return right.length === given.length && timingSafeEqual(right, given);
   });
+
+/**
+ * Whether two secrets are the same, in a time that says nothing about where they differ or how long they are.
+ * @example isSameSecret(c.req.header("authorization") ?? "", `Bearer ${token}`)
+ */
+export const isSameSecret = (left: string, right: string): boolean =>
+  timingSafeEqual(hash("sha256", left, "buffer"), hash("sha256", right, "buffer"));

@@ -12,3 +12,17 @@ export interface Mailer {
   send(mail: Mail): Promise<void>;
   close(): void;
 }
+
+/** The same mailer, which says of each mail whether it was `sent` or has `failed`. */
+export const countMails = (mailer: Mailer, count: (outcome: string) => void): Mailer => ({
+  close: () => mailer.close(),
+  async send(mail) {
+    try {
+      await mailer.send(mail);
+      count("sent");
+    } catch (error) {
+      count("failed");
+      throw error;
+    }
+  },
+});

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type SignedInPerson, useTestApp } from "../../test/app";
+import { insist, type SignedInPerson, useTestApp } from "../../test/app";
 import { around } from "../../test/interleave";
 import { createStock } from "../../test/stock";
 import { syncIndexes } from "../db/indexes";
@@ -327,7 +327,7 @@ describe("creating", () => {
     const spellings = ["Caf\u00e9-RACE", "CAFE\u0301-race", "caf\u00e9-Race"];
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, n) =>
-        create({ name: `Racer ${n}`, variants: [{ sku: spellings[n % 3], price: 1 }] }),
+        insist(() => create({ name: `Racer ${n}`, variants: [{ sku: spellings[n % 3], price: 1 }] })),
       ),
     );
     const statuses = answers.map(({ status }) => status);

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
+import { createApp } from "../app";
 import { isPrivateAddress } from "../http/address";
+import { measureProcess } from "./process";
 
 const t = useTestApp();
 
@@ -66,6 +68,65 @@ describe("/metrics", () => {
     expect((await from("10.1.2.3")).status).toBe(200);
     expect((await from("::ffff:192.168.1.1")).status).toBe(200);
   });
+});
+
+describe("/metrics in production", () => {
+  const asProduction = async (metricsToken: string | undefined, headers: Record<string, string>) => {
+    const config = { ...t.deps.config, environment: "production" as const, metricsToken };
+    const answer = await createApp({ ...t.deps, config }).request(
+      "/metrics",
+      { headers },
+      { server: { requestIP: () => ({ address: "127.0.0.1" }) } },
+    );
+    return [answer.status, (await answer.text()).includes("http_request")];
+  };
+  const token = "a-token-of-metrics";
+  const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
+
+  test("is there for who sends the token, also through a proxy", async () => {
+    expect(await asProduction(token, bearer(token))).toEqual([200, true]);
+    expect(await asProduction(token, { ...bearer(token), "x-forwarded-for": "203.0.113.7" })).toEqual([
+      200,
+      true,
+    ]);
+  });
+
+  test.each<Record<string, string>>([
+    {},
+    bearer("another"),
+    bearer(`${token}x`),
+    bearer(""),
+    { authorization: token },
+  ])("is not there for %j", async (headers) => {
+    expect(await asProduction(token, headers)).toEqual([404, false]);
+  });
+
+  test("without a token is there for nobody, however near: a proxy need not say that it is one", async () => {
+    expect(await asProduction(undefined, {})).toEqual([404, false]);
+    expect(await asProduction(undefined, bearer("undefined"))).toEqual([404, false]);
+  });
+});
+
+test("a process says how busy its connections, hashes and event loop are", async () => {
+  measureProcess(t.deps);
+  const hashing = t.deps.passwords.hash("some password");
+  const text = await measurements();
+  for (const name of ["aizy_mysql_connections", "aizy_mongodb_connections"]) {
+    expect(seriesOf(text, name, { state: "used" })).toBeGreaterThanOrEqual(0);
+    expect(seriesOf(text, name, { state: "waiting" })).toBe(0);
+  }
+  expect(seriesOf(text, "aizy_password_hashes", { state: "running" })).toBe(1);
+  await hashing;
+  const until = Date.now() + 300;
+  while (Date.now() < until);
+  // The measure of it is taken by a timer, which must have its turn.
+  await Bun.sleep(50);
+  expect(seriesOf(await measurements(), "aizy_event_loop_lag_seconds", { of: "process" })).toBeGreaterThan(
+    0.2,
+  );
+  expect(seriesOf(await measurements(), "aizy_password_hashes", { state: "running" })).toBe(0);
+  await t.deps.mail.send({ to: "a@example.com", subject: "", text: "", html: "" });
+  expect(seriesOf(await measurements(), "aizy_mails_total", { outcome: "sent" })).toBeGreaterThan(0);
 });
 
 test("private addresses", () => {

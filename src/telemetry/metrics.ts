@@ -1,9 +1,12 @@
+import type { Context } from "hono";
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Config } from "../config";
 import { isPrivateAddress } from "../http/address";
 import { endpoint, file } from "../http/endpoint";
-import { factory } from "../http/factory";
+import { type AppEnv, factory } from "../http/factory";
 import type { GuardDeps } from "../http/guards";
 import { problem } from "../http/problems";
+import { isSameSecret } from "../lib/crypto";
 
 /** What one process has measured, as it can be sent to another. */
 export type Snapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
@@ -13,11 +16,20 @@ export interface Metrics {
   /** Counts a request that came in. @returns to be called once, when it has been answered */
   request(): (method: string, route: string, status: number, seconds: number) => void;
   /**
-   * Adds a gauge that is read when somebody asks. What the databases say is the same for every process of a port, so of
-   * several the highest counts.
+   * Adds a gauge that is read when somebody asks.
    * @param read values by label; what it throws leaves the gauge as it was
+   * @param together how the values of several processes of a port become one: `max` where all see the same, as what
+   * a database says, or the worst counts
    */
-  gauge(name: string, help: string, label: string, read: () => Promise<Record<string, number>>): void;
+  gauge(
+    name: string,
+    help: string,
+    label: string,
+    read: () => Promise<Record<string, number>>,
+    together?: "max" | "sum",
+  ): void;
+  /** Adds a counter. @returns adds one to it, under a value of its label */
+  counter(name: string, help: string, label: string): (value: string) => void;
   snapshot(): Promise<Snapshot>;
   /** Says how the measurements of all processes that share the port are had; without it this one is all. */
   gatherWith(gather: () => Promise<Snapshot[]>): void;
@@ -77,18 +89,22 @@ export function createMetrics(): Metrics {
       inFlight.inc();
       return answered;
     },
-    gauge(name, help, label, read) {
+    gauge(name, help, label, read, together = "max") {
       new Gauge({
         name,
         help,
         labelNames: [label],
-        aggregator: "max",
+        aggregator: together,
         registers,
         async collect() {
           const values = await read().catch(() => ({}));
           for (const [value, number] of Object.entries(values)) this.labels(value).set(number);
         },
       });
+    },
+    counter(name, help, label) {
+      const counter = new Counter({ name, help, labelNames: [label], registers });
+      return (value) => counter.labels(value).inc();
     },
     snapshot: () => registry.getMetricsAsJSON(),
     gatherWith(other) {
@@ -99,11 +115,21 @@ export function createMetrics(): Metrics {
 }
 
 /**
- * /metrics, for a Prometheus beside the server: answered to private addresses that ask directly. What comes
- * through a proxy comes from outside, so there it does not exist.
+ * /metrics, for Prometheus: with METRICS_TOKEN to whoever sends it. Without it they exist in development alone, and
+ * there for private addresses that ask directly: a proxy need not say that it is one, so an address proves nothing.
  */
-export const metricsRoutes = (deps: GuardDeps & { metrics: Metrics }) =>
-  factory.createApp().get(
+export const metricsRoutes = ({
+  config,
+  metrics,
+  ...deps
+}: GuardDeps & { config: Config; metrics: Metrics }) => {
+  const mayRead = (c: Context<AppEnv>): boolean => {
+    if (config.metricsToken !== undefined)
+      return isSameSecret(c.req.header("authorization") ?? "", `Bearer ${config.metricsToken}`);
+    const proxied = ["x-forwarded-for", "forwarded", "via"].some((name) => c.req.header(name) !== undefined);
+    return config.environment !== "production" && !proxied && isPrivateAddress(c.get("ip"));
+  };
+  return factory.createApp().get(
     "/",
     endpoint(deps, {
       id: "readMetrics",
@@ -113,15 +139,12 @@ export const metricsRoutes = (deps: GuardDeps & { metrics: Metrics }) =>
       errors: ["not_found"],
     }),
     async (c) => {
-      const proxied = ["x-forwarded-for", "forwarded", "via"].some(
-        (name) => c.req.header(name) !== undefined,
-      );
-      if (proxied || !isPrivateAddress(c.get("ip"))) {
-        return problem(c, "not_found", "Measurements are for the server's own network, asked directly.");
-      }
-      return c.body(await deps.metrics.text(), 200, {
+      if (!mayRead(c))
+        return problem(c, "not_found", "Measurements are for who sends METRICS_TOKEN as a bearer token.");
+      return c.body(await metrics.text(), 200, {
         "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
         "Cache-Control": "no-store",
       });
     },
   );
+};

@@ -28,7 +28,7 @@ const ready = async (server: ServerProcess) => {
 };
 const readyAs = (server: ServerProcess, wanted: object) => async () =>
   Bun.deepEquals(await ready(server), wanted);
-const UP = { status: "up", mysql: "up", mongodb: "up", jobs: "up" };
+const UP = { status: "up", mysql: "up", mongodb: "up", jobs: "up", server: "up" };
 
 describe("a database that is down", () => {
   test("MongoDB at the start and again later: ready says 503 and which, and recovers by itself", async () => {

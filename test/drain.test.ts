@@ -1,0 +1,102 @@
+/** A rolling restart behind nginx, set up by the sample of deploy/: no request is lost. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { nginxPath } from "./nginx";
+import { eventually, type Program, type ServerProcess, startProgram, startServer } from "./processes";
+
+const running = new Set<Program>();
+const folder = await mkdtemp(join(tmpdir(), "aizy-nginx-"));
+afterAll(async () => {
+  for (const program of running) await program.kill();
+  await rm(folder, { recursive: true });
+});
+
+/** A port that was free a moment ago. */
+function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}
+
+/** nginx with the sample's settings, but for its addresses, certificate and files. */
+async function startNginx(port: number, copies: number[]): Promise<Program> {
+  const sample = await readFile("deploy/nginx.conf", "utf8");
+  const config = sample
+    .replace(
+      "worker_processes auto;",
+      `master_process off;\ndaemon off;\npid ${folder}/pid;\nerror_log stderr;`,
+    )
+    .replace("http {", () => {
+      const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+      return `http {\naccess_log off;\n${paths.map((name) => `${name}_temp_path ${folder}/${name};`).join("\n")}`;
+    })
+    .replace("127.0.0.1:5000", `127.0.0.1:${copies[0]}`)
+    .replace("127.0.0.1:5001", `127.0.0.1:${copies[1]}`)
+    .replace("listen 443 ssl;", `listen 127.0.0.1:${port};`)
+    .replace(/^ *ssl_certificate.*$/gm, "");
+  await writeFile(join(folder, "nginx.conf"), config);
+  const program = startProgram(["-c", join(folder, "nginx.conf"), "-e", "stderr"], {}, nginxPath());
+  running.add(program);
+  return program;
+}
+
+describe.skipIf(nginxPath() === undefined)("a rolling restart behind nginx", () => {
+  test("loses no request, reads and changes alike, over kept connections", async () => {
+    const serve = async (port: number): Promise<ServerProcess> => {
+      const server = await startServer({
+        PORT: String(port),
+        DRAIN_SECONDS: "2",
+        TRUSTED_PROXIES: "127.0.0.1",
+        WEB_CONCURRENCY: undefined,
+      });
+      running.add(server);
+      return server;
+    };
+    const ports = [freePort(), freePort(), freePort()] as const;
+    const copies = [await serve(ports[0]), await serve(ports[1])];
+    const nginx = await startNginx(ports[2], [ports[0], ports[1]]);
+    const address = `http://127.0.0.1:${ports[2]}`;
+    await eventually(
+      () =>
+        fetch(`${address}/health/ready`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      "an answer through nginx",
+    );
+
+    const statuses: Record<string, number> = {};
+    let over = false;
+    const call = async () => {
+      for (let n = 0; !over; n++) {
+        // A change that is refused before it costs anything; nginx sends no change twice.
+        const answer =
+          n % 2 === 0
+            ? await fetch(`${address}/health/live`)
+            : await fetch(`${address}/auth/login`, { method: "POST", body: "{}" });
+        await answer.text();
+        const key = `${n % 2 === 0 ? "read" : "change"} ${answer.status}`;
+        statuses[key] = (statuses[key] ?? 0) + 1;
+        await Bun.sleep(5);
+      }
+    };
+    const callers = Array.from({ length: 8 }, call);
+    for (const [n, copy] of copies.entries()) {
+      copy.child.kill("SIGTERM");
+      await copy.line(/stopping soon/);
+      const ready = await fetch(`${copy.address}/health/ready`);
+      expect(ready.status).toBe(503);
+      expect(ready.headers.get("connection")).toBe("close");
+      expect(await ready.json()).toMatchObject({ data: { status: "down", server: "down", mysql: "up" } });
+      expect(await copy.ended()).toBe(0);
+      await serve(ports[n] ?? 0);
+    }
+    over = true;
+    await Promise.all(callers);
+    expect(Object.keys(statuses).sort(), nginx.output()).toEqual(["change 415", "read 200"]);
+    expect(statuses["read 200"]).toBeGreaterThan(100);
+  }, 120_000);
+});

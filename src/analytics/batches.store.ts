@@ -1,5 +1,6 @@
 /** How stores of this folder read and write many documents. */
 import type { mongo as driver, Model, QueryFilter } from "mongoose";
+import type { Range } from "./model";
 
 /** Ids in one `$in`, so that no query grows without bound. */
 const CHUNK = 5000;
@@ -20,6 +21,12 @@ export async function inChunks<T, R>(items: T[], read: (part: T[]) => PromiseLik
 export const collectionOf = <T extends driver.BSON.Document>(model: Model<T>) =>
   model.collection as unknown as driver.Collection<T>;
 export type Insertable<T> = driver.OptionalUnlessRequiredId<T>[];
+
+/** What happened in one of these periods, by its field `field`. */
+export const within = (field: string, ranges: Range[]) => {
+  const periods = ranges.map(({ from, to }) => ({ [field]: { $gte: from, $lt: to } }));
+  return periods.length === 1 ? { ...periods[0] } : { $or: periods };
+};
 
 /** Options of what is read in batches; the time is the server's for all of them together, in milliseconds. */
 export const STREAM = { batchSize: CHUNK, maxTimeMS: 60_000 };

@@ -1,5 +1,13 @@
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
-import { batchesOf, chunks, collectionOf, type Insertable, removeSome, STREAM } from "./batches.store";
+import {
+  batchesOf,
+  chunks,
+  collectionOf,
+  type Insertable,
+  removeSome,
+  STREAM,
+  within,
+} from "./batches.store";
 import { type EventDocument, eventModel, type NewEvent, type Range } from "./model";
 
 /** The fields of an event that rollups are made from. */
@@ -169,17 +177,18 @@ export const createEventStore = (mongo: Mongo) => {
     namesOthers: async (visitor: string, userId: string): Promise<boolean> =>
       (await Event.exists({ visitor, userId: { $nin: [userId, null] } })) !== null,
 
-    /** How many events a period has, counted up to `limit`. */
-    count: ({ from, to }: Range, limit: number): Promise<number> =>
-      Event.countDocuments({ at: { $gte: from, $lt: to } }, { limit }),
+    /** How many events periods have, counted up to `limit`. */
+    count: (ranges: Range[], limit: number): Promise<number> =>
+      Event.countDocuments(within("at", ranges), { limit }),
 
-    /** The events of a period in batches, in no order: those of a busy one need not fit into memory. */
-    inBatches: ({ from, to }: Range, tx: MongoTx): AsyncGenerator<RollupEvent[]> =>
+    /** The events of periods in batches, in no order: those of a busy one need not fit into memory. */
+    inBatches: (ranges: Range[], tx: MongoTx): AsyncGenerator<RollupEvent[]> =>
       batchesOf(
-        collectionOf(Event).find<RollupEvent>(
-          { at: { $gte: from, $lt: to } },
-          { ...mongo.in(tx), ...STREAM, projection: ROLLUP_FIELDS },
-        ),
+        collectionOf(Event).find<RollupEvent>(within("at", ranges), {
+          ...mongo.in(tx),
+          ...STREAM,
+          projection: ROLLUP_FIELDS,
+        }),
       ),
 
     async remove(ids: string[], tx: MongoTx): Promise<void> {

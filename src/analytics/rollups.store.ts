@@ -54,9 +54,9 @@ export const createRollupStore = (mongo: Mongo) => {
       return same;
     },
 
-    /** Puts the rollups of buckets in place of what was there. */
-    async replace(level: Level, { from, to }: Range, made: RollupDocument[], tx: MongoTx): Promise<void> {
-      await Rollup.deleteMany({ level: STORED_LEVEL[level], at: { $gte: from, $lt: to } }, mongo.in(tx));
+    /** Puts the rollups of buckets that begin at `times` in place of what was there. */
+    async replace(level: Level, times: Date[], made: RollupDocument[], tx: MongoTx): Promise<void> {
+      await Rollup.deleteMany({ level: STORED_LEVEL[level], at: { $in: times } }, mongo.in(tx));
       for (const part of chunks(made, 500)) {
         await collectionOf(Rollup).insertMany(part as Insertable<RollupDocument>, {
           ...mongo.in(tx),

@@ -1,6 +1,6 @@
 import type { Mongo, MongoTx } from "../db/mongo";
 import { after, DAY } from "../lib/clock";
-import { batchesOf, chunks, collectionOf, inChunks, STREAM } from "./batches.store";
+import { batchesOf, chunks, collectionOf, inChunks, STREAM, within } from "./batches.store";
 import { RETENTION } from "./intake/time";
 import { analyticsSessionModel, analyticsStateModel, type Range, type SessionDocument } from "./model";
 
@@ -48,13 +48,14 @@ export const createSessionStore = (mongo: Mongo) => {
       }
     },
 
-    /** Sessions that began in a period, in batches, in no order. */
-    started: ({ from, to }: Range, tx: MongoTx): AsyncGenerator<SessionDocument[]> =>
+    /** Sessions that began in periods, in batches, in no order. */
+    started: (ranges: Range[], tx: MongoTx): AsyncGenerator<SessionDocument[]> =>
       batchesOf(
-        collectionOf(Session).find<SessionDocument>(
-          { start: { $gte: from, $lt: to } },
-          { ...mongo.in(tx), ...STREAM, projection: { devices: 0, landing: 0 } },
-        ),
+        collectionOf(Session).find<SessionDocument>(within("start", ranges), {
+          ...mongo.in(tx),
+          ...STREAM,
+          projection: { devices: 0, landing: 0 },
+        }),
       ),
 
     /** Sessions of visitors that began in a period with a source that is not direct. */

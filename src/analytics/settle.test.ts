@@ -159,10 +159,10 @@ describe("rollups", () => {
     const begin = dayBefore();
     const quarters = Array.from({ length: 4 }, (_, index) => new Date(begin + index * 15 * MINUTE));
     await sent(t, { batch: quarters.map((time) => anEvent({ timestamp: time.toISOString() })) });
-    // The run of all four, and the first of them alone.
+    // All four, the first half of them, and the first alone.
     const undo = around(t.deps.analytics.rollups, "replace", {
       before: () => Promise.reject(new Error("broken")),
-      times: 2,
+      times: 3,
     });
     expect(await settle(t.deps)).toBe(false);
     undo();
@@ -177,7 +177,7 @@ describe("rollups", () => {
   test("of any size fit into documents and add up to what they were", () => {
     const bucket = emptyBucket();
     bucket.totals.counts.events = 1;
-    for (let visitor = 0; visitor < 1_100_000; visitor++) {
+    for (let visitor = 0; visitor < 510_000; visitor++) {
       bucket.visitors.add(visitor);
       if (visitor % 10 > 0) bucket.newVisitors.add(visitor);
     }
@@ -218,7 +218,7 @@ describe("rollups", () => {
 
   test("are made of more events, and more text, than fit into one document", async () => {
     const begin = dayBefore();
-    const size = 14_000;
+    const size = 5200;
     await storeSearches(begin, size);
     await storeSearches(begin + 15 * MINUTE, 100);
     let made = 0;
@@ -236,6 +236,24 @@ describe("rollups", () => {
       total: { searches: size + 100, clicks: (size + 100) / 100 },
     });
   }, 60_000);
+
+  test("of one day are made together, also when they do not follow one another", async () => {
+    const begin = dayBefore();
+    for (const quarter of [0, 3, 4, 9, 40]) await storeSearches(begin + quarter * 15 * MINUTE, 2);
+    let made = 0;
+    const undo = around(t.deps.analytics.rollups, "replace", {
+      before: () => void made++,
+      times: Number.POSITIVE_INFINITY,
+    });
+    expect(await settleRollups(t.deps, { all: true, stopped: () => false })).toBe(true);
+    undo();
+    // Once for the quarter-hours, once for the day.
+    expect(made).toBe(2);
+    const report = await searchesReport(t.deps, topQuery.parse({}));
+    expect(report).toMatchObject({ complete: true, total: { searches: 10 } });
+    const quarters = await t.deps.analytics.rollups.times("quarterHour", new Date(0));
+    expect(quarters.map((time) => (time.getTime() - begin) / (15 * MINUTE))).toEqual([0, 3, 4, 9, 40]);
+  });
 
   test("of a busy quarter-hour rest for some times what they took, unless everything is wanted", async () => {
     const begin = dayBefore();

@@ -16,11 +16,22 @@ import {
 import { addDocument, toDocuments } from "./documents";
 import { follow } from "./follow";
 
-/** The period of quarters that follow one another. */
-const rangeOf = (marks: Mark[]): Range => ({
+/** From the first to the last of quarters that are sorted by time. */
+const spanOf = (marks: Mark[]): Range => ({
   from: marks[0]?.at ?? new Date(0),
   to: after(marks.at(-1)?.at ?? new Date(0), QUARTER_HOUR),
 });
+
+/** The periods of quarters that are sorted by time, those that follow one another as one. */
+function rangesOf(marks: Mark[]): Range[] {
+  const ranges: Range[] = [];
+  for (const { at } of marks) {
+    const last = ranges.at(-1);
+    if (last?.to.getTime() === at.getTime()) last.to = after(at, QUARTER_HOUR);
+    else ranges.push({ from: at, to: after(at, QUARTER_HOUR) });
+  }
+  return ranges;
+}
 
 /** Recomputes quarters from their events and sessions. @returns how many events were counted */
 async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promise<number> {
@@ -28,8 +39,7 @@ async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promis
   return deps.mongo.transaction(async (tx) => {
     // First, because it is what new marks conflict with.
     const cleared = await deps.analytics.rollups.clearMarks(marks, tx);
-    let counted = 0;
-    for (const run of runsOf(cleared)) counted += await recomputeRun(deps, run, tx);
+    const counted = cleared.length === 0 ? 0 : await recomputeBuckets(deps, cleared, tx);
     const days = [...new Set(cleared.map(({ at }) => midnightBefore(at.getTime())))];
     await deps.analytics.rollups.mark(
       "day",
@@ -41,9 +51,8 @@ async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promis
   });
 }
 
-/** Recomputes quarters that follow one another. @returns how many events were counted */
-async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Promise<number> {
-  const range = rangeOf(marks);
+async function recomputeBuckets(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Promise<number> {
+  const [range, ranges] = [spanOf(marks), rangesOf(marks)];
   let counted = 0;
   const buckets = new Map<string, Bucket>();
   const bucketOf = (key: string): Bucket => {
@@ -52,7 +61,7 @@ async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Pr
     return bucket;
   };
   const keyOf = (time: Date, bot: boolean) => `${quarterHourOf(time).getTime()} ${bot}`;
-  for await (const events of deps.analytics.events.inBatches(range, tx)) {
+  for await (const events of deps.analytics.events.inBatches(ranges, tx)) {
     counted += events.length;
     const searched = events.flatMap(({ kind, searchId }) =>
       kind === "search" && searchId ? [searchId] : [],
@@ -62,7 +71,7 @@ async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Pr
       countEvents(bucketOf(key), own, followed);
     }
   }
-  for await (const sessions of deps.analytics.sessions.started(range, tx)) {
+  for await (const sessions of deps.analytics.sessions.started(ranges, tx)) {
     const visitors = [...new Set(sessions.map(({ visitor }) => visitor))];
     const identities = await identitiesOf(deps, visitors, tx);
     const firstStarts = await firstStartsOf(deps, identities, tx);
@@ -74,7 +83,12 @@ async function recomputeRun(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Pr
   const made = marks.flatMap(({ at }) =>
     [false, true].flatMap((bot) => toDocuments("quarterHour", at, bot, bucketOf(keyOf(at, bot)))),
   );
-  await deps.analytics.rollups.replace("quarterHour", range, made, tx);
+  await deps.analytics.rollups.replace(
+    "quarterHour",
+    marks.map(({ at }) => at),
+    made,
+    tx,
+  );
   return counted;
 }
 
@@ -113,28 +127,37 @@ async function recomputeDays(deps: AnalyticsDeps, marks: Mark[]): Promise<void> 
         for (const document of quarters) if (document.bot === bot) addDocument(bucket, document);
         return toDocuments("day", at, bot, bucket);
       });
-      await deps.analytics.rollups.replace("day", range, made, tx);
+      await deps.analytics.rollups.replace("day", [at], made, tx);
     }
   });
 }
 
-/** Quarter-hours that are recomputed in one transaction, at most. */
-const RUN = 24;
+/** Buckets that are recomputed in one transaction, at most: so many of so long a time, in milliseconds. */
+const TOGETHER = {
+  quarterHour: { most: 96, within: DAY },
+  day: { most: 8, within: 30 * DAY },
+} as const satisfies Record<Level, { most: number; within: number }>;
 /** A quarter-hour of so many events is busy: it has a transaction of its own, and rests after it. */
 const BUSY_FROM = 20_000;
 
-/** Marks in runs of quarters that follow one another. */
-export function runsOf(marks: Mark[]): Mark[][] {
-  const runs: Mark[][] = [];
+/** Marks, which are sorted by time, in groups that are recomputed together. */
+function groupsOf(level: Level, marks: Mark[]): Mark[][] {
+  const { most, within } = TOGETHER[level];
+  const groups: Mark[][] = [];
   for (const mark of marks) {
-    const run = runs.at(-1);
-    const last = run?.at(-1);
-    if (run && last && run.length < RUN && mark.at.getTime() - last.at.getTime() === QUARTER_HOUR)
-      run.push(mark);
-    else runs.push([mark]);
+    const group = groups.at(-1);
+    const first = group?.[0];
+    if (group && first && group.length < most && mark.at.getTime() - first.at.getTime() < within)
+      group.push(mark);
+    else groups.push([mark]);
   }
-  return runs;
+  return groups;
 }
+
+const halvesOf = (marks: Mark[]): Mark[][] => {
+  const middle = marks.length >> 1;
+  return [marks.slice(0, middle), marks.slice(middle)];
+};
 
 /** Marks that are read at once. */
 const PAGE = 500;
@@ -169,24 +192,23 @@ export async function settleRollups(
 ): Promise<boolean> {
   const rests = restsOf(deps);
   let done = true;
-  const recompute = async (level: Level, run: Mark[]): Promise<Mark[][]> => {
+  const recompute = async (level: Level, group: Mark[]): Promise<Mark[][]> => {
     const before = performance.now();
     const letRest = () => {
       const now = performance.now();
-      for (const { _id } of run) rests.set(_id, now + rest * (now - before));
+      for (const { _id } of group) rests.set(_id, now + rest * (now - before));
     };
     try {
-      if (level === "day") await recomputeDays(deps, run);
-      else if (run.length > 1 && (await deps.analytics.events.count(rangeOf(run), busyFrom)) >= busyFrom) {
-        const middle = run.length >> 1;
-        return [run.slice(0, middle), run.slice(middle)];
-      } else if ((await recomputeQuarterHours(deps, run)) >= busyFrom) letRest();
+      if (level === "day") await recomputeDays(deps, group);
+      else if (group.length > 1 && (await deps.analytics.events.count(rangesOf(group), busyFrom)) >= busyFrom)
+        return halvesOf(group);
+      else if ((await recomputeQuarterHours(deps, group)) >= busyFrom) letRest();
     } catch (error) {
-      // Which of them it was, each of them alone will tell.
-      if (run.length > 1) return run.map((mark) => [mark]);
+      // Which of them it was, their halves will tell.
+      if (group.length > 1) return halvesOf(group);
       done = false;
       letRest();
-      const from = run[0]?.at.toISOString();
+      const from = group[0]?.at.toISOString();
       deps.log.error({ err: error, level, from }, "rollups were not made; a later settling tries again");
     }
     return [];
@@ -197,10 +219,10 @@ export async function settleRollups(
       if (marks.length === 0) break;
       const ready = marks.filter(({ _id }) => all || (rests.get(_id) ?? 0) <= performance.now());
       if (ready.length < marks.length) done = false;
-      const runs = level === "quarterHour" ? runsOf(ready) : ready.map((mark) => [mark]);
-      for (let run = runs.shift(); run; run = runs.shift()) {
+      const groups = groupsOf(level, ready);
+      for (let group = groups.shift(); group; group = groups.shift()) {
         if (stopped()) return false;
-        runs.unshift(...(await recompute(level, run)));
+        groups.unshift(...(await recompute(level, group)));
       }
     }
   }

@@ -5,6 +5,8 @@ import { byTime, SESSION_GAP, type SessionEvent } from "./sessionise";
 
 /** Keys that are read in one query. */
 export const KEYS = 500;
+/** How much further is read first of what goes on beyond what was read, in milliseconds. */
+const FURTHER = 6 * HOUR;
 /** First and last time of something, in milliseconds; both are in it. */
 export interface Span {
   low: number;
@@ -54,17 +56,24 @@ interface Around {
   paused: boolean;
 }
 
-/** Keys in parts that are read in one query: not too many, and of about one time. */
+/**
+ * Keys in parts that are read in one query: not too many, and of about one time, so that of a key at most about as
+ * much is read in vain as its own span has.
+ */
 function partsOf(spans: Spans): [string, Span][][] {
   const parts: [string, Span][][] = [];
-  let from = 0;
+  let [from, to, shortest] = [0, 0, 0];
   for (const entry of [...spans].sort(([, a], [, b]) => a.low - b.low)) {
     const part = parts.at(-1);
     const [, { low, high }] = entry;
-    if (part !== undefined && part.length < KEYS && high - from <= DAY) part.push(entry);
-    else {
+    const least = Math.min(shortest, high - low);
+    const end = Math.max(to, high);
+    if (part !== undefined && part.length < KEYS && end - from <= Math.max(DAY, 2 * least)) {
+      part.push(entry);
+      [to, shortest] = [end, least];
+    } else {
       parts.push([entry]);
-      from = low;
+      [from, to, shortest] = [low, high, high - low];
     }
   }
   return parts;
@@ -96,7 +105,7 @@ export async function eventsAround(
       let [began, ended] = [false, false];
       const times = () => events.map(({ at }) => at.getTime());
       const midnight = midnightBefore(span.low);
-      for (let edge = from, step = HOUR; ; step *= 2) {
+      for (let edge = from, step = FURTHER; ; step *= 4) {
         const reached = reachBack(times(), span.low);
         began = midnight - reached >= DAY;
         if (began || reached - SESSION_GAP >= edge) {
@@ -108,7 +117,7 @@ export async function eventsAround(
       }
       // A change ends or joins visits at midnights of the day after it. Without a pause, the next one ends them anyway.
       const end = midnightBefore(span.high + SESSION_GAP + DAY) + DAY;
-      for (let edge = to, step = HOUR; ; step *= 2) {
+      for (let edge = to, step = FURTHER; ; step *= 4) {
         const reached = reachForth(times(), span.high);
         ended = reached >= end;
         if (ended || reached + SESSION_GAP < edge) {

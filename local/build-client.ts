@@ -1,110 +1,99 @@
 /**
- * bun run build:client — the typed client as a package of its own in `dist/client/`: one JavaScript file and the
- * declarations that it needs, already worked out. A frontend that installs it type-checks its calls without
- * reading the server's source, and needs no library of the server but Hono.
+ * bun run build:client — the client as a package of its own in `dist/client/`, which a frontend installs: JavaScript
+ * without a dependency, and declarations that are worked out already. Its sources are in `client/`.
  */
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join, normalize, relative } from "node:path";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
+import { honoApi } from "../src/http/client-types";
 import { CHECKOUT } from "./paths";
 
-/** Modules that say what the server is made of: nothing that a client sees depends on them. */
-const SERVER_ONLY = /(?:^|\/)deps\.d\.ts$|^wire\.d\.ts$|^telemetry\/log\.d\.ts$/;
+/** What a frontend imports, by its name in the package, and the source that it is made from. */
+export const ENTRIES = {
+  "./client": "index",
+  "./analytics": "analytics",
+  "./format": "format",
+  "./server": "server",
+} as const;
 
-/** The declarations of a module of the server alone: the names that it exports, and nothing of what they are. */
-const withoutServer = (text: string): string =>
-  [...text.matchAll(/^export (?:declare )?(?:interface|type) (\w+)/gm)]
-    .map(([, name]) => `export type ${name} = any;\n`)
-    .join("");
+/** Loaded when it is asked for, and so a file of its own. */
+const LATER = "events";
 
-/** The packages that the declarations may name. */
-const PEERS = ["hono"];
-
-const IMPORT = /\bfrom "([^"]+)"|\bimport\("([^"]+)"\)|^import "([^"]+)"/gm;
-
-/**
- * The declarations that `client.d.ts` leads to, by their path inside `folder`.
- * @throws Error when they lead to a package that a frontend does not have
- */
-async function declarations(folder: string): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  const waiting = ["client.d.ts"];
-  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
-    if (found.has(path)) continue;
-    const emitted = await readFile(join(folder, path), "utf8");
-    const text = SERVER_ONLY.test(path) ? withoutServer(emitted) : emitted;
-    found.set(path, text);
-    for (const [, from, dynamic, bare] of text.matchAll(IMPORT)) {
-      const name = from ?? dynamic ?? bare ?? "";
-      if (name.startsWith(".")) {
-        const module = normalize(join(dirname(path), name));
-        waiting.push(existsSync(join(folder, `${module}.d.ts`)) ? `${module}.d.ts` : `${module}/index.d.ts`);
-      } else if (!PEERS.some((peer) => name === peer || name.startsWith(`${peer}/`))) {
-        throw new Error(
-          `The client's types lead to the package "${name}" (in ${path}), which a frontend does not have. ` +
-            "Answer with types of the project's own, or take the type out of what routes give and take.",
-        );
-      }
-    }
-  }
-  return found;
+/** Declarations from the sources, which stand for themselves: the server is not looked at. @throws Error */
+async function declare(target: string): Promise<void> {
+  const child = Bun.spawn(
+    [join(CHECKOUT, "node_modules/.bin/tsc"), "--project", "client", "--outDir", target],
+    { cwd: CHECKOUT, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  );
+  const said = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  if ((await child.exited) !== 0) throw new Error(`tsc failed:\n${said.join("")}`);
 }
 
-/** Runs a tool of the project. @throws Error with what it said */
-async function tool(...command: [string, ...string[]]): Promise<void> {
-  const child = Bun.spawn([join(CHECKOUT, "node_modules/.bin", command[0]), ...command.slice(1)], {
-    cwd: CHECKOUT,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
+async function bundle(target: string, name: string): Promise<void> {
+  const built = await Bun.build({
+    entrypoints: [join(CHECKOUT, `client/src/${name}.ts`)],
+    outdir: target,
+    target: "browser",
+    format: "esm",
+    minify: true,
+    plugins: [
+      {
+        name: "later",
+        setup(build) {
+          build.onResolve({ filter: new RegExp(`/${LATER}\\.js$`) }, ({ path }) => ({
+            path,
+            external: true,
+          }));
+        },
+      },
+    ],
   });
-  const [out, errors] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  if ((await child.exited) !== 0) throw new Error(`${command[0]} failed:\n${out}${errors}`);
+  if (!built.success) throw new AggregateError(built.logs, "bun build failed");
 }
 
 /** Makes the package in `target`. @returns the files in it, relative to it */
 export async function buildClient(target: string): Promise<string[]> {
-  const emitted = `${target}.types`;
-  await Promise.all([target, emitted].map((folder) => rm(folder, { recursive: true, force: true })));
+  await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
-  try {
-    await tool("tsc", "--project", "tsconfig.client.json", "--outDir", emitted);
-    await tool(
-      "bun",
-      "build",
-      "src/client.ts",
-      "--target=browser",
-      "--format=esm",
-      `--outfile=${join(target, "client.js")}`,
-      ...PEERS.map((peer) => `--external=${peer}`),
-    );
-    const types = await declarations(emitted);
-    for (const [path, text] of types) {
-      await mkdir(dirname(join(target, path)), { recursive: true });
-      await writeFile(join(target, path), text);
-    }
-    const { name, version, license, dependencies } = JSON.parse(
-      await readFile(join(CHECKOUT, "package.json"), "utf8"),
-    ) as { name: string; version: string; license: string; dependencies: Record<string, string> };
-    const manifest = {
-      name,
-      version,
-      license,
-      type: "module",
-      sideEffects: false,
-      exports: { "./client": { types: "./client.d.ts", default: "./client.js" } },
-      peerDependencies: Object.fromEntries(PEERS.map((peer) => [peer, `^${dependencies[peer]}`])),
-    };
-    await writeFile(join(target, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-    return ["package.json", "client.js", ...types.keys()];
-  } finally {
-    await rm(emitted, { recursive: true, force: true });
-  }
+  const read = (path: string) => readFile(join(CHECKOUT, path), "utf8");
+  const [manifest, document, readme, reference, licence] = await Promise.all(
+    ["package.json", "openapi.json", "client/README.md", "client/REFERENCE.md", "LICENSE"].map(read),
+  );
+  await Promise.all([
+    declare(target),
+    ...[...Object.values(ENTRIES), LATER].map((name) => bundle(target, name)),
+    writeFile(join(target, "hono.d.ts"), honoApi(JSON.parse(document ?? ""))),
+    writeFile(join(target, "hono.js"), "export {};\n"),
+    writeFile(join(target, "README.md"), readme ?? ""),
+    writeFile(join(target, "REFERENCE.md"), reference ?? ""),
+    writeFile(join(target, "LICENSE"), licence ?? ""),
+  ]);
+  const { name, version, license, dependencies } = JSON.parse(manifest ?? "") as Record<string, string> & {
+    dependencies: Record<string, string>;
+  };
+  const entry = (file: string) => ({ types: `./${file}.d.ts`, default: `./${file}.js` });
+  const own = {
+    name,
+    version,
+    license,
+    description:
+      "The client of the Aizy commerce backend: calls with types, sessions, lists, files and events.",
+    type: "module",
+    sideEffects: false,
+    engines: { node: ">=20.3" },
+    exports: {
+      ".": entry("index"),
+      ...Object.fromEntries(Object.entries(ENTRIES).map(([path, file]) => [path, entry(file)])),
+      "./hono": entry("hono"),
+      "./package.json": "./package.json",
+    },
+    // For the types of `./hono` alone.
+    peerDependencies: { hono: `^${dependencies.hono}` },
+    peerDependenciesMeta: { hono: { optional: true } },
+  };
+  await writeFile(join(target, "package.json"), `${JSON.stringify(own, null, 2)}\n`);
+  return readdir(target);
 }
 
 if (import.meta.main) {

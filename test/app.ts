@@ -2,9 +2,9 @@ import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { hc } from "hono/client";
 import { type AppType, createApp } from "../src/app";
 import { createRunner } from "../src/background";
-import { type Client, createClient } from "../src/client";
 import { type Config, parseConfig } from "../src/config";
 import { createStockKeeper, type StockKeeper } from "../src/inventory/keeper";
 import type { JobRunner } from "../src/jobs/runner";
@@ -29,6 +29,9 @@ export class TestClock {
     this.#now = new Date(time).getTime();
   }
 }
+
+/** The routes with their types, as Hono's own client gives them. */
+export type Client = ReturnType<typeof hc<AppType>>;
 
 /** The application on this worker's databases, with a clock and a mailbox that tests hold in hand. */
 export interface TestApp {
@@ -102,7 +105,7 @@ export function useTestApp(change: (config: Config) => Partial<Config> = () => (
     testApp.app = app;
     testApp.runner = createRunner(deps);
     testApp.keeper = createStockKeeper(deps);
-    testApp.client = createClient("http://localhost", {
+    testApp.client = hc<AppType>("http://localhost", {
       fetch: (input: RequestInfo | URL, init?: RequestInit) => app.request(input, init),
     });
     testApp.request = async (path, { json, token, ...init } = {}) => {

@@ -1,71 +1,128 @@
-import { afterAll, expect, test } from "bun:test";
+/** The package that a frontend installs, as \`bun run build:client\` makes it. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { buildClient } from "../local/build-client";
 import { CHECKOUT } from "../local/paths";
-import type { createClient } from "../src/client";
-import { useTestApp } from "./app";
 
-const t = useTestApp();
 const frontend = mkdtempSync(join(tmpdir(), "aizy-frontend-"));
+const client = join(frontend, "node_modules/aizy-backend");
+let files: string[];
+beforeAll(async () => {
+  mkdirSync(client, { recursive: true });
+  files = await buildClient(client);
+  symlinkSync(join(CHECKOUT, "node_modules/hono"), join(frontend, "node_modules/hono"));
+});
 afterAll(() => rmSync(frontend, { recursive: true, force: true }));
 
 const USE = `
-import { createClient } from "aizy-backend/client";
-const api = createClient("http://localhost:5000");
+import { createAnalytics } from "aizy-backend/analytics";
+import { ApiError, createClient, isApiError, type ErrorCode, type ListedProduct, type Problem, type Product } from "aizy-backend/client";
+import { money } from "aizy-backend/format";
+import { forwardCookies } from "aizy-backend/server";
 
-const answer = await api.api.products.search.$get({ query: { q: "lamp" } });
-if (!answer.ok) throw new Error((await answer.json()).detail);
-const { data } = await answer.json();
+const shop = createClient("http://localhost:5000");
+const { data, page } = await shop.api.products.search.$get({ query: { q: "lamp", limit: 5, "filter[attr.color]": "red" } });
 export const prices: number[] = data.map(({ price }) => price.amount);
+export const more: string | null = page.nextCursor;
 // @ts-expect-error a product has no such field
 export const wrongField = data[0]?.nothing;
 
-const login = await api.auth.login.$post({ json: { email: "a@example.com", password: "b" } });
-if (login.status === 401) (await login.json()).code satisfies string;
+const login = await shop.auth.login.$post({ json: { email: "a@example.com", password: "b" } });
+export const token: string = login.status === 202 ? login.data.challenge : login.data.accessToken;
 // @ts-expect-error an email is text
-await api.auth.login.$post({ json: { email: 1, password: "b" } });
+await shop.auth.login.$post({ json: { email: 1, password: "b" } });
 // @ts-expect-error there is no such route
-await api.api.nothing.$get();
+await shop.api.nothing.$get();
+// @ts-expect-error nor such a method
+await shop.api.products.$put();
+
+const reserved = await shop.api.products.inventory.reservations.$post({ json: { lines: [] } } as never).result();
+if (reserved.error?.code === "insufficient_stock") reserved.error.members.available satisfies number;
+// @ts-expect-error the route has no such code
+if (reserved.error?.code === "invalid_credentials") throw reserved.error;
+if (!reserved.error) reserved.data.id satisfies string;
+
+for await (const product of shop.api.products.$list({ query: { "filter[brand]": "Lux" } })) product satisfies ListedProduct;
+// @ts-expect-error what is no list has no items
+shop.api.users.me.$list();
+for await (const { id } of shop.api.analytics.live.$events()) id satisfies string | undefined;
+const { data: file } = await shop.api.products.export[":id"].file.$get({ param: { id: "1" } });
+file.name satisfies string;
+
+export const show = (product: Product) => money(product.price, "de");
+export const told = (error: unknown) => {
+  if (isApiError(error, "insufficient_stock")) return error.members.requested;
+  return error instanceof ApiError ? (error.problem satisfies Problem | undefined) : undefined;
+};
+export const code: ErrorCode = "gone";
+shop.session.onSignedOut((reason) => reason satisfies "signed_out" | "ended")();
+createAnalytics("http://localhost:5000/api/x", { consent: "granted" }).track("Product Viewed", { product_id: "1" });
+createClient("http://localhost:5000", forwardCookies({ cookie: null, origin: "https://shop.example", onSetCookie: () => undefined }));
 `;
 
-test("a frontend with Hono alone compiles against the built client, and its calls reach the server", async () => {
-  const client = join(frontend, "node_modules/aizy-backend");
-  mkdirSync(join(frontend, "node_modules"), { recursive: true });
-  const files = await buildClient(client);
-  symlinkSync(join(CHECKOUT, "node_modules/hono"), join(frontend, "node_modules/hono"));
-  writeFileSync(join(frontend, "use.ts"), USE);
+const HONO = `
+import type { ApiType } from "aizy-backend/hono";
+import { hc } from "hono/client";
+
+const answer = await hc<ApiType>("http://localhost:5000").api.products.search.$get({ query: { q: "lamp" } });
+if (answer.ok) (await answer.json()).data[0]?.price.amount satisfies number | undefined;
+else (await answer.json()).code satisfies string;
+// @ts-expect-error there is no such route
+hc<ApiType>("http://localhost:5000").api.nothing;
+`;
+
+/** Compiles a frontend that has nothing but the client and Hono. @returns what the compiler says */
+async function compile(module: string, moduleResolution: string): Promise<string> {
+  const folder = join(frontend, module);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "use.ts"), USE);
+  writeFileSync(join(folder, "hono.ts"), HONO);
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
   writeFileSync(
-    join(frontend, "tsconfig.json"),
+    join(folder, "tsconfig.json"),
     JSON.stringify({
       compilerOptions: {
-        target: "ESNext",
-        module: "ESNext",
-        moduleResolution: "bundler",
-        lib: ["ESNext", "DOM", "DOM.Iterable"],
-        types: [],
-        strict: true,
-        noEmit: true,
-        // Hono lies beside it by a link; followed, it would find this checkout's other packages.
+        ...{ target: "ES2022", module, moduleResolution, lib: ["ES2022", "DOM", "DOM.Iterable"], types: [] },
+        ...{ strict: true, noEmit: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true },
+        // The client lies beside Hono, which is a link; followed, it would find this checkout's packages.
         preserveSymlinks: true,
       },
-      files: ["use.ts"],
+      files: ["use.ts", "hono.ts"],
     }),
   );
-  // With the declarations of libraries checked as well: whatever they lead to has to be there.
-  const tsc = Bun.spawn([join(CHECKOUT, "node_modules/.bin/tsc"), "--project", frontend], { stdout: "pipe" });
-  expect(await new Response(tsc.stdout).text()).toBe("");
-  expect(await tsc.exited).toBe(0);
+  // Declarations of libraries are checked as well: whatever they lead to has to be there.
+  const tsc = Bun.spawn([join(CHECKOUT, "node_modules/.bin/tsc"), "--project", folder], { stdout: "pipe" });
+  return await new Response(tsc.stdout).text();
+}
 
-  // Nothing of the server is in it.
-  expect(files).not.toContain("config.d.ts");
-  expect(readFileSync(join(client, "client.js"), "utf8").length).toBeLessThan(2000);
-
-  const built = (await import(join(client, "client.js"))) as { createClient: typeof createClient };
-  const api = built.createClient("http://localhost", {
-    fetch: (input: RequestInfo | URL, init?: RequestInit) => t.app.request(input, init),
+describe("the client's package", () => {
+  test.each([
+    ["NodeNext", "NodeNext"],
+    ["Node16", "Node16"],
+    ["ESNext", "bundler"],
+  ])("a frontend compiles against it with %s", async (module, resolution) => {
+    expect(await compile(module, resolution)).toBe("");
   });
-  const live = await api.health.live.$get();
-  expect(await live.json()).toEqual({ data: { status: "up" } });
-}, 240_000);
+
+  test("holds nothing of the server, needs nothing, and is small", () => {
+    const { dependencies, exports } = JSON.parse(readFileSync(join(client, "package.json"), "utf8"));
+    expect(dependencies).toBeUndefined();
+    const entries = Object.values<{ types: string; default: string } | string>(exports).flatMap((entry) =>
+      typeof entry === "string" ? [entry] : [entry.types, entry.default],
+    );
+    expect(entries.filter((path) => !files.includes(path.slice(2)))).toEqual([]);
+    for (const file of files.filter((name) => /\.(js|d\.ts)$/.test(name))) {
+      const imported = [...readFileSync(join(client, file), "utf8").matchAll(/from "([^"]+)"/g)].map(
+        ([, name]) => name,
+      );
+      const own = imported.filter((name) => !/^\.\/\w+\.js$/.test(name ?? ""));
+      expect([file, own]).toEqual([file, file === "hono.d.ts" ? ["hono"] : []]);
+    }
+    const compressed = (file: string) => gzipSync(readFileSync(join(client, file)), { level: 9 }).length;
+    expect(compressed("index.js")).toBeLessThan(6144);
+    expect(compressed("analytics.js")).toBeLessThan(2000);
+  });
+});

@@ -4,9 +4,10 @@
  * and the ledger agrees. Ends with 1 at the first round that does not.
  */
 
+import { hc } from "hono/client";
 import { seed } from "../prisma/seed";
+import type { AppType } from "../src/app";
 import { readCommandLine } from "../src/cli";
-import { createClient } from "../src/client";
 import { COMMANDS } from "../src/commands";
 import { parseConfig } from "../src/config";
 import { verifySku } from "../src/inventory/verify";
@@ -94,7 +95,7 @@ export async function runRaces(rounds: number, onRound: (round: number) => void 
     const email = `race-${deps.random.id()}@example.com`;
     await seed(deps, { email, password });
     for (let index = 0; index < 2; index++) servers.push(await startServer({ LOG_LEVEL: "info" }));
-    const login = await createClient(servers[0]?.address ?? "").auth.login.$post({
+    const login = await hc<AppType>(servers[0]?.address ?? "").auth.login.$post({
       json: { email, password },
     });
     if (login.status !== 200) throw new RaceFailed(`not signed in: ${login.status} ${await login.text()}`);

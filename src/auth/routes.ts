@@ -130,7 +130,7 @@ export const authRoutes = (deps: AuthDeps) =>
     .post(
       "/logout",
       endpoint(deps, {
-        id: "refreshTokenOfCookie",
+        id: "logout",
         summary: "Sign out",
         description:
           "Ends the session of the access token, of the refresh token in the body, and of the browser's cookie, whether they are still good or not, and takes the cookie back. Without any of them nothing ends and the answer is the same.",

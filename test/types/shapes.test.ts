@@ -15,7 +15,6 @@ import type { PasskeyResponse } from "../../src/auth/passkeys/schema";
 import type { ChallengePurpose } from "../../src/auth/passkeys/store";
 import type { userResponse } from "../../src/auth/schema";
 import type { SessionEndReason, SignInMethod } from "../../src/auth/sessions.store";
-import type { Client } from "../../src/client";
 import type { MongoTx } from "../../src/db/mongo";
 import type { MySqlTx } from "../../src/db/prisma";
 import type {
@@ -54,6 +53,7 @@ import type { ExportResponse, PendingEmailChange } from "../../src/users/me/sche
 import type { RoleResponse } from "../../src/users/roles/schema";
 import type { RoleRow } from "../../src/users/roles/store";
 import type { SettingName } from "../../src/users/settings.store";
+import type { Client } from "../app";
 
 type Equal<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : { expected: B; got: A };

@@ -6,8 +6,10 @@
  * It needs the mailbox of development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD),
  * because a new customer may not create products.
  */
+
+import { hc } from "hono/client";
+import type { AppType } from "./app";
 import { readCommandLine } from "./cli";
-import { createClient } from "./client";
 import { COMMANDS } from "./commands";
 
 class DemoFailed extends Error {}
@@ -37,7 +39,7 @@ export async function runDemo(
   administrator: { email: string; password: string },
   mailTimeoutMs = 15_000,
 ): Promise<void> {
-  const client = createClient(baseUrl);
+  const client = hc<AppType>(baseUrl);
   const run = crypto.randomUUID().slice(0, 8);
   const email = `demo-${run}@example.com`;
   const password = `demo password ${run}`;

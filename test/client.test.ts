@@ -99,12 +99,9 @@ async function compile(module: string, moduleResolution: string): Promise<string
 }
 
 describe("the client's package", () => {
-  test.each([
-    ["NodeNext", "NodeNext"],
-    ["Node16", "Node16"],
-    ["ESNext", "bundler"],
-  ])("a frontend compiles against it with %s", async (module, resolution) => {
-    expect(await compile(module, resolution)).toBe("");
+  test("a frontend compiles against it, with Node's resolution and with a bundler's", async () => {
+    const said = await Promise.all([compile("NodeNext", "NodeNext"), compile("ESNext", "bundler")]);
+    expect(said).toEqual(["", ""]);
   });
 
   test("holds nothing of the server, needs nothing, and is small", () => {

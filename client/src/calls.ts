@@ -241,6 +241,7 @@ export class Calls {
     const signals = [outgoing.signal ?? [], timeout > 0 ? AbortSignal.timeout(timeout) : []].flat();
     const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
     try {
+      signal?.throwIfAborted();
       return await sendOnce(this.#parts.fetch, { ...outgoing, headers, signal });
     } catch (error) {
       throw brokenOff(error, outgoing.signal);

@@ -53,7 +53,7 @@ export const otpSchema = z
   .regex(/^\d{6}$/, "must be six digits")
   .meta({ example: "048151" });
 
-const idSchema = z.uuid("must be an id");
+const idSchema = z.uuid("must be an id").toLowerCase();
 
 export const registerSchema = z
   .strictObject({

@@ -91,17 +91,41 @@ describe("prices of several currencies", () => {
     const brand = unique("Brand");
     const yen = await made({ brand, currency: "JPY", price: 900 });
     const euro = await made({ brand, currency: "EUR", price: 1000 });
+    const dear = await made({ brand, currency: "EUR", price: 2000 });
     const own = `filter[brand]=${brand}`;
+    // A search compares as a list does.
+    const searched = async (query: string) =>
+      (await send("GET", `/search?q=thing&${own}&${query}`)) as {
+        status: number;
+        body: { data: { id: string }[]; facets: { price: { currency: string; count: number }[] } };
+      };
+    const idsFound = async (query: string) => (await searched(query)).body.data.map(({ id }) => id);
     for (const query of ["sort=price", "sort=-price", "filter[price][gte]=1", "filter[price][lte]=1"]) {
-      const { status, body } = await send("GET", `?${own}&${query}`);
-      expect([status, body.errors?.[0]]).toEqual([
-        422,
-        { path: "filter[currency]", code: "required", message: expect.stringContaining("EUR") },
-      ]);
+      for (const list of ["?", "/search?q=thing&"]) {
+        const { status, body } = await send("GET", `${list}${own}&${query}`);
+        expect([status, body.errors?.[0]]).toEqual([
+          422,
+          { path: "filter[currency]", code: "required", message: expect.stringContaining("EUR") },
+        ]);
+      }
     }
-    expect(await idsOf(`${own}&sort=price&filter[currency]=EUR`)).toEqual([euro.id]);
-    expect(await idsOf(`${own}&filter[price][lte]=950&filter[currency]=JPY`)).toEqual([yen.id]);
-    expect((await idsOf(own)).length).toBe(2);
+    for (const list of [(query: string) => idsOf(`${own}&${query}`), idsFound]) {
+      expect(await list("sort=price&filter[currency]=EUR")).toEqual([euro.id, dear.id]);
+      expect(await list("sort=-price&filter[currency]=EUR")).toEqual([dear.id, euro.id]);
+      expect(await list("filter[price][lte]=950&filter[currency]=JPY")).toEqual([yen.id]);
+      expect(await list("filter[price][lte]=950&filter[currency]=EUR")).toEqual([]);
+      expect(await list("filter[currency]=USD")).toEqual([]);
+      expect((await list("limit=9")).length).toBe(3);
+    }
+    // Ranges are of one currency each.
+    const { price } = (await searched("limit=9")).body.facets;
+    const counts = ["EUR", "JPY"].map((currency) =>
+      price.filter((range) => range.currency === currency).reduce((sum, { count }) => sum + count, 0),
+    );
+    expect(counts).toEqual([2, 1]);
+    const narrowed = (await searched("filter[currency]=JPY")).body.facets.price;
+    expect(narrowed).toMatchObject([{ currency: "JPY", count: 1 }]);
+    expect((await searched("filter[currency]=EURO")).status).toBe(422);
     expect((await send("GET", `?${own}&filter[currency]=EURO`)).status).toBe(422);
   });
 });
@@ -156,6 +180,48 @@ describe("lists read as people read", () => {
     expect((await send("PATCH", `/${id}/variants/${variant}`, { price: 5 })).status).toBe(200);
     expect((await send("GET", `/inventory/locations/${stock.locationId.toUpperCase()}`)).status).toBe(200);
     expect(await idsOf(`filter[id]=${id}`)).toEqual([product.id]);
+    const [kept] = product.variants;
+    const variants = [{ id: variant, sku: kept.sku, price: 6 }];
+    expect((await send("PATCH", `/${id}`, { variants })).data.variants[0]).toMatchObject({ id: kept.id });
+  });
+
+  test("categories come by their position, then by name, each before what is below it; ids in capitals are theirs", async () => {
+    const category = async (json: object) => (await send("POST", "/categories", json)).data;
+    const top = await category({ name: unique("Top"), position: 5 });
+    const parentId = top.id.toUpperCase();
+    for (const [name, position] of [
+      ["Zebra", 1],
+      ["Öl", 2],
+      ["Äpfel", 2],
+      ["Last", 9],
+    ]) {
+      await category({ name, position, parentId });
+    }
+    const first = await category({ name: unique("First"), position: 0 });
+    const below = await category({ name: "Below", parentId: first.id });
+    const names = async () => {
+      const listed = (await send("GET", "/categories")).data as {
+        id: string;
+        name: string;
+        ancestors: string[];
+      }[];
+      const own = [top.id, first.id, below.id];
+      return listed
+        .filter(({ id, ancestors }) => own.includes(id) || ancestors.includes(top.id))
+        .map(({ name }) => name);
+    };
+    expect(await names()).toEqual([first.name, "Below", top.name, "Zebra", "Äpfel", "Öl", "Last"]);
+    const target = first.id.toUpperCase();
+    const path = `/categories/${below.id.toUpperCase()}`;
+    expect((await send("POST", `${path}/move`, { parentId, position: 0 })).data.parentId).toBe(top.id);
+    expect((await send("POST", `${path}/merge`, { into: target })).data.id).toBe(first.id);
+    const empty = await category({ name: unique("Empty") });
+    const product = await made({ categoryIds: [empty.id.toUpperCase()] });
+    expect((await send("DELETE", `/categories/${empty.id.toUpperCase()}?moveTo=${target}`)).status).toBe(204);
+    expect(await idsOf(`filter[category]=${target}`)).toEqual([product.id]);
+    const rule = { query: unique("text"), pinned: [product.id.toUpperCase()], redirect: target };
+    const { status, data, body } = await send("POST", "/search/rules", rule);
+    expect([status, data?.pinned ?? body, data?.redirect]).toEqual([201, [product.id], first.id]);
   });
 });
 

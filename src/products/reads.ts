@@ -79,12 +79,12 @@ export async function resolveFilter(deps: ProductDeps, filter: ProductFilter): P
  * Amounts of different currencies are not compared: a price filter or sort names one once products have several.
  * @throws AppError invalid_input
  */
-async function requireCurrency(
+export async function requireCurrency(
   deps: ProductDeps,
   filter: ProductFilter,
-  sort: ProductListQuery["sort"],
+  sort: ProductListQuery["sort"] | undefined,
 ): Promise<void> {
-  const compared = sort.name === "price" || filter.priceFrom !== undefined || filter.priceTo !== undefined;
+  const compared = sort?.name === "price" || filter.priceFrom !== undefined || filter.priceTo !== undefined;
   if (!compared || filter.currency !== undefined) return;
   // Most shops have one: two looks at an index then. Of several, the list itself may still have one alone.
   const [first, second] = await deps.products.currencies(filter.status);

@@ -42,8 +42,7 @@ export type ChangeVariant = z.output<typeof changeVariantSchema>;
 
 const variantSchema = z
   .strictObject({
-    id: z
-      .uuid("must be an id")
+    id: idSchema
       .optional()
       .meta({ description: "Of a variant that the product has; without it, one with this SKU is meant" }),
     ...variantFields,

@@ -28,7 +28,7 @@ export const listApiKeysSchema = z.strictObject({
 });
 export type ListApiKeys = z.output<typeof listApiKeysSchema>;
 
-export const apiKeyParam = z.object({ id: z.uuid("must be an id") });
+export const apiKeyParam = z.object({ id: z.uuid("must be an id").toLowerCase() });
 
 const apiKeyResponse = z
   .object({

@@ -14,7 +14,7 @@ const base64url = (max: number) =>
     .regex(/^[A-Za-z0-9_-]*$/, "must be base64url");
 
 const id = base64url(1364);
-const challengeId = z.uuid("must be an id");
+const challengeId = z.uuid("must be an id").toLowerCase();
 
 /**
  * What `PublicKeyCredential.toJSON()` gives in a browser. Browsers add members as they grow, so those that are
@@ -61,7 +61,7 @@ export const signInSchema = z
 export type PasskeySignIn = Omit<z.output<typeof signInSchema>, "deviceToken">;
 
 export const renameSchema = z.strictObject({ name: nameSchema }).meta({ id: "Rename" });
-export const passkeyParam = z.object({ id: z.uuid("must be an id") });
+export const passkeyParam = z.object({ id: z.uuid("must be an id").toLowerCase() });
 
 const passkeyResponse = z
   .object({

@@ -37,7 +37,8 @@ export const categoryRoutes = (deps: ProductDeps) =>
       shown(CATALOGUE),
       endpoint(deps, {
         id: "listCategories",
-        summary: "List categories, parents before children, with how many active products each has",
+        summary:
+          "List categories, each before what is below it, siblings by position and name, with how many active products each has",
         tag,
         success: { 200: categoryListAnswer },
       }),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
 import { canonicalKey } from "../../lib/text";
-import { attributeKeySchema, lineSchema } from "../fields";
+import { attributeKeySchema, idSchema, lineSchema } from "../fields";
 
 const attributeDefinition = z
   .strictObject({
@@ -29,7 +29,7 @@ const attributes = z
 
 const position = z.int("must be a whole number").min(0).max(1_000_000);
 const slug = lineSchema(120);
-const id = z.uuid("must be an id");
+const id = idSchema;
 
 export const categoryParam = z.object({ id });
 

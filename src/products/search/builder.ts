@@ -33,6 +33,9 @@ export interface KindCount {
 /** What facets, filters and sorts need of each product, by its ordinal. */
 export interface Columns {
   price: Numbers;
+  /** Places in `currencies`, plus one; 0, or none at all, where it is not known. */
+  currency: Numbers;
+  currencies: string[];
   created: Numbers;
   stock: Numbers;
   /** Places in `brands`, plus one; 0 for none. */
@@ -55,6 +58,8 @@ export interface Columns {
 /** Columns that nothing was read of. */
 export const NO_COLUMNS: Columns = {
   price: new Uint8Array(),
+  currency: new Uint8Array(),
+  currencies: [],
   created: new Uint8Array(),
   stock: new Uint8Array(),
   brand: new Uint8Array(),
@@ -74,19 +79,21 @@ export const NO_COLUMNS: Columns = {
 export const tieOf = (id: string): number =>
   Number(createHash("sha256").update(id).digest().readBigUInt64BE() >> 11n);
 
-type BuiltFrom = Omit<SearchDocument, "packed">;
+type BuiltFrom = Omit<SearchDocument, "packed" | "currency"> & { currency?: string };
 
 /** A segment in the making. */
 export class SegmentBuilder {
   readonly ids: string[] = [];
   readonly nameKeys: string[] = [];
   readonly postings = new Map<string, PostingWriter>();
+  readonly #currencies = new Numbered<string>();
   readonly #brands = new Numbered<[string, string]>();
   readonly #trees = new Numbered<string[]>();
   readonly #attrs = new Numbered<[string, string, string]>();
   readonly #kinds = new Numbered<KindCount>();
   readonly #rows: {
     price: number;
+    currency: number;
     created: number;
     stock: number;
     brand: number;
@@ -110,7 +117,7 @@ export class SegmentBuilder {
       this.postings.set(entry.term, writer);
       writer.add(ordinal, entry);
     }
-    const { brandKey, brand, categoryTree, head, categoryHeads, categoryIds, targeted } = document;
+    const { brandKey, brand, categoryTree, currency, head, categoryHeads, categoryIds, targeted } = document;
     const kind = this.#kinds.of(JSON.stringify([head, categoryIds]), () => ({
       head,
       categories: categoryHeads,
@@ -125,6 +132,7 @@ export class SegmentBuilder {
     this.#attrStart.push(this.#attr.length);
     this.#rows.push({
       price: document.price,
+      currency: currency === undefined ? 0 : this.#currencies.of(currency, () => currency) + 1,
       created: document.createdAt,
       stock: document.inStock ? 1 : 0,
       brand: brandKey === null ? 0 : this.#brands.of(brandKey, () => [brandKey, brand ?? brandKey]) + 1,
@@ -139,6 +147,8 @@ export class SegmentBuilder {
     const rows = this.#rows;
     return {
       price: Float64Array.from(rows, ({ price }) => price),
+      currency: Uint8Array.from(rows, ({ currency }) => currency),
+      currencies: this.#currencies.list,
       created: Float64Array.from(rows, ({ created }) => created),
       stock: Uint8Array.from(rows, ({ stock }) => stock),
       brand: Uint32Array.from(rows, ({ brand }) => brand),

@@ -132,6 +132,7 @@ export function searchDocumentOf(
     categoryHeads: unique(own.flatMap(({ name }) => headsOf(name))),
     attrs: attrs.map((attr, index) => [product.attrKeys?.[index] ?? "", attr.key, shown(attr)]),
     price: product.price,
+    currency: product.currency,
     createdAt: product.createdAt.getTime(),
     nameKey: product.nameKey ?? canonicalKey(product.name),
     popularity: product.popularity,

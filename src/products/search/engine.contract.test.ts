@@ -11,6 +11,7 @@ import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
 const t = useTestApp();
 const WORDS = ["zebra", "yak", "xerus", "walrus"];
 const BRANDS = ["Acme", "Borg", null];
+const CURRENCIES = ["USD", "EUR", "JPY"];
 const COLOURS = ["red", "blue", "green"];
 
 interface Row {
@@ -18,6 +19,7 @@ interface Row {
   brand: number;
   category: number;
   price: number;
+  currency: number;
   colour: number;
   inStock: boolean;
   active: boolean;
@@ -29,6 +31,7 @@ const rows = fc.array(
     brand: fc.nat(2),
     category: fc.nat(2),
     price: fc.nat(5000),
+    currency: fc.nat(1),
     colour: fc.nat(2),
     inStock: fc.boolean(),
     active: fc.boolean(),
@@ -39,6 +42,7 @@ const filters = fc.record({
   brand: fc.option(fc.nat(1), { nil: undefined }),
   category: fc.option(fc.nat(2), { nil: undefined }),
   priceFrom: fc.option(fc.nat(5000), { nil: undefined }),
+  currency: fc.option(fc.nat(2), { nil: undefined }),
   colours: fc.option(fc.uniqueArray(fc.nat(2), { minLength: 1 }), { nil: undefined }),
   inStock: fc.option(fc.boolean(), { nil: undefined }),
 });
@@ -78,7 +82,7 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
       categoryTree: [category],
       variants: [],
       price: row.price,
-      currency: "USD",
+      currency: CURRENCIES[row.currency] as string,
       popularity: 0,
       inStock: row.inStock,
       version: 1,
@@ -98,18 +102,20 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
           const products = given.map((row) => productOf(row, tag));
           await put(products, true);
           if (settled) await between();
-          const { brand, category, priceFrom, colours, inStock } = filter;
+          const { brand, category, currency, priceFrom, colours, inStock } = filter;
           const asked: ProductFilter = {
             status: "active",
             attrs: colours ? [colours.map((colour) => attrKeyOf("colour", COLOURS[colour] as string))] : [],
             ...(brand === undefined ? {} : { brand: canonicalKey(BRANDS[brand] as string) }),
             ...(category === undefined ? {} : { category: categories[category] as string }),
+            ...(currency === undefined ? {} : { currency: CURRENCIES[currency] as string }),
             ...(priceFrom === undefined ? {} : { priceFrom }),
             ...(inStock === undefined ? {} : { inStock }),
           };
           const tests: Record<string, (row: Row) => boolean> = {
             brand: (row) => brand === undefined || row.brand === brand,
             category: (row) => category === undefined || row.category === category,
+            currency: (row) => currency === undefined || row.currency === currency,
             price: (row) => priceFrom === undefined || row.price >= priceFrom,
             colour: (row) => colours === undefined || colours.includes(row.colour),
             inStock: (row) => inStock === undefined || row.inStock === inStock,
@@ -148,10 +154,12 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
             fitting("inStock").filter((row) => row.inStock).length,
             fitting("inStock").filter((row) => !row.inStock).length,
           ]);
-          const prices = fitting("price").map(({ price }) => price);
+          const prices = fitting("price");
           expect(facets?.price.reduce((sum, range) => sum + range.count, 0)).toBe(prices.length);
-          for (const { from, to, count: n } of facets?.price ?? []) {
-            expect(prices.filter((price) => price >= (from ?? 0) && price <= (to ?? 1e9)).length).toBe(n);
+          for (const range of facets?.price ?? []) {
+            const { from, to, count: n } = range;
+            const own = prices.filter((row) => CURRENCIES[row.currency] === range.currency);
+            expect(own.filter(({ price }) => price >= (from ?? 0) && price <= (to ?? 1e9)).length).toBe(n);
           }
         }),
         { numRuns: 12 },
@@ -165,6 +173,7 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
         brand: 0,
         category: 0,
         price: 1,
+        currency: 0,
         colour: 0,
         inStock: true,
         active: true,
@@ -195,6 +204,7 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
         brand: 0,
         category: 0,
         price: 1,
+        currency: 0,
         colour: 0,
         inStock: true,
         active: true,

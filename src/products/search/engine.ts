@@ -44,8 +44,8 @@ export interface Facets {
   brand: (FacetValue & { name: string })[];
   /** By id of the category; products below it are counted in. */
   category: FacetValue[];
-  /** Both ends belong to the range; null is open. */
-  price: { from: number | null; to: number | null; count: number }[];
+  /** Both ends belong to the range; null is open. Amounts of one currency follow each other. */
+  price: { currency: string; from: number | null; to: number | null; count: number }[];
   attributes: { key: string; values: FacetValue[] }[];
   inStock: { value: boolean; count: number }[];
 }

@@ -19,6 +19,8 @@ const STOCK = 8;
 const NAMED = 16;
 /** The first attribute's; each filter of one has the next bit. */
 const ATTRIBUTE = 32;
+/** Behind those of attributes, of which a filter has at most ten. */
+const CURRENCY = 2 ** 20;
 
 /** Of a product, a bit for each part of the filter that keeps it out: 0 when it fits. */
 export function barsOf(filter: ProductFilter, columns: Columns): (ordinal: number) => number {
@@ -26,12 +28,14 @@ export function barsOf(filter: ProductFilter, columns: Columns): (ordinal: numbe
     ids,
     category,
     brand,
+    currency,
     priceFrom = Number.NEGATIVE_INFINITY,
     priceTo = Number.POSITIVE_INFINITY,
     inStock,
     attrs,
   } = filter;
   const brandNumber = brand === undefined ? -1 : columns.brands.findIndex(([key]) => key === brand) + 1 || -2;
+  const currencyNumber = currency === undefined ? -1 : columns.currencies.indexOf(currency) + 1 || -2;
   const inTree = columns.trees.map((tree) => category === undefined || tree.includes(category));
   const wanted = attrs.map(
     (keys) => new Set(columns.attrs.flatMap(([key], index) => (keys.includes(key) ? [index] : []))),
@@ -41,6 +45,7 @@ export function barsOf(filter: ProductFilter, columns: Columns): (ordinal: numbe
     let bars = ties && !ties.has(columns.tie[ordinal] as number) ? NAMED : 0;
     if (brandNumber !== -1 && columns.brand[ordinal] !== brandNumber) bars |= BRAND;
     if (category !== undefined && !inTree[columns.tree[ordinal] as number]) bars |= CATEGORY;
+    if (currencyNumber !== -1 && columns.currency[ordinal] !== currencyNumber) bars |= CURRENCY;
     const price = columns.price[ordinal] as number;
     if (price < priceFrom || price > priceTo) bars |= PRICE;
     if (inStock !== undefined && columns.stock[ordinal] !== (inStock ? 1 : 0)) bars |= STOCK;
@@ -67,9 +72,8 @@ function round(value: number): number {
   return (first < 1.5 ? 1 : first < 3.5 ? 2 : first < 7.5 ? 5 : 10) * power;
 }
 
-/** Ranges that hold about equally many, with round bounds. */
-function rangesOf(prices: number[]): Facets["price"] {
-  if (prices.length === 0) return [];
+/** Ranges of amounts of one currency that hold about equally many, with round bounds. */
+function rangesOf(currency: string, prices: number[]): Facets["price"] {
   prices.sort((a, b) => a - b);
   const bounds = new Set<number>();
   for (let index = 1; index < RANGES; index++) {
@@ -84,6 +88,7 @@ function rangesOf(prices: number[]): Facets["price"] {
     counts[range] = (counts[range] as number) + 1;
   }
   return counts.map((count, index) => ({
+    currency,
     from: index === 0 ? null : (edges[index - 1] as number),
     to: index === edges.length ? null : (edges[index] as number) - 1,
     count,
@@ -99,7 +104,8 @@ export class FacetCounter {
     { key: string; values: Map<string, { value: string; count: number }> }
   >();
   readonly #stock = [0, 0];
-  readonly #prices: number[] = [];
+  /** By currency. */
+  readonly #prices = new Map<string, number[]>();
   /** By the key of an attribute, the bits of the filters that are about it. */
   readonly #own = new Map<string, number>();
 
@@ -116,6 +122,11 @@ export class FacetCounter {
     const brands = new Uint32Array(columns.brands.length + 1);
     const trees = new Uint32Array(columns.trees.length);
     const attrs = new Uint32Array(columns.attrs.length);
+    const prices = columns.currencies.map((currency) => {
+      const known = this.#prices.get(currency) ?? [];
+      this.#prices.set(currency, known);
+      return known;
+    });
     const own = columns.attrs.map(([key]) => this.#own.get(keyOf(key)) ?? 0);
     for (let n = 0; n < ordinals.length; n++) {
       const ordinal = ordinals[n] as number;
@@ -124,7 +135,9 @@ export class FacetCounter {
       if ((out & ~BRAND) === 0) brands[brand] = (brands[brand] as number) + 1;
       const tree = columns.tree[ordinal] as number;
       if ((out & ~CATEGORY) === 0) trees[tree] = (trees[tree] as number) + 1;
-      if ((out & ~PRICE) === 0) this.#prices.push(columns.price[ordinal] as number);
+      if ((out & ~PRICE) === 0) {
+        prices[(columns.currency[ordinal] as number) - 1]?.push(columns.price[ordinal] as number);
+      }
       if ((out & ~STOCK) === 0) {
         const stock = columns.stock[ordinal] as number;
         this.#stock[stock] = (this.#stock[stock] as number) + 1;
@@ -183,7 +196,11 @@ export class FacetCounter {
         ({ value }) => value,
         MOST_VALUES,
       ),
-      price: rangesOf(this.#prices),
+      // The currency of most products first.
+      price: [...this.#prices]
+        .filter(([, prices]) => prices.length > 0)
+        .sort(([a, some], [b, others]) => others.length - some.length || (a < b ? -1 : 1))
+        .flatMap(([currency, prices]) => rangesOf(currency, prices)),
       attributes: first(attributes, ({ key }) => key, MOST_KEYS).map(({ key, values }) => ({ key, values })),
       inStock: [
         { value: true, count: there },

@@ -30,6 +30,8 @@ export interface SearchDocument {
   /** `attrKeys` of the product, each with its key and value as they are shown. */
   attrs: [attrKey: string, key: string, value: string][];
   price: number;
+  /** Of the price; absent on what a version before format 2 wrote. */
+  currency: string;
   createdAt: number;
   nameKey: string;
   popularity: number;
@@ -97,7 +99,7 @@ export interface Head {
  * Form of what is indexed of a product. Raise it with every change of that (terms, weights, columns): the first process
  * that starts after the upgrade has the index rebuilt while the shop is open.
  */
-export const INDEX_FORMAT = 1;
+export const INDEX_FORMAT = 2;
 
 /** What the index consists of: one document, which changes as a whole. */
 export interface ManifestDocument {

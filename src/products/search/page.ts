@@ -8,9 +8,9 @@ import type { Group } from "./segments.store";
 
 /** The columns that a request needs. */
 export function groupsOf({ filter, sort, facets }: SearchRequest): Group[] {
-  const { ids, category, brand, priceFrom, priceTo, inStock, attrs } = filter;
+  const { ids, category, brand, currency, priceFrom, priceTo, inStock, attrs } = filter;
   const filtered =
-    [ids, category, brand, priceFrom, priceTo, inStock].some((part) => part !== undefined) ||
+    [ids, category, brand, currency, priceFrom, priceTo, inStock].some((part) => part !== undefined) ||
     attrs.length > 0;
   return [
     "rank",

@@ -18,8 +18,6 @@ import {
 /** Most characters of a query. */
 const MAX_TEXT = 200;
 
-const { "filter[currency]": _, ...SEARCH_PARAMETERS } = LIST_PARAMETERS;
-
 /** What a search is asked for. */
 export interface SearchQuery extends Omit<ProductListQuery, "sort"> {
   text: string;
@@ -48,7 +46,7 @@ export const searchSchema = z
   .object({
     q: parameter('What to look for: words, "a phrase", -word'),
     facets: parameter("false for no facets"),
-    ...SEARCH_PARAMETERS,
+    ...LIST_PARAMETERS,
   })
   .catchall(z.union([z.string(), z.array(z.string())]))
   .transform((query, ctx): SearchQuery => {
@@ -68,8 +66,6 @@ export const searchSchema = z
         else fault("facets", "must be true or false");
       } else if (!readListKey(list, key, given, fault)) fault(key, UNKNOWN_FIELD, "unknown_field");
     }
-    // The index knows a product's price and not its currency.
-    if (list.filter.currency !== undefined) fault("filter[currency]", UNKNOWN_FIELD, "unknown_field");
     if (query.q === undefined) fault("q", "is required", "required");
     if (list.filter.status !== "active")
       fault("filter[status]", "must be active: only active products are searched");
@@ -133,7 +129,12 @@ const facetsResponse = z
     brand: z.array(z.object({ value: z.string(), name: z.string(), count: counted })),
     category: z.array(z.object({ id: z.string(), name: z.string(), path: z.string(), count: counted })),
     price: z.array(
-      z.object({ from: z.number().int().nullable(), to: z.number().int().nullable(), count: counted }),
+      z.object({
+        currency: z.string(),
+        from: z.number().int().nullable(),
+        to: z.number().int().nullable(),
+        count: counted,
+      }),
     ),
     attributes: z.array(
       z.object({ key: z.string(), values: z.array(z.object({ value: z.string(), count: counted })) }),

@@ -6,7 +6,7 @@ import { pageEnd } from "../../lib/paging";
 import { cleanText } from "../../lib/text";
 import type { ProductDeps } from "../deps";
 import { expandItems, fieldsFor } from "../items";
-import { resolveFilter } from "../reads";
+import { requireCurrency, resolveFilter } from "../reads";
 import type { ListedProduct } from "../summary";
 import { type CurrentCuration, ruleKeyOf } from "./curation/current";
 import type { Facets } from "./engine";
@@ -17,9 +17,10 @@ import type { FacetsResponse, FoundResponse, SearchQuery } from "./schema";
 const PAGED = DAY;
 const UNANSWERED = 30 * DAY;
 
-/** The filter by ids alone, where it names SKUs or GTINs. */
+/** The filter by ids alone, where it names SKUs or GTINs. @throws AppError invalid_input without a currency */
 async function filterOf(deps: ProductDeps, query: SearchQuery) {
   const filter = await resolveFilter(deps, query.filter);
+  await requireCurrency(deps, filter, query.sort);
   const { skus, gtins, ...rest } = filter;
   if (skus === undefined && gtins === undefined) return filter;
   return { ...rest, ids: await deps.products.idsOf(filter) };
@@ -80,7 +81,7 @@ async function keep(
 
 /**
  * Active products that fit a text, with counts of what there is among them.
- * @throws AppError invalid_cursor
+ * @throws AppError invalid_cursor, invalid_input when prices of several currencies would be compared
  */
 export async function searchProducts(deps: ProductDeps, actor: Actor | undefined, query: SearchQuery) {
   const { text, sort, limit, include, facets: counted } = query;

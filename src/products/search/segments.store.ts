@@ -42,7 +42,7 @@ export function deadBits(entry: SegmentEntry): Set<number> {
 const GROUPS = {
   rank: { numbers: ["popularity", "tie", "kind"], lists: ["kinds"] },
   labels: { numbers: ["brand", "tree"], lists: ["brands", "trees"] },
-  facets: { numbers: ["price", "stock", "attrStart", "attr"], lists: ["attrs"] },
+  facets: { numbers: ["price", "currency", "stock", "attrStart", "attr"], lists: ["attrs", "currencies"] },
   created: { numbers: ["created"], lists: [] },
 } as const satisfies Record<string, { numbers: (keyof Columns)[]; lists: (keyof Columns)[] }>;
 export type Group = keyof typeof GROUPS;

@@ -86,7 +86,7 @@ export type SettingsResponse = z.infer<typeof settingsResponse>;
 export const settingsAnswer = dataOf(settingsResponse);
 
 export const avatarParam = z.object({
-  id: z.uuid("must be an id"),
+  id: z.uuid("must be an id").toLowerCase(),
   file: z.string().regex(/^\d{1,5}\.webp$/, "must be a width and webp, such as 320.webp"),
 });
 
@@ -108,4 +108,4 @@ const exportResponse = z
 export type ExportResponse = z.infer<typeof exportResponse>;
 export const exportAnswer = dataOf(exportResponse);
 export const exportListAnswer = dataOf(z.array(exportResponse));
-export const exportParam = z.object({ id: z.uuid("must be an id") });
+export const exportParam = z.object({ id: z.uuid("must be an id").toLowerCase() });

@@ -46,7 +46,7 @@ export const changeRoleSchema = z
 export type CreateRole = z.output<typeof createRoleSchema>;
 export type ChangeRole = z.output<typeof changeRoleSchema>;
 
-export const roleParam = z.object({ id: z.uuid("must be an id") });
+export const roleParam = z.object({ id: z.uuid("must be an id").toLowerCase() });
 
 const roleResponse = z.object({
   id: z.string(),

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../../http/envelopes";
-import { lineSchema } from "../../index";
+import { idSchema, lineSchema } from "../../index";
 import { wordsOf } from "../text";
 import { ruleKeyOf } from "./current";
 
-const id = z.uuid("must be an id");
+const id = idSchema;
 export const managedParam = z.object({ id });
 const NO_WORD = "must have a letter or digit";
 

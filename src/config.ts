@@ -77,6 +77,18 @@ function isNetwork(text: string): boolean {
   return family !== 0 && !/^::ffff:/i.test(address) && Number(prefix ?? 0) <= (family === 4 ? 32 : 128);
 }
 
+const network = z
+  .string()
+  .refine(
+    isNetwork,
+    "must be addresses or CIDR ranges (a prefix of at most 32 for IPv4, 128 for IPv6); for example 10.0.0.0/8",
+  );
+
+const flag = z
+  .enum(["true", "false"], "must be true or false")
+  .default("false")
+  .transform((text) => text === "true");
+
 const list = <T extends z.ZodType<unknown, string>>(item: T) =>
   z
     .string()
@@ -183,14 +195,7 @@ const schema = z.object({
       "must be an address, with or without a name",
     )
     .default("Aizy <no-reply@localhost>"),
-  TRUSTED_PROXIES: list(
-    z
-      .string()
-      .refine(
-        isNetwork,
-        "must be addresses or CIDR ranges (a prefix of at most 32 for IPv4, 128 for IPv6); for example 10.0.0.0/8",
-      ),
-  ).default([]),
+  TRUSTED_PROXIES: list(network).default([]),
   S3_ENDPOINT: endpoint("https://s3.eu-central-1.amazonaws.com").optional(),
   S3_REGION: z
     .string()
@@ -226,6 +231,17 @@ const schema = z.object({
       "must be an ISO 4217 code such as USD",
     )
     .default("USD"),
+  SHOPPER_RESERVATIONS: flag,
+  SHOPPER_RESERVATION_UNITS: integer(1, 10_000, 10, "units that one shopper may hold at once"),
+  SHOPPER_RESERVATION_ADDRESS_UNITS: integer(
+    1,
+    100_000,
+    50,
+    "units that shoppers of one address may hold at once",
+  ),
+  SHOPPER_RESERVATION_MINUTES: integer(1, 1440, 15, "how long a shopper may hold them"),
+  IMPORT_PICTURES_HTTP: flag,
+  IMPORT_PICTURES_NETWORKS: list(network).default([]),
   ANALYTICS_PATH: z
     .string()
     .regex(
@@ -289,6 +305,10 @@ export interface Config {
   webConcurrency: number;
   logLevel: "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
   defaultCurrency: string;
+  /** Whether shoppers may hold units for themselves, and how many for how long. */
+  shopperReservations: { on: boolean; units: number; addressUnits: number; minutes: number };
+  /** Pictures that imports fetch: over plain http too, and from which networks that are not public. */
+  importPictures: { allowHttp: boolean; networks: string[] };
   otelEndpoint: string | undefined;
   /** Opens /metrics to who sends it; without it they are for development alone. */
   metricsToken: string | undefined;
@@ -395,6 +415,13 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     webConcurrency: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
     defaultCurrency: data.DEFAULT_CURRENCY,
+    shopperReservations: {
+      on: data.SHOPPER_RESERVATIONS,
+      units: data.SHOPPER_RESERVATION_UNITS,
+      addressUnits: data.SHOPPER_RESERVATION_ADDRESS_UNITS,
+      minutes: data.SHOPPER_RESERVATION_MINUTES,
+    },
+    importPictures: { allowHttp: data.IMPORT_PICTURES_HTTP, networks: data.IMPORT_PICTURES_NETWORKS },
     otelEndpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT,
     metricsToken: data.METRICS_TOKEN,
     drainSeconds: data.DRAIN_SECONDS,

@@ -83,6 +83,20 @@ const reservationResponse = z
   })
   .meta({ id: "Reservation" });
 
+const shopperReservationResponse = reservationResponse
+  .pick({ id: true, status: true, expiresAt: true, createdAt: true, endedAt: true })
+  .extend({
+    lines: z.array(
+      z.object({
+        sku: z.string(),
+        quantity: z.number().int(),
+        committed: z.number().int(),
+        released: z.number().int(),
+      }),
+    ),
+  })
+  .meta({ id: "OwnReservation" });
+
 const changedLevelResponse = z
   .object({ level: levelResponse, movement: movementResponse.nullable() })
   .meta({ id: "ChangedLevel" });
@@ -152,6 +166,8 @@ export const changedLevelAnswer = dataOf(changedLevelResponse);
 export const transferAnswer = dataOf(transferResponse);
 export const reservationAnswer = dataOf(reservationResponse);
 export const reservationListAnswer = pageOf(reservationResponse);
+export const shopperReservationAnswer = dataOf(shopperReservationResponse);
+export const shopperReservationListAnswer = dataOf(z.array(shopperReservationResponse));
 export const movementListAnswer = pageOf(movementResponse);
 export const verificationAnswer = z.object({
   data: verificationResponse,
@@ -164,6 +180,7 @@ export type LocationResponse = z.infer<typeof locationResponse>;
 export type LevelResponse = z.infer<typeof levelResponse>;
 export type MovementResponse = z.infer<typeof movementResponse>;
 export type ReservationResponse = z.infer<typeof reservationResponse>;
+export type ShopperReservationResponse = z.infer<typeof shopperReservationResponse>;
 export type ChangedLevelResponse = z.infer<typeof changedLevelResponse>;
 export type TransferResponse = z.infer<typeof transferResponse>;
 export type Difference = z.infer<typeof differenceSchema>;

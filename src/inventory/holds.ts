@@ -52,6 +52,7 @@ export function hold(
   wanted: WantedLine[],
   until: Date,
   reference: string | null,
+  shopper: Pick<ReservationDocument, "shopperId" | "shopperSource"> = {},
 ): ReservationDocument {
   const { actorId, now, newId } = ledger.context;
   const id = newId();
@@ -72,6 +73,7 @@ export function hold(
     lines: wanted.flatMap((line) => lines.get(line) ?? []),
     reference,
     actorId,
+    ...shopper,
     expiresAt: until,
     createdAt: now,
     updatedAt: now,

@@ -1,4 +1,10 @@
-import type { LevelResponse, LocationResponse, MovementResponse, ReservationResponse } from "./answers";
+import type {
+  LevelResponse,
+  LocationResponse,
+  MovementResponse,
+  ReservationResponse,
+  ShopperReservationResponse,
+} from "./answers";
 import type {
   LevelDocument,
   LocationDocument,
@@ -80,3 +86,12 @@ export const toReservation = (reservation: ReservationDocument): ReservationResp
   createdAt: reservation.createdAt.toISOString(),
   endedAt: reservation.endedAt?.toISOString() ?? null,
 });
+
+/** A reservation as its shopper sees it: not where its units lie. */
+export function toShopperReservation(reservation: ReservationDocument): ShopperReservationResponse {
+  const { id, status, lines, expiresAt, createdAt, endedAt } = toReservation(reservation);
+  return {
+    ...{ id, status, expiresAt, createdAt, endedAt },
+    lines: lines.map(({ allocations: _, ...line }) => line),
+  };
+}

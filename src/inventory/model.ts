@@ -119,6 +119,9 @@ export interface ReservationDocument {
   lines: ReservationLine[];
   reference: string | null;
   actorId: string;
+  /** Of what a shopper holds for themselves: who it is, and a hash of the network that they came from. */
+  shopperId?: string;
+  shopperSource?: string;
   /** Grows with each change; absent is 0. */
   revision?: number;
   expiresAt: Date;
@@ -248,6 +251,8 @@ const reservationSchema = new Schema<ReservationDocument>(
     },
     reference: { type: String, default: null },
     actorId: { type: String, required: true },
+    shopperId: String,
+    shopperSource: String,
     revision: Number,
     expiresAt: { type: Date, required: true },
     createdAt: { type: Date, required: true },
@@ -258,7 +263,31 @@ const reservationSchema = new Schema<ReservationDocument>(
 )
   .index({ status: 1, expiresAt: 1 })
   .index({ status: 1, _id: -1 })
-  .index({ "lines.skuKey": 1 }, { partialFilterExpression: { status: "active" } });
+  .index({ "lines.skuKey": 1 }, { partialFilterExpression: { status: "active" } })
+  .index({ shopperId: 1, status: 1 }, { partialFilterExpression: { shopperId: { $type: "string" } } })
+  .index(
+    { shopperSource: 1, status: 1 },
+    { partialFilterExpression: { shopperSource: { $type: "string" } } },
+  );
+
+/**
+ * Stands for what one shopper or one network holds: whoever takes more counts it up, so that two at once conflict. Of
+ * no use after a while.
+ */
+export interface ShopperGuardDocument {
+  _id: string;
+  version: number;
+  expiresAt: Date;
+}
+
+const shopperGuardSchema = new Schema<ShopperGuardDocument>(
+  {
+    _id: { type: String, required: true },
+    version: { type: Number, required: true },
+    expiresAt: { type: Date, required: true },
+  },
+  { collection: "stockShoppers", versionKey: false, strict: "throw" },
+).index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
 const signalSchema = new Schema<StockSignalDocument>(
   {
@@ -280,7 +309,15 @@ export const locationModel = modelOf("StockLocation", locationSchema);
 export const levelModel = modelOf("StockLevel", levelSchema);
 export const movementModel = modelOf("StockMovement", movementSchema);
 export const reservationModel = modelOf("StockReservation", reservationSchema);
+export const shopperGuardModel = modelOf("StockShopper", shopperGuardSchema);
 export const signalModel = modelOf("StockSignal", signalSchema);
 
 /** Every model of stock, for the deploy step. */
-export const INVENTORY_MODELS = [locationModel, levelModel, movementModel, reservationModel, signalModel];
+export const INVENTORY_MODELS = [
+  locationModel,
+  levelModel,
+  movementModel,
+  reservationModel,
+  shopperGuardModel,
+  signalModel,
+];

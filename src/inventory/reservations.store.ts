@@ -1,11 +1,17 @@
 import type { Mongo, MongoTx } from "../db/mongo";
-import { type ReservationDocument, type ReservationStatus, reservationModel } from "./model";
+import {
+  type ReservationDocument,
+  type ReservationStatus,
+  reservationModel,
+  shopperGuardModel,
+} from "./model";
 import type { SkuRange } from "./movements.store";
 import { olderThan } from "./page";
 
 /** Reservations in MongoDB. */
 export const createReservationStore = (mongo: Mongo) => {
   const Reservation = reservationModel(mongo.connection);
+  const Guard = shopperGuardModel(mongo.connection);
   return {
     findReservation: (id: string): Promise<ReservationDocument | null> => Reservation.findById(id).lean(),
 
@@ -25,6 +31,28 @@ export const createReservationStore = (mongo: Mongo) => {
       Reservation.find({ status: "active", expiresAt: { $lte: now } })
         .sort({ expiresAt: 1 })
         .limit(limit)
+        .lean(),
+
+    /**
+     * Keeps every other transaction out that counts what these hold: first in each that gives them more.
+     * @throws a duplicate key when two are the first ever; the transaction is to be tried again
+     */
+    async guardShopper(keys: string[], expiresAt: Date, tx: MongoTx): Promise<void> {
+      // In one order, so that two do not wait for each other.
+      for (const _id of keys.toSorted()) {
+        const update = { $inc: { version: 1 }, $set: { expiresAt } };
+        await Guard.updateOne({ _id }, update, { ...mongo.in(tx), upsert: true });
+      }
+    },
+
+    /** What a shopper, or everybody from one network, holds and may still have. */
+    shopperReservations: (
+      filter: Pick<ReservationDocument, "shopperId"> | Pick<ReservationDocument, "shopperSource">,
+      now: Date,
+      tx?: MongoTx,
+    ): Promise<ReservationDocument[]> =>
+      Reservation.find({ ...filter, status: "active", expiresAt: { $gt: now } }, null, mongo.in(tx))
+        .sort({ _id: -1 })
         .lean(),
 
     /** What living reservations hold of SKUs, by level. */

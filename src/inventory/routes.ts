@@ -28,6 +28,7 @@ import {
   transferSchema,
   verifyQuerySchema,
 } from "./schema";
+import { shopperRoutes } from "./shoppers.routes";
 import { repairSku, verifyPage, verifySku } from "./verify";
 
 /** /api/products/inventory */
@@ -37,6 +38,7 @@ export const inventoryRoutes = (deps: InventoryDeps) => {
     .route("/locations", locationRoutes(deps))
     .route("/levels", levelRoutes(deps))
     .route("/reservations", reservationRoutes(deps))
+    .route("/own-reservations", shopperRoutes(deps))
     .get(
       "/low-stock",
       endpoint(deps, {

@@ -157,6 +157,16 @@ export const reserveSchema = z
   })
   .meta({ id: "Reserve" });
 
+/** A shopper's own: where from, for whom and for how long is not theirs to choose. */
+export const shopperReserveSchema = z
+  .strictObject({
+    lines: linesOf(z.strictObject({ sku: skuSchema, quantity: quantitySchema })),
+    ttlSeconds: whole(1, MAX_TTL)
+      .optional()
+      .meta({ description: "Seconds; as long as the shop lets you when left out" }),
+  })
+  .meta({ id: "OwnReserve" });
+
 /** What a commit or release names; all that is held when it names nothing. */
 export const endSchema = z
   .strictObject({ lines: linesOf(z.strictObject({ sku: skuSchema, quantity: quantitySchema })).optional() })
@@ -203,5 +213,6 @@ export type Adjust = z.output<typeof adjustSchema>;
 export type SetQuantity = z.output<typeof setSchema>;
 export type Transfer = z.output<typeof transferSchema>;
 export type Reserve = z.output<typeof reserveSchema>;
+export type ShopperReserve = z.output<typeof shopperReserveSchema>;
 export type ListReservations = z.output<typeof listReservationsSchema>;
 export type ListMovements = z.output<typeof listMovementsSchema>;

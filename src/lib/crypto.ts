@@ -9,7 +9,8 @@ export type KeyPurpose =
   | "cursor"
   | "mfa-challenge"
   | "device"
-  | "api-key";
+  | "api-key"
+  | "shopper-address";
 
 type Key = Uint8Array<ArrayBuffer>;
 

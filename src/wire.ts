@@ -34,6 +34,8 @@ import { createRandom } from "./lib/random";
 import { countMails } from "./mail/mail";
 import { createMailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
+import { createPictureSource } from "./media";
+import { createImportPictureStore } from "./products/bulk/pictures.store";
 import { createBulkStore } from "./products/bulk/store";
 import { createCategoryStore } from "./products/categories/store";
 import { createCounts } from "./products/counts";
@@ -135,6 +137,8 @@ export function createDeps(
     productPopularity: createProductPopularityStore(mongo),
     pictures: createPictureStore(mongo),
     bulk: createBulkStore(mongo),
+    importPictures: createImportPictureStore(mongo),
+    pictureSource: createPictureSource(config.importPictures),
     storage: config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),
     inventory,
     stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),

@@ -1,7 +1,7 @@
 import { ANALYTICS_MODELS } from "../analytics/model";
 import { INVENTORY_MODELS } from "../inventory/model";
 import { jobModel } from "../jobs/mongo.store";
-import { bulkFaultModel, bulkModel, checkpointModel } from "../products/bulk/model";
+import { bulkFaultModel, bulkModel, checkpointModel, importPictureModel } from "../products/bulk/model";
 import { categoryModel } from "../products/categories/model";
 import { pictureModel } from "../products/images/model";
 import { formerSlugModel, productModel } from "../products/model";
@@ -19,6 +19,7 @@ const MODELS = [
   bulkModel,
   bulkFaultModel,
   checkpointModel,
+  importPictureModel,
   categoryModel,
   guardModel,
   idempotencyModel,

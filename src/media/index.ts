@@ -1,3 +1,4 @@
 export { altSchema } from "./alt";
+export { createPictureSource, type PictureSource, PictureUnavailable } from "./download";
 export { encodeAvif, inTurn, readPicture } from "./picture";
 export { contentOf, describedPictureForm, pictureForm, takeUpload } from "./upload";

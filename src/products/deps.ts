@@ -1,5 +1,7 @@
 import type { AuditDeps } from "../audit";
 import type { MongoTx } from "../db/mongo";
+import type { PictureSource } from "../media";
+import type { ImportPictureStore } from "./bulk/pictures.store";
 import type { BulkStore } from "./bulk/store";
 import type { CategoryStore } from "./categories/store";
 import type { CatalogueCounts } from "./counts";
@@ -32,6 +34,9 @@ export interface ProductDeps extends AuditDeps {
   counts: CatalogueCounts;
   pictures: PictureStore;
   bulk: BulkStore;
+  importPictures: ImportPictureStore;
+  /** Fetches pictures from elsewhere. */
+  pictureSource: PictureSource;
   inventory: StockOfProducts;
 }
 

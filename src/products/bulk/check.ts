@@ -54,7 +54,9 @@ export function refusal(read: ReadLine, error: unknown): ImportFault[] {
       })),
     );
   if (!(error instanceof AppError) || error.status >= 500) throw error;
-  return error.errors ? faultsOf(read, error.errors) : [{ row: read.row, message: error.detail }];
+  if (error.errors) return faultsOf(read, error.errors);
+  // Such texts name SKUs and products; their code is what they have in common.
+  return [{ row: read.row, message: error.detail, kind: error.code }];
 }
 
 /**

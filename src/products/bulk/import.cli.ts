@@ -8,9 +8,11 @@ import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
 import { after, DAY } from "../../lib/clock";
 import { createProgress } from "../../lib/progress";
+import type { Deps } from "../../wire";
 import { connect, formatOf, lookAt } from "./cli";
-import { importProducts } from "./import";
+import { importFile } from "./import-file";
 import { FORMATS, SHOPS } from "./shapes";
+import { printResult } from "./summary";
 
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
@@ -18,6 +20,12 @@ const SHOWN_FAULTS = 50;
 const TIDY_ABOVE = 195 * 1024 * 1024;
 /** How long an interrupted import may be gone on with. */
 const KEEP = 7 * DAY;
+
+/** Forgets how far an import was, and what it had still to fetch. */
+async function forget(deps: Deps, key: string): Promise<void> {
+  await deps.importPictures.remove(key);
+  await deps.bulk.removeCheckpoint(key);
+}
 
 async function main(): Promise<number> {
   const { values, positionals } = readCommandLine(COMMANDS.import);
@@ -42,23 +50,27 @@ async function main(): Promise<number> {
   const deps = await connect(process.env);
   try {
     const key = createHash("sha256")
-      .update(JSON.stringify([resolve(path), file.size, file.changed, format]))
+      .update(JSON.stringify([resolve(path), file.size, file.changed, format, from ?? null]))
       .digest("hex");
-    if (values.restart) await deps.bulk.removeCheckpoint(key);
+    if (values.restart) await forget(deps, key);
     const resume = dryRun ? undefined : ((await deps.bulk.checkpoint(key)) ?? undefined);
     if (resume) {
+      const place = resume.stage === "pictures" ? "with the pictures" : `behind row ${resume.rows}`;
       console.error(
-        `Going on behind row ${resume.rows}, where an import of this file was interrupted (--restart begins anew).`,
+        `Going on ${place}, where an import of this file was interrupted (--restart begins anew).`,
       );
     }
     const progress = createProgress(dryRun ? "Checking" : "Importing", file.size);
     let shown = 0;
-    const result = await importProducts(
+    const result = await importFile(
       deps,
+      key,
       () => Bun.file(path).stream(),
       { format, dryRun, allowRename, from, resume },
       async (now, faults) => {
-        progress.update(now.bytes, `${now.rows} rows`);
+        const { found = 0, there = 0, added = 0, failed = 0 } = now.pictures ?? {};
+        const pictures = now.stage === undefined ? "" : `, ${there + added + failed} of ${found} pictures`;
+        progress.update(now.bytes, `${now.rows} rows${pictures}`);
         for (const { row, message } of faults) {
           if (shown++ < SHOWN_FAULTS) progress.print(`row ${row}: ${message}`);
         }
@@ -67,19 +79,9 @@ async function main(): Promise<number> {
       },
     );
     progress.end();
-    if (!dryRun) await deps.bulk.removeCheckpoint(key);
+    if (!dryRun) await forget(deps, key);
     if (shown > SHOWN_FAULTS) console.error(`… and ${shown - SHOWN_FAULTS} more bad rows`);
-    const { rows, created, updated, unchanged, failed } = result;
-    console.log(
-      `${rows} rows${dryRun ? ", a dry run that changed nothing" : ""}: ${created} created, ${updated} updated, ` +
-        `${unchanged} unchanged, ${failed} bad.`,
-    );
-    for (const [what, rows] of Object.entries(result.ignored ?? {})) {
-      console.log(`Left out: ${what} (${rows} rows).`);
-    }
-    const nothing = created + updated + unchanged + failed === 0;
-    if (nothing) console.error(`${path} is empty: nothing was imported.`);
-    return failed > 0 || nothing ? 1 : 0;
+    return printResult(path, result, dryRun);
   } finally {
     await deps.close();
   }

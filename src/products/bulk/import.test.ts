@@ -359,7 +359,8 @@ describe("import of products", () => {
     schema.validators = validators;
     const fault = { row: 2, message: "name cannot be stored (user defined)" };
     expect(made).toMatchObject({ rows: 3, created: 2, failed: 1, faults: [fault] });
-    expect(told).toEqual(made);
+    const { samples: _, ...sums } = told;
+    expect(sums).toEqual(made);
     expect(changed).toMatchObject({ updated: 1, failed: 1, faults: [fault] });
     expect(await t.deps.products.findBySku("a-3")).toMatchObject({ name: "After", version: 1 });
   });

@@ -3,7 +3,8 @@ import { checkLine, type GoodLine } from "./check";
 import { Importer } from "./importer";
 import { readProducts, type Source } from "./read";
 import { Repeats } from "./repeats";
-import type { Format, ImportFault, ImportProgress, Shop } from "./shapes";
+import type { Format, ImportFault, ImportProgress, ReadLine, Shop } from "./shapes";
+import { countFault, type PictureWish, sampleOf, wishesOf } from "./told";
 
 export interface ImportOptions {
   format: Format;
@@ -11,25 +12,173 @@ export interface ImportOptions {
   dryRun?: boolean;
   /** Products that are there may get the names and slugs of the file. */
   allowRename?: boolean;
-  /** The shop system whose CSV export the file is; begun anew when it was interrupted. */
+  /** The shop system whose CSV export the file is. */
   from?: Shop | undefined;
   /** Where an earlier try of the same file left off. */
   resume?: ImportProgress | undefined;
   /** Ends the import between two batches. */
   signal?: AbortSignal;
+  /**
+   * Hears of the pictures of products that were written, before their batch counts as done.
+   * @returns how many of them the products have already
+   */
+  onPictures?: (wishes: PictureWish[]) => Promise<number>;
 }
 
 const NOTHING: ImportProgress = { rows: 0, bytes: 0, created: 0, updated: 0, unchanged: 0, failed: 0 };
 
 /** Products that are looked up and written together. */
-const BATCH = 25;
+const BATCH = 50;
 /** Most names of what a file holds and the import leaves out. */
 const MAX_IGNORED = 200;
+/** Products that a dry run shows. */
+const MAX_SAMPLES = 10;
 /** Most characters of what lies in memory together. */
 const BATCH_SIZE = 8 * 1024 * 1024;
+
+type Results = Awaited<ReturnType<Importer["run"]>>;
+
+/** One import: lines are gathered into batches, and one batch is written while the next is read and checked. */
+class Import {
+  readonly progress: ImportProgress;
+  readonly #importer: Importer;
+  readonly #repeats = new Repeats();
+  readonly #ignored: Record<string, number> = {};
+  // In the order of the file, so that its faults are told in that order.
+  #pending: (GoodLine | ImportFault[])[] = [];
+  #keys = new Set<string>();
+  #size = 0;
+  #row: number;
+  #lines = 0;
+  bytes = 0;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(
+    readonly deps: ProductDeps,
+    readonly options: ImportOptions,
+    readonly onBatch: (progress: ImportProgress, faults: ImportFault[]) => Promise<void> | void,
+  ) {
+    this.progress = structuredClone(options.resume ?? NOTHING);
+    this.#row = this.progress.rows;
+    this.#importer = new Importer(deps, options.dryRun === true, options.allowRename === true);
+  }
+
+  onIgnored = (what: string): void => {
+    const counts = this.#ignored;
+    const name = Object.keys(counts).length < MAX_IGNORED || Object.hasOwn(counts, what) ? what : "more";
+    counts[name] = (counts[name] ?? 0) + 1;
+  };
+
+  /** Whether an earlier try did this line. Products of another shop's file are not in the order of its rows. */
+  #isDone(read: ReadLine): boolean {
+    const { resume, from } = this.options;
+    if (resume === undefined) return false;
+    return from === undefined ? read.last <= resume.rows : this.#lines <= (resume.lines ?? 0);
+  }
+
+  /** Takes a line. @throws what the batch before could not be written for */
+  async take(read: ReadLine): Promise<void> {
+    this.#lines++;
+    const told = read.value !== undefined || read.fault !== undefined ? checkLine(read) : undefined;
+    const repeated = told === undefined || Array.isArray(told) ? undefined : this.#repeats.note(told);
+    if (this.#isDone(read)) return;
+    if (told !== undefined) {
+      const checked = repeated ?? told;
+      if (!Array.isArray(checked)) {
+        const { skuKeys, slugKey } = checked;
+        const own = [...skuKeys, ...(slugKey === undefined ? [] : [`slug ${slugKey}`])];
+        // A product that comes twice is changed twice, in the order of the file.
+        if (own.some((key) => this.#keys.has(key))) await this.flush();
+        for (const key of own) this.#keys.add(key);
+      }
+      this.#pending.push(checked);
+      this.#size += read.size;
+    }
+    this.#row = Math.max(this.#row, read.last);
+    if (this.#pending.length >= BATCH || this.#size >= BATCH_SIZE) await this.flush();
+  }
+
+  /** Begins to write what was gathered, when the batch before is written. */
+  async flush(): Promise<void> {
+    const items = this.#pending;
+    this.#pending = [];
+    this.#keys = new Set();
+    this.#size = 0;
+    const [row, lines, bytes] = [this.#row, this.#lines, this.bytes];
+    const ignored = { ...this.#ignored };
+    await this.#writing;
+    this.#writing = this.#write(items, { row, lines, bytes, ignored });
+    // Its failure is told by whoever waits for it, which may be later.
+    this.#writing.catch(() => undefined);
+  }
+
+  /** Writes the rest. */
+  async end(): Promise<void> {
+    await this.flush();
+    await this.#writing;
+  }
+
+  async #write(
+    items: (GoodLine | ImportFault[])[],
+    at: { row: number; lines: number; bytes: number; ignored: Record<string, number> },
+  ): Promise<void> {
+    const { deps, options, progress } = this;
+    options.signal?.throwIfAborted();
+    const lines = items.filter((item): item is GoodLine => !Array.isArray(item));
+    const results = await this.#importer.run(lines);
+    const faults = this.#count(items, results);
+    await this.#tellPictures(lines, results);
+    progress.rows = at.row;
+    progress.bytes = Math.max(progress.bytes, at.bytes);
+    if (options.from !== undefined) Object.assign(progress, { lines: at.lines, ignored: at.ignored });
+    await this.onBatch(structuredClone(progress), faults);
+    if (options.dryRun !== true) await deps.search.maintain();
+  }
+
+  /** Counts what became of lines. @returns the faults */
+  #count(items: (GoodLine | ImportFault[])[], results: Results): ImportFault[] {
+    const { progress } = this;
+    const faults: ImportFault[] = [];
+    let next = 0;
+    for (const item of items) {
+      const result = Array.isArray(item) ? item : (results[next++] ?? []);
+      if (Array.isArray(result)) {
+        progress.failed++;
+        faults.push(...result);
+        continue;
+      }
+      progress[result.outcome]++;
+      const { product } = result;
+      if (this.options.dryRun !== true || product === undefined) continue;
+      progress.samples ??= [];
+      if (progress.samples.length < MAX_SAMPLES) {
+        progress.samples.push(sampleOf(result.outcome, product, item as GoodLine));
+      }
+    }
+    if (faults.length > 0) progress.kinds ??= [];
+    for (const fault of faults) countFault(progress.kinds ?? [], fault);
+    return faults;
+  }
+
+  /** Hands on the pictures of what was written. */
+  async #tellPictures(lines: GoodLine[], results: Results): Promise<void> {
+    const wishes = lines.flatMap((line, index) => {
+      const result = results[index];
+      const product = result === undefined || Array.isArray(result) ? undefined : result.product;
+      return product === undefined ? [] : wishesOf(line, product);
+    });
+    if (wishes.length === 0) return;
+    this.progress.pictures ??= { found: 0, there: 0, added: 0, failed: 0 };
+    const { pictures } = this.progress;
+    pictures.found += wishes.length;
+    if (this.options.dryRun !== true) pictures.there += (await this.options.onPictures?.(wishes)) ?? 0;
+  }
+}
+
 /**
- * Imports products from NDJSON or CSV as a stream: 25 at a time in memory. What could mean two things is a fault. A product is found by a SKU or
- * its slug, so importing the same file twice changes nothing, and one that was interrupted can go on.
+ * Imports products from NDJSON or CSV as a stream: two batches at a time in memory. What could mean two things is a
+ * fault. A product is found by a SKU or its slug, so importing the same file twice changes nothing, and one that was
+ * interrupted can go on.
  * @param onBatch called when a batch is written, with the sums so far and the faults of the batch; what it
  * saves is good as `resume`
  */
@@ -39,72 +188,21 @@ export async function importProducts(
   options: ImportOptions,
   onBatch: (progress: ImportProgress, faults: ImportFault[]) => Promise<void> | void,
 ): Promise<ImportProgress> {
-  const { from, signal } = options;
-  // Products of such a file are not in the order of its rows; what is there already is unchanged.
-  const resume = from === undefined ? (options.resume ?? NOTHING) : NOTHING;
-  const progress = { ...resume };
-  const importer = new Importer(deps, options.dryRun === true, options.allowRename === true);
-  const repeats = new Repeats();
-  let bytes = 0;
-  const ignored: Record<string, number> = {};
-  const onIgnored = (what: string) => {
-    const name = Object.keys(ignored).length < MAX_IGNORED || Object.hasOwn(ignored, what) ? what : "more";
-    ignored[name] = (ignored[name] ?? 0) + 1;
-  };
+  const run = new Import(deps, options, onBatch);
+  const { from } = options;
   const other =
-    from === undefined ? undefined : { shop: from, currency: deps.config.defaultCurrency, onIgnored };
+    from === undefined
+      ? undefined
+      : {
+          shop: from,
+          currency: deps.config.defaultCurrency,
+          now: deps.clock.now(),
+          onIgnored: run.onIgnored,
+        };
   const onChunk = (length: number) => {
-    bytes += length;
+    run.bytes += length;
   };
-  // In the order of the file, so that its faults are told in that order.
-  let pending: (GoodLine | ImportFault[])[] = [];
-  let keys = new Set<string>();
-  let size = 0;
-  let row = resume.rows;
-  const flush = async () => {
-    signal?.throwIfAborted();
-    const items = pending;
-    pending = [];
-    keys = new Set();
-    size = 0;
-    const results = await importer.run(items.filter((item): item is GoodLine => !Array.isArray(item)));
-    const faults: ImportFault[] = [];
-    let next = 0;
-    for (const item of items) {
-      const result = Array.isArray(item) ? item : (results[next++] ?? []);
-      if (typeof result === "string") progress[result]++;
-      else {
-        progress.failed++;
-        faults.push(...result);
-      }
-    }
-    progress.rows = row;
-    if (other) progress.ignored = { ...ignored };
-    progress.bytes = Math.max(progress.bytes, bytes);
-    await onBatch({ ...progress }, faults);
-    if (options.dryRun !== true) await deps.search.maintain();
-  };
-  for await (const read of readProducts(options.format, open, onChunk, other)) {
-    const told = read.value !== undefined || read.fault !== undefined ? checkLine(read) : undefined;
-    const repeated = told === undefined || Array.isArray(told) ? undefined : repeats.note(told);
-    if (read.last <= resume.rows) continue;
-    if (told !== undefined) {
-      const checked = repeated ?? told;
-      if (!Array.isArray(checked)) {
-        const own = [
-          ...checked.skuKeys,
-          ...(checked.slugKey === undefined ? [] : [`slug ${checked.slugKey}`]),
-        ];
-        // A product that comes twice is changed twice, in the order of the file.
-        if (own.some((key) => keys.has(key))) await flush();
-        for (const key of own) keys.add(key);
-      }
-      pending.push(checked);
-      size += read.size;
-    }
-    row = Math.max(row, read.last);
-    if (pending.length >= BATCH || size >= BATCH_SIZE) await flush();
-  }
-  await flush();
-  return progress;
+  for await (const read of readProducts(options.format, open, onChunk, other)) await run.take(read);
+  await run.end();
+  return run.progress;
 }

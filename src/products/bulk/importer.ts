@@ -10,6 +10,19 @@ import { type GoodLine, refusal } from "./check";
 import { type Plan, plan } from "./plan";
 import type { ImportFault } from "./shapes";
 
+/**
+ * What became of a line, or why it was refused. Only in a dry run is there no product, where an earlier line would have
+ * made it.
+ */
+export type Result = { outcome: Plan["outcome"]; product?: ProductDocument } | ImportFault[];
+
+/** A line that is to be written. */
+interface Work {
+  place: number;
+  good: GoodLine;
+  decision: Exclude<Plan, { outcome: "unchanged" }>;
+}
+
 /** How many categories are remembered. */
 const KNOWN = 10_000;
 
@@ -121,17 +134,17 @@ export class Importer {
   }
 
   /** Writes a line by itself, by what is there now: others may have written at the same moment. */
-  async #again(good: GoodLine): Promise<Plan["outcome"] | ImportFault[]> {
+  async #again(good: GoodLine): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
       try {
         const { bySku, bySlug } = await this.#lookUp([good]);
         const decision = await this.#decide(good, bySku, bySlug);
-        if (decision.outcome === "unchanged") return "unchanged";
+        if (decision.outcome === "unchanged") return decision;
         if (decision.outcome === "created" && attempt > 1 && good.slugKey === undefined) {
           addSlugSuffix(this.deps, decision.product, decision.product.slug);
         }
         await this.#write(decision);
-        return decision.outcome;
+        return decision;
       } catch (error) {
         const changed =
           error instanceof Missed || (error instanceof AppError && error.code === "already_exists");
@@ -145,71 +158,88 @@ export class Importer {
     }
   }
 
-  /** Imports lines that name different products. @returns for each what became of it */
-  async run(lines: GoodLine[]): Promise<(Plan["outcome"] | ImportFault[])[]> {
-    const { deps } = this;
-    const results: (Plan["outcome"] | ImportFault[])[] = [];
-    if (lines.length === 0) return results;
-    // A dry run remembers categories that are not there, and writes none of them.
-    if (!this.dryRun) await this.#refreshCategories(lines);
+  /** Decides on each line by itself. @returns what is to be written */
+  async #decideAll(lines: GoodLine[], results: Result[]): Promise<Work[]> {
     const { bySku, bySlug } = await this.#lookUp(lines);
-    const work: { place: number; good: GoodLine; decision: Exclude<Plan, { outcome: "unchanged" }> }[] = [];
+    const work: Work[] = [];
     for (const [place, good] of lines.entries()) {
       try {
         const decision = await this.#decide(good, bySku, bySlug);
-        if (this.dryRun && decision.outcome !== "unchanged") {
-          await deps.products.validateAll([decision.product]);
-        }
-        results[place] = decision.outcome;
+        results[place] = decision;
         if (decision.outcome !== "unchanged") work.push({ place, good, decision });
-        if (this.dryRun && this.#wasTouched(good)) results[place] = "updated";
-        else if (this.dryRun && decision.outcome !== "unchanged") this.#touch(good);
+        if (this.dryRun) results[place] = await this.#pretend(good, decision);
       } catch (error) {
         const refused = refusal(good.read, error);
         // What only a product that is there may leave out: an earlier row would have made it.
         const lacks = error instanceof AppError && error.errors?.every(({ code }) => code === "required");
-        results[place] = this.dryRun && lacks && this.#wasTouched(good) ? "updated" : refused;
+        results[place] = this.dryRun && lacks && this.#wasTouched(good) ? { outcome: "updated" } : refused;
       }
     }
+    return work;
+  }
+
+  /** What a dry run says of a line: an earlier one may have made its product. */
+  async #pretend(good: GoodLine, decision: Plan): Promise<Result> {
+    if (decision.outcome !== "unchanged") await this.deps.products.validateAll([decision.product]);
+    if (this.#wasTouched(good)) return { ...decision, outcome: "updated" };
+    if (decision.outcome !== "unchanged") this.#touch(good);
+    return decision;
+  }
+
+  /** Makes new products together. @returns those that have to be made one by one */
+  async #createAll(work: Work[]): Promise<Work[]> {
+    if (work.length === 0) return [];
+    const made = await this.deps.products
+      .createMany(work.map(({ decision }) => decision.product))
+      .catch((error: unknown) => {
+        // One is refused and none was made: each by itself says which.
+        if (!refusedFields(error)) throw error;
+        return false;
+      });
+    return made ? [] : work;
+  }
+
+  /** Changes products together. @returns those that have to be changed one by one */
+  async #replaceAll(work: Work[]): Promise<Work[]> {
+    if (work.length === 0) return [];
+    const { deps } = this;
+    const givenAway = work.flatMap(({ decision }) => decision.givenAway ?? []);
+    const now = deps.clock.now();
+    try {
+      await deps.mongo.transaction(async (tx) => {
+        const products = work.map(({ decision }) => decision.product);
+        if (!(await deps.products.replaceMany(products, tx))) throw new Missed();
+        await deps.formerSlugs.record(givenAway, now, tx);
+      });
+      return [];
+    } catch (error) {
+      const single =
+        error instanceof Missed ||
+        refusedFields(error) !== undefined ||
+        (error instanceof AppError && error.status === 409);
+      if (!single) throw error;
+      return work;
+    }
+  }
+
+  /** Imports lines that name different products. @returns for each what became of it */
+  async run(lines: GoodLine[]): Promise<Result[]> {
+    const results: Result[] = [];
+    if (lines.length === 0) return results;
+    // A dry run remembers categories that are not there, and writes none of them.
+    if (!this.dryRun) await this.#refreshCategories(lines);
+    const work = await this.#decideAll(lines, results);
     if (this.dryRun) return results;
     // Seldom: SKUs of products that were deleted and left stock behind. A new SKU has no stock.
     const newSkus = work.flatMap(({ decision }) => decision.newSkus);
-    const levelled = newSkus.length > 0 && (await deps.inventory.hasLevels(newSkus));
-    const alone = levelled ? work.filter(({ decision }) => decision.newSkus.length > 0) : [];
-    const together = levelled ? work.filter(({ decision }) => decision.newSkus.length === 0) : work;
-
-    const added = together.filter(({ decision }) => decision.outcome === "created");
-    if (added.length > 0) {
-      const made = await deps.products
-        .createMany(added.map(({ decision }) => decision.product))
-        .catch((error: unknown) => {
-          // One is refused and none was made: each by itself says which.
-          if (!refusedFields(error)) throw error;
-          return false;
-        });
-      if (!made) alone.push(...added);
-    }
-    const changed = together.filter(({ decision }) => decision.outcome === "updated");
-    if (changed.length > 0) {
-      const products = changed.map(({ decision }) => decision.product);
-      const givenAway = changed.flatMap(({ decision }) => decision.givenAway ?? []);
-      const now = deps.clock.now();
-      const written = await deps.mongo
-        .transaction(async (tx) => {
-          if (!(await deps.products.replaceMany(products, tx))) throw new Missed();
-          await deps.formerSlugs.record(givenAway, now, tx);
-          return true;
-        })
-        .catch((error: unknown) => {
-          const single =
-            error instanceof Missed ||
-            refusedFields(error) !== undefined ||
-            (error instanceof AppError && error.status === 409);
-          if (!single) throw error;
-          return false;
-        });
-      if (!written) alone.push(...changed);
-    }
+    const levelled = newSkus.length > 0 && (await this.deps.inventory.hasLevels(newSkus));
+    const isAlone = ({ decision }: Work) => levelled && decision.newSkus.length > 0;
+    const together = work.filter((one) => !isAlone(one));
+    const alone = [
+      ...work.filter(isAlone),
+      ...(await this.#createAll(together.filter(({ decision }) => decision.outcome === "created"))),
+      ...(await this.#replaceAll(together.filter(({ decision }) => decision.outcome === "updated"))),
+    ];
     for (const { place, good } of alone) results[place] = await this.#again(good);
     return results;
   }

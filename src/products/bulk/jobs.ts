@@ -1,16 +1,17 @@
 import { type JobHandler, JobRefused } from "../../jobs/runner";
+import type { JsonValue } from "../../lib/json";
 import type { ProductDeps } from "../deps";
 import { exportProducts } from "./export";
 import { folderOf, resultOf, sourceOf, TYPES } from "./files";
-import { importProducts } from "./import";
+import { importFile } from "./import-file";
 import { MAX_FAULTS } from "./read-job";
 import type { ImportProgress } from "./shapes";
 
 const idOf = (payload: unknown): string => (payload as { id: string }).id;
 
 /**
- * Imports the stored file. How far it is is recorded after each batch; whoever takes the job over goes on there. A
- * dry run has nothing to go on from and begins anew.
+ * Imports the stored file. How far it is is recorded after each batch and each picture; whoever takes the job over goes
+ * on there. A dry run has nothing to go on from and begins anew.
  */
 const runImport =
   (deps: ProductDeps): JobHandler =>
@@ -25,17 +26,19 @@ const runImport =
     };
     const { format, dryRun, allowRename = false, from } = bulk;
     const resume = dryRun ? undefined : ((job.progress as ImportProgress | null) ?? undefined);
-    let kept = resume?.failed ?? 0;
-    await importProducts(
+    let kept = (resume?.failed ?? 0) + (resume?.pictures?.failed ?? 0);
+    const last = await importFile(
       deps,
+      id,
       open,
       { format, dryRun, allowRename, from, resume, signal },
       async (now, faults) => {
         await deps.bulk.addFaults(id, faults.slice(0, Math.max(0, MAX_FAULTS - kept)));
         kept += faults.length;
-        await saveProgress({ ...now });
+        await saveProgress({ ...now } as unknown as JsonValue);
       },
     );
+    await saveProgress({ ...last } as unknown as JsonValue);
     await deps.bulk.finish(id, { finishedAt: deps.clock.now() });
   };
 
@@ -64,6 +67,7 @@ const clean =
     const bulk = await deps.bulk.findById(id);
     if (bulk && bulk.expiresAt > deps.clock.now()) return;
     await deps.storage.removeAll(folderOf(id));
+    await deps.importPictures.remove(id);
     await deps.bulk.remove(id);
   };
 

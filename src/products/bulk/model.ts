@@ -44,6 +44,24 @@ export interface CheckpointDocument {
   expiresAt: Date;
 }
 
+export const PICTURE_STATES = ["waiting", "there", "added", "failed"] as const;
+
+/** A picture that an import fetches; kept until the import is forgotten. */
+export interface ImportPictureDocument {
+  /** The import, and a hash of product and address: noted twice it is the same. */
+  _id: string;
+  importId: string;
+  /** By the row of the product and the place among its pictures. */
+  order: number;
+  row: number;
+  productId: string;
+  address: string;
+  alt: string;
+  variantIds: string[];
+  state: (typeof PICTURE_STATES)[number];
+  expiresAt: Date;
+}
+
 const bulkSchema = new Schema<BulkDocument>(
   {
     _id: { type: String, required: true },
@@ -81,6 +99,24 @@ const checkpointSchema = new Schema<CheckpointDocument>(
   { collection: "importCheckpoints", versionKey: false, minimize: false },
 ).index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
+const importPictureSchema = new Schema<ImportPictureDocument>(
+  {
+    _id: { type: String, required: true },
+    importId: { type: String, required: true },
+    order: { type: Number, required: true },
+    row: { type: Number, required: true },
+    productId: { type: String, required: true },
+    address: { type: String, required: true },
+    alt: { type: String, default: "" },
+    variantIds: { type: [String], default: [] },
+    state: { type: String, required: true, enum: PICTURE_STATES },
+    expiresAt: { type: Date, required: true },
+  },
+  { collection: "importPictures", versionKey: false, strict: "throw" },
+)
+  .index({ importId: 1, state: 1, order: 1, _id: 1 })
+  .index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
+
 const modelOf =
   <Document>(name: string, schema: Schema<Document>) =>
   (connection: Connection): Model<Document> =>
@@ -88,4 +124,5 @@ const modelOf =
 
 export const bulkModel = modelOf<BulkDocument>("Bulk", bulkSchema);
 export const bulkFaultModel = modelOf<BulkFaultDocument>("BulkFault", faultSchema);
+export const importPictureModel = modelOf<ImportPictureDocument>("ImportPicture", importPictureSchema);
 export const checkpointModel = modelOf<CheckpointDocument>("ImportCheckpoint", checkpointSchema);

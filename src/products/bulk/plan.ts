@@ -21,7 +21,7 @@ export type Plan =
       /** The slug that the product gives away, if it does. */
       givenAway?: { slugKey: string; productId: string }[];
     }
-  | { outcome: "unchanged" };
+  | { outcome: "unchanged"; product: ProductDocument };
 
 /** Minor units of a decimal text. @throws AppError invalid_input */
 function minorOf(decimal: string, currency: string, path: string): number {
@@ -238,6 +238,6 @@ export function plan(
     next.categoryIds = present.categoryIds;
     next.categoryTree = present.categoryTree;
   }
-  if (decided(present) === decided(next)) return { outcome: "unchanged" };
+  if (decided(present) === decided(next)) return { outcome: "unchanged", product: present };
   return { outcome: "updated", product: next, newSkus, givenAway: slugGivenAway(present, next) };
 }

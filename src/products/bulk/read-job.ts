@@ -46,6 +46,9 @@ export function toBulk(
       failed: importing.failed,
       ignored: Object.entries(importing.ignored ?? {}).map(([what, rows]) => ({ what, rows })),
       faults: faults.map(({ row, message }) => ({ row, message })),
+      kinds: (importing.kinds ?? []).map(({ row, message, count }) => ({ row, message, count })),
+      samples: importing.samples ?? [],
+      pictures: importing.pictures ?? null,
     },
     file:
       bulk.kind === "import"

@@ -1,11 +1,10 @@
 import { readCsv, surveyCsv } from "./csv";
 import { readNdjson } from "./ndjson";
-import type { Format, ReadLine, Shop } from "./shapes";
-import { readShop } from "./shops/read";
-import type { OnIgnored } from "./shops/shop";
+import type { Format, ReadLine } from "./shapes";
+import { type OtherShop, readShop } from "./shops/read";
+import type { Source } from "./source";
 
-/** Opens a file; each time from its beginning. */
-export type Source = () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>;
+export type { Source } from "./source";
 
 /**
  * Reads the products of a file as a stream: a row, or the rows of one product, at a time in memory.
@@ -15,10 +14,10 @@ export async function* readProducts(
   format: Format,
   open: Source,
   onChunk: (bytes: number) => void,
-  other?: { shop: Shop; currency: string; onIgnored: OnIgnored },
+  other?: OtherShop,
 ): AsyncGenerator<ReadLine> {
   if (other) {
-    yield* readShop(other.shop, counted(await open(), onChunk), other.currency, other.onIgnored);
+    yield* readShop(other, open, (stream) => counted(stream, onChunk));
     return;
   }
   const styles = format === "csv" ? await surveyCsv(await open()) : undefined;

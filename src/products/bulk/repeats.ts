@@ -40,10 +40,11 @@ export class Repeats {
       const [row, known] = [Math.floor(before / NAME_SPACE), before % NAME_SPACE];
       if (made) {
         const message = `is the product of row ${row} again, without a SKU or options that tell it apart`;
-        return [{ row: read.row, message }];
+        return [{ row: read.row, message, kind: "the same product again" }];
       }
       if (known !== 0 && name !== 0 && known !== name) {
-        return [{ row: read.row, message: `the ${what} is that of another product in row ${row}` }];
+        const message = `the ${what} is that of another product in row ${row}`;
+        return [{ row: read.row, message, kind: `a ${what.split(" ", 1)} of another product` }];
       }
     }
     return undefined;

@@ -41,6 +41,38 @@ export const bulkParam = z.object({ id: idSchema });
 
 const faultResponse = z.object({ row: z.number().int(), message: z.string() }).meta({ id: "Fault" });
 
+const kindResponse = faultResponse
+  .extend({ count: z.number().int().meta({ description: "How many rows are refused for this" }) })
+  .meta({ id: "FaultKind" });
+
+const sampleResponse = z
+  .object({
+    row: z.number().int(),
+    outcome: z.enum(["created", "updated", "unchanged"]),
+    slug: z.string(),
+    name: z.string(),
+    status: z.enum(PRODUCT_STATUSES),
+    brand: z.string().nullable(),
+    categories: z.array(z.array(z.string())),
+    pictures: z.number().int(),
+    variantCount: z.number().int(),
+    variants: z
+      .array(
+        z.object({ sku: z.string(), price: z.string(), currency: z.string(), options: z.array(z.string()) }),
+      )
+      .meta({ description: "The first five" }),
+  })
+  .meta({ id: "SampleProduct" });
+
+const picturesResponse = z
+  .object({
+    found: z.number().int().meta({ description: "Pictures that the file names" }),
+    there: z.number().int().meta({ description: "Those that the products have already" }),
+    added: z.number().int(),
+    failed: z.number().int().meta({ description: "Those that cannot be had: each is a fault of its row" }),
+  })
+  .meta({ id: "ImportPictures" });
+
 const bulkResponse = z
   .object({
     id: z.string(),
@@ -62,6 +94,11 @@ const bulkResponse = z
           .array(z.object({ what: z.string(), rows: z.number().int() }))
           .meta({ description: "What a file of another shop holds and the import leaves out" }),
         faults: z.array(faultResponse),
+        kinds: z
+          .array(kindResponse)
+          .meta({ description: "The first fault of each kind, and how many there are" }),
+        samples: z.array(sampleResponse).meta({ description: "Of a dry run: the first ten products" }),
+        pictures: picturesResponse.nullable(),
       })
       .nullable(),
     /** Where to get it: the file of an export, the refused rows of an import. */

@@ -24,12 +24,48 @@ export interface ReadLine {
   signs?: string[][];
   /** The row of each of `value.variants`, where they have rows of their own. */
   variantRows?: number[];
+  /** Pictures that lie elsewhere, in their order. */
+  pictures?: LinePicture[];
+}
+
+/** A picture of a product, as a file of another shop names it. */
+export interface LinePicture {
+  row: number;
+  address: string;
+  alt: string;
+  /** Which of `value.variants` it shows; the whole product when there are none. */
+  variants: number[];
 }
 
 /** Why a row could not be imported. */
 export interface ImportFault {
   row: number;
   message: string;
+  /** What all faults like it have in common; made from the message when it is left out. */
+  kind?: string;
+  /** Tells it from others of its row that are told at another time. */
+  place?: string;
+}
+
+/** Faults of one kind: the first, and how many there are. */
+export interface FaultKind extends ImportFault {
+  kind: string;
+  count: number;
+}
+
+/** A product as an import would make or leave it. */
+export interface SampleProduct {
+  row: number;
+  outcome: "created" | "updated" | "unchanged";
+  slug: string;
+  name: string;
+  status: ProductStatus;
+  brand: string | null;
+  categories: string[][];
+  pictures: number;
+  variantCount: number;
+  /** The first of them. */
+  variants: { sku: string; price: string; currency: string; options: string[] }[];
 }
 
 /** How far an import is, and what became of its lines so far. A later try goes on behind `rows`. */
@@ -43,8 +79,18 @@ export interface ImportProgress {
   updated: number;
   unchanged: number;
   failed: number;
+  /** Lines that are done with: a file of another shop goes on behind them, whose products are not in the order of rows. */
+  lines?: number;
   /** Of a file of another shop: what it holds and the import leaves out, and how many rows do. */
   ignored?: Record<string, number>;
+  /** Refused rows by what is wrong with them. */
+  kinds?: FaultKind[];
+  /** Of a dry run: the first products. */
+  samples?: SampleProduct[];
+  /** Pictures that the file names: how many products had already, got, or cannot have. */
+  pictures?: { found: number; there: number; added: number; failed: number };
+  /** All rows are done with, and the pictures are under way. */
+  stage?: "pictures";
 }
 
 /** A product as a line of an export: what an import of it makes again. Prices are decimal texts. */

@@ -30,10 +30,10 @@ export const createBulkStore = (mongo: Mongo) => {
       if (faults.length === 0) return;
       const places = new Map<number, number>();
       await Fault.bulkWrite(
-        faults.map(({ row, message }) => {
+        faults.map(({ row, message, place: given }) => {
           const place = places.get(row) ?? 0;
           places.set(row, place + 1);
-          const _id = `${bulkId}:${row}:${place}`;
+          const _id = `${bulkId}:${row}:${given ?? place}`;
           return {
             updateOne: { filter: { _id }, update: { $setOnInsert: { bulkId, row, message } }, upsert: true },
           };

@@ -16,6 +16,10 @@ export interface PictureDocument {
   widths: number[];
   /** Widths that there are as AVIF; made by a job, so empty at first. */
   avifWidths: number[];
+  /** Hash of the bytes that came in; absent on pictures of before it was kept. */
+  content?: string;
+  /** Hashes of the addresses that an import fetched it from. */
+  sources?: string[];
   version: number;
   createdAt: Date;
 }
@@ -31,6 +35,8 @@ const schema = new Schema<PictureDocument>(
     height: { type: Number, required: true },
     widths: { type: [Number], required: true },
     avifWidths: { type: [Number], default: [] },
+    content: String,
+    sources: { type: [String], default: undefined },
     version: { type: Number, required: true, default: 1 },
     createdAt: { type: Date, required: true },
   },

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
@@ -45,6 +46,18 @@ export async function addAvif(
   });
 }
 
+/** A picture as it came in. */
+export interface NewPicture {
+  bytes: Uint8Array;
+  alt: string;
+  variantIds?: string[];
+  /** Hash of the address that it was fetched from. The same bytes are kept once then. */
+  source?: string;
+}
+
+export const hashOf = (content: string | Uint8Array): string =>
+  createHash("sha256").update(content).digest("base64url");
+
 /**
  * Checks, encodes and keeps a picture of a product, behind the others. A job that is made before the first
  * file removes the files again when no record follows, so a crash leaves nothing behind.
@@ -53,7 +66,7 @@ export async function addAvif(
 export async function addPicture(
   deps: ProductDeps,
   productId: string,
-  input: { bytes: Uint8Array; alt: string },
+  input: NewPicture,
   record: RecordAnswer<MongoTx>,
 ): Promise<PictureResponse> {
   await requireProduct(deps, productId);
@@ -70,16 +83,27 @@ export async function addPicture(
     await deps.storage.put(`${folderOf(id)}/${rendition.width}.webp`, rendition.bytes, "image/webp");
   }
   const avifJob = deps.random.id();
+  const content = hashOf(input.bytes);
+  const { source, variantIds = [] } = input;
   const response = await deps.mongo.transaction(async (tx) => {
     const position = await deps.products.countPicture(productId, tx);
     if (position === null) throw noProduct();
-    if ((await deps.pictures.ofProduct(productId, tx)).length >= MAX_PICTURES) {
+    const others = await deps.pictures.ofProduct(productId, tx);
+    const same = source === undefined ? undefined : others.find((other) => other.content === content);
+    if (source !== undefined && same) {
+      await deps.pictures.addSource(same._id, source, variantIds, tx);
+      return toPicture(same);
+    }
+    if (others.length >= MAX_PICTURES) {
       throw new AppError("conflict", `A product has at most ${MAX_PICTURES} pictures. Remove one first.`);
     }
     const picture: PictureDocument = {
       _id: id,
       productId,
       alt: input.alt,
+      ...(variantIds.length === 0 ? {} : { variantIds }),
+      ...(source === undefined ? {} : { sources: [source] }),
+      content,
       position,
       width,
       height,

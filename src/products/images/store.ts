@@ -47,6 +47,12 @@ export const createPictureStore = (mongo: Mongo) => {
       await Picture.updateOne({ _id: id }, { $addToSet: { avifWidths: width } }, mongo.in(tx));
     },
 
+    /** Records that an import fetched a picture from there too, and shows these variants. Nobody changed anything. */
+    addSource: async (id: string, source: string, variantIds: string[], tx?: MongoTx): Promise<void> => {
+      const shown = variantIds.length === 0 ? {} : { variantIds: { $each: variantIds } };
+      await Picture.updateOne({ _id: id }, { $addToSet: { sources: source, ...shown } }, mongo.in(tx));
+    },
+
     remove: async (id: string, tx?: MongoTx): Promise<boolean> =>
       (await Picture.deleteOne({ _id: id }, mongo.in(tx))).deletedCount === 1,
   };

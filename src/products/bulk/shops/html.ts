@@ -1,26 +1,7 @@
-/** Entities that descriptions hold; others stay as they are written. */
-const ENTITIES: Record<string, string> = {
-  amp: "&",
-  lt: "<",
-  gt: ">",
-  quot: '"',
-  apos: "'",
-  nbsp: " ",
-  ndash: "–",
-  mdash: "—",
-  hellip: "…",
-  euro: "€",
-  copy: "©",
-  reg: "®",
-  trade: "™",
-};
+import { decodeHTMLStrict } from "entities";
 
-const decoded = (text: string): string =>
-  text.replace(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]{2,6}));/gi, (whole, decimal, hex, name) => {
-    if (name !== undefined) return Object.hasOwn(ENTITIES, name) ? (ENTITIES[name] ?? whole) : whole;
-    const code = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal);
-    return code >= 32 && code <= 0x10ffff ? String.fromCodePoint(code) : "";
-  });
+/** Text with its entities as the characters that they stand for; what shows nothing goes. */
+export const decoded = (text: string): string => decodeHTMLStrict(text).replace(/[^\P{Cc}\n\t]/gu, "");
 
 /** The text of an HTML description: paragraphs, lines and items of lists become lines, everything else of it goes. */
 export const plainText = (html: string): string =>

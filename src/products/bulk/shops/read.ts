@@ -1,39 +1,30 @@
 import { slugify } from "../../../lib/text";
 import { BadCell } from "../cells";
-import { decode, records } from "../records";
 import type { ReadLine, Shop } from "../shapes";
+import type { Source } from "../source";
 import { medusa } from "./medusa";
-import type { OnIgnored, ShopProduct, ShopReader, ShopRow, ShopVariant } from "./shop";
+import { keyOf, known, openShopFile, rowsOf, surveyShop } from "./rows";
+import type { OnIgnored, ShopProduct, ShopReader, ShopVariant } from "./shop";
 import { shopify } from "./shopify";
 import { woocommerce } from "./woocommerce";
 
-function readerOf(shop: Shop, header: string[], currency: string): ShopReader {
-  if (shop === "shopify") return shopify;
-  if (shop === "woocommerce") return woocommerce;
-  const named = header.flatMap((column) => /^(?:Variant )?Price ([A-Z]{3})$/.exec(column)?.[1] ?? []);
-  return medusa([...new Set([...named.filter((one) => one === currency), ...named])]);
+/** What an import of another shop's file is told. */
+export interface OtherShop {
+  shop: Shop;
+  /** The shop's own, for files that do not say one. */
+  currency: string;
+  /** Sales whose time is over are none. */
+  now: Date;
+  /** Hears of each row that fills something which the import leaves out. */
+  onIgnored: OnIgnored;
 }
 
-/** The rows of a file by their columns; what fills a column that is not known is told. */
-async function* rowsOf(
-  file: AsyncIterable<string[]>,
-  header: string[],
-  reader: ShopReader,
-  onIgnored: OnIgnored,
-): AsyncGenerator<ShopRow> {
-  const places = new Map(header.map((column, index) => [column, index]));
-  let row = 1;
-  for await (const record of file) {
-    row++;
-    if (record.every((cell) => cell.trim() === "")) continue;
-    const cells = record.map((cell) => decode(cell).trim());
-    for (const [index, cell] of cells.entries()) {
-      const column = header[index] ?? "";
-      if (cell !== "" && !reader.knows(column)) onIgnored(column === "" ? "cells without a column" : column);
-    }
-    const size = cells.reduce((sum, cell) => sum + cell.length, 0);
-    yield { row, size, get: (column) => cells[places.get(column) ?? -1] ?? "" };
-  }
+function readerOf({ shop, currency, now }: OtherShop, header: string[]): ShopReader {
+  if (shop === "shopify") return shopify();
+  if (shop === "woocommerce") return woocommerce(now);
+  const named = header.flatMap((column) => /^(?:Variant )?Price ([A-Z]{3})$/i.exec(column)?.[1] ?? []);
+  const currencies = named.map((one) => one.toUpperCase());
+  return medusa([...new Set([...currencies.filter((one) => one === currency), ...currencies])]);
 }
 
 /** A variant that neither SKU nor options tell apart is its product's only one. */
@@ -47,44 +38,59 @@ function named({ slug, name }: Record<string, unknown>, variant: ShopVariant): S
   };
 }
 
-function lineOf({ value, rows, last, size }: ShopProduct): ReadLine {
-  const variants = (value.variants as ShopVariant[]).map((variant) => named(value, variant));
-  const row = rows[0] ?? last;
-  if (variants.length === 0) return { row, last, size, fault: "has no variant with a price" };
-  return { row, last, size, value: { ...value, variants }, variantRows: rows };
+function lineOf({ value, variants, rows, pictures, row, last, size, faults }: ShopProduct): ReadLine {
+  const line = { row, last, size };
+  if (faults.length > 0) {
+    const told = faults.map((one) => (one.row === row ? one.fault : `row ${one.row}: ${one.fault}`));
+    return { ...line, fault: told.slice(0, 20).join("; ") };
+  }
+  if (variants.length === 0) return { ...line, fault: "has no variant with a price" };
+  return {
+    ...line,
+    value: { ...value, variants: variants.map((variant) => named(value, variant)) },
+    variantRows: rows,
+    pictures,
+  };
 }
 
-/**
- * Reads the CSV export of another shop system: each product a line.
- * @param currency the shop's, for files that do not say one
- * @param onIgnored hears of each row that fills something which the import leaves out
- */
+/** Reads the CSV export of another shop system: each product a line, in an order that the file alone decides. */
 export async function* readShop(
-  shop: Shop,
-  stream: AsyncIterable<Uint8Array>,
-  currency: string,
-  onIgnored: OnIgnored,
+  other: OtherShop,
+  open: Source,
+  counted: (stream: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
 ): AsyncGenerator<ReadLine> {
-  const file = records(stream);
+  const { styles, reader } = await surveyShop(await open(), (header) => readerOf(other, header));
+  const { onIgnored } = other;
+  const broken = (row: number, fault: string): ReadLine => ({ row, last: row, size: 0, fault });
+  let opened: Awaited<ReturnType<typeof openShopFile>>;
   try {
-    const first = await file.next();
-    const header = first.done ? [] : first.value.map((cell) => decode(cell).trim());
-    const reader = readerOf(shop, header, currency);
-    const missing = reader.needs.find((column) => !header.includes(column));
-    if (missing !== undefined) {
-      yield {
-        row: 1,
-        last: 1,
-        size: 0,
-        fault: `is no export of ${shop}: the column "${missing}" is not there`,
-      };
-      return;
-    }
-    for await (const product of reader.read(rowsOf(file, header, reader, onIgnored), onIgnored)) {
-      yield lineOf(product);
-    }
+    opened = await openShopFile(counted(await open()));
   } catch (error) {
     if (!(error instanceof BadCell)) throw error;
-    yield { row: 1, last: 1, size: 0, fault: `the file ${error.message}` };
+    yield broken(1, error.message);
+    return;
   }
+  const { header, file } = opened;
+  const names = new Set(header.map(keyOf));
+  const missing = reader.needs.find((columns) => !columns.some((column) => names.has(keyOf(column))));
+  if (missing !== undefined) {
+    yield broken(1, `is no export of ${other.shop}: the column "${missing[0]}" is not there`);
+    return;
+  }
+  let at = 1;
+  let end: BadCell | undefined;
+  /** The rows up to where the file cannot be read any more, so that what was begun is brought to its end. */
+  const rows = async function* () {
+    try {
+      for await (const row of known(rowsOf(file, header, styles), header, reader, onIgnored)) {
+        at = row.row;
+        yield row;
+      }
+    } catch (error) {
+      if (!(error instanceof BadCell)) throw error;
+      end = error;
+    }
+  };
+  for await (const product of reader.read(rows(), onIgnored)) yield lineOf(product);
+  if (end) yield broken(at + 1, end.message);
 }

@@ -1,103 +1,148 @@
 /** The CSV that Shopify exports: one row a variant or a picture, by handle; the product's own cells in its first row. */
 import { plainText } from "./html";
 import {
+  addPicture,
+  begin,
   filled,
   gramsOf,
   gtinOf,
   listOf,
+  metadataOf,
   type OnIgnored,
   pathOf,
   type ShopProduct,
   type ShopReader,
   type ShopRow,
   type ShopVariant,
+  take,
 } from "./shop";
 
-const COLUMNS = new Set([
-  "Handle",
-  "Title",
-  "Body (HTML)",
-  "Vendor",
-  "Product Category",
-  "Type",
-  "Tags",
-  "Published",
-  "Status",
-  "Option1 Name",
-  "Option1 Value",
-  "Option2 Name",
-  "Option2 Value",
-  "Option3 Name",
-  "Option3 Value",
-  "Variant SKU",
-  "Variant Grams",
-  "Variant Price",
-  "Variant Compare At Price",
-  "Variant Barcode",
-]);
+/** Columns by their names, the newer ones behind them. */
+const NAMES = {
+  handle: ["Handle", "URL handle"],
+  title: ["Title"],
+  body: ["Body (HTML)", "Description"],
+  vendor: ["Vendor"],
+  category: ["Product Category"],
+  type: ["Type"],
+  tags: ["Tags"],
+  published: ["Published", "Published on online store"],
+  status: ["Status"],
+  sku: ["Variant SKU", "SKU"],
+  grams: ["Variant Grams", "Weight value (grams)"],
+  price: ["Variant Price", "Price"],
+  compareAt: ["Variant Compare At Price", "Compare-at price"],
+  barcode: ["Variant Barcode", "Barcode"],
+  picture: ["Image Src", "Product image URL"],
+  place: ["Image Position"],
+  alt: ["Image Alt Text"],
+  variantPicture: ["Variant Image", "Variant image URL"],
+} as const;
 
-function statusOf(row: ShopRow): string | undefined {
-  const status = row.get("Status").toLowerCase();
+const PLACES = [1, 2, 3];
+const COLUMNS = new Set(
+  [
+    ...Object.values(NAMES).flat(),
+    ...PLACES.flatMap((place) => [`Option${place} Name`, `Option${place} Value`]),
+  ].map((name) => name.toLowerCase()),
+);
+
+const cell = (row: ShopRow, column: keyof typeof NAMES): string =>
+  NAMES[column].map((name) => row.get(name)).find((text) => text !== "") ?? "";
+const number = (row: ShopRow, column: keyof typeof NAMES): string =>
+  NAMES[column].map((name) => row.number(name)).find((text) => text !== "") ?? "";
+
+/** What only visitors who are let in see there is a draft here. */
+function statusOf(row: ShopRow, onIgnored: OnIgnored): string | undefined {
+  const [status, published] = [cell(row, "status").toLowerCase(), cell(row, "published").toLowerCase()];
+  if (status === "unlisted") {
+    onIgnored("unlisted products, which become drafts");
+    return "draft";
+  }
+  if (status === "active" && published === "false") {
+    onIgnored("active products that are not published, which become drafts");
+    return "draft";
+  }
   if (status !== "") return status;
-  const published = row.get("Published").toLowerCase();
   return published === "" ? undefined : published === "true" ? "active" : "draft";
 }
 
-function productOf(first: ShopRow): Record<string, unknown> {
-  const [category, type] = [pathOf(first.get("Product Category")), first.get("Type")];
-  const tags = listOf(first.get("Tags"));
+function productOf(first: ShopRow, onIgnored: OnIgnored): Record<string, unknown> {
+  const [category, type] = [pathOf(cell(first, "category")), cell(first, "type")];
+  if (category.length > 0 && type !== "") onIgnored("Type beside a Product Category");
   return filled({
-    slug: first.get("Handle"),
-    name: first.get("Title"),
-    description: plainText(first.get("Body (HTML)")),
-    brand: first.get("Vendor"),
-    status: statusOf(first),
+    slug: cell(first, "handle"),
+    name: cell(first, "title"),
+    description: plainText(cell(first, "body")),
+    brand: cell(first, "vendor"),
+    status: statusOf(first, onIgnored),
     categories: category.length > 0 ? [category] : type === "" ? undefined : [[type]],
-    metadata: tags.length > 0 ? { tags } : undefined,
+    metadata: metadataOf(listOf(cell(first, "tags"))),
   });
 }
 
-function variantOf(first: ShopRow, row: ShopRow, onIgnored: OnIgnored): ShopVariant {
-  const options = [1, 2, 3].flatMap((place) => {
-    const [name, value] = [first.get(`Option${place} Name`), row.get(`Option${place} Value`)];
+function variantOf(names: string[], row: ShopRow, onIgnored: OnIgnored): ShopVariant {
+  const options = PLACES.flatMap((place) => {
+    const [name = "", value] = [names[place - 1], row.get(`Option${place} Value`)];
     // What a product without options has.
     return value === "" || (name === "Title" && value === "Default Title") ? [] : [{ name, value }];
   });
   return {
     ...filled({
-      sku: row.get("Variant SKU").replace(/^'/, ""),
-      price: row.get("Variant Price"),
-      compareAtPrice: row.get("Variant Compare At Price"),
-      gtin: gtinOf(row.get("Variant Barcode"), onIgnored),
-      weight: gramsOf(row.get("Variant Grams"), "g", { point: 1 }),
+      sku: cell(row, "sku").replace(/^'/, ""),
+      price: number(row, "price"),
+      compareAtPrice: number(row, "compareAt"),
+      gtin: gtinOf(cell(row, "barcode"), onIgnored),
+      weight: gramsOf(number(row, "grams"), "g"),
     }),
     ...(options.length === 0 ? {} : { options }),
   };
 }
 
-export const shopify: ShopReader = {
-  needs: ["Handle", "Title", "Variant Price"],
-  knows: (column) => COLUMNS.has(column),
+/** A row without anything of a variant is of a further picture. */
+const isVariant = (row: ShopRow): boolean =>
+  [cell(row, "price"), cell(row, "sku"), ...PLACES.map((place) => row.get(`Option${place} Value`))].some(
+    (text) => text !== "",
+  );
+
+/** Pictures in their own order, which is not always that of their rows. */
+function sorted(product: ShopProduct, places: Map<string, number>): ShopProduct {
+  const placeOf = (address: string) => places.get(address) ?? Number.MAX_SAFE_INTEGER;
+  return {
+    ...product,
+    pictures: product.pictures.toSorted((a, b) => placeOf(a.address) - placeOf(b.address)),
+  };
+}
+
+export const shopify = (): ShopReader => ({
+  needs: [NAMES.handle, NAMES.title, NAMES.price],
+  knows: (column) => COLUMNS.has(column.toLowerCase()),
   async *read(rows, onIgnored): AsyncGenerator<ShopProduct> {
-    let first: ShopRow | undefined;
-    let product: (ShopProduct & { variants: ShopVariant[] }) | undefined;
-    const done = ({ variants, value, ...rest }: NonNullable<typeof product>): ShopProduct => ({
-      ...rest,
-      value: { ...value, variants },
-    });
+    let handle: string | undefined;
+    let product: ShopProduct | undefined;
+    let names: string[] = [];
+    let places = new Map<string, number>();
     for await (const row of rows) {
-      if (!first || !product || row.get("Handle") !== first.get("Handle")) {
-        if (product) yield done(product);
-        first = row;
-        product = { value: productOf(row), variants: [], rows: [], last: row.row, size: 0 };
+      const own = cell(row, "handle");
+      if (!product || own !== handle || own === "") {
+        if (product) yield sorted(product, places);
+        handle = own;
+        product = begin(productOf(row, onIgnored), row);
+        names = PLACES.map((place) => row.get(`Option${place} Name`));
+        places = new Map();
+        if (own === "") product.faults.push({ row: row.row, fault: "Handle is needed" });
       }
-      product.last = row.row;
-      product.size += row.size;
-      // A row without a price is of a further picture.
-      if (row.get("Variant Price") === "") continue;
-      product.variants.push(variantOf(first, row, onIgnored));
-      product.rows.push(row.row);
+      let variant: number | undefined;
+      if (isVariant(row)) {
+        product.variants.push(variantOf(names, row, onIgnored));
+        variant = product.rows.push(row.row) - 1;
+      }
+      const [address, place] = [cell(row, "picture"), Number(cell(row, "place"))];
+      addPicture(product, row.row, address, cell(row, "alt"));
+      if (address !== "" && place > 0) places.set(address, place);
+      addPicture(product, row.row, cell(row, "variantPicture"), "", variant);
+      take(product, row);
     }
-    if (product) yield done(product);
+    if (product) yield sorted(product, places);
   },
-};
+});

@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { useTestApp } from "../../../../test/app";
 import { emptyDatabases } from "../../../../test/databases";
 import { importProducts } from "../import";
-import type { Shop } from "../shapes";
+import type { ImportProgress, Shop } from "../shapes";
+import type { PictureWish } from "../told";
 import { plainText } from "./html";
 
 const t = useTestApp();
@@ -11,15 +12,27 @@ beforeEach(async () => {
   await emptyDatabases({ databaseUrl, mongodbUri });
 });
 
-async function load(from: Shop, content: string, dryRun = false) {
+async function load(
+  from: Shop,
+  content: string | Buffer,
+  dryRun = false,
+  more: { resume?: ImportProgress | undefined; onBatch?: (progress: ImportProgress) => void } = {},
+) {
   const faults: string[] = [];
+  const wishes: PictureWish[] = [];
   const open = async function* () {
     yield Buffer.from(content);
   };
-  const result = await importProducts(t.deps, open, { format: "csv", from, dryRun }, (_, found) => {
+  const onPictures = async (found: PictureWish[]) => {
+    wishes.push(...found);
+    return 0;
+  };
+  const options = { format: "csv" as const, from, dryRun, resume: more.resume, onPictures };
+  const result = await importProducts(t.deps, open, options, (progress, found) => {
     faults.push(...found.map(({ row, message }) => `${row}: ${message}`));
+    more.onBatch?.(progress);
   });
-  return { ...result, faults };
+  return { ...result, faults, wishes };
 }
 const named = async (name: string) => {
   const product = (await t.deps.products.pageById(null, 100)).find((one) => one.name === name);
@@ -84,7 +97,12 @@ describe("files of other shops", () => {
       paths: ["kitchen"],
       variants: [{ sku: "MUG", weight: 350, options: [] }],
     });
-    expect(result.ignored).toMatchObject({ "Image Src": 3, "SEO Title": 1, "barcodes that are no GTIN": 1 });
+    expect(result.pictures?.found).toBe(3);
+    expect(result.ignored).toMatchObject({
+      "Variant Inventory Qty": 3,
+      "SEO Title": 1,
+      "barcodes that are no GTIN": 1,
+    });
     expect(await load("shopify", SHOPIFY)).toMatchObject({ unchanged: 2, failed: 0 });
   });
 
@@ -122,7 +140,7 @@ describe("files of other shops", () => {
       description: "Short",
       variants: [{ sku: "CAP", price: 950, compareAtPrice: 1200, gtin: "4006381333931", weight: 200 }],
     });
-    expect(result.ignored).toMatchObject({ Images: 1, Stock: 3, "products of the type grouped": 1 });
+    expect(result.ignored).toMatchObject({ Stock: 3, "products of the type grouped": 1 });
     expect(await load("woocommerce", WOO)).toMatchObject({ unchanged: 2, failed: 0 });
   });
 
@@ -141,18 +159,206 @@ describe("files of other shops", () => {
       ["SP-M", 3350, null],
     ]);
     expect(await named("Socks")).toMatchObject({ status: "draft", currency: "EUR", price: 500 });
-    expect(result.ignored).toMatchObject({ "prices in EUR": 2, "Product Thumbnail": 2 });
+    expect(result.ignored).toMatchObject({ "prices in EUR": 2, "Product Id": 3 });
     expect(await load("medusa", MEDUSA)).toMatchObject({ unchanged: 2, failed: 0 });
   });
 
   test("a dry run changes nothing; a file of something else is refused by name", async () => {
-    expect(await load("shopify", SHOPIFY, true)).toMatchObject({ created: 2, failed: 0 });
+    const dry = await load("shopify", SHOPIFY, true);
+    expect(dry).toMatchObject({ created: 2, failed: 0, pictures: { found: 3, there: 0, added: 0 } });
+    expect(dry.samples).toMatchObject([
+      {
+        ...{ row: 2, outcome: "created", slug: "linen-shirt", name: "Linen shirt", status: "active" },
+        ...{ brand: "Fjell", categories: [["Apparel & Accessories", "Clothing", "Shirts"]], pictures: 3 },
+        variants: [
+          { sku: "LS-S-W", price: "49.00", currency: "USD", options: ["Size=S", "Colour=White"] },
+          { sku: "LINEN-SHIRT-M-WHITE", price: "49.00" },
+        ],
+      },
+      { row: 5, slug: "mug", status: "draft", pictures: 0 },
+    ]);
     expect(await t.deps.products.count()).toBe(0);
     const { faults } = await load("woocommerce", SHOPIFY);
     expect(faults).toEqual(['1: is no export of woocommerce: the column "Name" is not there']);
+    expect((await load("shopify", WOO)).faults).toEqual([
+      '1: is no export of shopify: the column "Handle" is not there',
+    ]);
     const bad = await load("shopify", SHOPIFY.replace("12.50", "cheap"));
-    expect(bad).toMatchObject({ created: 1, failed: 1 });
+    expect(bad).toMatchObject({ created: 1, failed: 1, kinds: [{ count: 1, row: 5 }] });
     expect(bad.faults[0]).toStartWith("5: price must be a number");
+  });
+
+  test("Shopify, as it names its columns now, in any case, with a mark and CRLF; pictures alone and odd rows", async () => {
+    const rows = [
+      "Title,URL handle,Description,Vendor,Product category,Type,Tags,Published on online store,Status,SKU,Barcode,Option1 name,Option1 value,Price,Compare-at price,Weight value (grams),Product image URL,Image position,Image alt text,Variant image URL,Gift card,Color (product.metafields.shopify.color-pattern)",
+      'Bag,bag,"<p>Line one\r\nline &quot;two&quot;</p>",Fjell,Luggage,Bags,"a, ""b"", a",TRUE,Active,,,Colour,Red,"10.00",,100,https://x.example/2.jpg,2,Back,https://x.example/red.jpg,FALSE,red',
+      ",bag,,,,,,,,,,,Blue,11.00,12.00,,https://x.example/1.jpg,1,Front,https://x.example/2.jpg,,",
+      ",bag,,,,,,,,,,,,,,,https://x.example/3.jpg,3,,,,",
+      ",bag,,,,,,,,BAG-X,,,Green,,,,,,,,,",
+      ",,,,,,,,,,,,,1.00,,,,,,,,",
+      "Hidden,hidden,,,,,,FALSE,Active,HID,,Title,Default Title,1,,,,,,,,",
+      "Unlisted,unlisted,,,,,,TRUE,Unlisted,UNL,,Title,Default Title,1,,,,,,,,",
+    ];
+    const result = await load("shopify", `\ufeff${rows.join("\r\n")}\r\n`);
+    // A variant without a price is no picture: its product is refused as a whole.
+    expect(result).toMatchObject({ created: 2, failed: 2 });
+    expect(result.faults).toEqual(["5: price is needed for a new variant", "6: Handle is needed"]);
+    expect(await named("Hidden")).toMatchObject({ status: "draft", variants: [{ options: [] }] });
+    expect(await named("Unlisted")).toMatchObject({ status: "draft" });
+    const right = await load("shopify", rows.filter((_, index) => index !== 4 && index !== 5).join("\n"));
+    expect(right).toMatchObject({ created: 1, unchanged: 2, failed: 0, pictures: { found: 4 } });
+    const bag = await named("Bag");
+    expect(bag).toMatchObject({
+      description: 'Line one\nline "two"',
+      metadata: { tags: ["a", '"b"'] },
+      paths: ["luggage"],
+    });
+    expect(variantsOf(bag)).toEqual([
+      ["BAG-RED", 1000, null],
+      ["BAG-BLUE", 1100, 1200],
+    ]);
+    const [red, blue] = bag.variants.map(({ _id }) => _id);
+    expect(right.wishes.map(({ address, alt, variantIds, row }) => [address, alt, variantIds, row])).toEqual([
+      ["https://x.example/1.jpg", "Front", [], 3],
+      ["https://x.example/2.jpg", "Back", [blue ?? ""], 2],
+      ["https://x.example/3.jpg", "", [], 4],
+      ["https://x.example/red.jpg", "", [red ?? ""], 2],
+    ]);
+    expect(right.ignored).toEqual({
+      "Gift card": 1,
+      "Color (product.metafields.shopify.color-pattern)": 1,
+      "Type beside a Product Category": 1,
+      "active products that are not published, which become drafts": 1,
+      "unlisted products, which become drafts": 1,
+    });
+  });
+
+  test("WooCommerce: variations before their parent or far behind it, decimal commas, entities, sales that are over", async () => {
+    t.clock.set("2026-06-15T12:00:00Z");
+    const file = `ID,Type,SKU,Name,Published,"Visibility in catalog",Description,"Date sale price starts","Date sale price ends","Weight (lbs)","Sale price","Regular price",Categories,Images,Parent,Brands,"Attribute 1 name","Attribute 1 value(s)"
+5,variation,,Cap - Red,1,visible,,,,0.5,,"10,50",,https://x.example/r.jpg,id:9,,Colour,Red
+9,variable,,"Cap &amp; more",1,visible,"One\\nTwo \\\\n",,,,,,"Hats\\, caps > Wool, Sale","https://x.example/a\\,b.jpg, https://x.example/c.jpg",,"Fjell, Other",Colour,"Red, Dark\\, blue"
+1,simple,S1,Old sale,1,visible,,2026-01-01 00:00:00,2026-06-14 23:59:59,,"5,00","8,00",,,,,Material,"Wool, Felt"
+2,simple,S2,Sale today,1,visible,,2026-06-15 00:00:00,,,"5,00","8,00",,,,,,
+3,simple,S3,No price,1,hidden,,,,,,,,,,,,
+4,"simple, virtual",S4,Hidden,1,hidden,,,,,,"1.234,00",,,,,,
+6,variation,,Orphan,1,visible,,,,,,1,,,NOBODY,,Colour,Red
+7,external,E,Elsewhere,1,visible,,,,,,1,,,,,,
+10,variation,,"Cap - Dark, blue",1,visible,,,,,,"11,00",,,id:9,,Colour,"Dark\\, blue"
+8,simple,'-S5,'=Minus,-1,visible,,,,,,"1,00",,,,,,
+`;
+    const result = await load("woocommerce", file);
+    expect(result).toMatchObject({ created: 5, failed: 2 });
+    expect(result.faults).toEqual([
+      "6: price is needed for a new variant",
+      '8: its parent "NOBODY" is not in the file',
+    ]);
+    const cap = await named("Cap & more");
+    expect(cap).toMatchObject({
+      description: "One\nTwo \\n",
+      brand: "Fjell",
+      paths: ["hats-caps/wool", "sale"],
+      variants: [
+        { price: 1050, weight: 226.796, options: [{ name: "Colour", value: "Red" }] },
+        { price: 1100, options: [{ name: "Colour", value: "Dark, blue" }] },
+      ],
+    });
+    expect(result.wishes.map(({ address, variantIds }) => [address, variantIds])).toEqual([
+      ["https://x.example/a,b.jpg", []],
+      ["https://x.example/c.jpg", []],
+      ["https://x.example/r.jpg", [cap.variants[0]?._id ?? ""]],
+    ]);
+    expect(variantsOf(await named("Old sale"))).toEqual([["S1", 800, null]]);
+    expect(await named("Old sale")).toMatchObject({ metadata: { attributes: { Material: "Wool, Felt" } } });
+    expect(variantsOf(await named("Sale today"))).toEqual([["S2", 500, 800]]);
+    expect(await named("Hidden")).toMatchObject({ status: "draft", price: 123400 });
+    expect(await named("=Minus")).toMatchObject({ status: "draft", variants: [{ sku: "-S5" }] });
+    expect(result.ignored).toEqual({
+      "sale prices whose time is not now": 1,
+      "products that are hidden from the catalogue, which become drafts": 2,
+      "products of the type external": 1,
+      "brands beside the first": 1,
+    });
+  });
+
+  test("what could mean two things is refused by name; a bad row or the end of the file takes nothing else along", async () => {
+    const file = [
+      "Type,SKU,Name,Regular price",
+      'simple,A,One,"1,234"',
+      "simple,B,Two,2",
+      Buffer.from("simple,C,Caf\xe9,3", "latin1"),
+      'simple,D,"Open,4',
+    ];
+    const bytes = Buffer.concat(file.map((line) => Buffer.concat([Buffer.from(line), Buffer.from("\n")])));
+    const result = await load("woocommerce", bytes);
+    expect(result).toMatchObject({ created: 1, failed: 3 });
+    expect(result.faults).toEqual([
+      '2: Regular price "1,234" could mean 1234 or 1.234; write it without a comma',
+      "4: Name is not UTF-8",
+      "5: has a quotation mark that is not closed",
+    ]);
+    // The same by tabs, and in UTF-16 as spreadsheets save it.
+    const tabs = Buffer.from("\ufeffType\tSKU\tName\tRegular price\nsimple\tB\tTwo\t2\n", "utf16le");
+    expect(await load("woocommerce", tabs)).toMatchObject({ unchanged: 1, failed: 0 });
+    const open = `Handle,Title,Variant Price\nfirst,First,1\nsecond,"Second,2\n`;
+    expect(await load("shopify", open)).toMatchObject({ created: 1, failed: 1 });
+  });
+
+  test("Medusa: as version 1 and 2 write it, pictures, ids of categories, several options", async () => {
+    const two = `Product Id;Product Handle;Product Title;Product Status;Product Type Id;Product Thumbnail;Product Image 1;Product Image 2;Product Category 1;Variant Sku;Variant Ean;Variant Price EUR;Variant Price Europe [EUR];Variant Option 1 Id;Variant Option 1 Name;Variant Option 1 Value;Variant Option 2 Name;Variant Option 2 Value;Variant Image 1
+p1;shirt;Shirt;published;ptyp_1;https://x.example/1.jpg;https://x.example/1.jpg;https://x.example/2.jpg;pcat_01HX;;4006381333931;10.5;9;opt_1;Size;S;Colour;Red;https://x.example/2.jpg
+p1;shirt;Shirt;published;ptyp_1;https://x.example/1.jpg;https://x.example/1.jpg;https://x.example/2.jpg;pcat_01HX;;;10.5;9;opt_1;Size;S;Colour;Blue;
+p2;empty;Empty;published;;;;;;;;;;;;;;;
+`;
+    const result = await load("medusa", two);
+    expect(result).toMatchObject({ created: 1, failed: 1 });
+    expect(result.faults[0]).toStartWith("4: price is needed");
+    const shirt = await named("Shirt");
+    expect(shirt).toMatchObject({ currency: "EUR", paths: [], categoryIds: [] });
+    expect(shirt.variants.map(({ sku, gtin }) => [sku, gtin])).toEqual([
+      ["SHIRT-S-RED", "4006381333931"],
+      ["SHIRT-S-BLUE", null],
+    ]);
+    expect(result.wishes.map(({ address, variantIds }) => [address, variantIds.length])).toEqual([
+      ["https://x.example/1.jpg", 0],
+      ["https://x.example/2.jpg", 1],
+    ]);
+    expect(result.ignored).toMatchObject({
+      "categories by their ids": 1,
+      "Variant Price Europe [EUR]": 2,
+      "Product Type Id": 2,
+    });
+    const one =
+      "Product Handle,Product Title,Product Status,Product Tags,Price USD,Option 1 Name,Option 1 Value,Image 1 Url\n" +
+      'cup,Cup,draft,"a,b",5,Size,Big,https://x.example/cup.jpg\n';
+    expect(await load("medusa", one)).toMatchObject({ created: 1, pictures: { found: 1 } });
+    expect(await named("Cup")).toMatchObject({
+      metadata: { tags: ["a", "b"] },
+      variants: [{ sku: "CUP-BIG" }],
+    });
+  });
+
+  test("an import that was interrupted goes on behind the last batch, though products come in another order", async () => {
+    const simple = (n: number) => `${1000 + n},simple,S-${n},Simple ${n},${n + 1},,,`;
+    const file = `ID,Type,SKU,Name,Regular price,Parent,Attribute 1 name,Attribute 1 value(s)
+1,variable,V,Various,,,Size,"S, M"
+${Array.from({ length: 60 }, (_, n) => simple(n)).join("\n")}
+2,variation,V-S,Various - S,5,V,Size,S
+`;
+    const saved: ImportProgress[] = [];
+    const died = new Error("died");
+    const steps = (progress: ImportProgress) => {
+      saved.push(progress);
+      if (saved.length === 2) throw died;
+    };
+    await expect(load("woocommerce", file, false, { onBatch: steps })).rejects.toBe(died);
+    const [resume] = saved;
+    expect(resume).toMatchObject({ created: 50, lines: 50 });
+    const rest = await load("woocommerce", file, false, { resume });
+    // What was written and not recorded is unchanged; the sums are those of the whole file.
+    expect(rest).toMatchObject({ created: 50, unchanged: 11, failed: 0, lines: 61 });
+    expect(await t.deps.products.count()).toBe(61);
+    expect(await named("Various")).toMatchObject({ variants: [{ sku: "V-S", price: 500 }] });
   });
 });
 
@@ -163,6 +369,7 @@ describe("descriptions", () => {
     ["<style>p{}</style>x<!-- c --><script>y</script", "x"],
     ["2 < 3 and 4 > 1", "2 < 3 and 4 > 1"],
     ["<img src=x onerror=alert(1)>pic", "pic"],
+    ["caf&eacute; &frac12;&#1;&nbsp;&rsquo;", "café ½ ’"],
   ])("%s", (html, text) => {
     expect(plainText(html)).toBe(text);
   });

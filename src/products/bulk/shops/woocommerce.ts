@@ -1,94 +1,170 @@
 /** The CSV that WooCommerce exports: one row a product or a variation, which names its parent by SKU or id. */
-import { plainText } from "./html";
+import { decoded, plainText } from "./html";
 import {
+  addPicture,
+  begin,
   filled,
   gramsOf,
   gtinOf,
   listOf,
+  metadataOf,
   type OnIgnored,
   pathOf,
   type ShopProduct,
   type ShopReader,
   type ShopRow,
   type ShopVariant,
+  take,
 } from "./shop";
 
 const COLUMNS =
-  /^(?:ID|Type|SKU|GTIN, UPC, EAN, or ISBN|Name|Published|Short description|Description|Weight \(\w+\)|Sale price|Regular price|Categories|Tags|Parent|Brands|Attribute \d+ (?:name|value\(s\)))$/;
+  /^(?:ID|Type|SKU|GTIN, UPC, EAN, or ISBN|Name|Published|Visibility in catalog|Short description|Description|Weight \((?:kg|g|lbs|oz)\)|Date sale price (?:starts|ends)|Sale price|Regular price|Categories|Tags|Images|Parent|Brands|Attribute \d+ (?:name|value\(s\)))$/i;
 const UNITS = ["kg", "g", "lbs", "oz"];
-const PLACES = Array.from({ length: 10 }, (_, index) => index + 1);
+const PLACES = Array.from({ length: 30 }, (_, index) => index + 1);
 
-const attributesOf = (row: ShopRow): { name: string; value: string }[] =>
+/** Line breaks of descriptions are written as a backslash and an n. */
+const unescaped = (text: string): string =>
+  text.replace(/\\\\n|\\n/g, (mark) => (mark.length === 2 ? "\n" : "\\n"));
+
+const attributesOf = (row: ShopRow): { name: string; values: string[] }[] =>
   PLACES.flatMap((place) => {
-    const [name, value] = [row.get(`Attribute ${place} name`), row.get(`Attribute ${place} value(s)`)];
-    return name === "" || value === "" ? [] : [{ name, value }];
+    const name = row.get(`Attribute ${place} name`);
+    const values = listOf(row.get(`Attribute ${place} value(s)`)).map(decoded);
+    return name === "" || values.length === 0 ? [] : [{ name, values }];
   });
 
-function productOf(row: ShopRow): Record<string, unknown> {
-  const tags = listOf(row.get("Tags"));
-  const categories = listOf(row.get("Categories")).map(pathOf);
+function statusOf(row: ShopRow, onIgnored: OnIgnored): string | undefined {
   const published = row.get("Published");
+  if (published === "") return undefined;
+  if (published !== "1") return "draft";
+  if (row.get("Visibility in catalog").toLowerCase() !== "hidden") return "active";
+  onIgnored("products that are hidden from the catalogue, which become drafts");
+  return "draft";
+}
+
+/** @param options names of what tells variations apart; other attributes are the product's own */
+function productOf(row: ShopRow, options: Set<string>, onIgnored: OnIgnored): Record<string, unknown> {
+  const categories = listOf(row.get("Categories")).map((path) => pathOf(decoded(path)));
+  const [brand, ...brands] = listOf(row.get("Brands")).map(decoded);
+  if (brands.length > 0) onIgnored("brands beside the first");
+  const attributes = attributesOf(row).filter(({ name }) => !options.has(name));
+  const attrs = Object.fromEntries(attributes.map(({ name, values }) => [name, values.join(", ")]));
   return filled({
-    name: row.get("Name"),
-    description: plainText(row.get("Description") || row.get("Short description")),
-    brand: listOf(row.get("Brands"))[0],
-    status: published === "" ? undefined : published === "1" ? "active" : "draft",
+    name: decoded(row.get("Name")),
+    description: plainText(unescaped(row.get("Description") || row.get("Short description"))),
+    brand,
+    status: statusOf(row, onIgnored),
     categories: categories.length > 0 ? categories : undefined,
-    metadata: tags.length > 0 ? { tags } : undefined,
+    metadata: metadataOf(
+      listOf(row.get("Tags")).map(decoded),
+      attributes.length === 0 ? {} : { attributes: attrs },
+    ),
   });
 }
 
-function variantOf(row: ShopRow, onIgnored: OnIgnored): ShopVariant {
-  const [regular, sale] = [row.get("Regular price"), row.get("Sale price")];
+/** Whether a sale is on. Times are the shop's own, which a file does not name: read as UTC, a day is what counts. */
+function isOnSale(row: ShopRow, now: Date): boolean {
+  const [starts, ends] = ["starts", "ends"].map((end) => {
+    const [date] = /^\d{4}-\d{2}-\d{2}/.exec(row.get(`Date sale price ${end}`)) ?? [];
+    return date;
+  });
+  const today = now.toISOString().slice(0, 10);
+  return (starts === undefined || starts <= today) && (ends === undefined || ends >= today);
+}
+
+function variantOf(row: ShopRow, now: Date, onIgnored: OnIgnored): ShopVariant {
+  const [regular, reduced] = [row.number("Regular price"), row.number("Sale price")];
+  if (reduced !== "" && !isOnSale(row, now)) onIgnored("sale prices whose time is not now");
+  const sale = isOnSale(row, now) ? reduced : "";
   const [unit = "kg"] = UNITS.filter((one) => row.get(`Weight (${one})`) !== "");
   return filled({
     sku: row.get("SKU").replace(/^'/, ""),
     price: sale || regular,
-    compareAtPrice: sale === "" ? undefined : regular,
+    compareAtPrice: sale === "" || sale === regular ? undefined : regular,
     gtin: gtinOf(row.get("GTIN, UPC, EAN, or ISBN"), onIgnored),
-    weight: gramsOf(row.get(`Weight (${unit})`), unit, { point: 1 }),
+    weight: gramsOf(row.number(`Weight (${unit})`), unit),
   });
 }
 
-interface Parent {
-  row: ShopRow;
+/** A variable product and its variations, which may stand before it or far behind. */
+interface Family {
+  parent?: ShopRow;
   variations: ShopRow[];
 }
 
-/** Variations may stand anywhere behind their parents, so those are kept until the end of the file. */
-export const woocommerce: ShopReader = {
-  needs: ["Type", "Name", "Regular price"],
-  knows: (column) => COLUMNS.test(column),
-  async *read(rows, onIgnored): AsyncGenerator<ShopProduct> {
-    const parents = new Map<string, Parent>();
-    const order: Parent[] = [];
-    for await (const row of rows) {
-      const type = row.get("Type").toLowerCase();
-      if (type.startsWith("variation")) {
-        const parent = parents.get(row.get("Parent"));
-        if (parent) parent.variations.push(row);
-        else onIgnored("variations without a parent before them");
-      } else if (type.startsWith("simple")) {
-        const { row: place, size } = row;
-        const value = { ...productOf(row), variants: [variantOf(row, onIgnored)] };
-        yield { value, rows: [place], last: place, size };
-      } else if (type.startsWith("variable")) {
-        const parent = { row, variations: [] };
-        order.push(parent);
-        for (const key of [row.get("SKU"), `id:${row.get("ID")}`]) if (key !== "") parents.set(key, parent);
-      } else onIgnored(`products of the type ${type.slice(0, 30)}`);
+const keysOf = (row: ShopRow): string[] =>
+  [row.get("SKU"), `id:${row.get("ID")}`].filter((key) => key !== "" && key !== "id:");
+
+export function woocommerce(now: Date): ShopReader {
+  /** The last row of those that name a parent. */
+  const last = new Map<string, number>();
+  const isVariation = (row: ShopRow) => row.get("Type").toLowerCase().startsWith("variation");
+
+  function productWith(parent: ShopRow, variations: ShopRow[], onIgnored: OnIgnored): ShopProduct {
+    const options = new Set(variations.flatMap((row) => attributesOf(row).map(({ name }) => name)));
+    const product = begin(productOf(parent, options, onIgnored), parent);
+    take(product, parent);
+    for (const address of listOf(parent.get("Images"))) addPicture(product, parent.row, address);
+    for (const row of variations) {
+      const own = attributesOf(row).map(({ name, values }) => ({ name, value: values.join(", ") }));
+      const variant =
+        product.variants.push({
+          ...variantOf(row, now, onIgnored),
+          ...(own.length === 0 ? {} : { options: own }),
+        }) - 1;
+      product.rows.push(row.row);
+      for (const address of listOf(row.get("Images"))) addPicture(product, row.row, address, "", variant);
+      take(product, row);
     }
-    for (const { row, variations } of order) {
-      const variants = variations.map((variation) => ({
-        ...variantOf(variation, onIgnored),
-        options: attributesOf(variation),
-      }));
-      yield {
-        value: { ...productOf(row), variants },
-        rows: variations.map((variation) => variation.row),
-        last: Math.max(row.row, ...variations.map((variation) => variation.row)),
-        size: row.size + variations.reduce((sum, { size }) => sum + size, 0),
-      };
-    }
-  },
-};
+    return product;
+  }
+
+  function simpleOf(row: ShopRow, onIgnored: OnIgnored): ShopProduct {
+    const product = productWith(row, [], onIgnored);
+    product.variants.push(variantOf(row, now, onIgnored));
+    product.rows.push(row.row);
+    // The variant's numbers were read behind the product's own cells.
+    product.faults = row.faults.map((fault) => ({ row: row.row, fault }));
+    return product;
+  }
+
+  return {
+    needs: [["Type"], ["Name"], ["Regular price"]],
+    knows: (column) => COLUMNS.test(column),
+    survey(row) {
+      if (isVariation(row)) last.set(row.get("Parent"), row.row);
+    },
+    async *read(rows, onIgnored): AsyncGenerator<ShopProduct> {
+      const families = new Map<string, Family>();
+      for await (const row of rows) {
+        const type = row.get("Type").toLowerCase();
+        let touched: Family | undefined;
+        if (isVariation(row)) {
+          const key = row.get("Parent");
+          touched = families.get(key) ?? { variations: [] };
+          touched.variations.push(row);
+          families.set(key, touched);
+        } else if (type.startsWith("variable")) {
+          const keys = keysOf(row).filter((key) => families.get(key)?.parent === undefined);
+          const before = keys.flatMap((key) => families.get(key)?.variations ?? []);
+          touched = { parent: row, variations: before };
+          for (const key of keys) families.set(key, touched);
+        } else if (type.startsWith("simple")) yield simpleOf(row, onIgnored);
+        else onIgnored(`products of the type ${type.slice(0, 30) || "(none)"}`);
+        if (touched?.parent === undefined) continue;
+        const { parent, variations } = touched;
+        if (keysOf(parent).some((key) => (last.get(key) ?? 0) > row.row)) continue;
+        for (const key of keysOf(parent)) if (families.get(key) === touched) families.delete(key);
+        yield productWith(parent, variations, onIgnored);
+      }
+      for (const { variations } of new Set(families.values())) {
+        for (const row of variations) {
+          const product = begin({}, row);
+          const fault = `its parent "${row.get("Parent").slice(0, 100)}" is not in the file`;
+          product.faults.push({ row: row.row, fault });
+          yield product;
+        }
+      }
+    },
+  };
+}

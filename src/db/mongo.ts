@@ -40,8 +40,8 @@ const CONNECT_LIMIT = 2000;
 const HEARTBEAT = 1500;
 /** Longest wait for a server to give up a transaction that failed, in milliseconds. */
 const ABORT_LIMIT = 500;
-/** Longest time the server may work on one query, in milliseconds. */
-const OPERATION_LIMIT = 10_000;
+/** Longest time the server may work on one query, in milliseconds; the driver's own calls name it themselves. */
+export const OPERATION_LIMIT = 10_000;
 
 // `sanitizeFilter` stays off: filters are built by stores from checked values only, and it would undo theirs.
 mongoose.set("strictQuery", "throw");

@@ -18,7 +18,8 @@ const ENCODED = new RegExp(`-(?:${ENCODINGS.join("|")})"$`);
  * `*` names any.
  */
 function knownTag(header: string | undefined, etag: string): string | undefined {
-  const tags = (header ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  if (header === undefined) return undefined;
+  const tags = header.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
   if (tags.includes("*")) return etag;
   return tags.find((tag) => tag.replace(ENCODED, '"') === etag);
 }
@@ -32,21 +33,22 @@ function knownTag(header: string | undefined, etag: string): string | undefined 
 export const shown = ({ maxAge, stale }: Freshness) =>
   factory.createMiddleware(async (c, next) => {
     await next();
-    vary(c, "Authorization", "Accept-Encoding");
+    // Set on the answer's own headers: `c.header` would make the answer anew each time.
+    const { status, headers } = c.res;
+    vary(headers, "Authorization", "Accept-Encoding");
     const guest = c.req.header("authorization") === undefined;
-    const { status } = c.res;
     if (!guest || (status !== 200 && status !== 301)) {
-      c.header("Cache-Control", guest ? "no-store" : "private, no-store");
+      headers.set("Cache-Control", guest ? "no-store" : "private, no-store");
       return;
     }
-    c.header("Cache-Control", `public, max-age=${maxAge}, stale-while-revalidate=${stale}`);
+    headers.set("Cache-Control", `public, max-age=${maxAge}, stale-while-revalidate=${stale}`);
     if (status === 301) return;
     const body = new Uint8Array(await c.res.arrayBuffer());
     const hash = createHash("sha256").update(body).digest("hex").slice(0, 32);
-    const version = /^"(v\d+)"$/.exec(c.res.headers.get("ETag") ?? "")?.[1];
+    const version = /^"(v\d+)"$/.exec(headers.get("ETag") ?? "")?.[1];
     const etag = version === undefined ? `"${hash}"` : `"${version}-${hash}"`;
     const known = knownTag(c.req.header("if-none-match"), etag);
-    c.header("ETag", known ?? etag);
+    headers.set("ETag", known ?? etag);
     if (known === undefined) await answerCompressed(c, body);
     else replaceBody(c, null, 304);
   });

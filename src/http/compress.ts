@@ -33,7 +33,8 @@ export const ENCODINGS = Object.keys(ENCODERS) as Encoding[];
  * @example preferredEncoding("gzip;q=0.5, br") // "br"
  */
 export function preferredEncoding(header: string | undefined): Encoding | undefined {
-  const accepted = new Map(parseAccept(header ?? "").map(({ type, q }) => [type.toLowerCase(), q]));
+  if (header === undefined) return undefined;
+  const accepted = new Map(parseAccept(header).map(({ type, q }) => [type.toLowerCase(), q]));
   const qualityOf = (name: string) => accepted.get(name) ?? accepted.get("*") ?? 0;
   const best = Math.max(...ENCODINGS.map(qualityOf));
   if (best === 0 || best < (accepted.get("identity") ?? 0)) return undefined;
@@ -41,16 +42,16 @@ export function preferredEncoding(header: string | undefined): Encoding | undefi
 }
 
 /** Adds names to `Vary` that are not there yet. */
-export function vary(c: Context, ...names: string[]): void {
-  const present = (c.res.headers.get("Vary") ?? "").split(",").map((name) => name.trim());
-  const known = new Set(present.map((name) => name.toLowerCase()));
-  const all = [...present, ...names.filter((name) => !known.has(name.toLowerCase()))];
-  c.header("Vary", all.filter((name) => name !== "").join(", "));
+export function vary(headers: Headers, ...names: string[]): void {
+  const present = headers.get("Vary");
+  const known = new Set(present?.toLowerCase().split(/\s*,\s*/));
+  const added = names.filter((name) => !known.has(name.toLowerCase()));
+  if (added.length > 0) headers.set("Vary", [...(present ? [present] : []), ...added].join(", "));
 }
 
 /** Answers with `body` in place of what is there: its status and headers stay. */
 export function replaceBody(c: Context, body: Uint8Array<ArrayBuffer> | null, status: number): void {
-  const headers = new Headers(c.res.headers);
+  const { headers } = c.res;
   if (body === null) for (const name of ["Content-Type", "Content-Length"]) headers.delete(name);
   else headers.set("Content-Length", String(body.length));
   // Cleared first: what is assigned over an answer takes the old headers on.
@@ -66,12 +67,13 @@ export function replaceBody(c: Context, body: Uint8Array<ArrayBuffer> | null, st
  * away by its length (BREACH, CVE-2013-3587).
  */
 export async function answerCompressed(c: Context, body: Uint8Array<ArrayBuffer>): Promise<void> {
-  vary(c, "Accept-Encoding");
+  const { headers } = c.res;
+  vary(headers, "Accept-Encoding");
   const encoding = body.length < LEAST ? undefined : preferredEncoding(c.req.header("accept-encoding"));
   if (!encoding) return replaceBody(c, body, 200);
-  c.header("Content-Encoding", encoding);
-  const etag = c.res.headers.get("ETag");
-  if (etag?.startsWith('"')) c.header("ETag", `${etag.slice(0, -1)}-${encoding}"`);
+  headers.set("Content-Encoding", encoding);
+  const etag = headers.get("ETag");
+  if (etag?.startsWith('"')) headers.set("ETag", `${etag.slice(0, -1)}-${encoding}"`);
   replaceBody(c, new Uint8Array(await ENCODERS[encoding](body)), 200);
 }
 

@@ -145,10 +145,15 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
     /** The first and the last currency of products of this status, by their codes: two when there are several. */
     async currencies(status: ProductStatus): Promise<string[]> {
       const end = (direction: 1 | -1) =>
-        Product.findOne({ ...LIVING, status }, { currency: 1 })
-          .sort({ currency: direction, _id: direction })
-          .hint({ status: 1, currency: 1, _id: 1 })
-          .lean();
+        Product.collection.findOne<{ currency: string }>(
+          { ...LIVING, status },
+          {
+            projection: { _id: 0, currency: 1 },
+            sort: { currency: direction, _id: direction },
+            hint: { status: 1, currency: 1, _id: 1 },
+            maxTimeMS: listLimit,
+          },
+        );
       const found = await Promise.all([end(1), end(-1)]);
       return [...new Set(found.flatMap((product) => product?.currency ?? []))];
     },

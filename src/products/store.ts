@@ -1,4 +1,4 @@
-import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
+import { duplicateKey, type Mongo, type MongoTx, OPERATION_LIMIT } from "../db/mongo";
 import { AppError } from "../lib/errors";
 import { isId } from "../lib/text";
 import { createInStockStore } from "./in-stock.store";
@@ -108,11 +108,13 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
     findBySlug: (slugKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findOne({ slugKey }, null, mongo.in(tx)).lean(),
 
-    /** A living product by its id or its slug, either in canonical form. */
+    /** A living product by its id or its slug, either in canonical form. By the driver's own call, as lists are. */
     async find(key: string): Promise<ProductDocument | null> {
-      const byId = isId(key) ? await Product.findOne({ _id: key, deletedAt: null }).lean() : null;
+      const by = (filter: object) =>
+        Product.collection.findOne<ProductDocument>(filter, { maxTimeMS: OPERATION_LIMIT });
+      const byId = isId(key) ? await by({ _id: key, deletedAt: null }) : null;
       // An id may be somebody's slug where it was given before such slugs were refused.
-      return byId ?? (await Product.findOne({ slugKey: key }).lean());
+      return byId ?? by({ slugKey: key });
     },
 
     findBySku: (skuKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>

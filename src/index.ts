@@ -3,7 +3,8 @@ import { keepHashKeys } from "./auth";
 import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";
-import { checkMySql, DatabaseUnreachable } from "./db/prisma";
+import { checkMySql } from "./db/prisma";
+import { checkMongo, DatabaseUnusable } from "./db/requirements";
 import { planHousekeeping } from "./housekeeping";
 import { serverUrl } from "./http/address";
 import { createStockKeeper } from "./inventory/keeper";
@@ -15,7 +16,7 @@ import { checkFolder } from "./storage/disk";
 import { createLogger } from "./telemetry/log";
 import { measureProcess } from "./telemetry/process";
 import { planWords } from "./users/reindex";
-import { createDeps } from "./wire";
+import { createDeps, type Deps } from "./wire";
 
 /** How long requests in flight may take to finish when the server stops, in milliseconds. */
 const STOP_LIMIT = 10_000;
@@ -46,8 +47,19 @@ async function checkSurroundings(config: Config): Promise<void> {
     if (config.s3 === undefined) await checkFolder(config.storageDir);
     await checkMySql(config.databaseUrl);
   } catch (error) {
-    if (error instanceof DatabaseUnreachable || error instanceof ConfigError) fail(error.message);
+    if (error instanceof DatabaseUnusable || error instanceof ConfigError) fail(error.message);
     throw error;
+  }
+}
+
+/** Ends the process where MongoDB cannot be used; one that went away meanwhile is looked at by readiness. */
+async function checkOpened({ mongo, log }: Deps): Promise<void> {
+  try {
+    const advice = await checkMongo(mongo.connection);
+    if (advice !== undefined) log.warn(advice);
+  } catch (error) {
+    if (error instanceof DatabaseUnusable) fail(error.message);
+    log.warn({ err: error }, "MongoDB could not be looked at");
   }
 }
 
@@ -67,7 +79,8 @@ async function serve(config: Config): Promise<void> {
   measureProcess(deps);
   // The first query of a pool costs a connection; without it the first request would pay. A database that is
   // down does not keep the server from starting: /health/ready says it.
-  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
+  const [, opened] = await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
+  if (opened.status === "fulfilled") await checkOpened(deps);
 
   let server: ReturnType<typeof Bun.serve>;
   try {

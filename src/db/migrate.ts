@@ -21,6 +21,7 @@ import { withDeployLock } from "./deploy-lock";
 import { syncIndexes } from "./indexes";
 import { connectMongo } from "./mongo";
 import { checkMySql, mysqlOptions } from "./prisma";
+import { checkMongo } from "./requirements";
 
 /** What the program may be told to do instead of applying what is missing. */
 const COMMAND_WORDS = ["status", "reset"] as const;
@@ -234,6 +235,8 @@ async function main(words: string[]): Promise<number> {
   const mongo = connectMongo(config.mongodbUri, 5);
   try {
     await mongo.connection.asPromise();
+    const advice = await checkMongo(mongo.connection);
+    if (advice !== undefined) console.error(advice);
     const erase = async (connection: mariadb.Connection) => {
       await dropTables(connection);
       await mongo.connection.dropDatabase();

@@ -2,6 +2,7 @@ import { PrismaMariaDb } from "@prisma/adapter-mariadb";
 import mariadb from "mariadb";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
 import { AppError } from "../lib/errors";
+import { DatabaseUnusable, mysqlProblem } from "./requirements";
 
 /** How many connections to a database are in use, and how many requests wait for one. */
 export type PoolState = Record<"used" | "waiting", number>;
@@ -52,43 +53,42 @@ export function mysqlOptions(databaseUrl: string): mariadb.ConnectionConfig {
   };
 }
 
-/** What is wrong with the connection, in words that say what to do. */
-export class DatabaseUnreachable extends Error {
-  override readonly name = "DatabaseUnreachable";
-}
-
 /**
  * Opens one connection of its own and closes it, to tell a wrong password from a closed port: the pool
  * reports both as a timeout, and only after ten seconds (prisma/orm#28612).
- * @throws DatabaseUnreachable within three seconds
+ * @throws DatabaseUnusable within three seconds, also where the server is not one that the application can use
  */
 export async function checkMySql(databaseUrl: string): Promise<void> {
   const options = mysqlOptions(databaseUrl);
   const where = `${options.host}:${options.port}`;
   try {
     const connection = await mariadb.createConnection(options);
+    const [{ version }] = await connection.query<[{ version: string }]>("SELECT VERSION() AS version");
     await connection.end();
+    const problem = mysqlProblem(version);
+    if (problem !== undefined) throw new DatabaseUnusable(`MySQL at ${where} ${problem}.`);
   } catch (cause) {
+    if (cause instanceof DatabaseUnusable) throw cause;
     const { code, errno, sqlMessage } = cause as { code?: string; errno?: number; sqlMessage?: string };
     if (errno === 1045 || errno === 1698) {
-      throw new DatabaseUnreachable(
+      throw new DatabaseUnusable(
         `MySQL at ${where} refused user "${options.user}": wrong password or no such user. Check DATABASE_URL.`,
         { cause },
       );
     }
     if (errno === 1049 || errno === 1044) {
-      throw new DatabaseUnreachable(
+      throw new DatabaseUnusable(
         `MySQL at ${where} has no database "${options.database}" for user "${options.user}". Create it, or change DATABASE_URL.`,
         { cause },
       );
     }
     if (/RSA public key|allowPublicKeyRetrieval/i.test(sqlMessage ?? "")) {
-      throw new DatabaseUnreachable(
+      throw new DatabaseUnusable(
         `MySQL at ${where} wants an encrypted connection to sign in. Add ?ssl=true to DATABASE_URL, or ?allowPublicKeyRetrieval=true if the network between is yours.`,
         { cause },
       );
     }
-    throw new DatabaseUnreachable(
+    throw new DatabaseUnusable(
       `MySQL does not answer at ${where} (${code ?? "no reason given"}). Is it running, and is DATABASE_URL right?`,
       { cause },
     );

@@ -9,7 +9,8 @@ import { emailSchema, nameSchema, newPasswordSchema } from "../auth/schema";
 import { parseCommandLine, UsageShown } from "../cli";
 import { COMMANDS } from "../commands";
 import { ConfigError, parseConfig } from "../config";
-import { checkMySql, DatabaseUnreachable } from "../db/prisma";
+import { checkMySql } from "../db/prisma";
+import { DatabaseUnusable } from "../db/requirements";
 import { AppError } from "../lib/errors";
 import { createLogger } from "../telemetry/log";
 import type { Deps } from "../wire";
@@ -141,7 +142,7 @@ export async function administer(
       terminal.err([error.detail, ...(error.errors ?? []).map(({ message }) => message)].join(" "));
     } else if (
       error instanceof UsageError ||
-      error instanceof DatabaseUnreachable ||
+      error instanceof DatabaseUnusable ||
       error instanceof ConfigError
     ) {
       terminal.err(error.message);

@@ -21,8 +21,7 @@ const record =
   ({ audit }: Pick<AuditDeps, "audit">): JobHandler =>
   async ({ job }) => {
     const { at, ...entry } = job.payload as unknown as Omit<AuditEntry, "at"> & { at: string };
-    if ((await audit.byIds([entry.id])).length > 0) return;
-    await audit.record({ ...entry, at: new Date(at) });
+    await audit.recordOnce({ ...entry, at: new Date(at) });
   };
 
 export const auditJobs = (deps: Pick<AuditDeps, "audit">): Record<string, JobHandler> => ({

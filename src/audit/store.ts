@@ -1,4 +1,4 @@
-import type { MySql, MySqlTx } from "../db/prisma";
+import { duplicateIndex, type MySql, type MySqlTx } from "../db/prisma";
 import { type AuditEntry as AuditRow, Prisma } from "../generated/prisma/client";
 import type { Seen } from "../lib/paging";
 import type { AuditEntry } from "./entry";
@@ -26,20 +26,31 @@ const INDEXES = [
 /** Rows that one statement of `anonymise` changes at most. */
 const BATCH = 1000;
 
+async function record(mysql: MySql, { actor, ...entry }: AuditEntry, tx?: MySqlTx): Promise<void> {
+  await mysql.on(tx).auditEntry.createMany({
+    data: [
+      {
+        ...entry,
+        userAgent: entry.userAgent?.slice(0, 500) ?? null,
+        actorKind: actor.kind,
+        actorId: actor.id,
+      },
+    ],
+  });
+}
+
 /** The audit log in MySQL: entries are added and read, never changed or removed, but for `anonymise`. */
 export const createAuditStore = (mysql: MySql) => ({
   /** Adds an entry, in the transaction of the change that it tells of. One statement. */
-  async record({ actor, ...entry }: AuditEntry, tx?: MySqlTx): Promise<void> {
-    await mysql.on(tx).auditEntry.createMany({
-      data: [
-        {
-          ...entry,
-          userAgent: entry.userAgent?.slice(0, 500) ?? null,
-          actorKind: actor.kind,
-          actorId: actor.id,
-        },
-      ],
-    });
+  record: (entry: AuditEntry, tx?: MySqlTx): Promise<void> => record(mysql, entry, tx),
+
+  /** Adds an entry unless it is there. One statement where it is not. */
+  async recordOnce(entry: AuditEntry): Promise<void> {
+    try {
+      await record(mysql, entry);
+    } catch (error) {
+      if (duplicateIndex(error) !== "PRIMARY") throw error;
+    }
   },
 
   /** Looks at entries behind one, the newest first, in the order of an index that it is forced to. */

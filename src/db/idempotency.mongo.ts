@@ -1,4 +1,4 @@
-import { type AnyBulkWriteOperation, type Connection, type Model, Schema } from "mongoose";
+import { type Connection, type Model, Schema } from "mongoose";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
@@ -36,6 +36,14 @@ export const idempotencyModel = (connection: Connection): Model<IdempotencyDocum
   connection.model<IdempotencyDocument>("IdempotencyKey", schema);
 
 const idOf = ({ callerId, key }: IdempotentRequest) => `${callerId}:${key}`;
+
+/** The record of one answer. */
+interface Write {
+  updateOne: {
+    filter: { _id: string; leaseToken: string };
+    update: { $set: Pick<IdempotencyDocument, "status" | "body"> };
+  };
+}
 
 /** Statements with new claims that are under way at once. */
 const STATEMENTS = 2;
@@ -83,7 +91,7 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
   const insertKey = insertTogether((keys: IdempotencyDocument[]) =>
     Key.insertMany(keys, { ordered: false, lean: true }),
   );
-  const together = new WeakMap<MongoTx, { writes: AnyBulkWriteOperation[]; done: Promise<void> }>();
+  const together = new WeakMap<MongoTx, { writes: Write[]; done: Promise<void> }>();
   const requireAll = ({ matchedCount }: { matchedCount: number }, count: number) => {
     if (matchedCount === count) return;
     throw new AppError(
@@ -143,7 +151,12 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
       const writes = [write];
       const done = Promise.resolve().then(async () => {
         together.delete(tx);
-        requireAll(await Key.bulkWrite(writes, mongo.in(tx)), writes.length);
+        const [first] = writes;
+        const done =
+          writes.length === 1 && first
+            ? Key.updateOne(first.updateOne.filter, first.updateOne.update, mongo.in(tx))
+            : Key.bulkWrite(writes, mongo.in(tx));
+        requireAll(await done, writes.length);
       });
       together.set(tx, { writes, done });
       return done;

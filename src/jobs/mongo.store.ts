@@ -68,12 +68,18 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
 
   return {
     async enqueue(job, tx) {
-      const document = {
+      const document: JobDocument = {
         _id: job.id,
         kind: job.kind,
         payload: job.payload,
+        status: "waiting",
         runAt: job.runAt,
+        attempts: 0,
+        fence: 0,
+        progress: null,
+        lastError: null,
         createdAt: job.runAt,
+        finishedAt: null,
         maxAttempts: job.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
         ...(job.dedupeKey === undefined ? {} : { dedupeKey: job.dedupeKey }),
       };
@@ -82,7 +88,8 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
         if (await Job.exists({ dedupeKey: job.dedupeKey }).session(mongo.in(tx).session ?? null)) return;
       }
       try {
-        await Job.create([document], mongo.in(tx));
+        // The driver's own: every field is set here, and a transaction pays for what Mongoose does around it.
+        await Job.collection.insertOne(document as never, mongo.in(tx));
       } catch (error) {
         if (tx !== undefined || !duplicateKey(error)?.includes("dedupeKey")) throw error;
       }

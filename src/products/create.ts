@@ -9,8 +9,8 @@ import type { CreateProduct } from "./schema";
 import { signalProduct } from "./stock-signal";
 import { KeyTaken } from "./store";
 
-/** How many slugs are tried for a name that others have too. */
-const SLUG_TRIES = 3;
+/** How many slugs are tried for a name that others have too. The first is written without a look: few are taken. */
+const SLUG_TRIES = 4;
 
 /**
  * Makes a product. A slug made from the name gets a suffix when it is taken; a given one is refused.
@@ -30,7 +30,7 @@ export async function createProduct(
   const audit = auditOf(deps, manager, "product.created");
   const wanted = product.slug;
   for (let attempt = 1; ; attempt++) {
-    if (input.slug === undefined && (await deps.products.findBySlug(product.slugKey ?? ""))) {
+    if (attempt > 1 && (await deps.products.findBySlug(product.slugKey ?? ""))) {
       addSlugSuffix(deps, product, wanted);
     }
     try {

@@ -25,6 +25,13 @@ function taken(error: unknown): KeyTaken | undefined {
   return index?.includes("slugKey") ? new KeyTaken("slug", error) : undefined;
 }
 
+/** A product as it is written first, with what belongs to stock. */
+const asNew = (product: ProductDocument): ProductDocument => ({
+  inStock: false,
+  stockRevision: 0,
+  ...product,
+});
+
 /** The update that makes a product what is given, one version on. */
 function replacementOf(product: ProductDocument, version: number) {
   // What belongs to stock and pictures is not ours to put back.
@@ -72,7 +79,9 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
     /** @throws AppError already_exists when the slug or a SKU is taken */
     async create(product: ProductDocument, tx?: MongoTx): Promise<void> {
       try {
-        await Product.create([product], mongo.in(tx));
+        await validateAll([product]);
+        // Checked, so the driver's own: Mongoose would track every field of what nobody reads again.
+        await Product.collection.insertOne(asNew(product) as never, mongo.in(tx));
         await index.put([product], tx, true);
       } catch (error) {
         throw taken(error) ?? error;
@@ -88,10 +97,7 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
       try {
         await mongo.transaction(async (tx) => {
           // Checked already, and not hydrated: Mongoose would track every field of what nobody reads again.
-          await Product.insertMany(
-            products.map((product) => ({ inStock: false, stockRevision: 0, ...product })),
-            { lean: true, ...mongo.in(tx) },
-          );
+          await Product.insertMany(products.map(asNew), { lean: true, ...mongo.in(tx) });
           await index.put(products, tx, true);
         });
         return true;

@@ -7,6 +7,8 @@ import { settleStep } from "./sessions/step";
 export const STEP = 10_000;
 /** Events that one transaction should read around them, so that memory stays bounded when visits are very long. */
 const MAX_READ = 150_000;
+/** A step of that many milliseconds is made smaller before it comes near the limit of a transaction. */
+const LONG_STEP = 2000;
 
 /** How long sessions and rollups each have their turn while more events wait, in milliseconds. */
 const TURN = 2000;
@@ -17,11 +19,13 @@ async function settleNow(deps: AnalyticsDeps, until: number, stopped: () => bool
     const turn = Math.min(until, performance.now() + TURN);
     let emptied: boolean;
     do {
+      const began = performance.now();
       const { settled, read } = await settleStep(deps, limit);
+      const slow = performance.now() - began > LONG_STEP;
       if (stopped()) return false;
       // Less than it may take is all that waited. Nothing at all is never found while events come in.
       emptied = settled < limit;
-      limit = read > MAX_READ ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+      limit = read > MAX_READ || slow ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
     } while (!emptied && performance.now() < turn);
     // Rollups have their turn also when sessions have used up the time, or a backlog would keep them for good.
     const next = performance.now() + TURN;

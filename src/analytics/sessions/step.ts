@@ -13,6 +13,9 @@ import { type Spans, widen } from "./around";
 import { type Attributed, attributeDevices, remakeSessions } from "./remake";
 import type { SessionEvent } from "./sessionise";
 
+/** So few events are settled well within a transaction's limit on any machine. */
+const FEW = 100;
+
 /** Events by the day of UTC that they happened on: its range, and those of the day. */
 const byDay = <Event extends { at: Date }>(events: Event[]): { range: Range; own: Event[] }[] =>
   [...Map.groupBy(events, ({ at }) => midnightBefore(at.getTime()))].map(([day, own]) => ({
@@ -92,6 +95,7 @@ export async function settleStep(
   let ids: string[] = [];
   try {
     return await deps.mongo.transaction(async (tx) => {
+      ids = [];
       await deps.analytics.queue.guard(tx);
       const pending = await deps.analytics.queue.pending(limit, tx);
       ids = pending.map(({ _id }) => _id);
@@ -114,10 +118,13 @@ export async function settleStep(
       return { settled: pending.length, read };
     });
   } catch (error) {
-    // Others were quicker, or the database is away: that says nothing about the events. That it takes too long does.
-    if (error instanceof AppError || (isUnavailable(error) && !tookTooLong(error))) throw error;
-    if (limit > 1) {
-      const half = Math.ceil(limit / 2);
+    // Others were quicker, or the database is away: that says nothing about the events. That it takes too long does,
+    // and so does a step that did not get through though it held the guard.
+    const held = error instanceof AppError && ids.length > FEW;
+    if (!held && (error instanceof AppError || (isUnavailable(error) && !tookTooLong(error)))) throw error;
+    const size = ids.length || limit;
+    if (size > 1) {
+      const half = Math.ceil(size / 2);
       const first = await settleStep(deps, half);
       const second = await settleStep(deps, limit - half);
       return { settled: first.settled + second.settled, read: Math.max(first.read, second.read) };

@@ -143,7 +143,7 @@ export function createDeps(
     inventory,
     stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),
     analytics: createAnalyticsStore(mongo),
-    intakeLimits: createIntakeLimits(redis?.limiters ?? counters),
+    intakeLimits: createIntakeLimits(redis?.limiters ?? counters, clock),
     idempotency: { mysql: createMySqlIdempotencyStore(mysql), mongo: createMongoIdempotencyStore(mongo) },
     jobs: {
       mysql: createMySqlJobStore(mysql),

@@ -32,9 +32,17 @@ export const createDeviceStore = (mongo: Mongo) => {
       await Device.deleteMany({ person });
     },
 
-    /** Before everything is counted again. */
-    async forgetAll(): Promise<void> {
-      await Device.deleteMany({});
+    async remove(devices: string[], tx: MongoTx): Promise<void> {
+      for (const part of chunks(devices)) await Device.deleteMany({ _id: { $in: part } }, mongo.in(tx));
+    },
+
+    /** Devices from behind one on, in the order of their ids. */
+    async after(afterId: string, limit: number): Promise<string[]> {
+      const rows = await Device.find({ _id: { $gt: afterId } }, { _id: 1 })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean();
+      return rows.map(({ _id }) => _id);
     },
   };
 };

@@ -4,6 +4,7 @@ import {
   chunks,
   collectionOf,
   type Insertable,
+  inChunks,
   removeSome,
   STREAM,
   within,
@@ -165,6 +166,19 @@ export const createEventStore = (mongo: Mongo) => {
       });
       return { own: devices.filter((device) => !shared.includes(device)), shared };
     },
+
+    /** Of devices on which persons were named, not by bots: the first and the last of their ids. */
+    namedOn: (devices: string[], tx: MongoTx): Promise<{ device: string; first: string; last: string }[]> =>
+      inChunks(devices, (part) =>
+        Event.aggregate<{ device: string; first: string; last: string }>(
+          [
+            { $match: { device: { $in: part }, bot: false, userId: { $ne: null } } },
+            { $group: { _id: "$device", first: { $min: "$userId" }, last: { $max: "$userId" } } },
+            { $project: { _id: 0, device: "$_id", first: 1, last: 1 } },
+          ],
+          mongo.in(tx),
+        ),
+      ),
 
     /** Events that name a person, in the order of their ids. */
     naming: (userId: string, afterId: string, limit: number): Promise<EventDocument[]> =>

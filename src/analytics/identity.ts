@@ -76,6 +76,22 @@ export async function learnDevices(
   return { devices: [...changed.keys()].map((device) => `d:${device}`), owners };
 }
 
+/** Learns whose devices are from everything that happened on them, whatever is known of them. */
+export async function learnDevicesAnew(deps: AnalyticsDeps, devices: string[], tx: MongoTx): Promise<void> {
+  const named = await deps.analytics.events.namedOn(devices, tx);
+  const persons = new Map(named.map(({ device, first, last }) => [device, first === last ? first : null]));
+  const known = new Map((await deps.analytics.devices.find(devices, tx)).map((row) => [row._id, row.person]));
+  await deps.analytics.devices.remove(
+    devices.filter((device) => !persons.has(device)),
+    tx,
+  );
+  const changed = [...persons].filter(([device, person]) => known.get(device) !== person);
+  await deps.analytics.devices.set(
+    changed.map(([_id, person]) => ({ _id, person })),
+    tx,
+  );
+}
+
 /**
  * When buckets may change because of who is counted as whom: the sessions of devices that changed hands, and the first
  * session of everybody who is counted together with somebody else.

@@ -81,9 +81,30 @@ describe("libraries work unchanged", () => {
     ]);
   });
 
+  /** What a page with this script does in a browser, which sends so many events. */
+  async function inBrowser(entry: string, count: number) {
+    const path = `${process.cwd()}/src/analytics/page-entry.ts`;
+    const build = await Bun.build({ entrypoints: [path], files: { [path]: entry }, target: "browser" });
+    const script = (await build.outputs[0]?.text()) ?? "";
+    const html = '<title>Shop</title><script type="module" src="/page.js"></script>';
+    const page = Bun.serve({
+      port: 0,
+      fetch: ({ url }) => {
+        const [body, type] = url.endsWith(".js") ? [script, "text/javascript"] : [html, "text/html"];
+        return new Response(body, { headers: { "content-type": type } });
+      },
+    });
+    const browser = await openBrowser();
+    await (await browser.context.newPage()).goto(`http://localhost:${page.port}/`);
+    await arrived(count);
+    await browser.close();
+    await page.stop(true);
+    return stored();
+  }
+
   test.skipIf(chromiumPath() === undefined)("@segment/analytics-next in a browser", async () => {
-    const entry = `
-      import { AnalyticsBrowser } from "@segment/analytics-next";
+    const events = await inBrowser(
+      `import { AnalyticsBrowser } from "@segment/analytics-next";
       const apiHost = "localhost:${server.port}/v1";
       const settings = { "Segment.io": { apiKey: "${writeKey}", apiHost, protocol: "http" } };
       const analytics = AnalyticsBrowser.load(
@@ -92,33 +113,43 @@ describe("libraries work unchanged", () => {
       );
       analytics.page("Home");
       analytics.track("Product Added", { product_id: "p" });
-      analytics.identify("cem");
-    `;
-    const path = `${process.cwd()}/src/analytics/page-entry.ts`;
-    const build = await Bun.build({
-      entrypoints: [path],
-      files: { [path]: entry },
-      target: "browser",
-    });
-    const script = (await build.outputs[0]?.text()) ?? "";
-    const page = Bun.serve({
-      port: 0,
-      fetch: ({ url }) =>
-        url.endsWith(".js")
-          ? new Response(script, { headers: { "content-type": "text/javascript" } })
-          : new Response('<title>Shop</title><script src="/page.js"></script>', {
-              headers: { "content-type": "text/html" },
-            }),
-    });
-    const browser = await openBrowser();
-    await (await browser.context.newPage()).goto(`http://localhost:${page.port}/`);
-    await arrived(3);
-    await browser.close();
-    await page.stop(true);
-    const events = await stored();
+      analytics.identify("cem");`,
+      3,
+    );
     expect(events.map(({ type }) => type).sort()).toEqual(["identify", "page", "track"]);
     expect(new Set(events.map(({ device }) => device)).size).toBe(1);
     expect(events.find(({ type }) => type === "page")).toMatchObject({ name: "Home", origin: "browser" });
+  });
+
+  test.skipIf(chromiumPath() === undefined)("@rudderstack/analytics-js in a browser", async () => {
+    const events = await inBrowser(
+      `import { RudderAnalytics } from "@rudderstack/analytics-js/bundled";
+      const rudder = new RudderAnalytics();
+      const source = { id: "shop", name: "Shop", writeKey: "${writeKey}", enabled: true, workspaceId: "w" };
+      rudder.load("${writeKey}", "${host}${t.deps.config.analyticsPath}", {
+        getSourceConfig: () => ({ source: { ...source, config: {}, connections: [], destinations: [] } }),
+      });
+      rudder.page("Home");
+      rudder.track("Product Added", { product_id: "p" });
+      rudder.identify("cem", { plan: "pro" });
+      rudder.group("g1");
+      rudder.alias("cem2", "cem");`,
+      5,
+    );
+    const types = ["alias", "group", "identify", "page", "track"];
+    expect(events.map(({ type }) => type).sort()).toEqual(types as never);
+    expect(new Set(events.map(({ device }) => device)).size).toBe(1);
+    expect(events.find(({ type }) => type === "page")).toMatchObject({
+      name: "Home",
+      origin: "browser",
+      page: { path: "/", title: "Shop" },
+    });
+    expect(events.find(({ type }) => type === "track")).toMatchObject({
+      kind: "add",
+      userId: null,
+      products: [{ id: "p" }],
+    });
+    expect(events.find(({ type }) => type === "identify")).toMatchObject({ userId: "cem" });
   });
 
   test("plain fetch: short forms, the key in the body, no message id, no content type, unknown fields", async () => {
@@ -159,6 +190,17 @@ describe("write keys", () => {
     const revoke = () =>
       t.request(`/api/analytics/write-keys/${key}`, { method: "DELETE", token: manager.accessToken });
     expect([(await revoke()).status, (await revoke()).status]).toEqual([204, 204]);
+    await t.runner.runDue();
+    const entries = await t.deps.mysql.on().auditEntry.findMany({
+      where: { action: { startsWith: "write_key." } },
+      orderBy: { at: "asc" },
+    });
+    const own = entries.filter(({ detail }) => (detail as { key?: string }).key === key);
+    // Made and revoked once, though it was revoked twice.
+    expect(own.map(({ action, actorId, detail }) => [action, actorId, detail])).toEqual([
+      ["write_key.created", manager.id, { key, name: "Old", origins: [] }],
+      ["write_key.revoked", manager.id, { key, name: "Old" }],
+    ]);
     const wrong = [key, `${key.slice(0, -1)}~`, `wk_${"x".repeat(22)}`, "", "key", "ak_1.2", "\u00ff"];
     for (const one of wrong)
       expect([one, (await send("track", track, basic(one))).status]).toEqual([one, 401]);
@@ -185,19 +227,18 @@ describe("write keys", () => {
     });
   });
 
-  test("are limited by address and as a whole, which an API key is not", async () => {
+  test("are limited by address and as a whole", async () => {
     const key = await makeKey({ name: "Limited" });
-    await t.deps.intakeLimits.spend(key, "192.0.2.1", 29_999);
-    await t.deps.intakeLimits.spend(key, "192.0.2.1", 1);
-    const over = t.deps.intakeLimits.spend(key, "192.0.2.1", 1);
-    await expect(over).rejects.toMatchObject({ code: "too_many_requests" });
-    await t.deps.intakeLimits.spend(key, "127.0.0.1", 30_000);
+    const { spend } = t.deps.intakeLimits;
+    const address = "192.0.2.1";
+    await spend({ key, address }, 29_999);
+    await spend({ key, address }, 1);
+    await expect(spend({ key, address }, 1)).rejects.toMatchObject({ code: "too_many_requests" });
+    await spend({ key, address: "127.0.0.1" }, 30_000);
     const answer = await send("track", track, basic(key));
     expect([answer.status, Number(answer.headers.get("retry-after")) > 0]).toEqual([429, true]);
-    for (let address = 0; address < 18; address++) {
-      await t.deps.intakeLimits.spend(key, `198.51.100.${address}`, 30_000);
-    }
-    await expect(t.deps.intakeLimits.spend(key, "203.0.113.1", 1)).rejects.toMatchObject({
+    for (let host = 0; host < 18; host++) await spend({ key, address: `198.51.100.${host}` }, 30_000);
+    await expect(spend({ key, address: "203.0.113.1" }, 1)).rejects.toMatchObject({
       code: "too_many_requests",
     });
     t.clock.advance(61_000);

@@ -1,5 +1,6 @@
 import type { Mongo, MongoTx } from "../db/mongo";
 import { chunks, inChunks } from "./batches.store";
+import { RECEIVED_INDEX } from "./events.store";
 import { analyticsStateModel, type EventDocument, eventModel, type Range } from "./model";
 import type { SessionEvent } from "./sessions/sessionise";
 
@@ -27,6 +28,7 @@ const SESSION_FIELDS = {
 /** The fields of an event that say what a rebuild may judge again. */
 const JUDGED_FIELDS = {
   at: 1,
+  receivedAt: 1,
   type: 1,
   visitor: 1,
   userAgent: 1,
@@ -125,12 +127,33 @@ export const createQueueStore = (mongo: Mongo) => {
       }
     },
 
-    /** Events by id from behind one on: what says whether a bot made them. */
-    eventsAfter: (afterId: string, limit: number): Promise<JudgedEvent[]> =>
-      Event.find({ _id: { $gt: afterId } }, JUDGED_FIELDS)
-        .sort({ _id: 1 })
+    /** Events up to a time in the order in which they came, from behind one on: what says whether a bot made them. */
+    eventsAfter: (
+      after: Pick<JudgedEvent, "_id" | "receivedAt"> | null,
+      until: Date,
+      limit: number,
+    ): Promise<JudgedEvent[]> =>
+      Event.find(
+        {
+          receivedAt: { $lte: until, ...(after === null ? {} : { $gte: after.receivedAt }) },
+          ...(after === null
+            ? {}
+            : {
+                $or: [
+                  { receivedAt: { $gt: after.receivedAt } },
+                  { receivedAt: after.receivedAt, _id: { $gt: after._id } },
+                ],
+              }),
+        },
+        JUDGED_FIELDS,
+      )
+        .sort({ receivedAt: 1, _id: 1 })
+        .hint(RECEIVED_INDEX)
         .limit(limit)
-        .lean(),
+        .lean<JudgedEvent[]>(),
+
+    /** About how many events there are. */
+    count: (): Promise<number> => Event.estimatedDocumentCount(),
 
     /** Who did something at these times. By the times alone: few events share one, and many visitors have many. */
     eventsAt: (times: Date[]): Promise<Pick<EventDocument, "visitor" | "at">[]> =>

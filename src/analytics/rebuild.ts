@@ -1,10 +1,12 @@
 import type { MongoTx } from "../db/mongo";
+import { after } from "../lib/clock";
 import type { AnalyticsDeps } from "./deps";
-import { keptSince } from "./intake/time";
+import { learnDevicesAnew } from "./identity";
+import { AHEAD, keptSince } from "./intake/time";
 import type { JudgedEvent } from "./queue.store";
 import { KEYS, type Spans, widen } from "./sessions/around";
 import { remakeSessions } from "./sessions/remake";
-import { markQuarterHours } from "./sessions/step";
+import { markQuarterHours, settleStep } from "./sessions/step";
 import { isBusy, STEP, settle } from "./settle";
 import { isBackground, isBot, visitorOf } from "./visitor";
 
@@ -72,24 +74,33 @@ async function retryWhileBusy<T>(step: () => Promise<T>): Promise<T> {
   }
 }
 
-/**
- * Makes all sessions and rollups anew from the events, for instance after a change of their rules or of the
- * list of bots. They are replaced one by one, so other processes may go on meanwhile, and one that dies in the
- * midst leaves what the next settling or the next rebuild finishes; reports say that they are not complete.
- * Rollups of a time whose events are no longer kept stay.
- * @returns false when it stopped before the end, or rollups could not be made
- */
-export async function rebuild(deps: AnalyticsDeps, stopped: () => boolean = () => false): Promise<boolean> {
-  await deps.analytics.devices.forgetAll();
-  for (let afterId = ""; !stopped(); ) {
-    const events = await deps.analytics.queue.eventsAfter(afterId, STEP);
-    const last = events.at(-1);
-    if (!last) break;
-    await retryWhileBusy(() => makePendingAgain(deps, events));
-    afterId = last._id;
+/** Makes sessions until fewer events wait than one transaction takes, which is all that waited before. */
+async function settleSessions(deps: AnalyticsDeps, stopped: () => boolean): Promise<void> {
+  while (!stopped()) {
+    const { settled } = await retryWhileBusy(() => settleStep(deps, STEP));
+    if (settled < STEP) return;
   }
-  await removeOrphans(deps, stopped);
-  if (stopped()) return false;
+}
+
+/** Learns anew whose devices are. */
+async function relearnDevices(deps: AnalyticsDeps, stopped: () => boolean): Promise<void> {
+  for (let afterId = ""; !stopped(); ) {
+    const devices = await deps.analytics.devices.after(afterId, KEYS);
+    const last = devices.at(-1);
+    if (last === undefined) return;
+    afterId = last;
+    await retryWhileBusy(() =>
+      deps.mongo.transaction(async (tx) => {
+        await deps.analytics.queue.guard(tx);
+        await learnDevicesAnew(deps, devices, tx);
+      }),
+    );
+  }
+}
+
+/** Marks every bucket whose events are kept. @returns how many there are */
+async function markAll(deps: AnalyticsDeps, stopped: () => boolean): Promise<number> {
+  let marked = 0;
   for (const level of ["quarterHour", "day"] as const) {
     const times = await deps.analytics.rollups.times(level, keptSince(deps.clock.now()));
     const token = deps.random.id();
@@ -99,9 +110,53 @@ export async function rebuild(deps: AnalyticsDeps, stopped: () => boolean = () =
         deps.mongo.transaction((tx) => deps.analytics.rollups.mark(level, part, token, tx)),
       );
     }
+    marked += times.length;
   }
+  return marked;
+}
+
+/** How far a rebuild is: events whose sessions are made, then buckets of reports. The totals are about so many. */
+export type RebuildProgress = (what: "events" | "buckets", done: number, total: number) => void;
+
+/**
+ * Makes all sessions and rollups anew from the events, for instance after a change of their rules or of the
+ * list of bots. A part of the events after the other, in the order in which they came, so that what comes in meanwhile
+ * waits for one part at most; other processes may go on, and one that dies in the midst leaves what the next settling
+ * or the next rebuild finishes. Reports say that they are not complete. Rollups of a time whose events are no longer
+ * kept stay.
+ * @returns false when it stopped before the end, or rollups could not be made
+ */
+export async function rebuild(
+  deps: AnalyticsDeps,
+  {
+    stopped = () => false,
+    progress = () => {},
+  }: { stopped?: () => boolean; progress?: RebuildProgress } = {},
+): Promise<boolean> {
+  // Servers whose clocks are a little ahead have received events too.
+  const until = after(deps.clock.now(), AHEAD);
+  const total = await deps.analytics.queue.count();
+  let done = 0;
+  for (let last: JudgedEvent | null = null; !stopped(); ) {
+    const events: JudgedEvent[] = await deps.analytics.queue.eventsAfter(last, until, STEP);
+    last = events.at(-1) ?? null;
+    if (last === null) break;
+    await retryWhileBusy(() => makePendingAgain(deps, events));
+    await settleSessions(deps, stopped);
+    done += events.length;
+    progress("events", done, Math.max(done, total));
+  }
+  await removeOrphans(deps, stopped);
+  await relearnDevices(deps, stopped);
+  if (stopped()) return false;
+  const buckets = await markAll(deps, stopped);
+  let made = 0;
+  const counted = (count: number) => {
+    made += count;
+    progress("buckets", made, Math.max(made, buckets));
+  };
   for (let attempt = 1; attempt <= TRIES && !stopped(); attempt++) {
-    if (await retryWhileBusy(() => settle(deps, { stopped }))) return true;
+    if (await retryWhileBusy(() => settle(deps, { stopped, counted }))) return true;
   }
   return false;
 }

@@ -275,7 +275,7 @@ async function randomShop(seed: number, size: number): Promise<void> {
           { product_id: pick(products), quantity: 2 },
         ],
         total: Math.floor(random() * 1e4) / 100,
-        currency: pick(["USD", "EUR"]),
+        currency: pick(["USD", "EUR", "JPY"]),
       });
       // Refunds of everything, and of what is named.
       if (random() < 0.3) properties.total = undefined;
@@ -289,6 +289,8 @@ async function randomShop(seed: number, size: number): Promise<void> {
       referrer: pick(["", "https://www.google.com/", "https://news.example/a", "https://shop.example/"]),
     };
     const context = random() < 0.33 ? {} : { page };
+    // Ties come often, also of events of one batch.
+    if (random() < 0.3) time = Math.floor(time / (20 * MINUTE)) * 20 * MINUTE;
     const timestamp = iso(Math.min(time, t.clock.now().getTime()));
     if (random() < 0.05) {
       const userId = pick(["ann", "bob", "cem"]);

@@ -54,7 +54,7 @@ export const analyticsRoutes = (deps: AnalyticsDeps) => {
         // Browsers cut titles and addresses in the middle of an emoji.
         malformedText: "replace",
         success: { 202: batchAnswer },
-        errors: ["forbidden"],
+        errors: ["forbidden", "too_many_requests"],
       }),
       async (c) => c.json({ data: await track(deps, callerOf(c), c.req.valid("json")) }, 202),
     )

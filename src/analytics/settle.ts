@@ -14,7 +14,11 @@ const LONG_STEP = 2000;
 const TURN = 2000;
 
 /** Makes sessions until nothing waits, and rollups after it or between, whichever comes first. */
-async function settleNow(deps: AnalyticsDeps, until: number, stopped: () => boolean): Promise<boolean> {
+async function settleNow(
+  deps: AnalyticsDeps,
+  until: number,
+  { stopped, counted: told }: { stopped: () => boolean; counted: ((buckets: number) => void) | undefined },
+): Promise<boolean> {
   for (let limit = STEP; ; ) {
     const turn = Math.min(until, performance.now() + TURN);
     let emptied: boolean;
@@ -33,6 +37,7 @@ async function settleNow(deps: AnalyticsDeps, until: number, stopped: () => bool
     const counted = await settleRollups(deps, {
       all: until === Number.POSITIVE_INFINITY,
       stopped: () => stopped() || performance.now() > end,
+      counted: told,
     });
     if (emptied || stopped() || performance.now() > until) return emptied && counted;
   }
@@ -58,12 +63,17 @@ const always = () => true;
  * Brings sessions and rollups up to the events.
  * @param limit how long it should take, in milliseconds, which its last steps may exceed; by default as long as
  * it needs
+ * @param counted is told how many buckets were made
  * @returns false when there is more to do
  * @throws AppError service_unavailable when other processes were quicker with it each time
  */
 export async function settle(
   deps: AnalyticsDeps,
-  { limit, stopped = () => false }: { limit?: number; stopped?: () => boolean } = {},
+  {
+    limit,
+    stopped = () => false,
+    counted,
+  }: { limit?: number; stopped?: () => boolean; counted?: (buckets: number) => void } = {},
 ): Promise<boolean> {
   const until = limit === undefined ? Number.POSITIVE_INFINITY : performance.now() + limit;
   let before = running.get(deps);
@@ -72,7 +82,8 @@ export async function settle(
     for (; before; before = running.get(deps)) await before.then(always, always);
   } else if (before && !(await inTime(before.then(always, always), limit))) return false;
   // What came in since the one before began is not in it for sure: one more after it is.
-  const work = running.get(deps) ?? settleNow(deps, until, stopped).finally(() => running.delete(deps));
+  const work =
+    running.get(deps) ?? settleNow(deps, until, { stopped, counted }).finally(() => running.delete(deps));
   running.set(deps, work);
   return work;
 }

@@ -18,10 +18,11 @@ export const createWriteKeyStore = (mongo: Mongo) => {
 
     count: (): Promise<number> => WriteKey.countDocuments({ revokedAt: null }),
 
-    /** @returns false when there is no such key; one that was revoked before stays as it is */
-    async revoke(id: string, revokedAt: Date): Promise<boolean> {
-      await WriteKey.updateOne({ _id: id, revokedAt: null }, { $set: { revokedAt } });
-      return (await WriteKey.exists({ _id: id })) !== null;
+    /** @returns false when it is revoked already, or there is none */
+    async revoke(id: string, revokedAt: Date, tx: MongoTx): Promise<boolean> {
+      const change = { $set: { revokedAt } };
+      const { modifiedCount } = await WriteKey.updateOne({ _id: id, revokedAt: null }, change, mongo.in(tx));
+      return modifiedCount === 1;
     },
   };
 };

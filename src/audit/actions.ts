@@ -59,6 +59,10 @@ export const AUDIT_ACTIONS = {
   "search_rule.created": "A rule of the search was created: pinned or hidden products, or a redirect",
   "search_rule.changed": "A rule of the search was changed",
   "search_rule.deleted": "A rule of the search was deleted",
+  "write_key.created": "A key was made with which pages and apps send events",
+  "write_key.revoked": "A key for sending events was revoked",
+  "job.retried": "A job was told to run again",
+  "job.discarded": "A job was removed before it was done, or after it failed",
 } as const;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;

@@ -101,6 +101,22 @@ export function checkMongoUri(uri: string): void {
   }
 }
 
+/** Longest wait of a command for a server, in milliseconds: on a busy machine one that is there answers late. */
+const COMMAND_LIMIT = 15_000;
+
+/** Waits until the server is there. @throws the driver's last failure when it does not come */
+export async function whenConnected({ connection }: Pick<Mongo, "connection">): Promise<void> {
+  for (const deadline = performance.now() + COMMAND_LIMIT; ; ) {
+    try {
+      await connection.asPromise();
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await sleep(100);
+    }
+  }
+}
+
 /**
  * Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server.
  * @throws ConfigError when the address is not one that the driver understands

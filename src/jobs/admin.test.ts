@@ -3,6 +3,7 @@ import { type SignedInPerson, useTestApp } from "../../test/app";
 import { eventually } from "../../test/processes";
 import { MINUTE } from "../lib/clock";
 import type { Logger } from "../telemetry/log";
+import { discardJob } from "./admin";
 import { createJobRunner } from "./runner";
 
 const t = useTestApp();
@@ -121,6 +122,25 @@ describe("a runner", () => {
     expect(metrics).toMatch(/aizy_jobs_lag_seconds\{of="all"\} \d/);
     await t.deps.jobs.mysql.discard(id, t.clock.now());
   });
+});
+
+test("who retried or discarded a job is in the audit log; what was refused is not", async () => {
+  for (const name of ["mysql", "mongo"] as const) {
+    const id = t.deps.random.id();
+    await t.deps.jobs[name].enqueue({ id, kind: `test.${name}`, payload: {}, runAt: t.clock.now() });
+    expect((await call(`/${id}/retry`, "POST")).status).toBe(204);
+    await discardJob(t.deps, null, id);
+    expect((await call(`/${id}`, "DELETE")).status).toBe(404);
+    await t.runner.runDue();
+    const entries = (await t.deps.mysql.on().auditEntry.findMany({ orderBy: { at: "asc" } })).filter(
+      ({ detail }) => (detail as { id?: string }).id === id,
+    );
+    const detail = { id, kind: `test.${name}`, status: "waiting" };
+    expect(entries.map((entry) => [entry.action, entry.actorKind, entry.actorId, entry.detail])).toEqual([
+      ["job.retried", "user", admin.id, detail],
+      ["job.discarded", "system", null, detail],
+    ]);
+  }
 });
 
 test("only who holds jobs:write sees them", async () => {

@@ -1,6 +1,8 @@
+import { auditActor, auditJobOf, newAuditEntry, SYSTEM } from "../audit";
 import type { BaseDeps } from "../deps";
+import type { Manager } from "../http/origin";
 import { AppError } from "../lib/errors";
-import { type JobQuery, type JobRow, stateOf } from "./jobs";
+import { type JobQuery, type JobRow, type JobStore, stateOf } from "./jobs";
 import type { JobResponse } from "./schema";
 
 const storesOf = ({ jobs }: BaseDeps) => [jobs.mysql, jobs.mongo];
@@ -46,17 +48,47 @@ export async function listJobs(deps: BaseDeps, query: JobQuery) {
   };
 }
 
-const inSome = async (deps: BaseDeps, id: string, what: "retry" | "discard"): Promise<void> => {
-  const now = deps.clock.now();
-  for (const store of storesOf(deps)) if (await store[what](id, now)) return;
-  throw new AppError("not_found", "There is no such job, or it runs at present.");
-};
+type Transaction<Tx> = (work: (tx: Tx) => Promise<boolean>) => Promise<boolean>;
 
-/** Lets a job run now, with all of its tries. @throws AppError not_found, also when it runs */
-export async function retryJob(deps: BaseDeps, id: string): Promise<void> {
-  await inSome(deps, id, "retry");
+const CHANGES = { retry: "job.retried", discard: "job.discarded" } as const;
+
+/**
+ * Changes a job in the database that has it, with its audit entry in the same transaction.
+ * @param manager null for a command
+ */
+async function change(
+  deps: BaseDeps,
+  manager: Manager | null,
+  id: string,
+  what: keyof typeof CHANGES,
+): Promise<void> {
+  const now = deps.clock.now();
+  const entry = newAuditEntry(deps, CHANGES[what], {
+    actor: manager === null ? SYSTEM : auditActor(manager.actor),
+    subjectUserId: null,
+    origin: manager?.origin ?? null,
+  });
+  const changeIn = async <Tx>(store: JobStore<Tx>, transaction: Transaction<Tx>): Promise<boolean> => {
+    const job = await store.find(id);
+    if (job === null) return false;
+    const { kind, status } = job;
+    return transaction(async (tx) => {
+      if (!(await store[what](id, now, tx))) return false;
+      await store.enqueue(auditJobOf({ ...entry, detail: { id, kind, status } }), tx);
+      return true;
+    });
+  };
+  const done =
+    (await changeIn(deps.jobs.mysql, (work) => deps.mysql.transaction(work))) ||
+    (await changeIn(deps.jobs.mongo, (work) => deps.mongo.transaction(work)));
+  if (!done) throw new AppError("not_found", "There is no such job, or it runs at present.");
   deps.jobs.wake();
 }
 
+/** Lets a job run now, with all of its tries. @throws AppError not_found, also when it runs */
+export const retryJob = (deps: BaseDeps, manager: Manager | null, id: string): Promise<void> =>
+  change(deps, manager, id, "retry");
+
 /** Removes a job. @throws AppError not_found, also when it runs */
-export const discardJob = (deps: BaseDeps, id: string): Promise<void> => inSome(deps, id, "discard");
+export const discardJob = (deps: BaseDeps, manager: Manager | null, id: string): Promise<void> =>
+  change(deps, manager, id, "discard");

@@ -1,6 +1,7 @@
 /** `bun run jobs [list [STATE] | retry ID | discard ID]`: what waits, runs and failed. */
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
+import { whenConnected } from "../db/mongo";
 import { configOrExit } from "../program";
 import { createLogger } from "../telemetry/log";
 import { createDeps } from "../wire";
@@ -30,12 +31,12 @@ async function main(): Promise<number> {
     console.error(COMMANDS.jobs.usage);
     return 2;
   }
-  await (verb === "retry" ? retryJob : discardJob)(deps, word);
+  await (verb === "retry" ? retryJob : discardJob)(deps, null, word);
   return 0;
 }
 
 try {
-  await deps.mongo.connection.asPromise();
+  await whenConnected(deps.mongo);
   process.exitCode = await main().catch((error: Error) => {
     console.error(error.message);
     return 1;

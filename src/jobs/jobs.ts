@@ -51,9 +51,9 @@ export interface JobStore<Tx> {
   /** Jobs as administrators see them, the newest first. */
   list(query: JobQuery, now: Date): Promise<JobRow[]>;
   /** Lets a failed job, or one that waits for its next try, run now with all of its tries. False when there is none. */
-  retry(id: string, now: Date): Promise<boolean>;
+  retry(id: string, now: Date, tx?: Tx): Promise<boolean>;
   /** Removes a job that nobody runs. False when there is none. */
-  discard(id: string, now: Date): Promise<boolean>;
+  discard(id: string, now: Date, tx?: Tx): Promise<boolean>;
   /** How much there is to do, and since when the oldest of it is due. */
   backlog(now: Date): Promise<Backlog>;
   /** One job as it stands, or null. */

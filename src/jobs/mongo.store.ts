@@ -150,16 +150,20 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
       return rows.map(({ _id, ...row }) => ({ id: _id, ...row }));
     },
 
-    async retry(id, now) {
+    async retry(id, now, tx) {
       const idle = { $or: [{ status: "failed" as const }, { ...whereState("waiting", now) }] };
       const set = { status: "waiting" as const, attempts: 0, runAt: now, finishedAt: null };
-      const { matchedCount } = await Job.updateOne({ _id: id, ...idle }, { $set: set, $inc: { fence: 1 } });
+      const { matchedCount } = await Job.updateOne(
+        { _id: id, ...idle },
+        { $set: set, $inc: { fence: 1 } },
+        mongo.in(tx),
+      );
       return matchedCount === 1;
     },
 
-    async discard(id, now) {
+    async discard(id, now, tx) {
       const idle = [{ status: { $in: ["failed" as const, "done" as const] } }, whereState("waiting", now)];
-      return (await Job.deleteOne({ _id: id, $or: idle })).deletedCount === 1;
+      return (await Job.deleteOne({ _id: id, $or: idle }, mongo.in(tx))).deletedCount === 1;
     },
 
     async backlog(now) {

@@ -113,17 +113,17 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
       omit: { payload: true, progress: true },
     }),
 
-  async retry(id, now) {
-    const { count } = await mysql.on().job.updateMany({
+  async retry(id, now, tx) {
+    const { count } = await mysql.on(tx).job.updateMany({
       where: { id, OR: [{ status: "failed" }, whereState("waiting", now)] },
       data: { status: "waiting", attempts: 0, runAt: now, finishedAt: null, fence: { increment: 1 } },
     });
     return count === 1;
   },
 
-  async discard(id, now) {
+  async discard(id, now, tx) {
     const idle = [{ status: { in: ["failed", "done"] } }, whereState("waiting", now)];
-    return (await mysql.on().job.deleteMany({ where: { id, OR: idle } })).count === 1;
+    return (await mysql.on(tx).job.deleteMany({ where: { id, OR: idle } })).count === 1;
   },
 
   async backlog(now) {

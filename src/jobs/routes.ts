@@ -1,6 +1,7 @@
 import type { BaseDeps } from "../deps";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
+import { managerOf } from "../http/origin";
 import { discardJob, listJobs, retryJob } from "./admin";
 import { jobParam, jobsAnswer, jobsQuery } from "./schema";
 
@@ -32,7 +33,7 @@ export const jobRoutes = (deps: BaseDeps) =>
         errors: ["not_found"],
       }),
       async (c) => {
-        await retryJob(deps, c.req.valid("param").id);
+        await retryJob(deps, managerOf(c), c.req.valid("param").id);
         return c.body(null, 204);
       },
     )
@@ -47,7 +48,7 @@ export const jobRoutes = (deps: BaseDeps) =>
         errors: ["not_found"],
       }),
       async (c) => {
-        await discardJob(deps, c.req.valid("param").id);
+        await discardJob(deps, managerOf(c), c.req.valid("param").id);
         return c.body(null, 204);
       },
     );

@@ -20,10 +20,11 @@ export async function nameDevices(deps: AnalyticsDeps, events: ReadEvent[]): Pro
   const now = deps.clock.now();
   const saltOf = (time: Date) => {
     const day = time.toISOString().slice(0, 10);
-    const end = after(new Date(`${day}T00:00:00Z`), SALT_KEPT);
-    return deps.analytics.state.daySalt(day, deps.random.bytes(32), end);
+    const expiresAt = after(new Date(`${day}T00:00:00Z`), SALT_KEPT);
+    return { day, fresh: deps.random.bytes(32), expiresAt };
   };
-  const [before, today] = [await saltOf(after(now, -DAY)), await saltOf(now)];
+  const days = { before: saltOf(after(now, -DAY)), today: saltOf(now) };
+  const { before, today } = await deps.analytics.state.daySalts(days);
   const yesterdays = nameless.map(({ address, userAgent }) => dayVisitor(before, address, userAgent));
   const recent = { from: after(now, -SESSION_GAP), to: now };
   const active = await deps.analytics.events.activeDevices([...new Set(yesterdays)], recent);

@@ -3,7 +3,7 @@ import { AppError } from "../../lib/errors";
 import { isObject } from "../../lib/json";
 import type { AnalyticsDeps } from "../deps";
 import type { EventType } from "../model";
-import { isWriteKey } from "../write-keys/keys";
+import { isWriteKey } from "../write-keys/schema";
 import { type BatchResult, batchSchema, MAX_EVENTS } from "./schema";
 import { type Caller, track } from "./track";
 
@@ -48,14 +48,9 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 /**
  * Who sends events with a key. A write key is public, so what comes with it is as good as what a browser says; an API
  * key with `analytics:write` makes it a server's word.
- * @returns the write key too, when it is one
  * @throws AppError unauthenticated, forbidden
  */
-async function callerOf(
-  deps: AnalyticsDeps,
-  body: Body,
-  sender: Sender,
-): Promise<{ caller: Caller; key: string | null }> {
+async function callerOf(deps: AnalyticsDeps, body: Body, sender: Sender): Promise<Caller> {
   const { authorization, origin, ...caller } = sender;
   const key = basicUser(authorization) || text(body.writeKey) || "";
   if (!isWriteKey(key)) {
@@ -63,7 +58,7 @@ async function callerOf(
     if (actor?.kind !== "apiKey") {
       throw new AppError("unauthenticated", "Send a write key as the user name of Basic, or as writeKey.");
     }
-    return { caller: { ...caller, actor }, key: null };
+    return { ...caller, actor };
   }
   const known = await deps.analytics.writeKeys.find(key);
   if (known === null || known.revokedAt !== null) {
@@ -72,7 +67,7 @@ async function callerOf(
   if (origin !== undefined && known.origins.length > 0 && !known.origins.includes(origin)) {
     throw new AppError("forbidden", "This write key is not for pages of this origin.");
   }
-  return { caller: { ...caller, actor: null }, key };
+  return { ...caller, actor: null, writeKey: key };
 }
 
 /** Events of a body: those of its batch, or itself. Ids that are missing are made here. */
@@ -100,10 +95,9 @@ export async function receive(
   body: Body,
   sender: Sender,
 ): Promise<BatchResult> {
-  const { caller, key } = await callerOf(deps, body, sender);
+  const caller = await callerOf(deps, body, sender);
   const sentAt = time.safeParse(body.sentAt ?? body.sent_at).data;
   const context = CALLS[call] === null && typeof body.context === "object" ? body.context : null;
   const events = eventsOf(deps, call, body);
-  if (key !== null) await deps.intakeLimits.spend(key, sender.address, events.length);
   return track(deps, caller, batchSchema.parse({ batch: events, sentAt, context }));
 }

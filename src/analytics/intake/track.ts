@@ -17,7 +17,12 @@ export interface Caller {
   address: string;
   userAgent: string | null;
   doNotTrack: boolean;
+  /** The write key that came with it. */
+  writeKey?: string;
 }
+
+const isTooMany = (error: unknown): error is AppError =>
+  error instanceof AppError && error.code === "too_many_requests";
 
 /** Unknown fields that an answer names. */
 const MOST_UNKNOWN = 20;
@@ -28,16 +33,31 @@ function firstOfEach(events: ReadEvent[]): ReadEvent[] {
   return events.filter(({ document }) => !ids.has(document._id) && ids.add(document._id));
 }
 
+/** Counts events for the limits of whoever sends them. @throws AppError too_many_requests */
+async function spend(deps: AnalyticsDeps, caller: Caller, events: number): Promise<void> {
+  const { actor, writeKey: key, address } = caller;
+  const source = actor?.kind === "apiKey" ? { key: actor.callerId } : { key, address };
+  try {
+    await deps.intakeLimits.spend(source, events);
+  } catch (error) {
+    if (isTooMany(error)) {
+      await countIntake(deps, [{ outcome: "rejected", reason: error.code, count: Math.max(1, events) }]);
+    }
+    throw error;
+  }
+}
+
 /**
  * Stores a batch of events. An event id is stored once, whoever sends it and how often. What is wrong with one event
  * costs the others nothing.
- * @throws AppError forbidden for an API key without `analytics:write`
+ * @throws AppError forbidden for an API key without `analytics:write`, too_many_requests
  */
 export async function track(deps: AnalyticsDeps, caller: Caller, input: Batch): Promise<BatchResult> {
   const { actor } = caller;
   if (actor?.kind === "apiKey" && !actor.permissions.has("analytics:write")) {
     throw new AppError("forbidden", "This needs the permission analytics:write.");
   }
+  await spend(deps, caller, input.batch.length);
   const { context, ignored } = readContext(shortenContext(input.context ?? {}));
   const arrival: Arrival = {
     origin: actor?.kind === "apiKey" ? "server" : "browser",

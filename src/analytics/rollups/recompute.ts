@@ -177,6 +177,7 @@ function restsOf(deps: AnalyticsDeps): Map<string, number> {
 /**
  * Recomputes every bucket that is marked, the oldest first. One that cannot be made keeps no other from it.
  * @param all also those that rest, because they took long and were made, or failed, a moment ago
+ * @param counted is told how many buckets were made
  * @param busyFrom events that make a quarter-hour a busy one
  * @param rest how long it rests then: so many times what it took
  * @returns false when it stopped before the end, something rests, or something failed
@@ -186,9 +187,16 @@ export async function settleRollups(
   {
     all,
     stopped,
+    counted = () => {},
     busyFrom = BUSY_FROM,
     rest = REST,
-  }: { all: boolean; stopped: () => boolean; busyFrom?: number; rest?: number },
+  }: {
+    all: boolean;
+    stopped: () => boolean;
+    counted?: ((buckets: number) => void) | undefined;
+    busyFrom?: number;
+    rest?: number;
+  },
 ): Promise<boolean> {
   const rests = restsOf(deps);
   let done = true;
@@ -211,6 +219,7 @@ export async function settleRollups(
       const from = group[0]?.at.toISOString();
       deps.log.error({ err: error, level, from }, "rollups were not made; a later settling tries again");
     }
+    counted(group.length);
     return [];
   };
   for (const level of ["quarterHour", "day"] as const) {

@@ -1,6 +1,7 @@
+import { auditActor, auditJobOf, newAuditEntry } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
-import type { Actor } from "../../lib/actor";
+import type { Manager } from "../../http/origin";
 import { AppError } from "../../lib/errors";
 import type { AnalyticsDeps } from "../deps";
 import type { WriteKeyDocument } from "../model";
@@ -18,13 +19,10 @@ const toWriteKey = (key: WriteKeyDocument): WriteKeyResponse => ({
   revokedAt: key.revokedAt?.toISOString() ?? null,
 });
 
-/** Whether a text has the form of a write key; an API key has another. */
-export const isWriteKey = (text: string): boolean => /^wk_[A-Za-z0-9_-]{22}$/.test(text);
-
 /** @throws AppError conflict when there are as many as there may be */
 export async function createWriteKey(
   deps: AnalyticsDeps,
-  actor: Actor,
+  { actor, origin }: Manager,
   { name, origins }: CreateWriteKey,
   record: RecordAnswer<MongoTx>,
 ): Promise<WriteKeyResponse> {
@@ -40,19 +38,42 @@ export async function createWriteKey(
     revokedAt: null,
   };
   const response = toWriteKey(key);
+  const entry = newAuditEntry(deps, "write_key.created", {
+    actor: auditActor(actor),
+    subjectUserId: null,
+    origin,
+    detail: { key: key._id, name, origins: key.origins },
+  });
   await deps.mongo.transaction(async (tx) => {
     await deps.analytics.writeKeys.create(key, tx);
+    await deps.jobs.mongo.enqueue(auditJobOf(entry), tx);
     await record(tx, response);
   });
+  deps.jobs.wake();
   return response;
 }
 
 export const listWriteKeys = async (deps: AnalyticsDeps): Promise<WriteKeyResponse[]> =>
   (await deps.analytics.writeKeys.list(SHOWN)).map(toWriteKey);
 
-/** Ends a key for good. @throws AppError not_found */
-export async function revokeWriteKey(deps: AnalyticsDeps, key: string): Promise<void> {
-  if (!(await deps.analytics.writeKeys.revoke(key, deps.clock.now()))) {
-    throw new AppError("not_found", "There is no such write key.");
-  }
+/** Ends a key for good; one that was revoked before stays as it is. @throws AppError not_found */
+export async function revokeWriteKey(
+  deps: AnalyticsDeps,
+  { actor, origin }: Manager,
+  id: string,
+): Promise<void> {
+  const key = await deps.analytics.writeKeys.find(id);
+  if (key === null) throw new AppError("not_found", "There is no such write key.");
+  const entry = newAuditEntry(deps, "write_key.revoked", {
+    actor: auditActor(actor),
+    subjectUserId: null,
+    origin,
+    detail: { key: id, name: key.name },
+  });
+  await deps.mongo.transaction(async (tx) => {
+    if (await deps.analytics.writeKeys.revoke(id, entry.at, tx)) {
+      await deps.jobs.mongo.enqueue(auditJobOf(entry), tx);
+    }
+  });
+  deps.jobs.wake();
 }

@@ -1,6 +1,7 @@
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { idempotent } from "../../http/idempotency";
+import { managerOf } from "../../http/origin";
 import type { AnalyticsDeps } from "../deps";
 import { createWriteKey, listWriteKeys, revokeWriteKey } from "./keys";
 import { createWriteKeySchema, writeKeyAnswer, writeKeyListAnswer, writeKeyParam } from "./schema";
@@ -34,7 +35,7 @@ export const writeKeyRoutes = (deps: AnalyticsDeps) =>
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
-          createWriteKey(deps, c.get("actor"), c.req.valid("json"), record),
+          createWriteKey(deps, managerOf(c), c.req.valid("json"), record),
         ),
     )
     .delete(
@@ -48,7 +49,7 @@ export const writeKeyRoutes = (deps: AnalyticsDeps) =>
         errors: ["not_found"],
       }),
       async (c) => {
-        await revokeWriteKey(deps, c.req.valid("param").key);
+        await revokeWriteKey(deps, managerOf(c), c.req.valid("param").key);
         return c.body(null, 204);
       },
     );

@@ -32,6 +32,7 @@ const writeKeyResponse = z
 export type WriteKeyResponse = z.output<typeof writeKeyResponse>;
 export const writeKeyAnswer = dataOf(writeKeyResponse);
 export const writeKeyListAnswer = dataOf(z.array(writeKeyResponse));
-export const writeKeyParam = z.object({
-  key: z.string().regex(/^wk_[A-Za-z0-9_-]{22}$/, "must be a write key"),
-});
+/** The form of a write key; an API key has another. */
+const WRITE_KEY = /^wk_[A-Za-z0-9_-]{22}$/;
+export const isWriteKey = (text: string): boolean => WRITE_KEY.test(text);
+export const writeKeyParam = z.object({ key: z.string().regex(WRITE_KEY, "must be a write key") });

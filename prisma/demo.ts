@@ -86,7 +86,7 @@ async function seedStock(deps: Deps, skus: string[]): Promise<number> {
   const { inventory } = deps;
   const codeKey = canonicalKey(MAIN_LOCATION.code);
   const location = await inventory.findLocationByCode(codeKey);
-  const locationId = location?._id ?? (await createLocation(deps, MAIN_LOCATION, none)).id;
+  const locationId = location?._id ?? (await createLocation(deps, null, MAIN_LOCATION, none)).id;
   const known = new Set((await inventory.levelsOf(skus.map(canonicalKey))).map(({ skuKey }) => skuKey));
   const missing = skus.filter((sku) => !known.has(canonicalKey(sku)));
   await Promise.all(

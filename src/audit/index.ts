@@ -12,3 +12,5 @@ export {
   SYSTEM,
 } from "./entry";
 export { auditJobOf } from "./jobs";
+export { type Manager, managedEntry, managerOf } from "./manager";
+export { mutate } from "./mutate";

@@ -1,3 +1,4 @@
+import { type AuditEntry, auditJobOf } from "../audit";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import type { JobStore } from "../jobs/jobs";
 import type { Clock } from "../lib/clock";
@@ -30,6 +31,8 @@ export interface StockChange<T> {
    * transaction's other changes, so it must be what `once` gives, which writes them with one statement.
    */
   record?: (tx: MongoTx, result: T) => Promise<void>;
+  /** The entry of the audit log that goes with the change; null when nothing changed. */
+  audit?: (result: T) => AuditEntry | null;
 }
 
 export interface StockCommitter {
@@ -162,6 +165,10 @@ export function createStockCommitter(
           { id: jobIds[index] as string, kind: "stock.low", payload: { levelId }, runAt: at },
           tx,
         );
+      }
+      for (const [{ change }, outcome] of outcomes) {
+        const entry = outcome.ok ? change.audit?.(outcome.value) : null;
+        if (entry) await deps.enqueue(auditJobOf(entry), tx);
       }
       // Together, so that the store writes all answers with one statement.
       await Promise.all(

@@ -1,4 +1,5 @@
-import { type JobHandler, JobRefused } from "../jobs/runner";
+import { textIn } from "../jobs/payload";
+import type { JobHandler } from "../jobs/runner";
 import { lowStockMail } from "../mail";
 import { readerOf, type UserDeps, wantsNotice } from "../users";
 import type { InventoryDeps } from "./deps";
@@ -13,9 +14,7 @@ const RECIPIENTS = 50;
 const tellLowStock =
   (deps: LowStockDeps): JobHandler =>
   async ({ job, saveProgress }) => {
-    const { levelId } = job.payload as { levelId?: unknown };
-    if (typeof levelId !== "string") throw new JobRefused("the payload has no levelId");
-    const level = await deps.inventory.findLevel(levelId);
+    const level = await deps.inventory.findLevel(textIn(job.payload, "levelId"));
     if (!level?.low || level.safetyThreshold === null) return;
     if ((await sellable(deps, [level], await deps.inventory.activeLocationIds())).length === 0) return;
     const location = await deps.inventory.findLocation(level.locationId);

@@ -1,3 +1,4 @@
+import { managerOf } from "../audit";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
@@ -38,7 +39,7 @@ export const levelRoutes = (deps: InventoryDeps) => {
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
-          createLevel(deps, c.get("actor"), c.req.valid("json"), record),
+          createLevel(deps, managerOf(c), c.req.valid("json"), record),
         ),
     )
     .get(
@@ -77,7 +78,7 @@ export const levelRoutes = (deps: InventoryDeps) => {
         const { id } = c.req.valid("param");
         const level = await changeLevel(
           deps,
-          c.get("actor"),
+          managerOf(c),
           id,
           c.get("expectedVersions"),
           c.req.valid("json"),

@@ -1,6 +1,6 @@
+import { type Manager, managedEntry } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
-import type { Actor } from "../lib/actor";
 import { invalidInput } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import { type Page, pageEnd, pageFrom } from "../lib/paging";
@@ -92,31 +92,34 @@ const checkSettings = (settings: LevelSettings): LevelSettings => {
 /** Makes an empty level with its settings. @throws AppError invalid_input, already_exists */
 export async function createLevel(
   deps: InventoryDeps,
-  actor: Actor,
+  manager: Manager,
   { sku, locationId, ...given }: CreateLevel,
   record: RecordAnswer<MongoTx>,
 ): Promise<LevelResponse> {
   const settings = checkSettings({ ...DEFAULT_SETTINGS, ...given });
   const known = await knownSku(deps, sku);
+  const entry = managedEntry(deps, manager, "stock_level.created");
   return deps.stock.submit({
-    actorId: actor.callerId,
+    actorId: manager.actor.callerId,
     skuKeys: [known.skuKey],
     decide: (ledger) => toLevel(ledger.createLevel(known, locationId, settings)),
     record,
+    audit: ({ id }) => ({ ...entry, detail: { id, sku, locationId, ...settings } }),
   });
 }
 
 /** Changes a level's settings. @throws AppError not_found, precondition_failed, invalid_input */
 export async function changeLevel(
   deps: InventoryDeps,
-  actor: Actor,
+  manager: Manager,
   id: string,
   expected: ExpectedVersions,
   change: ChangeLevel,
 ): Promise<LevelResponse> {
   const found = mustExist(await deps.inventory.findLevel(id), "level");
+  const entry = managedEntry(deps, manager, "stock_level.changed");
   return deps.stock.submit({
-    actorId: actor.callerId,
+    actorId: manager.actor.callerId,
     skuKeys: [found.skuKey],
     decide: (ledger) => {
       const level = mustExist(ledger.levelAt(found.skuKey, found.locationId) ?? null, "level");
@@ -128,5 +131,6 @@ export async function changeLevel(
         ledger.configure(level, checkSettings({ safetyThreshold, backorder, backorderLimit: limit })),
       );
     },
+    audit: ({ sku, locationId }) => ({ ...entry, detail: { id, sku, locationId, changed: change } }),
   });
 }

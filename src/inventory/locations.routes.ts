@@ -1,3 +1,4 @@
+import { managerOf } from "../audit";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
@@ -36,7 +37,7 @@ export const locationRoutes = (deps: InventoryDeps) => {
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
-          createLocation(deps, c.req.valid("json"), record),
+          createLocation(deps, managerOf(c), c.req.valid("json"), record),
         ),
     )
     .get(
@@ -72,7 +73,13 @@ export const locationRoutes = (deps: InventoryDeps) => {
       }),
       async (c) => {
         const { id } = c.req.valid("param");
-        const location = await changeLocation(deps, id, c.get("expectedVersions"), c.req.valid("json"));
+        const location = await changeLocation(
+          deps,
+          managerOf(c),
+          id,
+          c.get("expectedVersions"),
+          c.req.valid("json"),
+        );
         return withEtag(c, location);
       },
     )
@@ -89,7 +96,7 @@ export const locationRoutes = (deps: InventoryDeps) => {
         ifMatch: "required",
       }),
       async (c) => {
-        await deleteLocation(deps, c.req.valid("param").id, c.get("expectedVersions"));
+        await deleteLocation(deps, managerOf(c), c.req.valid("param").id, c.get("expectedVersions"));
         return c.body(null, 204);
       },
     );

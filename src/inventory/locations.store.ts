@@ -13,7 +13,8 @@ export const createLocationStore = (mongo: Mongo) => {
   return {
     listLocations: (): Promise<LocationDocument[]> => Location.find().sort({ priority: 1, _id: 1 }).lean(),
 
-    findLocation: (id: string): Promise<LocationDocument | null> => Location.findById(id).lean(),
+    findLocation: (id: string, tx?: MongoTx): Promise<LocationDocument | null> =>
+      Location.findById(id, null, mongo.in(tx)).lean(),
 
     findLocationByCode: (codeKey: string): Promise<LocationDocument | null> =>
       Location.findOne({ codeKey }).lean(),
@@ -52,13 +53,13 @@ export const createLocationStore = (mongo: Mongo) => {
     },
 
     /** Deletes a location of this version that no level names. @returns false when there is none such */
-    async deleteLocation(id: string, expected: ExpectedVersions): Promise<boolean> {
+    async deleteLocation(id: string, expected: ExpectedVersions, tx: MongoTx): Promise<boolean> {
       const filter = {
         _id: id,
         levelCount: 0,
         ...(expected === undefined ? {} : { version: { $in: expected } }),
       };
-      return (await Location.deleteOne(filter)).deletedCount === 1;
+      return (await Location.deleteOne(filter, mongo.in(tx))).deletedCount === 1;
     },
   };
 };

@@ -1,3 +1,4 @@
+import { type Manager, managedEntry, mutate } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import { AppError } from "../lib/errors";
@@ -7,7 +8,14 @@ import type { LocationResponse } from "./answers";
 import type { InventoryDeps } from "./deps";
 import { mustExist } from "./found";
 import { toLocation } from "./mapper";
+import type { LocationDocument } from "./model";
 import type { ChangeLocation, CreateLocation } from "./schema";
+
+const named = ({ _id, code, name }: Pick<LocationDocument, "_id" | "code" | "name">) => ({
+  id: _id,
+  code,
+  name,
+});
 
 /** Every location, the first to be taken from first. */
 export async function listLocations(deps: InventoryDeps): Promise<LocationResponse[]> {
@@ -22,6 +30,7 @@ export async function readLocation(deps: InventoryDeps, id: string): Promise<Loc
 /** @throws AppError already_exists when the code is taken, conflict when there are too many */
 export async function createLocation(
   deps: InventoryDeps,
+  manager: Manager | null,
   input: CreateLocation,
   record: RecordAnswer<MongoTx>,
 ): Promise<LocationResponse> {
@@ -36,21 +45,23 @@ export async function createLocation(
     updatedAt: now,
   };
   const response = toLocation(location);
+  const audit = { ...managedEntry(deps, manager, "stock_location.created"), detail: named(location) };
   try {
-    await deps.mongo.transaction(async (tx) => {
+    return await mutate(deps, "mongo", { audit, record }, async (tx) => {
       await deps.inventory.createLocation(location, tx);
-      await record(tx, response);
+      return response;
     });
   } catch (error) {
     // The code may be taken by this very location: a first commit took, its answer was lost, and it ran again.
     if (!(await deps.inventory.findLocation(location._id))) throw error;
+    return response;
   }
-  return response;
 }
 
 /** @throws AppError not_found, precondition_failed, already_exists */
 export async function changeLocation(
   deps: InventoryDeps,
+  manager: Manager,
   id: string,
   expected: ExpectedVersions,
   change: ChangeLocation,
@@ -62,28 +73,35 @@ export async function changeLocation(
     ...(change.code === undefined ? {} : { codeKey: canonicalKey(change.code) }),
     updatedAt: now,
   };
-  const changed = await deps.mongo.transaction(async (tx) => {
+  const audit = managedEntry(deps, manager, "stock_location.changed");
+  return mutate(deps, "mongo", { audit }, async (tx, tell) => {
     const location = await deps.inventory.updateLocation(id, expected, set, tx);
+    if (!location) {
+      throw staleVersion(mustExist(await deps.inventory.findLocation(id, tx), "location").version);
+    }
     // What lies there can be had now, or no longer.
-    if (location && change.active !== undefined) await deps.inventory.addSignals([signal], tx);
-    return location;
+    if (change.active !== undefined) await deps.inventory.addSignals([signal], tx);
+    tell({ ...named(location), changed: change });
+    return toLocation(location);
   });
-  if (changed) return toLocation(changed);
-  const present = mustExist(await deps.inventory.findLocation(id), "location");
-  throw staleVersion(present.version);
 }
 
 /** Deletes a location that never had a level. @throws AppError not_found, precondition_failed, conflict */
 export async function deleteLocation(
   deps: InventoryDeps,
+  manager: Manager,
   id: string,
   expected: ExpectedVersions,
 ): Promise<void> {
-  if (await deps.inventory.deleteLocation(id, expected)) return;
-  const location = mustExist(await deps.inventory.findLocation(id), "location");
-  expectVersion(expected, location.version);
-  throw new AppError(
-    "conflict",
-    "The location has stock levels, and their history names it. Set it inactive instead.",
-  );
+  const audit = managedEntry(deps, manager, "stock_location.deleted");
+  await mutate(deps, "mongo", { audit }, async (tx, tell) => {
+    const location = mustExist(await deps.inventory.findLocation(id, tx), "location");
+    expectVersion(expected, location.version);
+    tell(named(location));
+    if (await deps.inventory.deleteLocation(id, expected, tx)) return;
+    throw new AppError(
+      "conflict",
+      "The location has stock levels, and their history names it. Set it inactive instead.",
+    );
+  });
 }

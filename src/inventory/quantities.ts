@@ -1,6 +1,6 @@
+import { type Manager, managedEntry } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
-import type { Actor } from "../lib/actor";
 import { AppError, invalidInput } from "../lib/errors";
 import type { ChangedLevelResponse, TransferResponse } from "./answers";
 import type { InventoryDeps } from "./deps";
@@ -38,14 +38,15 @@ function readSale(deps: InventoryDeps, saleId: string | undefined, skuKey: strin
 /** Changes what is on hand by a difference. @throws AppError invalid_input, insufficient_stock, conflict */
 export async function adjust(
   deps: InventoryDeps,
-  actor: Actor,
+  manager: Manager,
   { sku, locationId, delta, kind, reason, reference, reverses }: Adjust,
   record: RecordAnswer<MongoTx>,
 ): Promise<ChangedLevelResponse> {
   const known = await stockableSku(deps, sku, locationId);
+  const entry = managedEntry(deps, manager, "stock.adjusted");
   const sale = readSale(deps, reverses, known.skuKey);
   return deps.stock.submit({
-    actorId: actor.callerId,
+    actorId: manager.actor.callerId,
     skuKeys: [known.skuKey],
     ...(sale ? { prepare: sale.prepare } : {}),
     decide: (ledger) => {
@@ -60,6 +61,10 @@ export async function adjust(
       return { level: toLevel(level), movement: toMovement(movement) };
     },
     record,
+    audit: ({ level }) => ({
+      ...entry,
+      detail: { sku, locationId, delta, kind, onHand: level.onHand, reason },
+    }),
   });
 }
 
@@ -70,13 +75,14 @@ export async function adjust(
  */
 export async function setQuantity(
   deps: InventoryDeps,
-  actor: Actor,
+  manager: Manager,
   { sku, locationId, expected, quantity, reason, reference }: SetQuantity,
   record: RecordAnswer<MongoTx>,
 ): Promise<ChangedLevelResponse> {
   const known = await stockableSku(deps, sku, locationId);
+  const entry = managedEntry(deps, manager, "stock.set");
   return deps.stock.submit({
-    actorId: actor.callerId,
+    actorId: manager.actor.callerId,
     skuKeys: [known.skuKey],
     decide: (ledger): ChangedLevelResponse => {
       const present = ledger.ensureLevel(known, locationId);
@@ -95,13 +101,15 @@ export async function setQuantity(
       return { level: toLevel(level), movement: toMovement(movement) };
     },
     record,
+    audit: ({ movement }) =>
+      movement && { ...entry, detail: { sku, locationId, from: expected, onHand: quantity, reason } },
   });
 }
 
 /** Moves units between two locations: every line or none. @throws AppError invalid_input, insufficient_stock */
 export async function transfer(
   deps: InventoryDeps,
-  actor: Actor,
+  manager: Manager,
   { fromLocationId, toLocationId, lines, reason, reference }: Transfer,
   record: RecordAnswer<MongoTx>,
 ): Promise<TransferResponse> {
@@ -110,8 +118,9 @@ export async function transfer(
     known.push({ ...(await stockableSku(deps, sku, fromLocationId, `lines.${index}.sku`)), quantity });
   }
   const id = deps.random.id();
+  const entry = managedEntry(deps, manager, "stock.transferred");
   return deps.stock.submit({
-    actorId: actor.callerId,
+    actorId: manager.actor.callerId,
     skuKeys: known.map(({ skuKey }) => skuKey),
     decide: (ledger) => {
       ledger.locationOf(fromLocationId, "fromLocationId");
@@ -130,5 +139,6 @@ export async function transfer(
       return { id, movements };
     },
     record,
+    audit: () => ({ ...entry, detail: { id, fromLocationId, toLocationId, lines } }),
   });
 }

@@ -1,3 +1,4 @@
+import { managerOf } from "../audit";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
@@ -67,7 +68,7 @@ export const inventoryRoutes = (deps: InventoryDeps) => {
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
-          adjust(deps, c.get("actor"), c.req.valid("json"), record),
+          adjust(deps, managerOf(c), c.req.valid("json"), record),
         ),
     )
     .post(
@@ -85,7 +86,7 @@ export const inventoryRoutes = (deps: InventoryDeps) => {
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
-          setQuantity(deps, c.get("actor"), c.req.valid("json"), record),
+          setQuantity(deps, managerOf(c), c.req.valid("json"), record),
         ),
     )
     .post(
@@ -102,7 +103,7 @@ export const inventoryRoutes = (deps: InventoryDeps) => {
       }),
       (c) =>
         idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
-          transfer(deps, c.get("actor"), c.req.valid("json"), record),
+          transfer(deps, managerOf(c), c.req.valid("json"), record),
         ),
     )
     .get(

@@ -1,26 +1,10 @@
 /** Changes of products in the audit log: who changed what, and which prices. */
 import { isDeepStrictEqual } from "node:util";
-import type { Context } from "hono";
-import { type AuditAction, auditActor, auditJobOf, newAuditEntry, SYSTEM } from "../audit";
+import { type AuditAction, auditJobOf, type Manager, managedEntry } from "../audit";
 import type { MongoTx } from "../db/mongo";
-import type { AppEnv } from "../http/factory";
-import { requestOrigin } from "../http/origin";
-import type { Actor } from "../lib/actor";
 import type { JsonValue } from "../lib/json";
 import type { ProductDeps } from "./deps";
 import type { ProductDocument } from "./model";
-
-/** Who changes something, and from where. */
-export interface Manager {
-  actor: Actor;
-  origin: { ip: string; userAgent: string };
-}
-
-/** The caller of a guarded route. */
-export const managerOf = (c: Context<AppEnv>): Manager => ({
-  actor: c.get("actor"),
-  origin: requestOrigin(c),
-});
 
 const FIELDS = [
   "name",
@@ -72,11 +56,7 @@ export function auditOf(
   manager: Manager | null,
   action: ProductAction,
 ) {
-  const entry = newAuditEntry(deps, action, {
-    actor: manager === null ? SYSTEM : auditActor(manager.actor),
-    subjectUserId: null,
-    origin: manager?.origin ?? null,
-  });
+  const entry = managedEntry(deps, manager, action);
   return (tx: MongoTx, after: ProductDocument, before?: ProductDocument): Promise<unknown> => {
     const detail = { id: after._id, name: after.name, ...(before ? differences(before, after) : {}) };
     return deps.jobs.mongo.enqueue(auditJobOf({ ...entry, detail }), tx);

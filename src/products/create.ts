@@ -1,7 +1,8 @@
+import type { Manager } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import type { ProductResponse } from "./answers";
-import { auditOf, type Manager } from "./audited";
+import { auditOf } from "./audited";
 import { addSlugSuffix, buildProduct, categoriesOf, checkOptions } from "./build";
 import type { ProductDeps } from "./deps";
 import { toProduct } from "./mapper";

@@ -1,3 +1,4 @@
+import type { Manager } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import { AppError } from "../lib/errors";
@@ -5,7 +6,7 @@ import { pageFrom } from "../lib/paging";
 import { canonicalKey } from "../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
 import type { DeletedPage, ProductResponse } from "./answers";
-import { auditOf, type Manager } from "./audited";
+import { auditOf } from "./audited";
 import { slugGivenAway } from "./build";
 import type { ProductDeps } from "./deps";
 import { noProduct } from "./found";

@@ -1,7 +1,8 @@
+import type { Manager } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import { AppError } from "../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../lib/versions";
-import { auditOf, type Manager } from "./audited";
+import { auditOf } from "./audited";
 import { slugGivenAway } from "./build";
 import type { ProductDeps } from "./deps";
 import { noProduct } from "./found";

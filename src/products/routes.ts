@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import { managerOf } from "../audit";
 import { shown } from "../http/cache";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
@@ -6,7 +7,6 @@ import { idempotent } from "../http/idempotency";
 import { etagOf, withEtag } from "../http/preconditions";
 import type { ErrorCode } from "../lib/errors";
 import { brandListAnswer, deletedListAnswer, productAnswer, productListAnswer } from "./answers";
-import { managerOf } from "./audited";
 import { exportRoutes, importRoutes } from "./bulk/routes";
 import { readMenu } from "./categories/reads";
 import { categoryRoutes } from "./categories/routes";

@@ -1,9 +1,9 @@
+import { managerOf } from "../audit";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
 import { idempotent } from "../http/idempotency";
 import { withEtag } from "../http/preconditions";
 import { productVariantAnswer } from "./answers";
-import { managerOf } from "./audited";
 import type { ProductDeps } from "./deps";
 import { changeVariantSchema, createVariantSchema, keyParam, leaveStockQuery, variantParam } from "./schema";
 import { addVariant, changeVariant, removeVariant } from "./variants";

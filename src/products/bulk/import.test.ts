@@ -309,12 +309,12 @@ describe("import of products", () => {
         if (before) return;
         before = await Promise.all(["home/moved", "home/joined", "home/gone"].map(find));
         const [moved = "", joined = "", gone = ""] = before;
-        await moveCategory(t.deps, moved, { parentId: attic._id }, undefined, none);
-        await mergeCategory(t.deps, joined, attic._id);
+        await moveCategory(t.deps, null, moved, { parentId: attic._id }, undefined, none);
+        await mergeCategory(t.deps, null, joined, attic._id);
         for (const { _id, version } of await t.deps.products.below(gone, null, 100)) {
           await deleteProduct(t.deps, null, _id, [version]);
         }
-        await deleteCategory(t.deps, gone, undefined);
+        await deleteCategory(t.deps, null, gone, undefined);
       },
     );
     for (const [place, path] of ["home/moved", "home/joined", "home/gone"].entries()) {
@@ -335,7 +335,7 @@ describe("import of products", () => {
       await ensureCategoryPath(t.deps, ["New"]),
     ];
     const before = await t.deps.products.findBySku("lamp-1");
-    await mergeCategory(t.deps, old._id, target._id);
+    await mergeCategory(t.deps, null, old._id, target._id);
     // A writer that had read the categories before the merge, and wrote after it.
     await t.deps.mongo.connection
       .collection("products")

@@ -510,7 +510,7 @@ test.skipIf(!data)(
       // Siblings may share a name: their ids make the slugs differ.
       const name = nameOf(line);
       const slug = `${name.slice(0, 80)} ${line.id}`;
-      ids.set(line.id, (await createCategory(t.deps, { name, parentId, slug }, none)).id);
+      ids.set(line.id, (await createCategory(t.deps, null, { name, parentId, slug }, none)).id);
     }
     const all = new Map((await t.deps.categories.all()).map((category) => [category._id, category]));
     for (const line of lines) {

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+import { type Manager, managedEntry, mutate } from "../../audit";
 import { canonicalKey } from "../../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../../lib/versions";
 import type { ProductDeps } from "../deps";
@@ -6,6 +8,8 @@ import { relocate } from "./move";
 import { attributesOf, requireCategory, slugOf } from "./rules";
 import type { CategoryResponse, ChangeCategory } from "./schema";
 
+const FIELDS = ["name", "slug", "position", "attributes"] as const;
+
 /**
  * Changes a category's name, slug, place among its siblings, or what its products may say of themselves. Another
  * slug changes the paths below.
@@ -13,12 +17,14 @@ import type { CategoryResponse, ChangeCategory } from "./schema";
  */
 export async function changeCategory(
   deps: ProductDeps,
+  manager: Manager | null,
   id: string,
   { slug, attributes, name, position }: ChangeCategory,
   expected: ExpectedVersions,
 ): Promise<CategoryResponse> {
   const jobId = deps.random.id();
-  const response = await deps.mongo.transaction(async (tx) => {
+  const audit = managedEntry(deps, manager, "category.changed");
+  return mutate(deps, "mongo", { audit }, async (tx, tell) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
     expectVersion(expected, category.version);
@@ -45,8 +51,8 @@ export async function changeCategory(
       const job = { id: jobId, kind: "categories.reindex", payload: { categoryId: id } };
       await deps.jobs.mongo.enqueue({ ...job, runAt: deps.clock.now() }, tx);
     }
+    const fields = FIELDS.filter((field) => !isDeepStrictEqual(category[field], changed[field]));
+    tell({ id, name: changed.name, path: changed.path, fields });
     return toCategoryResponse(changed);
   });
-  deps.jobs.wake();
-  return response;
 }

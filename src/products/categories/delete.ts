@@ -1,3 +1,4 @@
+import { type Manager, managedEntry, mutate } from "../../audit";
 import { AppError } from "../../lib/errors";
 import type { ProductDeps } from "../deps";
 import { mergeCategory } from "./merge";
@@ -10,17 +11,20 @@ import { requireCategory } from "./rules";
  */
 export async function deleteCategory(
   deps: ProductDeps,
+  manager: Manager | null,
   id: string,
   moveTo: string | undefined,
 ): Promise<void> {
   if (moveTo !== undefined) {
-    await mergeCategory(deps, id, moveTo);
+    await mergeCategory(deps, manager, id, moveTo);
     return;
   }
   const ids = newTreeJobs(deps);
-  await deps.mongo.transaction(async (tx) => {
+  const audit = managedEntry(deps, manager, "category.deleted");
+  await mutate(deps, "mongo", { audit }, async (tx, tell) => {
     await deps.categories.guard(tx);
-    await requireCategory(deps, id, tx);
+    const { name, path } = await requireCategory(deps, id, tx);
+    tell({ id, name, path });
     if (
       (await deps.categories.hasChildren(id, tx)) ||
       (await deps.products.isInCategories([id, ...(await deps.categories.mergedInto(id, tx))], tx))
@@ -34,5 +38,4 @@ export async function deleteCategory(
     // A product that was being put into it at this moment is taken out of it.
     await updateTreesBelow(deps, id, ids, tx);
   });
-  deps.jobs.wake();
 }

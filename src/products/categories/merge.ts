@@ -1,3 +1,4 @@
+import { type Manager, managedEntry, mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import { AppError } from "../../lib/errors";
@@ -18,12 +19,14 @@ import type { CategoryResponse } from "./schema";
  */
 export async function mergeCategory(
   deps: ProductDeps,
+  manager: Manager | null,
   id: string,
   into: string,
   record: RecordAnswer<MongoTx> = async () => undefined,
 ): Promise<CategoryResponse> {
   const ids = newTreeJobs(deps);
-  const response = await deps.mongo.transaction(async (tx) => {
+  const audit = managedEntry(deps, manager, "category.merged");
+  return mutate(deps, "mongo", { audit, record }, async (tx, tell) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
     const target = await requireCategory(deps, into, tx);
@@ -38,12 +41,9 @@ export async function mergeCategory(
       await relocate(deps, child, target, { slug: child.slug, position: child.position }, tx);
     }
     await updateTreesBelow(deps, id, ids, tx);
-    const made = toCategoryResponse(target);
-    await record(tx, made);
-    return made;
+    tell({ id, name: category.name, path: category.path, into, intoPath: target.path });
+    return toCategoryResponse(target);
   });
-  deps.jobs.wake();
-  return response;
 }
 
 /** Removes a category that was merged, once no product names it. @returns false while one does */

@@ -1,3 +1,4 @@
+import { type Manager, managedEntry, mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import { AppError } from "../../lib/errors";
@@ -58,13 +59,15 @@ export async function relocate(
  */
 export async function moveCategory(
   deps: ProductDeps,
+  manager: Manager | null,
   id: string,
   { parentId, position }: MoveCategory,
   expected: ExpectedVersions,
   record: RecordAnswer<MongoTx>,
 ): Promise<CategoryResponse> {
   const ids = newTreeJobs(deps);
-  const response = await deps.mongo.transaction(async (tx) => {
+  const audit = managedEntry(deps, manager, "category.moved");
+  return mutate(deps, "mongo", { audit, record }, async (tx, tell) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
     expectVersion(expected, category.version);
@@ -72,10 +75,7 @@ export async function moveCategory(
     const change = { slug: category.slug, position: position ?? category.position };
     const moved = await relocate(deps, category, parent, change, tx);
     await updateTreesBelow(deps, id, ids, tx);
-    const made = toCategoryResponse(moved);
-    await record(tx, made);
-    return made;
+    tell({ id, name: category.name, from: category.path, path: moved.path });
+    return toCategoryResponse(moved);
   });
-  deps.jobs.wake();
-  return response;
 }

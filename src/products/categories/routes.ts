@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { managerOf } from "../../audit";
 import { shown } from "../../http/cache";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
@@ -59,7 +60,7 @@ export const categoryRoutes = (deps: ProductDeps) =>
       (c) => {
         const category = c.req.valid("json");
         return idempotent(c, deps, deps.idempotency.mongo, 201, (record) =>
-          createCategory(deps, category, record),
+          createCategory(deps, managerOf(c), category, record),
         );
       },
     )
@@ -118,6 +119,7 @@ export const categoryRoutes = (deps: ProductDeps) =>
       async (c) => {
         const category = await changeCategory(
           deps,
+          managerOf(c),
           c.req.valid("param").id,
           c.req.valid("json"),
           c.get("expectedVersions"),
@@ -144,7 +146,7 @@ export const categoryRoutes = (deps: ProductDeps) =>
         const move = c.req.valid("json");
         const version = c.get("expectedVersions");
         return idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
-          moveCategory(deps, id, move, version, record),
+          moveCategory(deps, managerOf(c), id, move, version, record),
         );
       },
     )
@@ -165,7 +167,7 @@ export const categoryRoutes = (deps: ProductDeps) =>
         const { id } = c.req.valid("param");
         const { into } = c.req.valid("json");
         return idempotent(c, deps, deps.idempotency.mongo, 200, (record) =>
-          mergeCategory(deps, id, into, record),
+          mergeCategory(deps, managerOf(c), id, into, record),
         );
       },
     )
@@ -182,7 +184,7 @@ export const categoryRoutes = (deps: ProductDeps) =>
         errors: ["not_found", "conflict"],
       }),
       async (c) => {
-        await deleteCategory(deps, c.req.valid("param").id, c.req.valid("query").moveTo);
+        await deleteCategory(deps, managerOf(c), c.req.valid("param").id, c.req.valid("query").moveTo);
         return c.body(null, 204);
       },
     );

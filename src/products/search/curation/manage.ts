@@ -1,12 +1,11 @@
 /** Synonyms and rules: listed, read, created, replaced and deleted alike. */
-import { auditActor, auditJobOf, newAuditEntry } from "../../../audit";
+import { type Manager, managedEntry, mutate } from "../../../audit";
 import type { MongoTx } from "../../../db/mongo";
 import type { RecordAnswer } from "../../../http/idempotency";
 import { AppError, invalidInput } from "../../../lib/errors";
 import type { JsonValue } from "../../../lib/json";
 import { pageFrom } from "../../../lib/paging";
 import { type ExpectedVersions, expectVersion } from "../../../lib/versions";
-import type { Manager } from "../../audited";
 import type { ProductDeps } from "../../deps";
 import { ruleKeyOf } from "./current";
 import type { RuleDocument, SynonymDocument } from "./model";
@@ -52,24 +51,22 @@ function manage<R extends Row, Body, Response extends object>(kind: Kind<R, Body
   /** Runs a change in a transaction that no other change of the search crosses, with its audit entry. */
   const change = async <T>(
     deps: ProductDeps,
-    { actor, origin }: Manager,
+    manager: Manager,
     verb: "created" | "changed" | "deleted",
     work: (tx: MongoTx) => Promise<{ result: T; detail: Record<string, JsonValue> }>,
-  ): Promise<T> => {
-    const entry = newAuditEntry(deps, `${kind.name}.${verb}`, {
-      actor: auditActor(actor),
-      subjectUserId: null,
-      origin,
-    });
-    const result = await deps.mongo.transaction(async (tx) => {
-      await deps.curationStore.guard(tx);
-      const done = await work(tx);
-      await deps.jobs.mongo.enqueue(auditJobOf({ ...entry, detail: done.detail }), tx);
-      return done.result;
-    });
-    deps.jobs.wake();
-    return result;
-  };
+    record?: RecordAnswer<MongoTx>,
+  ): Promise<T> =>
+    mutate(
+      deps,
+      "mongo",
+      { audit: managedEntry(deps, manager, `${kind.name}.${verb}`), ...(record && { record }) },
+      async (tx, tell) => {
+        await deps.curationStore.guard(tx);
+        const { result, detail } = await work(tx);
+        tell(detail);
+        return result;
+      },
+    );
   const detailOf = (row: R): Record<string, JsonValue> => ({
     id: row._id,
     ...(kind.show(row) as Record<string, JsonValue>),
@@ -100,16 +97,15 @@ function manage<R extends Row, Body, Response extends object>(kind: Kind<R, Body
       const now = deps.clock.now();
       const base: Base = { _id: deps.random.id(), version: 1, createdAt: now, updatedAt: now };
       const row = { ...base, ...kind.fields(body) } as R;
-      return change(deps, manager, "created", async (tx) => {
+      const work = async (tx: MongoTx) => {
         const rows = kind.rows(deps.curationStore);
         if ((await rows.count(tx)) >= MOST)
           throw new AppError("conflict", `There are ${MOST} ${kind.noun}s already. Delete one first.`);
         await kind.check(deps, row, tx);
         await rows.create(row, tx);
-        const result = toResponse(row);
-        await record(tx, result);
-        return { result, detail: detailOf(row) };
-      });
+        return { result: toResponse(row), detail: detailOf(row) };
+      };
+      return change(deps, manager, "created", work, record);
     },
 
     /** @throws AppError not_found, precondition_failed, invalid_input, already_exists */

@@ -1,8 +1,8 @@
+import { managerOf } from "../../../audit";
 import { endpoint } from "../../../http/endpoint";
 import { factory } from "../../../http/factory";
 import { idempotent } from "../../../http/idempotency";
 import { withEtag } from "../../../http/preconditions";
-import { managerOf } from "../../audited";
 import type { ProductDeps } from "../../deps";
 import { rules, synonyms } from "./manage";
 import {

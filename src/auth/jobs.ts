@@ -1,4 +1,5 @@
 import type { NewJob } from "../jobs/jobs";
+import { textIn } from "../jobs/payload";
 import type { JobHandler } from "../jobs/runner";
 import { JobRefused } from "../jobs/runner";
 import { after } from "../lib/clock";
@@ -20,12 +21,6 @@ import type { CodePurpose } from "./codes.store";
 import type { AuthDeps } from "./deps";
 import { languageIn, type Origin } from "./origin";
 import { ATTEMPT_TTL, CODE_TTL, RESET_TTL } from "./rules";
-
-const textIn = (payload: unknown, key: string): string => {
-  const value = (payload as Record<string, unknown> | null)?.[key];
-  if (typeof value !== "string") throw new JobRefused(`the payload has no ${key}`);
-  return value;
-};
 
 /** The row of a code that is to be mailed, and its person; null when it is used, or nobody has the address. */
 async function codeToSend(deps: AuthDeps, payload: unknown, purpose: CodePurpose) {

@@ -2,7 +2,8 @@ import { type AuditEntry, newAuditEntry, person, SYSTEM } from "../../audit";
 import { countRequest, newNotice, type Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { NewJob } from "../../jobs/jobs";
-import { type JobHandler, JobRefused } from "../../jobs/runner";
+import { textIn } from "../../jobs/payload";
+import type { JobHandler } from "../../jobs/runner";
 import { AppError } from "../../lib/errors";
 import type { AccountDeps } from "./deps";
 import type { EmailChangeRow, Side } from "./email-changes.store";
@@ -95,8 +96,7 @@ export async function confirmEmailChange(
 export const makeDueEmailChange =
   (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
-    const { changeId } = (job.payload ?? {}) as { changeId?: unknown };
-    if (typeof changeId !== "string") throw new JobRefused("the payload has no changeId");
+    const changeId = textIn(job.payload, "changeId");
     const change = await deps.emailChanges.find(changeId);
     if (!change) return;
     const { userId } = change;

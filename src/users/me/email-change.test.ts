@@ -590,6 +590,7 @@ describe("without the old mailbox", () => {
       t.request(`/api/users/${id}/${what}`, {
         method: "POST",
         token: by.accessToken,
+        headers: { "accept-language": "de" },
         ...(json ? { json } : {}),
       });
     const newEmail = fresh();
@@ -597,6 +598,7 @@ describe("without the old mailbox", () => {
     expect((await start(admin, admin.id, "email-change", { newEmail })).status).toBe(409);
     expect((await start(admin, person.id, "email-change", { newEmail: person.email })).status).toBe(422);
     expect((await start(admin, person.id, "email-change", { newEmail })).status).toBe(202);
+    // In the person's language, not the administrator's.
     expect((await mailsTo(person.email)).at(-1)?.text).toContain("an administrator");
     expect((await confirm(await linkTo(newEmail))).status).toBe(200);
     expect((await rowOf(person.id)).email).toBe(person.email);

@@ -256,6 +256,11 @@ describe("processes", () => {
     }
   });
 
+  /** This process takes over what a killed one had: that one's lease is over. */
+  const takeOver = () => {
+    t.clock.set(new Date(Date.now() + MINUTE));
+    return t.runner.runDue();
+  };
   const deaths = [
     "analytics.events.remove",
     "storage.removeAll",
@@ -275,9 +280,8 @@ describe("processes", () => {
     const half = await jobOf(person.id);
     // On a busy machine the lease of two seconds may have ended before, and the same process took it again.
     expect(half.status).toBe("waiting");
-    const other = startProgram(["test/programs/accounts.ts"], env);
-    await eventually(async () => (await jobOf(person.id)).status === "done", "the erasure");
-    await other.kill("SIGTERM");
+    await takeOver();
+    expect(await jobOf(person.id)).toMatchObject({ status: "done" });
     expect((await jobOf(person.id)).fence).toBeGreaterThan(half.fence);
     expect(Object.entries(await rowsOf(t, person.id)).filter(([, count]) => count > 0)).toEqual([]);
     expect(await everything(t)).not.toContain(mark);

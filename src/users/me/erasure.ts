@@ -2,6 +2,7 @@ import { erasePersonAnalytics } from "../../analytics";
 import { newAuditEntry, person, SYSTEM } from "../../audit";
 import type { Origin, Proof } from "../../auth";
 import { reauthenticate } from "../../auth";
+import { textIn } from "../../jobs/payload";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
@@ -105,12 +106,6 @@ const steps: Record<Step, (deps: AccountDeps, userId: string, attempts: number) 
   },
 };
 
-const userIdOf = (payload: unknown): string => {
-  const { userId } = (payload ?? {}) as { userId?: unknown };
-  if (typeof userId !== "string") throw new JobRefused("the payload has no userId");
-  return userId;
-};
-
 /**
  * Erases a deleted account in both databases and in storage, step by step; what is done is recorded, so that
  * another process goes on where one died. What must stay (the audit log, movements of stock) keeps an id that
@@ -119,7 +114,7 @@ const userIdOf = (payload: unknown): string => {
 export const eraseAccount =
   (deps: AccountDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
-    const userId = userIdOf(job.payload);
+    const userId = textIn(job.payload, "userId");
     const user = await deps.users.findById(userId);
     if (!user?.deletedAt) throw new JobRefused("the account is not deleted");
     const done = STEPS.indexOf(job.progress as Step);
@@ -134,5 +129,5 @@ export const eraseAccount =
 export const eraseLateEvents =
   (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
-    await erasePersonAnalytics(deps, userIdOf(job.payload));
+    await erasePersonAnalytics(deps, textIn(job.payload, "userId"));
   };

@@ -1,4 +1,5 @@
 import { signedInDevice } from "../../auth";
+import { textIn } from "../../jobs/payload";
 import { type JobHandler, JobRefused } from "../../jobs/runner";
 import { MINUTE } from "../../lib/clock";
 import { addressWantedMail, leaveAddressMail, lostAddressMail, proveAddressMail } from "../../mail";
@@ -19,11 +20,9 @@ import { RECOVERY_DELAY } from "./start-email-change";
 const sendEmailChangeLink =
   (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
-    const { changeId, side } = (job.payload ?? {}) as { changeId?: unknown; side?: unknown };
-    if (typeof changeId !== "string" || (side !== "old" && side !== "new")) {
-      throw new JobRefused("the payload has no changeId or side");
-    }
-    const change = await deps.emailChanges.find(changeId);
+    const change = await deps.emailChanges.find(textIn(job.payload, "changeId"));
+    const side = textIn(job.payload, "side");
+    if (side !== "old" && side !== "new") throw new JobRefused("the side is neither old nor new");
     const user = change?.user;
     if (!user || change.endedAt !== null || change.expiresAt <= deps.clock.now() || user.deletedAt !== null) {
       return;
@@ -72,7 +71,7 @@ const sendEmailChangeLink =
 const cleanAvatar =
   (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
-    const { id } = job.payload as { id: string };
+    const id = textIn(job.payload, "id");
     if (!(await deps.users.findAvatar(id))) await deps.storage.removeAll(avatarFolder(id));
   };
 

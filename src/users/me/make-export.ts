@@ -1,4 +1,5 @@
-import { type JobHandler, JobRefused } from "../../jobs/runner";
+import { textIn } from "../../jobs/payload";
+import type { JobHandler } from "../../jobs/runner";
 import { after, DAY, MINUTE } from "../../lib/clock";
 import type { JsonValue } from "../../lib/json";
 import { exportReadyMail } from "../../mail";
@@ -21,12 +22,6 @@ export async function* pieces(
   }
 }
 
-const exportIdOf = (payload: unknown): string => {
-  const { exportId } = (payload ?? {}) as { exportId?: unknown };
-  if (typeof exportId !== "string") throw new JobRefused("the payload has no exportId");
-  return exportId;
-};
-
 /**
  * Makes an archive. Each piece of some hundred rows is written to storage and recorded, so a process that dies
  * loses one piece, and memory holds one piece however much there is; in the end the pieces are packed.
@@ -34,7 +29,7 @@ const exportIdOf = (payload: unknown): string => {
 export const makeExport =
   (deps: AccountDeps): JobHandler =>
   async ({ job, saveProgress, signal }) => {
-    const id = exportIdOf(job.payload);
+    const id = textIn(job.payload, "exportId");
     const row = await deps.exports.find(id);
     const owner = row && (await deps.users.findById(row.userId));
     /** The account was deleted: its erasure may have looked for files before these were written. */
@@ -92,7 +87,7 @@ export const makeExport =
 export const expireExport =
   (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
-    const id = exportIdOf(job.payload);
+    const id = textIn(job.payload, "exportId");
     await deps.exports.expire(id);
     await deps.storage.removeAll(exportFolder(id));
   };
@@ -101,7 +96,7 @@ export const expireExport =
 export const sendExportReady =
   (deps: AccountDeps): JobHandler =>
   async ({ job }) => {
-    const row = await deps.exports.find(exportIdOf(job.payload));
+    const row = await deps.exports.find(textIn(job.payload, "exportId"));
     const user = row && (await deps.users.findById(row.userId));
     if (row?.status !== "ready" || !user || user.deletedAt !== null) return;
     if (!(await wantsNotice(deps, user.id, "exportReady"))) return;

@@ -41,7 +41,8 @@ export function newEmailChange(
   const job = (kind: string, payload: Record<string, string>, runAt = now): NewJob => ({
     id: deps.random.id(),
     kind,
-    payload: { changeId: change.id, ...languageIn(origin), ...payload },
+    // Of an administrator's request the language is theirs, and not the person's.
+    payload: { changeId: change.id, ...(by === "administrator" ? {} : languageIn(origin)), ...payload },
     runAt,
   });
   const jobs = [

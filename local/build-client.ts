@@ -20,15 +20,21 @@ export const ENTRIES = {
 /** Loaded when it is asked for, and so a file of its own. */
 const LATER = "events";
 
-/** Declarations from the sources, which stand for themselves: the server is not looked at. @throws Error */
-async function declare(target: string): Promise<void> {
-  const child = Bun.spawn(
-    [join(CHECKOUT, "node_modules/.bin/tsc"), "--project", "client", "--outDir", target],
-    { cwd: CHECKOUT, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
-  );
+/** Runs a program in the checkout. @throws Error with what it said when it fails */
+async function run(program: string, words: string[]): Promise<void> {
+  const child = Bun.spawn([program, ...words], {
+    cwd: CHECKOUT,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const said = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  if ((await child.exited) !== 0) throw new Error(`tsc failed:\n${said.join("")}`);
+  if ((await child.exited) !== 0) throw new Error(`${[program, ...words].join(" ")} failed:\n${said.join("")}`);
 }
+
+/** Declarations from the sources, which stand for themselves: the server is not looked at. */
+const declare = (target: string): Promise<void> =>
+  run(join(CHECKOUT, "node_modules/.bin/tsc"), ["--project", "client", "--outDir", target]);
 
 async function bundle(target: string, name: string): Promise<void> {
   const built = await Bun.build({
@@ -57,13 +63,17 @@ export async function buildClient(target: string): Promise<string[]> {
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
   const read = (path: string) => readFile(join(CHECKOUT, path), "utf8");
-  const [manifest, document, readme, reference, licence] = await Promise.all(
-    ["package.json", "openapi.json", "client/README.md", "client/REFERENCE.md", "LICENSE"].map(read),
+  const [manifest, readme, reference, licence] = await Promise.all(
+    ["package.json", "client/README.md", "client/REFERENCE.md", "LICENSE"].map(read),
   );
+  const document = join(target, "openapi.json");
+  await run(process.execPath, ["src/openapi.cli.ts", document]);
+  const hono = honoApi(JSON.parse(await readFile(document, "utf8")));
+  await rm(document);
   await Promise.all([
     declare(target),
     ...[...Object.values(ENTRIES), LATER].map((name) => bundle(target, name)),
-    writeFile(join(target, "hono.d.ts"), honoApi(JSON.parse(document ?? ""))),
+    writeFile(join(target, "hono.d.ts"), hono),
     writeFile(join(target, "hono.js"), "export {};\n"),
     writeFile(join(target, "README.md"), readme ?? ""),
     writeFile(join(target, "REFERENCE.md"), reference ?? ""),

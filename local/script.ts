@@ -30,7 +30,14 @@ const BUNDLE = [
 
 const SCRIPTS: Record<CommandName, Script> = {
   start: { steps: [bun("src/index.ts")] },
-  build: { steps: [["rm", "-rf", "dist"], bun("build", ...ENTRIES, ...BUNDLE)], alone: true },
+  build: {
+    steps: [
+      ["rm", "-rf", "dist"],
+      bun("build", ...ENTRIES, ...BUNDLE),
+      bun("src/openapi.cli.ts", "dist/openapi.json"),
+    ],
+    alone: true,
+  },
   "build:client": { steps: [bun("local/build-client.ts")], alone: true },
   lint: { steps: [["biome", "check"]], alone: true, otherwise: ["."] },
   format: { steps: [["biome", "check", "--write"]], alone: true, otherwise: ["."] },
@@ -56,7 +63,8 @@ const SCRIPTS: Record<CommandName, Script> = {
   search: { steps: [bun("src/products/search/rebuild.cli.ts")] },
   "search:rebuild": { steps: [bun("src/products/search/rebuild.cli.ts", "rebuild")] },
   "stock:verify": { steps: [bun("src/inventory/verify.cli.ts")] },
-  openapi: { steps: [bun("src/openapi.cli.ts")] },
+  openapi: { steps: [bun("src/openapi.cli.ts")], alone: true },
+  contract: { steps: [bun("test/contract/tools/check.ts")], alone: true },
 };
 
 const isScript = (name: string | undefined): name is CommandName =>

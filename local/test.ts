@@ -118,6 +118,7 @@ if (paths.length === 0) {
   console.log(`Redis       ${await provideProgram(["redis-server"], "redis-server", REDIS_SERVER)}`);
   console.log(`nginx       ${await provideProgram(["nginx"], "nginx-light", NGINX)}`);
   checks.push(["OpenAPI", [join(TOOLS, "bun"), "src/openapi.cli.ts", "--check"]]);
+  if (long) checks.push(["Contract", [join(TOOLS, "bun"), "test/contract/tools/check.ts"]]);
   checks.push(["Database", [join(TOOLS, "bun"), "prisma/check.ts", "--scratch"]]);
 }
 if (paths.length === 0 || changed) {

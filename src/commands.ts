@@ -149,9 +149,15 @@ Recomputes stock levels from their movements; ends with 1 when one differs and w
     options: { sku: text, repair: flag },
   },
   openapi: {
-    usage: `Usage: bun run openapi [--check]
-Writes openapi.json from the routes; with --check ends with 1 when it is another.`,
+    usage: `Usage: bun run openapi [--check] [FILE]
+Writes the OpenAPI document of the routes to openapi.json, and the client's types from it; with a FILE the document
+alone. With --check ends with 1 when the client's types are others.`,
     options: { check: flag },
+    words: [0, 1],
+  },
+  contract: {
+    usage: `Usage: bun run contract
+Checks the OpenAPI document with the tools of others: linters, and generators whose output has to compile.`,
   },
 } as const satisfies Record<string, CommandLine>;
 

@@ -106,6 +106,7 @@ describe.skipIf(!canCarryOut(DATA))("what the Dockerfile makes (needs root on Li
   test("holds no build tools, no sources and no tests", () => {
     const app = join(image.changes, image.workdir);
     expect(readdirSync(app).sort()).toEqual(["dist", "node_modules", "package.json", "prisma"]);
+    expect(JSON.parse(readFileSync(join(app, "dist/openapi.json"), "utf8"))).toHaveProperty("paths");
     const modules = join(app, "node_modules");
     for (const name of ["typescript", "prisma", "@biomejs", "drizzle-kit", "mongodb-memory-server", "bun"]) {
       expect(existsSync(join(modules, name))).toBe(false);

@@ -1,4 +1,4 @@
-// Made from openapi.json by `bun run openapi`. Do not edit.
+// Made from the OpenAPI document by `bun run openapi`. Do not edit.
 export type ApiKey = { id: string; name: string; permissions: ("products:write" | "products:import" | "inventory:read" | "inventory:write" | "reservations:write" | "users:read" | "users:write" | "roles:write" | "audit:read" | "analytics:read" | "analytics:write" | "jobs:write")[]; createdAt: string; expiresAt: string; lastUsedAt: string | null; };
 export type Status = { methods: ("totp" | "backup_code")[]; totp: { confirmedAt: string; lastUsedAt: string | null; } | null; backupCodes: { left: number; createdAt: string; } | null; };
 export type User = { id: string; email: string; name: string; roles: (string)[]; avatar: { sources: ({ type: string; width: number; url: string; })[]; } | null; createdAt: string; };

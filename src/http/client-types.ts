@@ -13,7 +13,7 @@ interface Operation {
   operation: Json;
 }
 
-const HEAD = "// Made from openapi.json by `bun run openapi`. Do not edit.\n";
+const HEAD = "// Made from the OpenAPI document by `bun run openapi`. Do not edit.\n";
 const NAME = /^[A-Za-z_$][\w$]*$/;
 const key = (name: string): string => (NAME.test(name) ? name : JSON.stringify(name));
 const literal = (value: unknown): string => JSON.stringify(value);

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { freePort } from "../../local/processes";
@@ -11,14 +11,33 @@ const through = {
   DATABASE_URL: mysql.url(process.env.DATABASE_URL ?? ""),
   MONGODB_URI: mongo.url(process.env.MONGODB_URI ?? ""),
 };
-const started: ServerProcess[] = [];
+/** Servers of one test. */
+const started = new Set<ServerProcess>();
 const serve = async (env: Record<string, string>) => {
   const server = await startServer(env);
-  started.push(server);
+  started.add(server);
   return server;
 };
+/** A server behind the proxies that tests hand on to each other, as long as it lives. */
+let standing: ServerProcess | undefined;
+const serveAgain = async () => {
+  standing ??= await startServer(through);
+  await eventually(readyAs(standing, UP), "the start");
+  return standing;
+};
+/** What `serveAgain` gives, for a test that ends it. */
+const serveLast = async () => {
+  const server = await serveAgain();
+  started.add(server);
+  standing = undefined;
+  return server;
+};
+afterEach(async () => {
+  await Promise.all([...started].map((server) => server.kill()));
+  started.clear();
+});
 afterAll(async () => {
-  for (const server of started) await server.kill();
+  await standing?.kill();
   await Promise.all([mysql.close(), mongo.close()]);
 });
 
@@ -33,7 +52,9 @@ const UP = { status: "up", mysql: "up", mongodb: "up", jobs: "up", server: "up" 
 describe("a database that is down", () => {
   test("MongoDB at the start and again later: ready says 503 and which, and recovers by itself", async () => {
     await mongo.stop();
-    const server = await serve(through);
+    await standing?.kill();
+    standing = await startServer(through);
+    const server = standing;
     expect(await ready(server)).toEqual({ ...UP, status: "down", mongodb: "down" });
     expect((await fetch(`${server.address}/health/ready`)).status).toBe(503);
     expect((await fetch(`${server.address}/health/live`)).status).toBe(200);
@@ -57,8 +78,7 @@ describe("a database that is down", () => {
   }, 120_000);
 
   test("MySQL later: ready says 503 and which, and recovers by itself", async () => {
-    const server = await serve(through);
-    await eventually(readyAs(server, UP), "the start");
+    const server = await serveAgain();
     await mysql.stop();
     await eventually(
       readyAs(server, { ...UP, status: "down", mysql: "down" }),
@@ -75,8 +95,7 @@ describe("a database that is down", () => {
   }, 120_000);
 
   test("a database that hangs does not hang ready", async () => {
-    const server = await serve(through);
-    await eventually(readyAs(server, UP), "the start");
+    const server = await serveAgain();
     mongo.pause();
     try {
       expect(await ready(server)).toEqual({ ...UP, status: "down", mongodb: "down" });
@@ -136,7 +155,7 @@ describe("a server that cannot start ends with 1 and says what to do", () => {
   }, 60_000);
 
   test("a port that is taken", async () => {
-    const server = await serve({});
+    const server = await serveAgain();
     const { code, output } = await failing({ PORT: new URL(server.address).port });
     expect(code).toBe(1);
     expect(output).toContain("is taken. Stop what listens there, or choose another: PORT=");
@@ -240,9 +259,14 @@ describe("where a server listens", () => {
 });
 
 describe("the end of a server", () => {
+  test("kill -9, then a new one on the same databases serves", async () => {
+    const first = await serveLast();
+    await first.kill("SIGKILL");
+    await serveAgain();
+  }, 60_000);
+
   test("SIGTERM: no new requests, those in flight finish, exit 0", async () => {
-    const server = await serve(through);
-    await eventually(readyAs(server, UP), "the start");
+    const server = await serveLast();
     mongo.slow(700);
     const asked = mongo.sent((bytes) => bytes.includes("\0products\0"));
     const slow = fetch(`${server.address}/api/products`);
@@ -322,12 +346,5 @@ describe("the end of a server", () => {
     } finally {
       await program.kill();
     }
-  }, 60_000);
-
-  test("kill -9, then a new one on the same databases serves", async () => {
-    const first = await serve({});
-    await first.kill("SIGKILL");
-    const second = await serve({});
-    await eventually(readyAs(second, UP), "the second start");
   }, 60_000);
 });

@@ -1,8 +1,8 @@
 /**
  * A process that makes exports and erases accounts, for tests that kill it: `bun test/programs/accounts.ts
  * [STORE.METHOD [N]]`. With a method it ends itself by SIGKILL just before the N-th call of it (the first one
- * by default), and so at a known step. At SIGTERM it says the most
- * memory that was held, garbage left out, and the most that the process had, in megabytes.
+ * by default), and so at a known step. Without one it says at SIGTERM the most memory that was held, garbage left
+ * out, and the most that the process had, in megabytes.
  */
 import { parseConfig } from "../../src/config";
 import { createJobRunner } from "../../src/jobs/runner";
@@ -41,12 +41,13 @@ const runner = createJobRunner({
   handlers: accountJobs(deps),
 });
 let [held, peak] = [0, 0];
-setInterval(() => {
-  peak = Math.max(peak, process.memoryUsage.rss());
-  Bun.gc(true);
-  const { heapUsed, external } = process.memoryUsage();
-  held = Math.max(held, heapUsed + external);
-}, 250);
+if (where === undefined)
+  setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage.rss());
+    Bun.gc(true);
+    const { heapUsed, external } = process.memoryUsage();
+    held = Math.max(held, heapUsed + external);
+  }, 250);
 const megabytes = (bytes: number) => Math.round(bytes / 1024 / 1024);
 runner.start();
 console.log("ready");

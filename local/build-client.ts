@@ -29,7 +29,8 @@ async function run(program: string, words: string[]): Promise<void> {
     stderr: "pipe",
   });
   const said = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  if ((await child.exited) !== 0) throw new Error(`${[program, ...words].join(" ")} failed:\n${said.join("")}`);
+  if ((await child.exited) !== 0)
+    throw new Error(`${[program, ...words].join(" ")} failed:\n${said.join("")}`);
 }
 
 /** Declarations from the sources, which stand for themselves: the server is not looked at. */

@@ -30,7 +30,10 @@ const deps = createDeps(
 // biome-ignore lint/suspicious/noExplicitAny: the document needs the routes, not their types.
 const document = openApiDocument(createApp(deps) as any);
 const contract = JSON.parse(JSON.stringify(document));
-const kept = { "client/src/models.ts": clientModels(contract), "client/src/routes.ts": clientRoutes(contract) };
+const kept = {
+  "client/src/models.ts": clientModels(contract),
+  "client/src/routes.ts": clientRoutes(contract),
+};
 if (check) {
   for (const [name, text] of Object.entries(kept)) {
     if ((await readFile(name, "utf8").catch(() => "")) === text) continue;

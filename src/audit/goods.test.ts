@@ -153,8 +153,8 @@ describe.each(["mysql", "mongo"] as const)("mutate in %s", (where) => {
 
   test("writes the entry with what the change tells, and hands its answer to be recorded", async () => {
     const entry = audit();
-    const recorded: object[] = [];
-    const change = { audit: entry, record: async (_: unknown, data: object) => void recorded.push(data) };
+    const recorded: unknown[] = [];
+    const change = { audit: entry, record: async (_: unknown, data: unknown) => void recorded.push(data) };
     const answer = await mutate(t.deps, where, change, async (_, tell) => {
       tell({ second: 2 });
       return { done: true };

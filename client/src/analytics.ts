@@ -2,7 +2,7 @@
 export type Consent = "granted" | "anonymous" | "denied";
 
 export interface AnalyticsOptions {
-  /** Unless given, `anonymous`: nothing is stored in the browser. */
+  /** What is known of it. Unless given, `granted` when it was before and not taken back, else `anonymous`. */
   consent?: Consent;
   /** Sends what waits after so many milliseconds; 3000 unless given. */
   every?: number;
@@ -26,22 +26,25 @@ const KEY = "aizy.analytics";
 const MOST = 500;
 const ROOM = 60_000;
 
-interface Kept {
-  id: string;
-  events: object[];
-}
-
 /**
  * Reports what visitors do. Events are sent in batches and wait while there is no connection; what a closing page has
  * left is sent by the browser. With consent it is kept too, and sent again by the next page: each event counts once.
  * @param url where events go, such as https://api.shop.example/api/x
  */
-export function createAnalytics(
-  url: string,
-  { consent = "anonymous", every = 3000 }: AnalyticsOptions = {},
-): Analytics {
-  const { navigator, localStorage: storage } = globalThis;
-  let allowed: Consent = consent;
+export function createAnalytics(url: string, { consent, every = 3000 }: AnalyticsOptions = {}): Analytics {
+  const { navigator } = globalThis;
+  /** What this page has left is kept apart from what other tabs have. */
+  const mine = `${KEY}.${crypto.randomUUID()}`;
+  // A browser may forbid storage altogether: then nothing is kept.
+  const guarded = <T>(work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch {
+      return undefined;
+    }
+  };
+  const stored = () => guarded(() => localStorage.getItem(KEY)) ?? undefined;
+  let allowed: Consent = consent ?? (stored() ? "granted" : "anonymous");
   let waiting: { messageId: string }[] = [];
   let userId: string | undefined;
   let id: string | undefined;
@@ -53,29 +56,27 @@ export function createAnalytics(
     allowed === "denied" ||
     navigator.doNotTrack === "1" ||
     ("globalPrivacyControl" in navigator && navigator.globalPrivacyControl === true);
-  // A browser may forbid storage altogether: then nothing is kept.
-  const guarded = <T>(work: () => T): T | undefined => {
-    try {
-      return work();
-    } catch {
-      return undefined;
-    }
-  };
   const keep = () =>
-    guarded(() =>
-      allowed === "granted" && !refused()
-        ? storage.setItem(KEY, JSON.stringify({ id, events: waiting }))
-        : storage.removeItem(KEY),
-    );
+    guarded(() => {
+      if (!id) return;
+      localStorage.setItem(KEY, id);
+      if (waiting.length > 0) localStorage.setItem(mine, JSON.stringify(waiting));
+      else localStorage.removeItem(mine);
+    });
+  /** What pages left that are gone, or are about to send it too: each event counts once. */
+  const takeLeft = () =>
+    guarded(() => {
+      for (const name of Object.keys(localStorage).filter((one) => one.startsWith(KEY))) {
+        const left = localStorage.getItem(name) ?? "[]";
+        if (name !== KEY || !id) localStorage.removeItem(name);
+        if (id && name !== KEY && name !== mine) waiting.push(...(JSON.parse(left) as typeof waiting));
+      }
+    });
   const settle = () => {
-    const kept =
-      allowed === "granted" ? guarded(() => JSON.parse(storage.getItem(KEY) ?? "null") as Kept | null) : null;
-    id = allowed === "granted" ? (kept?.id ?? id ?? crypto.randomUUID()) : undefined;
-    if (refused()) waiting = [];
-    const known = new Set(waiting.map(({ messageId }) => messageId));
-    waiting.unshift(
-      ...((kept?.events ?? []) as typeof waiting).filter(({ messageId }) => !known.has(messageId)),
-    );
+    id = allowed === "granted" && !refused() ? (stored() ?? crypto.randomUUID()) : undefined;
+    // What was reported with an id is not sent after the consent to it is taken back.
+    if (!id) waiting = refused() ? [] : waiting.filter((event) => !("anonymousId" in event));
+    takeLeft();
     keep();
     if (waiting.length > 0) later();
   };
@@ -140,6 +141,12 @@ export function createAnalytics(
   };
 
   addEventListener("online", () => void flush());
+  // Taken back in another tab: for this one too.
+  addEventListener("storage", ({ key, newValue }) => {
+    if (key !== KEY || newValue !== null) return;
+    allowed = "denied";
+    settle();
+  });
   document.addEventListener("visibilitychange", () => {
     // Also what is under way: whether it arrives is not known to a page that is gone, and counts once. What fails waits.
     if (document.visibilityState === "hidden" && waiting.length > 0 && !refused())
@@ -153,7 +160,10 @@ export function createAnalytics(
       userId = person ?? undefined;
       if (id && person !== null) add("identify", { traits });
       // Whoever comes next on this device is somebody else.
-      else if (id) id = crypto.randomUUID();
+      else if (id) {
+        id = crypto.randomUUID();
+        keep();
+      }
     },
     consent(given) {
       allowed = given;

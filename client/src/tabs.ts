@@ -12,8 +12,12 @@ export interface Tabs<Session> {
   ask(arrived: () => boolean): Promise<void>;
 }
 
-/** How long other tabs have to answer, in milliseconds: one that sleeps does not, and then a refresh is made. */
+/**
+ * How long other tabs have to answer, in milliseconds: one that sleeps does not, and then a refresh is made. Longer
+ * after a wait for the lock, because then there is a tab that has just made one.
+ */
 const PATIENCE = 60;
+const LONGER = 1000;
 
 /**
  * Locks and a channel between the tabs that use one API.
@@ -26,13 +30,25 @@ export function openTabs<Session>(name: string, heard: (message: Message<Session
   const channel = page && typeof BroadcastChannel !== "undefined" ? new BroadcastChannel(name) : undefined;
   let last: Promise<unknown> = Promise.resolve();
   let told: () => void = () => undefined;
+  let patience = PATIENCE;
   channel?.addEventListener("message", ({ data }) => {
     heard(data);
     told();
   });
   return {
     async alone<T>(work: () => Promise<T>): Promise<T> {
-      if (locks) return (await locks.request(name, work)) as T;
+      if (locks) {
+        const busy = {};
+        const done = await locks.request(name, { ifAvailable: true }, (lock) => {
+          patience = PATIENCE;
+          return lock ? work() : busy;
+        });
+        if (done !== busy) return done as T;
+        return (await locks.request(name, () => {
+          patience = LONGER;
+          return work();
+        })) as T;
+      }
       const turn = last.then(work, work);
       last = turn.catch(() => undefined);
       return turn;
@@ -42,7 +58,7 @@ export function openTabs<Session>(name: string, heard: (message: Message<Session
       channel === undefined
         ? Promise.resolve()
         : new Promise((resolve) => {
-            const over = setTimeout(resolve, PATIENCE);
+            const over = setTimeout(resolve, patience);
             told = () => {
               if (!arrived()) return;
               clearTimeout(over);

@@ -142,7 +142,8 @@ export function createAnalytics(url: string, { consent, every = 3000 }: Analytic
 
   addEventListener("online", () => void flush());
   // Taken back in another tab: for this one too.
-  addEventListener("storage", ({ key, newValue }) => {
+  addEventListener("storage", (event) => {
+    const { key, newValue } = event as StorageEvent;
     if (key !== KEY || newValue !== null) return;
     allowed = "denied";
     settle();

@@ -13,6 +13,7 @@ import {
   type Problem,
   refusedFields,
 } from "../lib/errors";
+import { isFull } from "../storage/storage";
 import { type AppEnv, logOf } from "./factory";
 
 /** `Problem` for the OpenAPI document. */
@@ -148,6 +149,10 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
     return problem(c, "service_unavailable", "A database does not answer. Try again shortly.", {
       retryAfter: 2,
     });
+  }
+  if (isFull(error)) {
+    log()?.error({ err: error }, "the disk is full");
+    return problem(c, "service_unavailable", "No file can be kept now. Try again later.", { retryAfter: 30 });
   }
   const refused = refusedFields(error);
   if (refused) {

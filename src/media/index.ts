@@ -1,4 +1,5 @@
 export { altSchema } from "./alt";
 export { createPictureSource, type PictureSource, PictureUnavailable } from "./download";
+export { keepRenditions } from "./keep";
 export { encodeAvif, inTurn, readPicture } from "./picture";
 export { contentOf, describedPictureForm, pictureForm, takeUpload } from "./upload";

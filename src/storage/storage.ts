@@ -42,6 +42,10 @@ export interface Storage {
   removeAll(prefix: string): Promise<void>;
 }
 
+/** Whether a file could not be written because the disk, or somebody's share of it, is full. */
+export const isFull = (error: unknown): boolean =>
+  ["ENOSPC", "EDQUOT"].includes(String((error as { code?: unknown } | null)?.code));
+
 const KEY = /^[a-z0-9][a-z0-9_.-]*(?:\/[a-z0-9][a-z0-9_.-]*)*$/;
 
 /** @throws AppError internal_error for a key that the application would not make: a guard behind the guards */

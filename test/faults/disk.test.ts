@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sectionsOf } from "../../src/users/me/archive";
@@ -100,6 +100,67 @@ describe.skipIf(process.platform !== "linux")("a disk that fails under a server 
         await failsAndRecovers(server, id, /ENOSPC/, async () =>
           expect(mount("-o", "remount,size=64m")).toBe(0),
         );
+      } finally {
+        await server?.kill();
+        Bun.spawnSync(["umount", small]);
+      }
+    },
+  );
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "a full disk is 503 for pictures and imports, and leaves nothing behind (needs root)",
+    async () => {
+      const small = join(folder, "full");
+      await mkdir(small);
+      expect(Bun.spawnSync(["mount", "-o", "size=256k", "-t", "tmpfs", "tmpfs", small]).exitCode).toBe(0);
+      let server: ServerProcess | undefined;
+      try {
+        const manager = await t.signIn({ roles: ["manager"] });
+        server = await startServer({ STORAGE_DIR: small });
+        const send = (method: string, path: string, body: BodyInit, headers = {}) =>
+          fetch(`${server?.address}${path}`, {
+            method,
+            body,
+            headers: { authorization: `Bearer ${manager.accessToken}`, ...headers },
+          });
+        const json = { "content-type": "application/json" };
+        const made = await send("POST", "/api/products", JSON.stringify({ name: "Full", price: 1 }), json);
+        const { id } = ((await made.json()) as { data: { id: string } }).data;
+        // Noise does not compress: its smaller widths have room, the largest has not.
+        const { default: sharp } = await import("sharp");
+        const noise = crypto.getRandomValues(Buffer.alloc(60_000));
+        const raw = Buffer.concat(
+          Array.from({ length: (1200 * 1200 * 3) / 60_000 }, () => crypto.getRandomValues(noise)),
+        );
+        const picture = await sharp(raw, { raw: { width: 1200, height: 1200, channels: 3 } })
+          .png()
+          .toBuffer();
+        const form = (alt?: string) => {
+          const body = new FormData();
+          body.set("file", new File([new Uint8Array(picture)], "a.png"));
+          if (alt !== undefined) body.set("alt", alt);
+          return body;
+        };
+        const lines = Array.from({ length: 9000 }, (_, n) =>
+          JSON.stringify({ sku: `F-${n}`, name: `Full ${n}`, price: 1 }),
+        );
+        for (const answer of [
+          await send("POST", `/api/products/${id}/images`, form("Noise")),
+          await send("POST", "/api/products/import", lines.join("\n"), {
+            "content-type": "application/x-ndjson",
+          }),
+        ]) {
+          expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "30"]);
+          expect(await answer.json()).toMatchObject({ code: "service_unavailable" });
+        }
+        const left = await readdir(small, { recursive: true, withFileTypes: true });
+        expect(left.filter((entry) => entry.isFile())).toEqual([]);
+        const small40 = await sharp(raw, { raw: { width: 40, height: 40, channels: 3 } })
+          .png()
+          .toBuffer();
+        const body = new FormData();
+        body.set("file", new File([new Uint8Array(small40)], "a.png"));
+        expect((await send("PUT", "/api/users/me/avatar", body)).status).toBe(200);
       } finally {
         await server?.kill();
         Bun.spawnSync(["umount", small]);

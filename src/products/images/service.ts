@@ -5,7 +5,7 @@ import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { AppError, invalidInput } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../../lib/versions";
-import { readPicture } from "../../media";
+import { keepRenditions, readPicture } from "../../media";
 import type { StoredFile } from "../../storage";
 import type { ProductDeps } from "../deps";
 import { noProduct } from "../found";
@@ -79,9 +79,7 @@ export async function addPicture(
     payload: { id },
     runAt: after(now, UNRECORDED),
   });
-  for (const rendition of renditions) {
-    await deps.storage.put(`${folderOf(id)}/${rendition.width}.webp`, rendition.bytes, "image/webp");
-  }
+  await keepRenditions(deps.storage, folderOf(id), renditions);
   const avifJob = deps.random.id();
   const content = hashOf(input.bytes);
   const { source, variantIds = [] } = input;

@@ -6,7 +6,7 @@ import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
-import { readPicture } from "../../media";
+import { keepRenditions, readPicture } from "../../media";
 import type { StoredFile } from "../../storage/storage";
 import { accountGone, answerOf, type Me } from "./account";
 import type { AccountDeps } from "./deps";
@@ -78,9 +78,7 @@ export async function setAvatar(
   const id = deps.random.id();
   const unrecorded = after(deps.clock.now(), UNRECORDED);
   await deps.jobs.mysql.enqueue(cleaning(deps.random.id(), id, unrecorded));
-  for (const rendition of renditions) {
-    await deps.storage.put(`${avatarFolder(id)}/${rendition.width}.webp`, rendition.bytes, "image/webp");
-  }
+  await keepRenditions(deps.storage, avatarFolder(id), renditions);
   return replace(deps, actor, { id, widths: renditions.map(({ width }) => width) }, expected, origin);
 }
 

@@ -37,12 +37,13 @@ async function run(program: string, words: string[]): Promise<void> {
 const declare = (target: string): Promise<void> =>
   run(join(CHECKOUT, "node_modules/.bin/tsc"), ["--project", "client", "--outDir", target]);
 
-async function bundle(target: string, name: string): Promise<void> {
+async function bundle(target: string, name: string, format: "esm" | "cjs"): Promise<void> {
   const built = await Bun.build({
     entrypoints: [join(CHECKOUT, `client/src/${name}.ts`)],
     outdir: target,
     target: "browser",
-    format: "esm",
+    format,
+    naming: format === "esm" ? "[name].js" : "[name].cjs",
     minify: true,
     plugins: [
       {
@@ -59,6 +60,18 @@ async function bundle(target: string, name: string): Promise<void> {
   if (!built.success) throw new AggregateError(built.logs, "bun build failed");
 }
 
+/** Declarations for those who `require`, who must not be led to those of modules. */
+async function declareForRequire(target: string): Promise<void> {
+  const names = (await readdir(target)).filter((name) => name.endsWith(".d.ts"));
+  await Promise.all(
+    names.map(async (name) => {
+      const text = await readFile(join(target, name), "utf8");
+      const led = text.replaceAll(/from "(\.\/\w+)\.js"/g, 'from "$1.cjs"');
+      await writeFile(join(target, name.replace(/\.d\.ts$/, ".d.cts")), led);
+    }),
+  );
+}
+
 /** Makes the package in `target`. @returns the files in it, relative to it */
 export async function buildClient(target: string): Promise<string[]> {
   await rm(target, { recursive: true, force: true });
@@ -73,17 +86,23 @@ export async function buildClient(target: string): Promise<string[]> {
   await rm(document);
   await Promise.all([
     declare(target),
-    ...[...Object.values(ENTRIES), LATER].map((name) => bundle(target, name)),
+    ...[...Object.values(ENTRIES), LATER].map((name) => bundle(target, name, "esm")),
+    ...Object.values(ENTRIES).map((name) => bundle(target, name, "cjs")),
     writeFile(join(target, "hono.d.ts"), hono),
     writeFile(join(target, "hono.js"), "export {};\n"),
+    writeFile(join(target, "hono.cjs"), '"use strict";\n'),
     writeFile(join(target, "README.md"), readme ?? ""),
     writeFile(join(target, "REFERENCE.md"), reference ?? ""),
     writeFile(join(target, "LICENSE"), licence ?? ""),
   ]);
+  await declareForRequire(target);
   const { name, version, license, dependencies } = JSON.parse(manifest ?? "") as Record<string, string> & {
     dependencies: Record<string, string>;
   };
-  const entry = (file: string) => ({ types: `./${file}.d.ts`, default: `./${file}.js` });
+  const entry = (file: string) => ({
+    import: { types: `./${file}.d.ts`, default: `./${file}.js` },
+    require: { types: `./${file}.d.cts`, default: `./${file}.cjs` },
+  });
   const own = {
     name,
     version,

@@ -8,14 +8,12 @@
  * a page far behind; mixes of filters that no index is made for; pictures of 12 megapixels, with other requests
  * meanwhile. Quick: 3,000 products.
  */
-import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
 import sharp from "sharp";
-import { CATALOGUE } from "../prisma/catalogue";
 import { parseConfig } from "../src/config";
-import { formatMinor } from "../src/lib/money";
 import { canonicalKey } from "../src/lib/text";
 import { type ProductFilter, SORTS, type SortName } from "../src/products/filters";
 import { LIVING } from "../src/products/model";
@@ -24,8 +22,8 @@ import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
-import { seeded } from "../test/analytics";
 import { type ServerProcess, startServer } from "../test/processes";
+import { generate, sources } from "./catalogue-file";
 import { type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
 
 const PRODUCTS = options.quick ? 3_000 : 100_000;
@@ -36,76 +34,6 @@ const PICTURES = options.quick ? 5 : 20;
 const PROBE_EVERY = 10;
 const EMAIL = "bench@example.com";
 const PASSWORD = "a password of benchmarks";
-
-interface Source {
-  name: string;
-  description: string;
-  brand: string | null;
-  categories: string[];
-  /** Minor units. */
-  price: number;
-  popularity: number;
-}
-
-/** What products are made from, and where that comes from in words. */
-async function sources(): Promise<{ from: string; list: Source[] }> {
-  const folder = process.env.TEST_DATA;
-  if (folder === undefined) {
-    const list = CATALOGUE.flatMap(({ path, products }) =>
-      products.map(({ name, description, brand, price }, index) => ({
-        name,
-        description,
-        brand,
-        categories: path,
-        price,
-        popularity: index,
-      })),
-    );
-    return { from: "the project's own products (TEST_DATA is not set)", list };
-  }
-  const text = await readFile(join(folder, "bestbuy-products.ndjson"), "utf8");
-  const list = text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Source)
-    .map((product) => ({ ...product, price: Math.round(product.price * 100) }));
-  return { from: "real products", list };
-}
-
-/** Writes the file to import. @returns how many variants are in it */
-async function generate(path: string, list: Source[]): Promise<number> {
-  const random = seeded(6);
-  const between = (from: number, to: number) => from + Math.floor(random() * (to - from + 1));
-  const file = await open(path, "w");
-  let all = 0;
-  try {
-    for (let n = 0; n < PRODUCTS; n++) {
-      const source = list[n % list.length] as Source;
-      const share = random();
-      const count = share < 0.7 ? 1 : share < 0.95 ? between(2, 20) : between(50, 100);
-      all += count;
-      const line = {
-        slug: `bench-${n}`,
-        name: source.name,
-        description: source.description,
-        brand: source.brand,
-        categories: [source.categories],
-        status: random() < 0.02 ? "draft" : "active",
-        popularity: source.popularity + between(0, 1000),
-        attrs: [{ key: "colour", value: ["red", "blue", "green"][n % 3] }],
-        variants: Array.from({ length: count }, (_, index) => ({
-          sku: `B-${n}-${index}`,
-          price: formatMinor(source.price + between(0, 2000), "USD"),
-          options: [{ name: "Size", value: String(index) }],
-        })),
-      };
-      await file.write(`${JSON.stringify(line)}\n`);
-    }
-  } finally {
-    await file.close();
-  }
-  return all;
-}
 
 async function manager(deps: Deps): Promise<void> {
   await ensureRoles(deps);
@@ -382,7 +310,7 @@ process.exitCode = await onThrowAwayDatabases(async () => {
     await manager(deps);
     const { from, list } = await sources();
     const file = join(folder, "products.ndjson");
-    const variants = await generate(file, list);
+    const variants = await generate(file, list, PRODUCTS);
     const size = Bun.file(file).size;
     console.log(
       `${PRODUCTS} products with ${variants} variants from ${from}, ${(size / 1e6).toFixed(0)} MB; load average ${loadavg()[0]?.toFixed(1)}`,

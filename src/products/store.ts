@@ -1,10 +1,11 @@
+import { checkPlain } from "../db/check-plain";
 import { duplicateKey, type Mongo, type MongoTx, OPERATION_LIMIT } from "../db/mongo";
 import { AppError } from "../lib/errors";
 import { isId } from "../lib/text";
 import { createInStockStore } from "./in-stock.store";
 import { createProductLists } from "./lists.store";
-import { type ProductDocument, type ProductStatus, productModel } from "./model";
-import type { ProductIndex } from "./search/engine";
+import { LIVING, type ProductDocument, type ProductStatus, productModel } from "./model";
+import type { Prepared, ProductIndex } from "./search/engine";
 import { createShownStore } from "./shown.store";
 import { createProductTrees } from "./tree.store";
 
@@ -65,7 +66,7 @@ function replacementOf(product: ProductDocument, version: number) {
 export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?: number) => {
   const Product = productModel(mongo.connection);
   const validateAll = async (products: ProductDocument[]): Promise<void> => {
-    for (const product of products) await new Product(product).validate();
+    for (const product of products) checkPlain(Product.schema, product);
   };
   return {
     ...createProductLists(mongo, listLimit),
@@ -90,15 +91,16 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
 
     /**
      * Makes many at once, or none when the schema refuses one or the slug or SKU of one is taken.
+     * @param prepared what the search made ready of them
      * @returns whether they were made; false when one was taken
      */
-    async createMany(products: ProductDocument[]): Promise<boolean> {
+    async createMany(products: ProductDocument[], prepared?: Prepared): Promise<boolean> {
       await validateAll(products);
       try {
         await mongo.transaction(async (tx) => {
-          // Checked already, and not hydrated: Mongoose would track every field of what nobody reads again.
-          await Product.insertMany(products.map(asNew), { lean: true, ...mongo.in(tx) });
-          await index.put(products, tx, true);
+          // The driver's own: they are checked, and Mongoose would cast every field once more.
+          await Product.collection.insertMany(products.map(asNew) as never[], mongo.in(tx));
+          await index.put(products, tx, true, prepared);
         });
         return true;
       } catch (error) {
@@ -149,9 +151,10 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
 
     /**
      * Replaces many, each if it has the version before its own.
+     * @param prepared what the search made ready of them
      * @returns false when one had another version: the transaction must not be committed then
      */
-    async replaceMany(products: ProductDocument[], tx: MongoTx): Promise<boolean> {
+    async replaceMany(products: ProductDocument[], tx: MongoTx, prepared?: Prepared): Promise<boolean> {
       // Bulk writes run no validators of their own.
       await validateAll(products);
       try {
@@ -166,7 +169,7 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
           mongo.in(tx),
         );
         if (matchedCount !== products.length) return false;
-        await index.put(products, tx, false);
+        await index.put(products, tx, false, prepared);
         return true;
       } catch (error) {
         throw taken(error) ?? error;
@@ -188,6 +191,9 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
     /** A product, deleted or not. */
     findAny: (id: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findById(id, null, mongo.in(tx)).lean(),
+
+    /** True when there is no product, but for deleted ones. */
+    isEmpty: async (): Promise<boolean> => (await Product.exists(LIVING)) === null,
 
     /** True when there is or ever was a product: deleted ones are kept. */
     wasUsed: async (): Promise<boolean> => (await Product.exists({})) !== null,

@@ -24,6 +24,8 @@ export interface GoodLine {
   variants: NamedVariant[];
   skuKeys: string[];
   slugKey: string | undefined;
+  /** No line of the file before named its SKUs or slug. */
+  isFirst?: boolean;
 }
 
 const PATH_OF_VARIANT = /^variants\.(\d+)\b\.?/;

@@ -18,6 +18,8 @@ export interface ImportOptions {
   resume?: ImportProgress | undefined;
   /** Ends the import between two batches. */
   signal?: AbortSignal;
+  /** Products of a batch, and how many batches are under way side by side. */
+  batches?: { size: number; atOnce: number };
   /**
    * Hears of the pictures of products that were written, before their batch counts as done.
    * @returns how many of them the products have already
@@ -27,8 +29,10 @@ export interface ImportOptions {
 
 const NOTHING: ImportProgress = { rows: 0, bytes: 0, created: 0, updated: 0, unchanged: 0, failed: 0 };
 
-/** Products that are looked up and written together. */
-const BATCH = 50;
+/** Fewer would be slower by the way to the database and back, more would be long transactions. */
+const BATCHES = { size: 100, atOnce: 3 };
+/** Most SKUs of them: a transaction has its time. */
+const MOST_KEYS = 1000;
 /** Most names of what a file holds and the import leaves out. */
 const MAX_IGNORED = 200;
 /** Products that a dry run shows. */
@@ -36,9 +40,28 @@ const MAX_SAMPLES = 10;
 /** Most characters of what lies in memory together. */
 const BATCH_SIZE = 8 * 1024 * 1024;
 
-type Results = Awaited<ReturnType<Importer["run"]>>;
+type Results = Awaited<ReturnType<Importer["write"]>>;
 
-/** One import: lines are gathered into batches, and one batch is written while the next is read and checked. */
+/** A batch that is under way. */
+interface Batch {
+  /** SKUs and slugs of its products. */
+  keys: Set<string>;
+  /** Fulfilled when it is written, and recorded behind those before it. */
+  recorded: Promise<void>;
+}
+
+/** What is told of a batch when it is done. */
+interface Place {
+  row: number;
+  lines: number;
+  bytes: number;
+  ignored: Record<string, number>;
+}
+
+/**
+ * One import: lines are gathered into batches. Some batches are written side by side while the next is read and decided
+ * on; they are recorded in their order, so that an import which ends in the midst goes on behind what is done.
+ */
 class Import {
   readonly progress: ImportProgress;
   readonly #importer: Importer;
@@ -51,7 +74,10 @@ class Import {
   #row: number;
   #lines = 0;
   bytes = 0;
-  #writing: Promise<void> = Promise.resolve();
+  #deciding: Promise<unknown> = Promise.resolve();
+  #recording: Promise<void> = Promise.resolve();
+  #underway: Batch[] = [];
+  readonly #batches: typeof BATCHES;
 
   constructor(
     readonly deps: ProductDeps,
@@ -60,6 +86,7 @@ class Import {
   ) {
     this.progress = structuredClone(options.resume ?? NOTHING);
     this.#row = this.progress.rows;
+    this.#batches = options.batches ?? BATCHES;
     this.#importer = new Importer(deps, options.dryRun === true, options.allowRename === true);
   }
 
@@ -80,10 +107,14 @@ class Import {
   async take(read: ReadLine): Promise<void> {
     this.#lines++;
     const told = read.value !== undefined || read.fault !== undefined ? checkLine(read) : undefined;
-    const repeated = told === undefined || Array.isArray(told) ? undefined : this.#repeats.note(told);
+    const repeated = told === undefined || Array.isArray(told) ? [] : this.#repeats.note(told);
     if (this.#isDone(read)) return;
     if (told !== undefined) {
-      const checked = repeated ?? told;
+      const checked = Array.isArray(told)
+        ? told
+        : Array.isArray(repeated)
+          ? repeated
+          : { ...told, isFirst: repeated };
       if (!Array.isArray(checked)) {
         const { skuKeys, slugKey } = checked;
         const own = [...skuKeys, ...(slugKey === undefined ? [] : [`slug ${slugKey}`])];
@@ -95,37 +126,62 @@ class Import {
       this.#size += read.size;
     }
     this.#row = Math.max(this.#row, read.last);
-    if (this.#pending.length >= BATCH || this.#size >= BATCH_SIZE) await this.flush();
+    if (
+      this.#pending.length >= this.#batches.size ||
+      this.#keys.size >= MOST_KEYS ||
+      this.#size >= BATCH_SIZE
+    )
+      await this.flush();
   }
 
-  /** Begins to write what was gathered, when the batch before is written. */
+  /** Begins with what was gathered, when there is a place for it. */
   async flush(): Promise<void> {
-    const items = this.#pending;
+    const [items, keys] = [this.#pending, this.#keys];
     this.#pending = [];
     this.#keys = new Set();
     this.#size = 0;
-    const [row, lines, bytes] = [this.#row, this.#lines, this.bytes];
-    const ignored = { ...this.#ignored };
-    await this.#writing;
-    this.#writing = this.#write(items, { row, lines, bytes, ignored });
-    // Its failure is told by whoever waits for it, which may be later.
-    this.#writing.catch(() => undefined);
+    const place = { row: this.#row, lines: this.#lines, bytes: this.bytes, ignored: { ...this.#ignored } };
+    // A product that is being written is decided on as it is then.
+    const shared = this.#underway.filter((batch) => [...keys].some((key) => batch.keys.has(key)));
+    for (const { recorded } of shared) await recorded;
+    const good = items.filter((item): item is GoodLine => !Array.isArray(item));
+    // One after the other: a dry run remembers what earlier lines would have made.
+    const decided = this.#deciding.then(() => this.#importer.decide(good));
+    this.#deciding = decided.catch(() => undefined);
+    const written = decided.then((ready) => {
+      this.options.signal?.throwIfAborted();
+      return this.#importer.write(ready);
+    });
+    const recorded = this.#recording.then(async () => this.#record(items, good, await written, place));
+    this.#recording = recorded;
+    // Failures are told by whoever waits for them, which may be later.
+    for (const promise of [written, recorded]) promise.catch(() => undefined);
+    this.#underway.push({ keys, recorded });
+    while (this.#underway.length >= this.#batches.atOnce) await this.#underway.shift()?.recorded;
   }
 
   /** Writes the rest. */
   async end(): Promise<void> {
     await this.flush();
-    await this.#writing;
+    await this.#recording;
   }
 
-  async #write(
+  /** Waits until nothing is being written any more, however it ends. */
+  async settle(): Promise<void> {
+    await Promise.allSettled([
+      this.#deciding,
+      ...this.#underway.map(({ recorded }) => recorded),
+      this.#recording,
+    ]);
+  }
+
+  async #record(
     items: (GoodLine | ImportFault[])[],
-    at: { row: number; lines: number; bytes: number; ignored: Record<string, number> },
+    lines: GoodLine[],
+    results: Results,
+    at: Place,
   ): Promise<void> {
     const { deps, options, progress } = this;
-    options.signal?.throwIfAborted();
-    const lines = items.filter((item): item is GoodLine => !Array.isArray(item));
-    const results = await this.#importer.run(lines);
     const faults = this.#count(items, results);
     await this.#tellPictures(lines, results);
     progress.rows = at.row;
@@ -176,7 +232,7 @@ class Import {
 }
 
 /**
- * Imports products from NDJSON or CSV as a stream: two batches at a time in memory. What could mean two things is a
+ * Imports products from NDJSON or CSV as a stream: a few batches at a time in memory. What could mean two things is a
  * fault. A product is found by a SKU or its slug, so importing the same file twice changes nothing, and one that was
  * interrupted can go on.
  * @param onBatch called when a batch is written, with the sums so far and the faults of the batch; what it
@@ -202,7 +258,12 @@ export async function importProducts(
   const onChunk = (length: number) => {
     run.bytes += length;
   };
-  for await (const read of readProducts(options.format, open, onChunk, other)) await run.take(read);
-  await run.end();
+  try {
+    for await (const read of readProducts(options.format, open, onChunk, other)) await run.take(read);
+    await run.end();
+  } catch (error) {
+    await run.settle();
+    throw error;
+  }
   return run.progress;
 }

@@ -5,6 +5,7 @@ import type { CategoryDocument } from "../categories/model";
 import { ensureCategoryPath } from "../categories/paths";
 import type { ProductDeps } from "../deps";
 import type { ProductDocument } from "../model";
+import type { Prepared } from "../search/engine";
 import { signalProduct } from "../stock-signal";
 import { type GoodLine, refusal } from "./check";
 import { type Plan, plan } from "./plan";
@@ -23,6 +24,22 @@ interface Work {
   decision: Exclude<Plan, { outcome: "unchanged" }>;
 }
 
+/** Lines that were decided on, and are not written yet. */
+export interface Decided {
+  lines: GoodLine[];
+  results: Result[];
+  /** New products, and those that change, each with what the search made ready of them. */
+  created: Together;
+  updated: Together;
+  /** What has to be written one by one. */
+  alone: Work[];
+}
+
+interface Together {
+  work: Work[];
+  prepared?: Prepared;
+}
+
 /** How many categories are remembered. */
 const KNOWN = 10_000;
 
@@ -34,6 +51,8 @@ export class Importer {
   readonly #categories = new Map<string, CategoryDocument>();
   /** Of a dry run: keys of products that it would have made or changed, as 48-bit hashes. */
   readonly #touched = new Set<number>();
+  /** Whether there was no product when it began: then the first line about one finds none. */
+  #wasEmpty: Promise<boolean> | undefined;
 
   constructor(
     readonly deps: ProductDeps,
@@ -64,8 +83,11 @@ export class Importer {
     return found;
   }
 
-  /** Reads again the categories that lines share with earlier ones: they may have moved or gone meanwhile. */
-  async #refreshCategories(lines: GoodLine[]): Promise<void> {
+  /**
+   * Reads again the categories that lines name: they may have moved or gone meanwhile.
+   * @returns whether one has
+   */
+  async #refreshCategories(lines: GoodLine[]): Promise<boolean> {
     const keys = new Set(
       lines.flatMap(({ line }) => (line.categories ?? []).map((path) => JSON.stringify(path))),
     );
@@ -74,11 +96,16 @@ export class Importer {
       return category ? [[key, category] as const] : [];
     });
     const now = await this.deps.categories.findByIds(known.map(([, { _id }]) => _id));
+    let changed = false;
     for (const [key, { _id, path }] of known) {
       const category = now.get(_id);
       if (category?._id === _id && category.path === path) this.#categories.set(key, category);
-      else this.#categories.delete(key);
+      else {
+        this.#categories.delete(key);
+        changed = true;
+      }
     }
+    return changed;
   }
 
   /** What a line is about now, and what is to be done. @throws AppError */
@@ -104,7 +131,18 @@ export class Importer {
     return plan(this.deps, good, categories, present, this.allowRename);
   }
 
+  /**
+   * What there is of the products that lines name. Of an empty shop nothing is looked up but what an earlier line may
+   * have made: if somebody else makes the same product meanwhile, the unique keys say so, and each line is written by
+   * what is there then.
+   */
+  async #lookUpAll(lines: GoodLine[]) {
+    this.#wasEmpty ??= this.deps.products.isEmpty();
+    return this.#lookUp((await this.#wasEmpty) ? lines.filter(({ isFirst }) => isFirst !== true) : lines);
+  }
+
   async #lookUp(lines: GoodLine[]) {
+    if (lines.length === 0) return { bySku: new Map(), bySlug: new Map() };
     const slugKeys = lines.flatMap(({ slugKey }) => slugKey ?? []);
     const [ofSkus, ofSlugs] = await Promise.all([
       this.deps.products.findBySkus(lines.flatMap(({ skuKeys }) => skuKeys)),
@@ -160,7 +198,7 @@ export class Importer {
 
   /** Decides on each line by itself. @returns what is to be written */
   async #decideAll(lines: GoodLine[], results: Result[]): Promise<Work[]> {
-    const { bySku, bySlug } = await this.#lookUp(lines);
+    const { bySku, bySlug } = await this.#lookUpAll(lines);
     const work: Work[] = [];
     for (const [place, good] of lines.entries()) {
       try {
@@ -187,10 +225,13 @@ export class Importer {
   }
 
   /** Makes new products together. @returns those that have to be made one by one */
-  async #createAll(work: Work[]): Promise<Work[]> {
+  async #createAll({ work, prepared }: Together): Promise<Work[]> {
     if (work.length === 0) return [];
     const made = await this.deps.products
-      .createMany(work.map(({ decision }) => decision.product))
+      .createMany(
+        work.map(({ decision }) => decision.product),
+        prepared,
+      )
       .catch((error: unknown) => {
         // One is refused and none was made: each by itself says which.
         if (!refusedFields(error)) throw error;
@@ -200,7 +241,7 @@ export class Importer {
   }
 
   /** Changes products together. @returns those that have to be changed one by one */
-  async #replaceAll(work: Work[]): Promise<Work[]> {
+  async #replaceAll({ work, prepared }: Together): Promise<Work[]> {
     if (work.length === 0) return [];
     const { deps } = this;
     const givenAway = work.flatMap(({ decision }) => decision.givenAway ?? []);
@@ -208,7 +249,7 @@ export class Importer {
     try {
       await deps.mongo.transaction(async (tx) => {
         const products = work.map(({ decision }) => decision.product);
-        if (!(await deps.products.replaceMany(products, tx))) throw new Missed();
+        if (!(await deps.products.replaceMany(products, tx, prepared))) throw new Missed();
         await deps.formerSlugs.record(givenAway, now, tx);
       });
       return [];
@@ -222,25 +263,57 @@ export class Importer {
     }
   }
 
-  /** Imports lines that name different products. @returns for each what became of it */
-  async run(lines: GoodLine[]): Promise<Result[]> {
+  /** Products that are written together, with what the search needs of them outside of the transaction. */
+  async #together(work: Work[]): Promise<Together> {
+    if (work.length === 0) return { work };
+    return { work, prepared: await this.deps.search.prepare(work.map(({ decision }) => decision.product)) };
+  }
+
+  /**
+   * Decides on lines that name different products, and makes ready what is to be written. May run while lines before
+   * them are written, unless they share a SKU or slug with those.
+   */
+  async decide(lines: GoodLine[]): Promise<Decided> {
     const results: Result[] = [];
-    if (lines.length === 0) return results;
-    // A dry run remembers categories that are not there, and writes none of them.
-    if (!this.dryRun) await this.#refreshCategories(lines);
-    const work = await this.#decideAll(lines, results);
-    if (this.dryRun) return results;
-    // Seldom: SKUs of products that were deleted and left stock behind. A new SKU has no stock.
+    const work = lines.length === 0 ? [] : await this.#decideAll(lines, results);
+    if (this.dryRun) return { lines, results, created: { work: [] }, updated: { work: [] }, alone: [] };
+    const isNew = ({ decision }: Work) => decision.outcome === "created";
     const newSkus = work.flatMap(({ decision }) => decision.newSkus);
-    const levelled = newSkus.length > 0 && (await this.deps.inventory.hasLevels(newSkus));
-    const isAlone = ({ decision }: Work) => levelled && decision.newSkus.length > 0;
+    const [levelled, created, updated] = await Promise.all([
+      newSkus.length > 0 && this.deps.inventory.hasLevels(newSkus),
+      this.#together(work.filter(isNew)),
+      this.#together(work.filter((one) => !isNew(one))),
+    ]);
+    if (!levelled) return { lines, results, created, updated, alone: [] };
+    // Seldom: SKUs of products that were deleted and left stock behind. A new SKU has no stock.
+    const isAlone = ({ decision }: Work) => decision.newSkus.length > 0;
     const together = work.filter((one) => !isAlone(one));
-    const alone = [
-      ...work.filter(isAlone),
-      ...(await this.#createAll(together.filter(({ decision }) => decision.outcome === "created"))),
-      ...(await this.#replaceAll(together.filter(({ decision }) => decision.outcome === "updated"))),
-    ];
-    for (const { place, good } of alone) results[place] = await this.#again(good);
+    return {
+      lines,
+      results,
+      created: { work: together.filter(isNew) },
+      updated: { work: together.filter((one) => !isNew(one)) },
+      alone: work.filter(isAlone),
+    };
+  }
+
+  /** Writes what was decided. @returns for each line what became of it */
+  async write({ lines, results, created, updated, alone }: Decided): Promise<Result[]> {
+    if (this.dryRun || lines.length === 0) return results;
+    const left = [...alone, ...(await this.#createAll(created)), ...(await this.#replaceAll(updated))];
+    for (const { place, good } of left) results[place] = await this.#again(good);
+    // Whoever moves or removes a category from now on finds these products in it; what went before is made good.
+    if (await this.#refreshCategories(lines)) {
+      for (const [place, good] of lines.entries()) {
+        const before = results[place];
+        if (before === undefined || Array.isArray(before)) continue;
+        const again = await this.#again(good);
+        const isSame = !Array.isArray(again) && again.outcome === "unchanged";
+        results[place] = Array.isArray(again)
+          ? again
+          : { ...again, outcome: isSame || before.outcome === "created" ? before.outcome : again.outcome };
+      }
+    }
     return results;
   }
 

@@ -21,15 +21,17 @@ export class Repeats {
 
   /**
    * Records the keys of a line.
-   * @returns why it cannot be: an earlier row gave one of them to another product
+   * @returns whether the file names all of them for the first time, or why the line cannot be: an earlier row gave one
+   * of them to another product
    */
-  note({ read, line, variants, skuKeys, slugKey }: GoodLine): ImportFault[] | undefined {
+  note({ read, line, variants, skuKeys, slugKey }: GoodLine): boolean | ImportFault[] {
     const name = line.name === undefined ? 0 : 1 + (hashOf(canonicalKey(line.name)) % (NAME_SPACE - 1));
     const made = line.variants === undefined && line.sku === undefined;
     const keys = [
       ...skuKeys.map((key, index) => ({ key: `k${key}`, what: `SKU ${variants[index]?.sku}`, made })),
       ...(slugKey === undefined ? [] : [{ key: `s${slugKey}`, what: `slug ${slugKey}`, made: false }]),
     ];
+    let isFirst = true;
     for (const { key, what, made } of keys) {
       const hash = hashOf(key);
       const before = this.#rows.get(hash);
@@ -37,6 +39,7 @@ export class Repeats {
         this.#rows.set(hash, read.row * NAME_SPACE + name);
         continue;
       }
+      isFirst = false;
       const [row, known] = [Math.floor(before / NAME_SPACE), before % NAME_SPACE];
       if (made) {
         const message = `is the product of row ${row} again, without a SKU or options that tell it apart`;
@@ -47,6 +50,6 @@ export class Repeats {
         return [{ row: read.row, message, kind: `a ${what.split(" ", 1)} of another product` }];
       }
     }
-    return undefined;
+    return isFirst;
   }
 }

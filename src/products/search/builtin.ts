@@ -8,7 +8,7 @@ import { GTIN, gtinKeyOf } from "../shown";
 import { type BuiltinOptions, compact, refreshPopularity } from "./compact";
 import { usesOf } from "./count-words";
 import { searchDocumentOf } from "./document";
-import type { SearchEngine, SearchRequest, SearchResult } from "./engine";
+import type { Prepared, SearchEngine, SearchRequest, SearchResult } from "./engine";
 import { MOST_COUNTED } from "./facets";
 import { type Found, type Frozen, find, findAgain } from "./find";
 import type { Strictness } from "./match";
@@ -55,12 +55,8 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
       });
   };
 
-  const put = async (
-    products: ProductDocument[],
-    tx: MongoTx | undefined,
-    isNew: boolean,
-    epoch = RECENT,
-  ) => {
+  /** The search documents of products, whose words are there already. */
+  const prepare = async (products: ProductDocument[], epoch = RECENT) => {
     const ids = products.flatMap(({ categoryIds, categoryTree }) => [...categoryIds, ...categoryTree]);
     const categories = await categoriesOf([...new Set(ids)]);
     const stamp = random.id();
@@ -69,6 +65,19 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
       inStock: product.inStock === true,
     }));
     await store.words.add(usesOf(documents.filter(({ live }) => live)), clock.now().getTime());
+    return documents;
+  };
+
+  const put = async (
+    products: ProductDocument[],
+    tx: MongoTx | undefined,
+    isNew: boolean,
+    epoch = RECENT,
+    prepared?: Prepared,
+  ) => {
+    const documents =
+      (prepared?.prepared as Awaited<ReturnType<typeof prepare>> | undefined) ??
+      (await prepare(products, epoch));
     await store.documents.put(documents, tx, isNew);
     written += documents.length;
   };
@@ -88,7 +97,9 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
   };
 
   return {
-    put: (products, tx, isNew) => put(products, tx, isNew),
+    prepare: async (products) => ({ prepared: await prepare(products) }),
+
+    put: (products, tx, isNew, prepared) => put(products, tx, isNew, RECENT, prepared),
 
     setInStock: (states) => store.documents.setInStock(states, random.id()),
 

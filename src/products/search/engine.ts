@@ -73,13 +73,27 @@ export interface Suggestions {
   categories: string[];
 }
 
+/** What an engine made ready of products, for their `put`; its own affair. */
+export type Prepared = { readonly prepared: unknown };
+
 export interface SearchEngine {
+  /**
+   * Does what a `put` of these products needs outside of its transaction, so that the transaction is short. They may be
+   * put without.
+   */
+  prepare(products: ProductDocument[]): Promise<Prepared>;
   /**
    * Takes products as they are now, within the transaction of their change: after it they are found as they are, or no
    * longer found. An engine elsewhere writes an entry of an outbox here and sends it afterwards.
    * @param isNew none of them was there before
+   * @param prepared of the same products as they are
    */
-  put(products: ProductDocument[], tx: MongoTx | undefined, isNew: boolean): Promise<void>;
+  put(
+    products: ProductDocument[],
+    tx: MongoTx | undefined,
+    isNew: boolean,
+    prepared?: Prepared,
+  ): Promise<void>;
   /** Takes what `inStock` is; `revision` grows with each look at the stock. */
   setInStock(states: { id: string; inStock: boolean; revision: number }[]): Promise<void>;
   /** Takes popularity, which ranks products that fit alike; from `refreshPopularity` on searches go by it. */

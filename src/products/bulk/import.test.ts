@@ -338,7 +338,7 @@ describe("import of products", () => {
     const undo = around(t.deps.products, "createMany", {
       before: async () => {
         undo();
-        await deleteCategory(t.deps, before._id, undefined);
+        await deleteCategory(t.deps, null, before._id, undefined);
       },
     });
     const lines = [1, 2].map((n) => ({ sku: `G-${n}`, name: `G ${n}`, categories: ["Going"], price: 1 }));

@@ -39,7 +39,15 @@ const SCRIPTS: Record<CommandName, Script> = {
     alone: true,
   },
   "build:client": { steps: [bun("local/build-client.ts")], alone: true },
-  lint: { steps: [["biome", "check"]], alone: true, otherwise: ["."] },
+  lint: {
+    steps: [
+      ["biome", "check"],
+      bun("node_modules/knip/bin/knip.js", "--no-progress"),
+      bun("node_modules/cspell/bin.mjs", "lint", "--no-progress", "--no-summary"),
+    ],
+    alone: true,
+    otherwise: ["."],
+  },
   format: { steps: [["biome", "check", "--write"]], alone: true, otherwise: ["."] },
   typecheck: { steps: [["tsc", "--noEmit", "--checkers", "1"]], alone: true },
   generate: { steps: [bun("local/generate.ts")], alone: true },

@@ -14,7 +14,7 @@ import { wordJobs } from "./users/reindex";
 import type { Deps } from "./wire";
 
 /** Every kind of job and who does it. */
-export const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
+const jobHandlers = (deps: Deps): Record<string, JobHandler> => ({
   ...auditJobs(deps),
   ...authJobs(deps),
   ...accountJobs(deps),

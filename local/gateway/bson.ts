@@ -163,22 +163,6 @@ export function documentValue(document: Buffer, element: Element | undefined): B
   return document.subarray(element.value, element.end);
 }
 
-/** A copy of the document without the named top-level elements; the same buffer when none is there. */
-export function without(document: Buffer, fields: Map<string, Element>, names: readonly string[]): Buffer {
-  const cuts = names.flatMap((name) => fields.get(name) ?? []).sort((a, b) => a.start - b.start);
-  if (cuts.length === 0) return document;
-  const parts: Buffer[] = [Buffer.alloc(4)];
-  let from = 4;
-  for (const cut of cuts) {
-    parts.push(document.subarray(from, cut.start));
-    from = cut.end;
-  }
-  parts.push(document.subarray(from));
-  const copy = Buffer.concat(parts);
-  copy.writeInt32LE(copy.length, 0);
-  return copy;
-}
-
 /** A copy of the document with an element (its bytes from type byte to the end of its value) at the end. */
 export function withElement(document: Buffer, element: Buffer): Buffer {
   const copy = Buffer.concat([document.subarray(0, -1), element, Buffer.alloc(1)]);

@@ -7,7 +7,7 @@ import type { Document } from "bson";
 /** "The whole transaction may be run again": every driver's withTransaction acts on it. */
 export const TRANSIENT = "TransientTransactionError";
 /** "This write may be sent once more": drivers with retryWrites act on it. */
-export const RETRYABLE_WRITE = "RetryableWriteError";
+const RETRYABLE_WRITE = "RetryableWriteError";
 
 /** MongoDB's LockTimeout: also what a full lane of connections is reported as. */
 export const LOCK_TIMEOUT = 24;

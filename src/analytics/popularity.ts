@@ -23,7 +23,7 @@ const STEP = 100;
  * Popularity by product id: views, additions and orders of people (not bots), each worth half after every seven days.
  * A day ages as a whole, so that the same events give the same number all day long.
  */
-export async function scoreProducts(deps: AnalyticsDeps): Promise<Map<string, number>> {
+async function scoreProducts(deps: AnalyticsDeps): Promise<Map<string, number>> {
   const today = midnightBefore(deps.clock.now().getTime());
   const range = { from: new Date(today - WINDOW), to: new Date(today + DAY) };
   const scores = new Map<string, number>();

@@ -6,7 +6,7 @@ const fold = (text: string): string => canonicalKey(text.normalize("NFKC"));
 const COMMON = new Set(list.split(/\r?\n/).filter((line) => line !== ""));
 
 /** Words that everybody connects with this service: its name, its roles, what it is for. */
-export const CONTEXT_WORDS = ["aizy", "admin", "administrator", "manager", "customer", "commerce", "backend"];
+const CONTEXT_WORDS = ["aizy", "admin", "administrator", "manager", "customer", "commerce", "backend"];
 
 /** True for the passwords that guessers try first, in whatever case. */
 export const isCommonPassword = (password: string): boolean => COMMON.has(fold(password));

@@ -6,7 +6,7 @@ import { isCommonPassword } from "./common";
 import { SECOND_FACTORS } from "./second-factor";
 
 /** Refuses control characters, also the invisible ones that turn text around. */
-export const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
+const NO_CONTROLS = /^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$/u;
 
 /** One address, without line breaks or invisible characters. */
 export const emailSchema = z
@@ -48,7 +48,7 @@ export const labelSchema = (max: number) =>
 
 export const nameSchema = labelSchema(200).meta({ example: "Ann" });
 
-export const otpSchema = z
+const otpSchema = z
   .string("must be a string")
   .regex(/^\d{6}$/, "must be six digits")
   .meta({ example: "048151" });

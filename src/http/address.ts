@@ -18,7 +18,7 @@ function groupsOf(address: string): string[] {
  * @returns an empty text for what is no address
  * @example canonicalAddress("[::FFFF:c000:0201]:443") // "192.0.2.1"
  */
-export function canonicalAddress(text: string): string {
+function canonicalAddress(text: string): string {
   const [, bracketed, plain] = /^\s*"?(?:\[([^\]]*)\](?::\d*)?|([^"]*?))"?\s*$/.exec(text) ?? [];
   const unzoned = (bracketed ?? plain ?? "").replace(/%.*$/, "");
   const address = bracketed === undefined ? unzoned.replace(/^([\d.]+):\d*$/, "$1") : unzoned;

@@ -11,7 +11,7 @@ import { checkPreconditions, isKnown } from "./preconditions";
 import { type ProblemOf, problem } from "./problems";
 
 /** Largest JSON body, in bytes, of a route that names no other limit. */
-export const MAX_BODY = 1024 * 1024;
+const MAX_BODY = 1024 * 1024;
 
 /** A multipart form. The handler reads it (`takeUpload`), so that a file can be checked while it arrives. */
 export interface FormBody<Fields extends z.ZodObject = z.ZodObject> {

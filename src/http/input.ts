@@ -6,7 +6,7 @@ import { queryOf } from "./host";
 import { problem } from "./problems";
 
 /** Longest query string, in characters; a longer one is 422. */
-export const MAX_QUERY = 8192;
+const MAX_QUERY = 8192;
 /** Most faults that one answer names. */
 const MAX_FAULTS = 50;
 
@@ -31,7 +31,7 @@ function codeOf(issue: z.core.$ZodIssue): FieldCode {
 }
 
 /** The faults of a body, query or path, as a problem document names them. */
-export const fieldErrors = (issues: z.core.$ZodIssue[]): FieldError[] =>
+const fieldErrors = (issues: z.core.$ZodIssue[]): FieldError[] =>
   issues.slice(0, MAX_FAULTS).flatMap((issue) => {
     const path = issue.path.join(".");
     if (issue.code === "unrecognized_keys") {

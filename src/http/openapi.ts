@@ -130,7 +130,7 @@ class Schemas {
 }
 
 /** The codes of the problems that a route may answer with. */
-export function errorCodesOf(statement: Statement): Set<ErrorCode> {
+function errorCodesOf(statement: Statement): Set<ErrorCode> {
   const { caller, permission, params, query, body, ifMatch, idempotent } = statement;
   const codes = new Set<ErrorCode>(statement.errors);
   const add = (condition: unknown, ...more: ErrorCode[]) => {

@@ -12,7 +12,7 @@ const TRIES = 20;
  * active location. A product's `stockRevision` is read before the levels and must still be there at the
  * write, so of two that look at the same moment the one with the older view cannot write last.
  */
-export async function refreshProducts(deps: InventoryDeps, skuKeys: string[]): Promise<void> {
+async function refreshProducts(deps: InventoryDeps, skuKeys: string[]): Promise<void> {
   for (let from = 0; from < skuKeys.length; from += CHUNK) {
     let left = skuKeys.slice(from, from + CHUNK);
     for (let attempt = 1; left.length > 0; attempt++) {

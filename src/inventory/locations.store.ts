@@ -5,7 +5,7 @@ import type { ExpectedVersions } from "../lib/versions";
 import { type LocationDocument, locationModel } from "./model";
 
 /** Most locations of an installation: each change of stock reads them. */
-export const MAX_LOCATIONS = 200;
+const MAX_LOCATIONS = 200;
 
 /** Locations in MongoDB. */
 export const createLocationStore = (mongo: Mongo) => {

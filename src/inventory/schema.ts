@@ -6,9 +6,9 @@ import { MAX_QUANTITY } from "./stock";
 /** Most lines of one reservation or transfer. */
 export const MAX_LINES = 100;
 /** How long a reservation holds when it does not say, in seconds. */
-export const DEFAULT_TTL = 15 * 60;
+const DEFAULT_TTL = 15 * 60;
 /** The longest it may ask for at once, in seconds; it can be renewed. */
-export const MAX_TTL = 7 * 24 * 3600;
+const MAX_TTL = 7 * 24 * 3600;
 
 const whole = (min: number, max: number) =>
   z.int("must be a whole number").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);

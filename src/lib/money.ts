@@ -1,9 +1,3 @@
-/** An amount in minor units (cents, yen, fils) with its ISO 4217 code. */
-export interface Money {
-  amount: number;
-  currency: string;
-}
-
 const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
 
 /** Asked of the runtime once for each currency: an import asks for every price. */

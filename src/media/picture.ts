@@ -8,11 +8,11 @@ import { AppError, type FieldCode, invalidInput } from "../lib/errors";
 /** Largest file, in bytes. */
 export const MAX_BYTES = 10 * 1024 * 1024;
 /** Most pixels: a small file can unfold into gigabytes. */
-export const MAX_PIXELS = 40_000_000;
+const MAX_PIXELS = 40_000_000;
 /** Highest that a WebP file can be, in pixels. */
 const MAX_HEIGHT = 16_383;
 /** Widths that are kept; a picture is never made larger than it is. */
-export const WIDTHS = [320, 640, 1280, 1920] as const;
+const WIDTHS = [320, 640, 1280, 1920] as const;
 /** Pictures that are worked on at once in this process; each may take 200 MB. */
 const AT_ONCE = 2;
 /** Pictures that may wait for that; more are told to come back. */

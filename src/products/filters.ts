@@ -192,7 +192,7 @@ function readFilter(filter: ProductFilter, key: string, given: string, fault: Fa
 }
 
 /** Reads `include`. */
-export function readInclude(include: Include[], key: string, given: string, fault: Fault): void {
+function readInclude(include: Include[], key: string, given: string, fault: Fault): void {
   for (const part of new Set(given.split(","))) {
     if ((INCLUDES as readonly string[]).includes(part)) include.push(part as Include);
     else fault(key, `must be of ${INCLUDES.join(", ")}`);

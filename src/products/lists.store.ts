@@ -5,7 +5,7 @@ import { LIVING, type ProductDocument, type ProductStatus, productModel } from "
 import { type ListedProduct, SUMMARY } from "./summary";
 
 /** A filter's conditions; every value in it was checked and none is a query. */
-export const conditionsOf = (filter: ProductFilter) => ({
+const conditionsOf = (filter: ProductFilter) => ({
   ...LIVING,
   status: filter.status,
   ...(filter.ids === undefined ? {} : { _id: { $in: filter.ids as never[] } }),

@@ -5,7 +5,7 @@ import { isCurrency } from "../lib/money";
 import { canonicalZone } from "../lib/time-zones";
 import { parseKnownFields, type SettingKind } from "./settings";
 
-export const THEMES = ["system", "light", "dark"] as const;
+const THEMES = ["system", "light", "dark"] as const;
 
 /** A language tag in its canonical form (BCP 47), such as de-DE. */
 const languageSchema = z

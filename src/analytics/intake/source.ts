@@ -42,7 +42,7 @@ const CLICK_IDS: Record<string, string> = {
 };
 
 /** Whether a host is one of some, or a sub-domain of one. */
-export const isUnder = (host: string, domains: readonly string[]): boolean =>
+const isUnder = (host: string, domains: readonly string[]): boolean =>
   domains.some((domain) => host === domain || host.endsWith(`.${domain}`));
 
 const plainHost = (host: string): string =>

@@ -8,7 +8,7 @@ export const keptSince = (now: Date): Date => new Date(Math.ceil((now.getTime() 
 /** How far ahead of us a corrected time may be before it is called impossible: clocks tick unevenly. */
 export const AHEAD = MINUTE;
 /** A correction above this is worth a flag, though it is made. */
-export const SKEW = DAY;
+const SKEW = DAY;
 
 export interface PlacedTime {
   at: Date;

@@ -49,7 +49,7 @@ export interface Totals extends Record<(typeof AMOUNTS)[number], Amounts> {
   counts: Record<CountName, number>;
 }
 
-export const noTotals = (): Totals => ({
+const noTotals = (): Totals => ({
   counts: Object.fromEntries(COUNTS.map((name) => [name, 0])) as Record<CountName, number>,
   revenue: {},
   refunded: {},

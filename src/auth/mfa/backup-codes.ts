@@ -1,7 +1,7 @@
 import type { Random } from "../../lib/random";
 
 /** How many a person has. */
-export const BACKUP_CODES = 10;
+const BACKUP_CODES = 10;
 /** Crockford's base 32: no letter that looks like a digit. */
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 /** Characters after the first one, of five random bits each: 55 bits. */

@@ -13,7 +13,7 @@ import type { PasskeyRegistration, PasskeyResponse, RegisterPasskey } from "./sc
 import { checkCreation, creationOptions, relyingParty } from "./webauthn";
 
 /** Most passkeys of one person. */
-export const MAX_PASSKEYS = 20;
+const MAX_PASSKEYS = 20;
 
 /** Longest public key that is kept, in bytes; RSA of 8192 bits has about half of it. */
 const MAX_KEY = 2000;

@@ -2,7 +2,7 @@ import { maySplitPairs, splitPairAt } from "../../lib/json";
 import type { ReadLine } from "./shapes";
 
 /** Longest line, in bytes: a file without line breaks must not fill the memory. */
-export const MAX_LINE = 1024 * 1024;
+const MAX_LINE = 1024 * 1024;
 
 /**
  * Cuts a stream of bytes into lines and holds one at a time. A line that is too long or not UTF-8 is given

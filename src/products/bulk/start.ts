@@ -10,7 +10,7 @@ import type { BulkResponse, ExportRequest } from "./schema";
 import type { Format, Shop } from "./shapes";
 
 /** How long a job and its files are kept. */
-export const KEEP = 7 * DAY;
+const KEEP = 7 * DAY;
 /** Tries of a job: each deploy in the middle of it takes one. */
 const TRIES = 20;
 /** Records a job and its row for the runner. */

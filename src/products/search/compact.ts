@@ -14,7 +14,7 @@ import { BLOCK, deadBits } from "./segments.store";
 import type { IndexStore } from "./store";
 
 /** Most products of a segment, which bounds the memory that building one takes. */
-export const MOST_PRODUCTS = 8192;
+const MOST_PRODUCTS = 8192;
 /** Most changed products that one round takes up. */
 const MOST_RECENT = 2048;
 /** A segment is rebuilt together with smaller ones that are not much smaller. */
@@ -103,7 +103,7 @@ export interface BuiltinOptions extends Worker {
 }
 
 /** Runs work on segments that no other process works on meanwhile. @returns undefined when one does */
-export async function withLease<T>(
+async function withLease<T>(
   { store, clock, random }: Worker,
   work: (manifest: ManifestDocument, holder: string, renew: () => Promise<boolean>) => Promise<T>,
 ): Promise<T | undefined> {

@@ -65,7 +65,7 @@ export function ordinalsOf({ columns: { tie }, order }: ReadSegment, ties: numbe
 }
 
 /** The ordinals of a segment in the order of their ties. */
-export function orderByTie({ columns: { tie }, count }: ReadSegment): Uint16Array {
+function orderByTie({ columns: { tie }, count }: ReadSegment): Uint16Array {
   const order = Uint16Array.from({ length: count }, (_, ordinal) => ordinal);
   return order.sort((a, b) => (tie[a] as number) - (tie[b] as number));
 }

@@ -44,7 +44,7 @@ const POPULARITY = 0.08;
 const NONE = new Uint16Array();
 
 /** How many words a product must have: all; at last, of four and more, three quarters. */
-export const wordsNeeded = (words: number, strictness: Strictness): number =>
+const wordsNeeded = (words: number, strictness: Strictness): number =>
   strictness === "most" ? Math.ceil(words * 0.75) : words;
 
 /** Terms whose postings a plan needs. */

@@ -7,7 +7,7 @@ import { AppError } from "../../lib/errors";
 import { ADMIN_ROLE, BASE_ROLE } from "../../lib/permissions";
 
 /** Holders of a role that are shown at most. */
-export const MAX_SHOWN = 1000;
+const MAX_SHOWN = 1000;
 
 async function roleNamed(deps: AuthDeps, name: string, tx?: MySqlTx) {
   const [role] = await deps.roles.byNames([name], tx);

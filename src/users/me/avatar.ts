@@ -12,7 +12,7 @@ import { accountGone, answerOf, type Me } from "./account";
 import type { AccountDeps } from "./deps";
 
 /** Widths that are kept; a picture is never made larger than it is. */
-export const AVATAR_WIDTHS = [96, 320, 640] as const;
+const AVATAR_WIDTHS = [96, 320, 640] as const;
 /** Long enough for the slowest upload to be recorded; then what is not recorded is removed. */
 const UNRECORDED = 15 * MINUTE;
 

@@ -9,7 +9,7 @@ import { sectionsOf, zipOf } from "./archive";
 import type { AccountDeps } from "./deps";
 import { archiveOf, exportFolder, KEPT_DAYS, pieceOf, piecesOf, progressOf } from "./export";
 
-export async function* pieces(
+async function* pieces(
   deps: AccountDeps,
   id: string,
   section: number,

@@ -7,7 +7,7 @@ import type { UserRow } from "../store";
 import type { AccountDeps } from "./deps";
 
 /** How long both links of a change are good, in milliseconds. */
-export const EMAIL_CHANGE_TTL = HOUR;
+const EMAIL_CHANGE_TTL = HOUR;
 /**
  * How long a change without the old address waits after the old address was told of it, in milliseconds: long enough
  * for whoever reads mail there to end it.

@@ -3,7 +3,7 @@ import { dataOf } from "../../http/envelopes";
 import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
 import { cleanText } from "../../lib/text";
 
-export const permissionsSchema = z
+const permissionsSchema = z
   .array(z.enum(ALL_PERMISSIONS as [Permission, ...Permission[]], "must be the name of a permission"))
   .max(ALL_PERMISSIONS.length, "names a permission twice")
   .transform((names) => [...new Set(names)]);

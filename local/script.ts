@@ -6,6 +6,7 @@
 import { readCommandLine } from "../src/cli";
 import { COMMANDS, type CommandName } from "../src/commands";
 import { confirmErasing } from "../src/db/confirm";
+import { hasClient, unpatched } from "./installed";
 import { joinOrExit, runCommand } from "./run";
 
 /** What a script runs. */
@@ -53,6 +54,7 @@ const SCRIPTS: Record<CommandName, Script> = {
   generate: { steps: [bun("local/generate.ts")], alone: true },
   migrate: { steps: [bun("src/db/migrate.ts")] },
   "migrate:status": { steps: [bun("src/db/migrate.ts", "status")] },
+  "migrate:resolve": { steps: [bun("src/db/migrate.ts", "resolve")] },
   "migrate:reset": { steps: [bun("src/db/migrate.ts", "reset"), bun("prisma/seed.ts")] },
   "migrate:dev": { steps: [["prisma", "migrate", "dev"]] },
   seed: { steps: [bun("prisma/seed.ts")] },
@@ -86,6 +88,17 @@ async function main(name: string | undefined, words: string[]): Promise<number> 
     return 2;
   }
   const { values, positionals } = readCommandLine(COMMANDS[name], words);
+  const missing = await unpatched();
+  if (missing.length > 0) {
+    console.error(
+      `${missing.join(" and ")} were installed without our patches, which only Bun applies. Run: rm -rf node_modules; bun install`,
+    );
+    return 1;
+  }
+  if (name !== "generate" && !hasClient()) {
+    const code = await runCommand(bun("local/generate.ts"), {});
+    if (code !== 0) return code;
+  }
   const { steps, alone, otherwise = [] } = SCRIPTS[name];
   let given = positionals.length === 0 ? [...words, ...otherwise] : words;
   const joined = alone ? undefined : await joinOrExit();

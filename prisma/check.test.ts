@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import mariadb from "mariadb";
-import { migrateMySql } from "../src/db/migrate";
+import { migrateMySql } from "../src/db/migrations";
 import { mysqlOptions } from "../src/db/prisma";
 import { checkDatabase } from "./check";
 

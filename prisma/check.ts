@@ -13,7 +13,7 @@ import { type GetDMMFError, getDMMF } from "@prisma/get-dmmf";
 import mariadb from "mariadb";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
-import { migrateMySql } from "../src/db/migrate";
+import { migrateMySql } from "../src/db/migrations";
 import { mysqlOptions } from "../src/db/prisma";
 
 /** A table as both sides are brought to before they are compared. */

@@ -34,6 +34,14 @@ export const COMMANDS = {
     usage:
       "Usage: bun run migrate:status\nSays which migrations are missing; ends with 1 when there are some.",
   },
+  "migrate:resolve": {
+    usage: `Usage: bun run migrate:resolve NAME --applied|--rolled-back
+Says what became of a migration that failed half-way, after the database was repaired by hand.
+  --applied      all of it is there now
+  --rolled-back  nothing of it is there; bun run migrate applies it again`,
+    options: { applied: flag, "rolled-back": flag },
+    words: [1, 1],
+  },
   "migrate:reset": {
     usage: `Usage: bun run migrate:reset [--confirm NAME]…
 ERASES both databases, then applies the migrations and makes the roles (bun run seed).

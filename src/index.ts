@@ -3,6 +3,7 @@ import { keepHashKeys } from "./auth";
 import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";
+import { lackingMigrations } from "./db/migrations";
 import { checkMySql } from "./db/prisma";
 import { checkMongo, DatabaseUnusable } from "./db/requirements";
 import { planHousekeeping } from "./housekeeping";
@@ -46,6 +47,11 @@ async function checkSurroundings(config: Config): Promise<void> {
   try {
     if (config.s3 === undefined) await checkFolder(config.storageDir);
     await checkMySql(config.databaseUrl);
+    const [lacking] = await lackingMigrations(config.databaseUrl);
+    if (lacking !== undefined)
+      fail(
+        `The database lacks migration ${lacking}. Run \`bun run migrate\` (\`bun dist/src/db/migrate.js\`) before the server.`,
+      );
   } catch (error) {
     if (error instanceof DatabaseUnusable || error instanceof ConfigError) fail(error.message);
     throw error;

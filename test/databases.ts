@@ -1,7 +1,7 @@
 import mariadb from "mariadb";
 import { MongoClient } from "mongodb";
 import { syncIndexes } from "../src/db/indexes";
-import { migrateMySql } from "../src/db/migrate";
+import { migrateMySql } from "../src/db/migrations";
 import { connectMongo } from "../src/db/mongo";
 import { mysqlOptions } from "../src/db/prisma";
 

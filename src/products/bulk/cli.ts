@@ -3,7 +3,7 @@
 import { stat } from "node:fs/promises";
 import { parseConfig } from "../../config";
 import { syncIndexes } from "../../db/indexes";
-import { migrateMySql } from "../../db/migrate";
+import { migrateMySql } from "../../db/migrations";
 import { checkMySql } from "../../db/prisma";
 import { createLogger } from "../../telemetry/log";
 import type { Deps } from "../../wire";

@@ -5,8 +5,16 @@ import { join } from "node:path";
 import fc from "fast-check";
 import mariadb from "mariadb";
 import { startProgram } from "../../test/processes";
-import { MigrationError, migrateMySql, missingMigrations, readMigrations, splitStatements } from "./migrate";
+import {
+  lackingMigrations,
+  MigrationError,
+  migrateMySql,
+  missingMigrations,
+  readMigrations,
+  resolveMigration,
+} from "./migrations";
 import { mysqlOptions } from "./prisma";
+import { splitStatements } from "./sql-script";
 
 const url = new URL(process.env.DATABASE_URL ?? "");
 url.pathname = `${url.pathname}_migrate`;
@@ -111,6 +119,31 @@ describe("the deploy step", () => {
     expect(await migrate()).toEqual(["20260101000000_first"]);
   });
 
+  test("one that failed is resolved without Prisma: applied again, or counted as applied", async () => {
+    await add("1_half", "CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE a (id INT PRIMARY KEY);");
+    expect(await lackingMigrations(databaseUrl, folder)).toEqual(["1_half"]);
+    expect(await refusal(migrate())).toContain("migrate.js resolve 1_half");
+    expect(await lackingMigrations(databaseUrl, folder)).toEqual(["1_half"]);
+    const resolve = (name: string, as: "applied" | "rolled-back") =>
+      refusal(resolveMigration(databaseUrl, name, as, folder));
+    expect(await resolve("2_none", "applied")).toContain("There is no migration 2_none");
+    // Repaired by taking back what it did, and by mending the file that nobody has applied whole.
+    await server.query("DROP TABLE a");
+    expect(await resolve("1_half", "rolled-back")).toBe("nothing was refused");
+    expect(await resolve("1_half", "rolled-back")).toContain("has not failed");
+    await writeFile(join(folder, "1_half", "migration.sql"), "CREATE TABLE a (id INT PRIMARY KEY)");
+    expect(await migrate()).toEqual(["1_half"]);
+    expect(await resolve("1_half", "applied")).toContain("is applied");
+    await add("2_rest", "CREATE TABLE b (id INT); CREATE TABLE a (id INT);");
+    expect(await refusal(migrate())).toContain("2_rest failed");
+    expect(await resolve("2_rest", "applied")).toBe("nothing was refused");
+    expect(await migrate()).toEqual([]);
+    expect(await lackingMigrations(databaseUrl, folder)).toEqual([]);
+    // What a newer version applied is no reason for this one not to start.
+    await rm(join(folder, "2_rest"), { recursive: true });
+    expect(await lackingMigrations(databaseUrl, folder)).toEqual([]);
+  });
+
   test("a folder without its file is named", async () => {
     await mkdir(join(folder, "20260101000000_empty"));
     expect(await refusal(migrate())).toContain("20260101000000_empty has no migration.sql");
@@ -119,7 +152,7 @@ describe("the deploy step", () => {
   test("many processes at once: each migration is applied once", async () => {
     await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY); DO SLEEP(0.3);");
     await add("20260102000000_second", "CREATE TABLE b (id INT PRIMARY KEY);");
-    const script = `import { migrateMySql } from ${JSON.stringify(join(import.meta.dir, "migrate.ts"))};
+    const script = `import { migrateMySql } from ${JSON.stringify(join(import.meta.dir, "migrations.ts"))};
       console.log(JSON.stringify(await migrateMySql(${JSON.stringify(databaseUrl)}, ${JSON.stringify(folder)})));`;
     const programs = Array.from({ length: 4 }, () => startProgram(["-e", script]));
     const codes = await Promise.all(programs.map((program) => program.ended()));

@@ -1,0 +1,236 @@
+/** The records of what was applied to MySQL, kept as Prisma keeps them: see migrate.ts. */
+import { createHash, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import mariadb from "mariadb";
+import { withDeployLock } from "./deploy-lock";
+import { mysqlOptions } from "./prisma";
+import { splitStatements } from "./sql-script";
+
+/** Why the deploy step would not go on; the message says what to do. */
+export class MigrationError extends Error {
+  override readonly name = "MigrationError";
+}
+
+/** MySQL's number for a table that is not there. */
+const NO_SUCH_TABLE = 1146;
+
+/** One folder of `prisma/migrations`. */
+export interface Migration {
+  name: string;
+  sql: string;
+  /** SHA-256 of the file's bytes in hex, as Prisma records it. */
+  checksum: string;
+}
+
+interface AppliedRow {
+  migration_name: string;
+  checksum: string;
+  finished_at: Date | null;
+  rolled_back_at: Date | null;
+  logs: string | null;
+}
+
+/** Reads the migrations of a folder in the order of their names, which start with a time stamp. */
+export async function readMigrations(folder: string): Promise<Migration[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  return Promise.all(
+    names.sort().map(async (name) => {
+      const bytes = await readFile(join(folder, name, "migration.sql")).catch((cause) => {
+        throw new MigrationError(
+          `Migration ${name} has no migration.sql. Restore the file or remove its folder.`,
+          {
+            cause,
+          },
+        );
+      });
+      return {
+        name,
+        sql: bytes.toString("utf8"),
+        checksum: createHash("sha256").update(bytes).digest("hex"),
+      };
+    }),
+  );
+}
+
+// The very table that Prisma's schema engine makes for MySQL.
+const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS _prisma_migrations (
+  id VARCHAR(36) PRIMARY KEY NOT NULL,
+  checksum VARCHAR(64) NOT NULL,
+  finished_at DATETIME(3),
+  migration_name VARCHAR(255) NOT NULL,
+  logs TEXT,
+  rolled_back_at DATETIME(3),
+  started_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  applied_steps_count INTEGER UNSIGNED NOT NULL DEFAULT 0
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci`;
+
+/** What to do about a migration that failed half-way, with what an image holds too. */
+const howToResolve = (name: string): string =>
+  `run \`bun run migrate:resolve ${name}\` (\`bun dist/src/db/migrate.js resolve ${name}\`) with --applied when all of it is ` +
+  "there now, or --rolled-back when nothing is and it should be applied again";
+
+/**
+ * What is still to be applied.
+ * @throws MigrationError when an applied migration was edited, is unknown here, or failed half-way
+ */
+export function pendingMigrations(present: Migration[], applied: AppliedRow[]): Migration[] {
+  const known = new Map(present.map((migration) => [migration.name, migration]));
+  const done = new Set<string>();
+  for (const row of applied) {
+    if (row.rolled_back_at !== null) continue;
+    if (row.finished_at === null) {
+      throw new MigrationError(
+        `Migration ${row.migration_name} failed half-way${row.logs ? `: ${row.logs}` : ""}. ` +
+          `Repair the database by hand, then ${howToResolve(row.migration_name)}.`,
+      );
+    }
+    const migration = known.get(row.migration_name);
+    if (!migration) {
+      throw new MigrationError(
+        `The database has migration ${row.migration_name}, which this version does not know: a newer version ` +
+          "migrated it. Deploy that version, or restore a backup.",
+      );
+    }
+    if (migration.checksum !== row.checksum) {
+      throw new MigrationError(
+        `Migration ${row.migration_name} was edited after it was applied. Restore the file as it was, and put ` +
+          "the change into a new migration.",
+      );
+    }
+    done.add(row.migration_name);
+  }
+  return present.filter((migration) => !done.has(migration.name));
+}
+
+async function readApplied(connection: mariadb.Connection): Promise<AppliedRow[]> {
+  await connection.query(CREATE_TABLE);
+  return connection.query<AppliedRow[]>(
+    "SELECT migration_name, checksum, finished_at, rolled_back_at, logs FROM _prisma_migrations ORDER BY started_at",
+  );
+}
+
+async function apply(connection: mariadb.Connection, migration: Migration): Promise<void> {
+  const id = randomUUID();
+  await connection.query(
+    "INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at) VALUES (?, ?, ?, NOW(3))",
+    [id, migration.checksum, migration.name],
+  );
+  try {
+    for (const statement of splitStatements(migration.sql)) await connection.query(statement);
+  } catch (cause) {
+    const { sqlMessage } = cause as { sqlMessage?: string };
+    await connection.query("UPDATE _prisma_migrations SET logs = ? WHERE id = ?", [
+      sqlMessage ?? String(cause),
+      id,
+    ]);
+    throw new MigrationError(
+      `Migration ${migration.name} failed: ${sqlMessage ?? String(cause)}. MySQL cannot undo what it did before: ` +
+        `repair the database by hand, then ${howToResolve(migration.name)}.`,
+      { cause },
+    );
+  }
+  await connection.query(
+    "UPDATE _prisma_migrations SET finished_at = NOW(3), applied_steps_count = 1 WHERE id = ?",
+    [id],
+  );
+}
+
+/**
+ * Brings MySQL to the newest migration.
+ * @param first what is done before, under the same lock
+ * @returns the names of the migrations it applied
+ * @throws MigrationError, with the migration's name and what to do
+ */
+export async function migrateMySql(
+  databaseUrl: string,
+  folder = "prisma/migrations",
+  first: (connection: mariadb.Connection) => Promise<void> = async () => {},
+): Promise<string[]> {
+  const migrations = await readMigrations(folder);
+  return withDeployLock(databaseUrl, async (connection) => {
+    await first(connection);
+    const pending = pendingMigrations(migrations, await readApplied(connection));
+    for (const migration of pending) await apply(connection, migration);
+    return pending.map((migration) => migration.name);
+  });
+}
+
+/**
+ * Says what became of a migration, as `prisma migrate resolve` does: one that is not recorded as done is from now on, or
+ * one that failed is applied again.
+ * @throws MigrationError when there is no such migration, or nothing to resolve
+ */
+export async function resolveMigration(
+  databaseUrl: string,
+  name: string,
+  as: "applied" | "rolled-back",
+  folder = "prisma/migrations",
+): Promise<void> {
+  const migration = (await readMigrations(folder)).find((one) => one.name === name);
+  if (!migration) throw new MigrationError(`There is no migration ${name} in ${folder}. Check its name.`);
+  await withDeployLock(databaseUrl, async (connection) => {
+    const rows = (await readApplied(connection)).filter(
+      (row) => row.migration_name === name && row.rolled_back_at === null,
+    );
+    if (rows.some(({ finished_at }) => finished_at !== null))
+      throw new MigrationError(`Migration ${name} is applied; there is nothing to resolve.`);
+    if (as === "rolled-back" && rows.length === 0)
+      throw new MigrationError(`Migration ${name} has not failed; \`bun run migrate\` applies it.`);
+    await connection.beginTransaction();
+    await connection.query(
+      "UPDATE _prisma_migrations SET rolled_back_at = NOW(3) WHERE migration_name = ? AND finished_at IS NULL AND rolled_back_at IS NULL",
+      [name],
+    );
+    if (as === "applied")
+      await connection.query(
+        "INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, finished_at) VALUES (?, ?, ?, NOW(3), NOW(3))",
+        [randomUUID(), migration.checksum, name],
+      );
+    await connection.commit();
+  });
+}
+
+/**
+ * Names of the migrations that a server of this version needs and the database has not. Reads only, and says nothing
+ * about those of a newer version, which the database may have.
+ * @returns none too where there is no folder to compare with
+ */
+export async function lackingMigrations(
+  databaseUrl: string,
+  folder = "prisma/migrations",
+): Promise<string[]> {
+  if (!existsSync(folder)) return [];
+  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
+  try {
+    const done = await connection
+      .query<{ name: string }[]>(
+        "SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
+      )
+      .catch((error: { errno?: number }) => {
+        if (error.errno === NO_SUCH_TABLE) return [];
+        throw error;
+      });
+    const names = new Set(done.map(({ name }) => name));
+    return (await readMigrations(folder)).map(({ name }) => name).filter((name) => !names.has(name));
+  } finally {
+    await connection.end();
+  }
+}
+
+/** Names of the migrations that are not applied yet. @throws MigrationError as `pendingMigrations` */
+export async function missingMigrations(
+  databaseUrl: string,
+  folder = "prisma/migrations",
+): Promise<string[]> {
+  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
+  try {
+    return pendingMigrations(await readMigrations(folder), await readApplied(connection)).map(
+      ({ name }) => name,
+    );
+  } finally {
+    await connection.end();
+  }
+}

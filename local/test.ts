@@ -1,7 +1,7 @@
 /**
  * bin/test [--changed | --long] [PATH…] — every check and test on the real databases; with paths, only the tests
  * there, with `--changed` those beside what differs from main. `--long` adds what takes minutes (soak, large data,
- * repeated races). Ends with one line that counts.
+ * repeated races, speed beside other stacks). Ends with one line that counts.
  */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ import { dropLeftovers } from "../test/databases";
 import { provideProgram } from "./packages";
 import { CHECKOUT } from "./paths";
 import { lines } from "./processes";
-import { commandEnv, joinOrExit } from "./run";
+import { commandEnv, joinOrExit, runCommand } from "./run";
 
 const TOOLS = join(CHECKOUT, "node_modules/.bin");
 /** How long each test file took when it was last measured, so that the slowest start first. */
@@ -130,6 +130,11 @@ if (paths.length === 0 || changed) {
 const outcomes = await Promise.all(checks.map(([name, command]) => check(name, command, joined.env)));
 const failedChecks = outcomes.filter((passed) => !passed).length;
 const tests = await runTests(paths, { ...joined.env, ...(long ? { AIZY_LONG: "1" } : {}) });
+// Warns and never fails: how long something takes tells of the machine too.
+if (long && paths.length === 0) {
+  const code = await runCommand([join(TOOLS, "bun"), "bench/index.ts", "speed", "--quick"], joined.env);
+  if (code !== 0) console.log("Speed       not measured; see above");
+}
 const { DATABASE_URL: databaseUrl = "", MONGODB_URI: mongodbUri = "" } = { ...process.env, ...joined.env };
 await dropLeftovers({ databaseUrl, mongodbUri });
 const seconds = ((performance.now() - started) / 1000).toFixed(0);

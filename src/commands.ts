@@ -106,12 +106,27 @@ development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD)
   },
   bench: {
     usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports] [--rate=N]
+       bun run bench speed [--quick] [--check] [--save] [--only=NAME,…] [--sides=NAME,…] [--against=CHECKOUT]
 Runs one benchmark of bench/, or each in turn.
   --quick              less time and less data
   --check              ends with 1 when a goal is missed
   --events, --reports  one half of analytics alone
-  --rate=N             events a second that are offered`,
-    options: { quick: flag, check: flag, events: flag, reports: flag, rate: text },
+  --rate=N             events a second that are offered
+  --save               a quick run of speed writes its results too
+  --only=NAME,…        scenarios of speed
+  --sides=NAME,…       sides of speed, beside this project
+  --against=CHECKOUT   another checkout of this project as a side of speed`,
+    options: {
+      quick: flag,
+      check: flag,
+      events: flag,
+      reports: flag,
+      rate: text,
+      save: flag,
+      only: text,
+      sides: text,
+      against: text,
+    },
     words: [0, 1],
   },
   race: {

@@ -1,0 +1,57 @@
+/**
+ * node load.js SPECIFICATION — sends requests with autocannon and prints what came of them as JSON. It runs in a
+ * process of its own, so that its work is neither the server's nor the benchmark's.
+ *
+ * The specification is JSON: url, method, headers, body, connections, seconds, rate (requests a second;
+ * absent: as many as are answered), unique (`[n]` in path, headers and body becomes a number of each request, and
+ * `[account]` one below accounts).
+ */
+import autocannon from "autocannon";
+
+const {
+  url,
+  method,
+  headers = {},
+  body,
+  connections,
+  seconds,
+  rate,
+  unique,
+  accounts,
+} = JSON.parse(process.argv[2]);
+const run = Math.random().toString(36).slice(2, 8);
+let count = 0;
+const { pathname, search } = new URL(url);
+const fresh = (text) =>
+  text.replaceAll("[n]", `${run}${count}`).replaceAll("[account]", String(count % accounts));
+const setupRequest = (request) => {
+  count++;
+  return {
+    ...request,
+    path: fresh(pathname + search),
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, fresh(value)])),
+    ...(body === undefined ? {} : { body: fresh(body) }),
+  };
+};
+let firstRefusal;
+const instance = autocannon({
+  url,
+  connections,
+  duration: seconds,
+  ...(rate === undefined ? {} : { overallRate: rate }),
+  requests: [{ method, path: pathname + search, headers, body, ...(unique ? { setupRequest } : {}) }],
+});
+instance.on("response", (_client, status) => {
+  if (status >= 400) firstRefusal ??= status;
+});
+const result = await instance;
+console.log(
+  JSON.stringify({
+    count: result.requests.total,
+    seconds: result.duration,
+    p50: result.latency.p50,
+    p99: result.latency.p99,
+    refused: result.non2xx + result.errors + result.timeouts,
+    firstRefusal,
+  }),
+);

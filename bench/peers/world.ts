@@ -1,0 +1,132 @@
+/** The data that every side reads and writes: one shop, in databases of its own. */
+import { createHmac } from "node:crypto";
+import { parseConfig } from "../../src/config";
+import { syncIndexes } from "../../src/db/indexes";
+import { after, DAY } from "../../src/lib/clock";
+import { canonicalKey } from "../../src/lib/text";
+import { buildProduct } from "../../src/products/build";
+import { silentLogger } from "../../src/telemetry/log";
+import { ensureRoles } from "../../src/users/roles/ensure";
+import type { Deps } from "../../src/wire";
+import { createDeps } from "../../src/wire";
+
+export const PASSWORD = "a password of benchmarks";
+/** People who sign in, beside the two whose tokens are used. */
+export const ACCOUNTS = 64;
+const BATCH = 500;
+
+export const emailOf = (name: string | number) => `bench-${name}@example.com`;
+
+/** What a load needs to know of the shop. */
+export interface World {
+  /** A product that is read. */
+  productId: string;
+  /** By role: the person, a session of theirs, and a token of that session as the product and as a peer takes it. */
+  people: Record<
+    "customer" | "admin",
+    { userId: string; sessionId: string; token: string; peerToken: string }
+  >;
+}
+
+async function addPerson(
+  deps: Deps,
+  name: string | number,
+  role: string | undefined,
+  hashedPassword: string,
+) {
+  const now = deps.clock.now();
+  const email = emailOf(name);
+  const made = {
+    id: deps.random.id(),
+    email,
+    emailCanonical: canonicalKey(email),
+    name: `Bench ${name}`,
+    now,
+  };
+  const { id } = await deps.users.findOrCreate(made);
+  await deps.users.verify(id, { name: made.name, email, hashedPassword, now });
+  if (role !== undefined) await deps.roles.grantNamed(id, role, now);
+  return id;
+}
+
+/** `count` products of the shop's kind, numbered from `from` on. */
+export async function addProducts(deps: Deps, from: number, count: number): Promise<string[]> {
+  const ids: string[] = [];
+  for (let n = from; n < from + count; n += BATCH) {
+    const products = Array.from({ length: Math.min(BATCH, from + count - n) }, (_, offset) => {
+      const index = n + offset;
+      return buildProduct(
+        deps,
+        deps.random.id(),
+        {
+          name: `Insignia ${20 + (index % 60)} inch class LED television ${index}`,
+          brand: ["Insignia", "Samsung", "LG", "Sony"][index % 4],
+          description: "A television with a sharp picture and a clear sound for every room. ".repeat(3),
+          variants: [{ sku: `TV-${index}`, price: 9900 + ((index * 7919) % 90_000) }],
+        },
+        [],
+      );
+    });
+    if (!(await deps.products.createMany(products))) throw new Error("a product was there already");
+    ids.push(...products.map(({ _id }) => _id));
+  }
+  return ids;
+}
+
+/** HS256, as jsonwebtoken makes it: for the sides that take a plain token of the secret. */
+const signPeerToken = (claims: object, secret: string): string => {
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const body = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`;
+  return `${body}.${createHmac("sha256", secret).update(body).digest("base64url")}`;
+};
+
+/** A session for a person, and the tokens that name it. */
+async function openSession(deps: Deps, userId: string, secret: string) {
+  const now = deps.clock.now();
+  const sessionId = deps.random.id();
+  await deps.sessions.create({
+    id: sessionId,
+    userId,
+    epoch: 0,
+    method: "password",
+    deviceId: deps.random.id(),
+    userAgent: "bench",
+    ip: "127.0.0.1",
+    now,
+    idleExpiresAt: after(now, DAY),
+    absoluteExpiresAt: after(now, DAY),
+  });
+  const { token } = await deps.tokens.access(userId, sessionId, `${deps.random.id()}.0`);
+  const iat = Math.floor(now.getTime() / 1000);
+  return {
+    userId,
+    sessionId,
+    token,
+    peerToken: signPeerToken({ sub: userId, sid: sessionId, iat, exp: iat + 3600 }, secret),
+  };
+}
+
+/** Fills empty databases, which the environment names. */
+export async function makeWorld(products: number): Promise<World> {
+  const config = parseConfig(process.env);
+  const deps = createDeps(config, silentLogger());
+  try {
+    await deps.mongo.connection.asPromise();
+    await syncIndexes(deps.mongo);
+    await ensureRoles(deps);
+    const hash = await deps.passwords.hash(PASSWORD);
+    const customer = await addPerson(deps, "customer", undefined, hash);
+    const admin = await addPerson(deps, "admin", "admin", hash);
+    for (let index = 0; index < ACCOUNTS; index++) await addPerson(deps, index, undefined, hash);
+    const ids = await addProducts(deps, 0, products);
+    return {
+      productId: ids[Math.floor(ids.length / 2)] ?? "",
+      people: {
+        customer: await openSession(deps, customer, config.jwtSecret),
+        admin: await openSession(deps, admin, config.jwtSecret),
+      },
+    };
+  } finally {
+    await deps.close();
+  }
+}

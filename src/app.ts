@@ -10,6 +10,7 @@ import { pathOf } from "./http/host";
 import { notFound } from "./http/methods";
 import { edge } from "./http/middleware";
 import { onError } from "./http/problems";
+import { LiteralRouter } from "./http/router";
 import { inventoryRoutes, productInventoryRoutes } from "./inventory/routes";
 import { jobRoutes } from "./jobs/routes";
 import { mailboxRoutes } from "./mail/routes";
@@ -21,6 +22,7 @@ import type { Deps } from "./wire";
 /** The application: the one place where route groups are mounted. */
 export function createApp(deps: Deps) {
   const app = factory.createApp({
+    router: new LiteralRouter(),
     // Hono asks `getPath` of an application that is strict only; ours is as tolerant of a slash at the end.
     strict: true,
     getPath: (request) => analyticsPathOf(deps.config.analyticsPath, pathOf(request)),

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { AggregatorRegistry, Histogram, Registry } from "prom-client";
 import { useTestApp } from "../../test/app";
 import { createApp } from "../app";
 import { isPrivateAddress } from "../http/address";
+import { BUCKETS, registerDurations } from "./metrics";
 import { measureProcess } from "./process";
 
 const t = useTestApp();
@@ -127,6 +130,40 @@ test("a process says how busy its connections, hashes and event loop are", async
   expect(seriesOf(await measurements(), "aizy_password_hashes", { state: "running" })).toBe(0);
   await t.deps.mail.send({ to: "a@example.com", subject: "", text: "", html: "" });
   expect(seriesOf(await measurements(), "aizy_mails_total", { outcome: "sent" })).toBeGreaterThan(0);
+});
+
+test("the histogram says what prom-client's own says, of one process and of several", async () => {
+  const request = fc.tuple(
+    fc.constantFrom("GET", "POST"),
+    fc.constantFrom("/a", '/"b"/:id'),
+    fc.constantFrom(200, 404),
+    fc.oneof(fc.constantFrom(0, 0.001, 0.0025, 10, 11), fc.double({ min: 0, max: 20, noNaN: true })),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(request, { maxLength: 20 }), async (requests) => {
+      const [ours, theirs] = [new Registry(), new Registry()];
+      const observe = registerDurations(ours);
+      const histogram = new Histogram({
+        name: "http_request_duration_seconds",
+        help: "Time from a request's arrival until its answer begins",
+        labelNames: ["method", "route", "status"],
+        buckets: BUCKETS,
+        registers: [theirs],
+      });
+      for (const [method, route, status, seconds] of requests) {
+        observe(method, route, status, seconds);
+        histogram.labels(method, route, String(status)).observe(seconds);
+      }
+      const text = async (registry: Registry, times: number) => {
+        const one = await registry.getMetricsAsJSON();
+        return AggregatorRegistry.aggregate(Array.from({ length: times }, () => one)).metrics();
+      };
+      for (const times of [1, 3]) {
+        const lines = (await text(ours, times)).split("\n").sort();
+        expect(lines).toEqual((await text(theirs, times)).split("\n").sort());
+      }
+    }),
+  );
 });
 
 test("private addresses", () => {

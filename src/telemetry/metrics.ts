@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, Gauge, type Histogram, Registry } from "prom-client";
 import type { Config } from "../config";
 import { isPrivateAddress } from "../http/address";
 import { endpoint, file } from "../http/endpoint";
@@ -38,21 +38,78 @@ export interface Metrics {
 }
 
 /** Upper bounds in seconds: reads take milliseconds, a password 50, a large transaction up to its limit of 5 s. */
-const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+export const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Everything else is one label value: a method is whatever a caller writes. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+/** Requests of one method, route and status. */
+interface Series {
+  labels: { method: string; route: string; status: string };
+  /** How many took at most each of the bounds, but longer than the one before; the last: longer than all. */
+  counts: number[];
+  sum: number;
+}
+
+/**
+ * A histogram of requests in plain numbers: prom-client's own makes and hashes an object of labels for each, which took
+ * longer than the count. What is read of it is what prom-client's would say.
+ * @returns counts one request, `seconds` long
+ */
+export function registerDurations(registry: Registry) {
+  const all = new Map<string, Series>();
+  const name = "http_request_duration_seconds";
+  const valuesOf = ({ labels, counts, sum }: Series) => {
+    let below = 0;
+    const buckets = counts.map((count, index) => {
+      below += count;
+      return { metricName: `${name}_bucket`, value: below, labels: { le: BUCKETS[index] ?? "+Inf", ...labels } };
+    });
+    return [
+      ...buckets,
+      { metricName: `${name}_sum`, value: sum, labels },
+      { metricName: `${name}_count`, value: below, labels },
+    ];
+  };
+  const metric = {
+    name,
+    get: async () => ({
+      name,
+      help: "Time from a request's arrival until its answer begins",
+      type: "histogram",
+      aggregator: "sum",
+      values: [...all.values()].flatMap(valuesOf),
+    }),
+    reset: () => all.clear(),
+  };
+  registry.registerMetric(metric as unknown as Histogram);
+  return (method: string, route: string, status: number, seconds: number): void => {
+    const key = `${method} ${status} ${route}`;
+    let series = all.get(key);
+    if (series === undefined) {
+      const counts = Array.from({ length: BUCKETS.length + 1 }, () => 0);
+      series = { labels: { method, route, status: String(status) }, counts, sum: 0 };
+      all.set(key, series);
+    }
+    const bound = BUCKETS.findIndex((most) => seconds <= most);
+    const index = bound === -1 ? BUCKETS.length : bound;
+    series.counts[index] = (series.counts[index] ?? 0) + 1;
+    series.sum += seconds;
+  };
+}
 
 export function createMetrics(): Metrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
-  const duration = new Histogram({
-    name: "http_request_duration_seconds",
-    help: "Time from a request's arrival until its answer begins",
-    labelNames: ["method", "route", "status"],
-    buckets: BUCKETS,
+  const observe = registerDurations(registry);
+  let open = 0;
+  new Gauge({
+    name: "http_requests_in_flight",
+    help: "Requests being answered",
     registers,
+    collect() {
+      this.set(open);
+    },
   });
-  const inFlight = new Gauge({ name: "http_requests_in_flight", help: "Requests being answered", registers });
   new Gauge({
     name: "process_resident_memory_bytes",
     help: "Memory of the server's processes",
@@ -80,13 +137,13 @@ export function createMetrics(): Metrics {
     },
   });
   const answered = (method: string, route: string, status: number, seconds: number): void => {
-    inFlight.dec();
-    duration.labels(METHODS.has(method) ? method : "other", route, String(status)).observe(seconds);
+    open--;
+    observe(METHODS.has(method) ? method : "other", route, status, seconds);
   };
   let gather = async () => [await registry.getMetricsAsJSON()];
   return {
     request() {
-      inFlight.inc();
+      open++;
       return answered;
     },
     gauge(name, help, label, read, together = "max") {

@@ -62,7 +62,11 @@ export function registerDurations(registry: Registry) {
     let below = 0;
     const buckets = counts.map((count, index) => {
       below += count;
-      return { metricName: `${name}_bucket`, value: below, labels: { le: BUCKETS[index] ?? "+Inf", ...labels } };
+      return {
+        metricName: `${name}_bucket`,
+        value: below,
+        labels: { le: BUCKETS[index] ?? "+Inf", ...labels },
+      };
     });
     return [
       ...buckets,

@@ -248,6 +248,12 @@ describe("what can be forgiven", () => {
       context: { page: { title: "a\u0000b\n" }, userAgent: "x".repeat(5000) },
     });
     expect(lines).toMatchObject({ name: "Order Completed", kind: "order", page: { title: "a b" } });
+    const category = read({
+      event: "Product Viewed",
+      properties: { category: `${"\u{1F600}".repeat(150)}` },
+    });
+    expect([category?.categories[0]?.length, category?.categories[0]?.isWellFormed()]).toEqual([200, true]);
+    expect(category?.timeFlags).toEqual(["shortened"]);
     // Whoever is named by an id that was cut would be somebody else.
     expect(read({ anonymousId: "x".repeat(101) })).toBeUndefined();
   });
@@ -273,6 +279,9 @@ describe("what can be forgiven", () => {
       expect(of({ total: 1, ...line(quantity) })).toEqual([100, [1], ["unreadable_quantity"]]);
     }
     expect(of({ total: 1, ...line(null) })).toEqual([100, [1], []]);
+    for (const products of [[{ name: "Lamp", quantity: 3 }], ["p"], "p", { 0: { product_id: "p" } }]) {
+      expect([products, ...of({ total: 1, products })]).toEqual([products, 100, [], ["unreadable_product"]]);
+    }
     expect(of({ total: 1, currency: "euro" })).toEqual([100, [], ["unreadable_currency"]]);
     const search = read({ event: "Products Searched", properties: { query: "x", results: "1,2" } });
     expect(search).toMatchObject({ results: null, timeFlags: ["unreadable_number"] });

@@ -37,7 +37,8 @@ export const liveIdOf = (messageId: string): string =>
   createHash("sha256").update(messageId).digest("base64url").slice(0, 16);
 
 /** Sections of a shop whose pages are about one person. */
-const PERSONAL = /^(u|users?|accounts?|people|profiles?|members?|customers?|authors?|my|orders?|invoices?)$/;
+const PERSONAL =
+  /^(u|m|users?|accounts?|people|persons?|profiles?|members?|customers?|clients?|authors?|artists?|sellers?|vendors?|creators?|contacts?|friends|followers|staff|team|employees?|reviewers?|referrals?|refer|invites?|invitations?|wish|wishlists?|registry|registries|gifts?|for|by|my|orders?|invoices?|reset|unsubscribe)$/;
 
 /** A path without what may name somebody: parts that are no plain words, and all behind a personal section. */
 export function maskPath(path: string): string {
@@ -46,7 +47,10 @@ export function maskPath(path: string): string {
     .split("/")
     .map((part) => {
       const shown = part === "" || (!personal && /^[a-z]+(-[a-z]+){0,5}$/.test(part) && part.length <= 40);
-      personal ||= PERSONAL.test(part);
+      personal ||= part
+        .toLowerCase()
+        .split("-")
+        .some((word) => PERSONAL.test(word));
       return shown ? part : "*";
     })
     .join("/");

@@ -23,6 +23,7 @@ export const FLAGS = [
   "missing_amount",
   "unreadable_currency",
   "unreadable_quantity",
+  "unreadable_product",
   "unreadable_number",
 ] as const;
 export type Flag = (typeof FLAGS)[number];

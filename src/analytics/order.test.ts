@@ -48,6 +48,28 @@ describe("events of one batch count in its order", () => {
     expect(await funnel()).toEqual([13, 13, 13]);
   });
 
+  test("when some have no time: they happened before what comes after them", async () => {
+    for (const untimed of [[0], [1], [0, 1], [0, 2]]) {
+      await emptyAnalytics(t);
+      await sent(t, { batch: purchases((step) => (untimed.includes(step) ? undefined : ahead(step - 60))) });
+      expect([untimed, await funnel()]).toEqual([untimed, [13, 13, 13]]);
+    }
+  });
+
+  test("but an event of now is not taken for an old one that comes behind it", () => {
+    const now = t.clock.now();
+    const receivedAt = { ...ARRIVAL, receivedAt: now };
+    const batch = [
+      anEvent(),
+      anEvent({ timestamp: ahead(-3600) }),
+      anEvent({ anonymousId: "b", timestamp: ahead(-5) }),
+    ];
+    const times = readBatch(batch, receivedAt).events.map(
+      ({ document }) => document.at.getTime() - now.getTime(),
+    );
+    expect(times).toEqual([0, -3600 * SECOND, -5 * SECOND]);
+  });
+
   test("when the device's clock is ahead, by less and by more than what is called impossible", async () => {
     await sent(t, { batch: purchases((step) => ahead(20 + 30 * step)) });
     expect(await funnel()).toEqual([13, 13, 13]);

@@ -14,10 +14,14 @@ describe("where a visit came from", () => {
       ["wbraid", "google"],
       ["msclkid", "bing"],
       ["ttclid", "tiktok"],
+      ["ScCid", "snapchat"],
     ]) {
       expect(of(`${SHOP}?${id}=abc`, "https://www.google.com/")).toBe(`${source} / cpc`);
     }
     expect(of(`${SHOP}?gclid=`, "https://www.google.com/")).toBe("google / organic");
+    expect(of(`${SHOP}?gclid=%20`, "https://www.google.com/")).toBe("google / organic");
+    // On every link that leaves the network, paid or not: apps send no referrer.
+    expect(of(`${SHOP}?fbclid=x`)).toBe("facebook / social");
     expect(of(`${SHOP}?gclid=x&utm_source=Brand&utm_medium=CPC`)).toBe("brand / cpc");
   });
 
@@ -36,6 +40,10 @@ describe("where a visit came from", () => {
       expect([host, of(SHOP, `https://${host}/`)]).toEqual([host, "google / organic"]);
     expect(of(SHOP, "https://de.search.yahoo.com/")).toBe("yahoo / organic");
     expect(of(SHOP, "https://search.brave.com/")).toBe("brave / organic");
+    for (const host of ["l.facebook.com", "www.facebook.com", "facebook.com"])
+      expect(of(SHOP, `https://${host}/`)).toBe("facebook / social");
+    for (const host of ["pinterest.co.uk", "www.pinterest.de", "in.pinterest.com"])
+      expect(of(SHOP, `https://${host}/`)).toBe("pinterest / social");
     for (const host of [
       "mail.google.com",
       "accounts.google.com",
@@ -49,6 +57,12 @@ describe("where a visit came from", () => {
       "bing.evil.com",
       "duckduckgo.com.evil.net",
       "brave.com",
+      "mfacebook.com",
+      "lfacebook.com",
+      "facebook.com.evil.net",
+      "pinterest.zone",
+      "notpinterest.com",
+      "x.com.evil.net",
     ])
       expect([host, of(SHOP, `https://${host}/`)]).toEqual([host, `${host} / referral`]);
   });

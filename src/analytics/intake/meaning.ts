@@ -5,10 +5,20 @@ import { canonicalKey } from "../../lib/text";
 import type { EventProduct, Flag } from "../model";
 import { isOrderKind } from "../orders";
 import { oneLine } from "./context";
+import { cut } from "./shorten";
 import type { EventKind } from "./spec";
 
-const text = z.string().transform(oneLine).pipe(z.string().min(1).max(200));
+/** Longest name or id, in characters. */
+const MAX_NAME = 200;
+const text = z.string().transform(oneLine).pipe(z.string().min(1).max(MAX_NAME));
 const textOrNumber = z.union([text, z.number().transform(String)]);
+/** The same of what names nobody, so that it may be cut. */
+const longText = z
+  .string()
+  .transform((value) => oneLine(cut(oneLine(value), MAX_NAME)))
+  .pipe(z.string().min(1));
+const line = z.string().transform(oneLine);
+const name = z.union([longText, z.number().transform(String)]);
 /** A number as JSON has it or as text, without signs, exponents and thousands: what 1.299 means, nobody can know. */
 const decimal = z.union([
   z.number(),
@@ -58,10 +68,10 @@ export type NamedProduct = EventProduct & { sku?: string };
 function productOf(properties: Record<string, unknown>, flags: Set<Flag>): NamedProduct | null {
   const id = pick(properties, textOrNumber, "product_id", "productId");
   const sku = id === undefined ? pick(properties, textOrNumber, "sku") : undefined;
-  const name = id ?? sku;
-  if (name === undefined) return null;
+  const named = id ?? sku;
+  if (named === undefined) return null;
   const quantity = numberOf(properties, flags, "unreadable_quantity", "quantity") ?? 1;
-  return { id: name, quantity, ...(sku === undefined ? {} : { sku }) };
+  return { id: named, quantity, ...(sku === undefined ? {} : { sku }) };
 }
 
 const isCode = z
@@ -135,10 +145,16 @@ export function meaningOf(
   flags: Set<Flag>,
 ) {
   const ordered = isOrderKind(kind);
-  const lines = (Array.isArray(properties.products) ? properties.products : []).filter(isObject);
+  const listed = properties.products ?? [];
+  const lines = (Array.isArray(listed) ? listed : []).filter(isObject);
+  const isList = Array.isArray(listed) && lines.length === listed.length;
   const products = ordered ? lines.map((line) => productOf(line, flags)) : [productOf(properties, flags)];
+  // Units of what has no id are in no report.
+  if (ordered && (!isList || products.includes(null))) flags.add("unreadable_product");
   const categories = [properties, ...(kind === "order" ? lines : [])].flatMap((record) => {
-    const category = pick(record, textOrNumber, "category_id", "categoryId", "category");
+    const names = ["category_id", "categoryId", "category"];
+    const category = pick(record, name, ...names);
+    if ((pick(record, line, ...names)?.length ?? 0) > MAX_NAME) flags.add("shortened");
     return category === undefined ? [] : [category];
   });
   const results = () => numberOf(properties, flags, "unreadable_number", "results", "total", "count") ?? null;
@@ -148,7 +164,7 @@ export function meaningOf(
     searchId: pick(properties, text, "search_id", "searchId") ?? (kind === "search" ? id : null),
     query: kind === "search" ? queryOf(properties) : null,
     results: kind === "search" ? results() : null,
-    position: pick(properties, count, "position") ?? null,
+    position: numberOf(properties, flags, "unreadable_number", "position") ?? null,
     orderId: ordered ? (pick(properties, textOrNumber, "order_id", "orderId") ?? null) : null,
     ...(kind === "refund" || kind === "cancel"
       ? { refundId: pick(properties, textOrNumber, "refund_id", "refundId") ?? null }

@@ -44,17 +44,42 @@ export function cleanUrl(text: string): URL | null {
 export const dayVisitor = (salt: Uint8Array, address: string, userAgent: string): string =>
   `~${createHmac("sha256", salt).update(`${address}\n${userAgent}`).digest("base64url").slice(0, 22)}`;
 
-/** An address in a text, and one without a host at its begin. */
+/** A web address in a text, and one that is written as a part of another. */
 const ADDRESS = /https?:\/\/[^\s"'<>\\]+/gi;
-const RELATIVE = /^(\/[^\s?#]*)[?#]\S*$/;
+const ENCODED = /https?%3a%2f%2f[^\s"'<>\\&]+/gi;
+/** What parts a text into words. */
+const BETWEEN = /([\s"'<>(),;|]+)/;
+const HOST = /^([\w-]+\.)+[a-z]{2,20}(:\d+)?$/i;
+
+/**
+ * A word that is an address of another kind, without its query and fragment: of an app, without a scheme, or without a
+ * host. In a text that is none, such as "and/or?", only what assigns something is taken for a query.
+ */
+function cleanWord(word: string): string {
+  if (/https?:\/\//i.test(word)) return word;
+  const plain = word.includes("://") ? word.replace(/:\/\/[^/@]*@/, "://") : word;
+  const end = plain.search(/[?#]/);
+  if (end < 0) return plain;
+  const [head, tail] = [plain.slice(0, end), plain.slice(end)];
+  const isAddress =
+    head.startsWith("/") ||
+    head.includes("://") ||
+    (tail.includes("=") && (head.includes("/") || HOST.test(head.slice(0, 300))));
+  return isAddress ? head : plain;
+}
 
 const cleanText = (text: string): string =>
-  text.includes("://")
-    ? text.replace(ADDRESS, (address) =>
-        // What has nothing to hide stays as it was written.
-        /[?#@]/.test(address) ? (cleanUrl(address)?.href ?? "") : address,
-      )
-    : text.replace(RELATIVE, "$1");
+  /[?#@]|%3[af]|%23/i.test(text)
+    ? text
+        .replace(ADDRESS, (address) =>
+          // What has nothing to hide stays as it was written.
+          /[?#@]/.test(address) ? (cleanUrl(address)?.href ?? "") : address,
+        )
+        .replace(ENCODED, (address) => address.replace(/%(3f|23).*$/i, ""))
+        .split(BETWEEN)
+        .map(cleanWord)
+        .join("")
+    : text;
 
 /** A value with every address in it as `cleanUrl` makes it, at any depth: queries hold tokens and people's emails. */
 export function cleanAddresses(value: unknown): unknown {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Flag, NewEvent } from "../model";
+import { SESSION_GAP } from "../sessions/sessionise";
 import { eventIdOf, isBot, isOutsidePages, visitorOf } from "../visitor";
 import { isRefused } from "./consent";
 import type { EventContext } from "./context";
@@ -108,12 +109,12 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
   const pageAddress = pageText("url") ?? null;
   const url = cleanUrl(pageAddress ?? "");
   const referrer = cleanUrl(pageText("referrer") ?? "");
-  const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string().max(2000), "path");
+  const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string(), "path");
   const page =
     context.page || event.type === "page"
       ? {
           url: url?.href ?? null,
-          path: path?.split(/[?#]/)[0]?.trim() || null,
+          path: path?.split(/[?#]/)[0]?.slice(0, 2000).trim() || null,
           referrer: referrer === null ? null : `${referrer.origin}${referrer.pathname}`,
           title: (cleanAddresses(context.page?.title) as string | undefined) ?? null,
         }
@@ -158,6 +159,21 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
   return { index, document, needsDevice, bySku };
 }
 
+/**
+ * What says no time happened before what its visitor did after it in the batch, as long as that was a moment ago: else
+ * the batch brings in old events, and this one is of now.
+ */
+function placeUntimed(events: ReadEvent[]): void {
+  const next = new Map<string, Date>();
+  for (const { document, needsDevice } of events.toReversed()) {
+    const who = document.device ?? document.userId ?? `${needsDevice?.address} ${needsDevice?.userAgent}`;
+    const later = next.get(who);
+    if (document.clientAt === null && later && document.at.getTime() - later.getTime() <= SESSION_GAP)
+      document.at = later;
+    next.set(who, document.at);
+  }
+}
+
 /** Judges the events of a batch one by one: what can be stored, and why the others cannot. Pure. */
 export function readBatch(
   inputs: unknown[],
@@ -185,5 +201,6 @@ export function readBatch(
       });
     }
   });
+  placeUntimed(events);
   return { events, rejected, unknown };
 }

@@ -14,7 +14,7 @@ interface Lengths {
 }
 
 /** Half of a surrogate pair at the end of what was cut is none of it. */
-const cut = (text: string, length: number): string =>
+export const cut = (text: string, length: number): string =>
   text.length > length ? text.slice(0, length).replace(/[\ud800-\udbff]$/, "") : text;
 
 function shortenBy(value: unknown, lengths: Lengths): { value: unknown; shortened: boolean } {

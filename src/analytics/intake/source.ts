@@ -18,27 +18,35 @@ const SEARCH_ENGINES: [engine: string, host: RegExp][] = [
 ];
 
 const SOCIAL: [network: string, host: RegExp][] = [
-  ["facebook", /^(l|lm|m|www)?\.?facebook\.com$/],
+  ["facebook", /^((l|lm|m)\.)?facebook\.com$/],
   ["instagram", /^(l\.)?instagram\.com$/],
   ["x", /^(t\.co|(mobile\.)?(twitter|x)\.com)$/],
   ["linkedin", /^(lnkd\.in|([a-z]{2}\.)?linkedin\.com)$/],
-  ["pinterest", /^([a-z]{2}\.)?pinterest\.[a-z.]{2,6}$/],
+  ["pinterest", /^([a-z]{2}\.)?pinterest\.(com|[a-z]{2}|com?\.[a-z]{2})$/],
   ["reddit", /^((old|out)\.)?reddit\.com$/],
   ["tiktok", /^(m\.)?tiktok\.com$/],
   ["youtube", /^(m\.)?youtube\.com$/],
 ];
 
-/** Query parameters that advertisers' networks add to links that were paid for. */
+/** Query parameters that networks add to links: that were paid for, or to every link that leaves them. */
 const CLICK_IDS: Record<string, string> = {
-  gclid: "google",
-  gbraid: "google",
-  wbraid: "google",
-  dclid: "google",
-  msclkid: "bing",
-  ttclid: "tiktok",
-  twclid: "x",
-  li_fat_id: "linkedin",
-  yclid: "yandex",
+  gclid: "google / cpc",
+  gbraid: "google / cpc",
+  wbraid: "google / cpc",
+  dclid: "google / cpc",
+  gad_source: "google / cpc",
+  gad_campaignid: "google / cpc",
+  msclkid: "bing / cpc",
+  ttclid: "tiktok / cpc",
+  twclid: "x / cpc",
+  li_fat_id: "linkedin / cpc",
+  yclid: "yandex / cpc",
+  epik: "pinterest / cpc",
+  rdt_cid: "reddit / cpc",
+  sccid: "snapchat / cpc",
+  fbclid: "facebook / social",
+  igshid: "instagram / social",
+  igsh: "instagram / social",
 };
 
 /** Whether a host is one of some, or a sub-domain of one. */
@@ -84,8 +92,8 @@ export function sourceOf(
     const medium = word(campaign?.medium) || word(query.get("utm_medium")) || "campaign";
     return `${source} / ${medium}`.slice(0, 200);
   }
-  const paid = Object.entries(CLICK_IDS).find(([name]) => query.get(name));
-  if (paid) return `${paid[1]} / cpc`;
+  const clicked = Object.entries(CLICK_IDS).find(([name]) => query.get(name)?.trim());
+  if (clicked) return clicked[1];
   const host = plainHost(referrer?.hostname ?? "");
   if (host === "") return "direct";
   const shop = plainHost(url?.hostname ?? "");

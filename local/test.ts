@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readCommandLine } from "../src/cli";
 import { dropLeftovers } from "../test/databases";
-import { provideProgram } from "./packages";
+import { provideProgram, provideStorefront } from "./packages";
 import { CHECKOUT } from "./paths";
 import { lines } from "./processes";
 import { commandEnv, joinOrExit, runCommand } from "./run";
@@ -117,6 +117,7 @@ if (paths.length === 0) {
   console.log(`Browser     ${await provideProgram(["chromium", "google-chrome"], "chromium", CHROMIUM)}`);
   console.log(`Redis       ${await provideProgram(["redis-server"], "redis-server", REDIS_SERVER)}`);
   console.log(`nginx       ${await provideProgram(["nginx"], "nginx-light", NGINX)}`);
+  console.log(`Storefront  ${await provideStorefront()}`);
   checks.push(["OpenAPI", [join(TOOLS, "bun"), "src/openapi.cli.ts", "--check"]]);
   if (long) checks.push(["Contract", [join(TOOLS, "bun"), "test/contract/tools/check.ts"]]);
   checks.push(["Database", [join(TOOLS, "bun"), "prisma/check.ts", "--scratch"]]);

@@ -1,12 +1,21 @@
 /** The client against the real application. What a network does to requests is done by the `fetch` it is given. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
+import { differences } from "../../test/contract/conform";
 import { type ClientOptions, createClient } from "./client.js";
 import type { ApiError } from "./errors.js";
 import { forwardCookies } from "./server.js";
 
 const t = useTestApp();
 const ORIGIN = "http://localhost:3000";
+
+/** What answers held that the client's types do not say. */
+const undescribed: string[] = [];
+let document: unknown;
+beforeAll(async () => {
+  document = await (await t.request("/openapi.json")).json();
+});
+afterAll(() => expect([...new Set(undescribed)]).toEqual([]));
 
 interface Sent {
   method: string;
@@ -29,7 +38,11 @@ function open(
         headers: new Headers(init?.headers),
       };
       sent.push(one);
-      return meet(one, async () => t.app.request(url, init));
+      return meet(one, async () => {
+        const answer = await t.app.request(url, init);
+        undescribed.push(...(await differences(document, one.method, pathname, answer)));
+        return answer;
+      });
     },
     ...options,
   });

@@ -4,6 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../app";
+import { differences } from "./conform";
 import { isList, nameOf, type Operation, operationsOf, pathOf, sampleOf } from "./operations";
 
 const t = useTestApp();
@@ -16,8 +17,10 @@ const BEACON = "POST /api/analytics/events";
 const LIBRARIES = "POST /v1/{call}";
 
 let operations: Operation[];
+let contract: unknown;
 let admin: SignedInPerson;
 beforeAll(async () => {
+  contract = await (await t.request("/openapi.json")).json();
   operations = await operationsOf(t);
   admin = await t.signIn({ roles: ["admin"] });
 }, 60_000);
@@ -48,9 +51,10 @@ async function faultOf(operation: Operation, answer: Response): Promise<string |
     await answer.body?.cancel();
     return null;
   }
+  const unlike = status < 400 ? await differences(contract, operation.method, operation.path, answer) : [];
   const text = await answer.text();
   if (status >= 500) return `answers ${status}: ${text.slice(0, 200)}`;
-  if (status < 400) return null;
+  if (status < 400) return unlike[0] ?? null;
   if (!answer.headers.get("content-type")?.startsWith("application/problem+json")) {
     return `answers ${status} as ${answer.headers.get("content-type")}`;
   }

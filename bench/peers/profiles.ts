@@ -1,5 +1,5 @@
 /** Where the time of a request goes: a flame graph of each scenario, of this project alone. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { flameGraph, shares } from "./flame";
@@ -18,6 +18,7 @@ export async function profiles(
   load: Pick<Load, "processor" | "databases">,
   folder: string,
 ): Promise<void> {
+  mkdirSync(folder, { recursive: true });
   const rows: string[] = [];
   for (const scenario of scenarios.filter(({ rate }) => rate === undefined)) {
     const into = mkdtempSync(join(tmpdir(), "bench-profile-"));

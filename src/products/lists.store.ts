@@ -158,6 +158,17 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
       return [...new Set(found.flatMap((product) => product?.currency ?? []))];
     },
 
+    /** Whether products of this status have prices in another currency than this one. */
+    async hasOtherCurrency(status: ProductStatus, currency: string): Promise<boolean> {
+      // Two ranges of an index, and not `$ne`, for which the local engine looks at every key.
+      const other = { $or: [{ currency: { $lt: currency } }, { currency: { $gt: currency } }] };
+      const found = await Product.collection.findOne(
+        { ...LIVING, status, ...other },
+        { projection: { _id: 1 }, hint: { status: 1, currency: 1, _id: 1 }, maxTimeMS: listLimit },
+      );
+      return found !== null;
+    },
+
     /** One or two of the currencies that the products of a filter have. */
     async currenciesOf(filter: ProductFilter): Promise<string[]> {
       const all = conditionsOf(filter);

@@ -77,16 +77,19 @@ export async function resolveFilter(deps: ProductDeps, filter: ProductFilter): P
 
 /**
  * Amounts of different currencies are not compared: a price filter or sort names one once products have several.
+ * @param found a product that the list found: where the shop has no other currency than its own, one look is enough
  * @throws AppError invalid_input
  */
 export async function requireCurrency(
   deps: ProductDeps,
   filter: ProductFilter,
   sort: ProductListQuery["sort"] | undefined,
+  found?: { currency: string },
 ): Promise<void> {
   const compared = sort?.name === "price" || filter.priceFrom !== undefined || filter.priceTo !== undefined;
   if (!compared || filter.currency !== undefined) return;
-  // Most shops have one: two looks at an index then. Of several, the list itself may still have one alone.
+  if (found && !(await deps.products.hasOtherCurrency(filter.status, found.currency))) return;
+  // Of several, the list itself may still have one alone.
   const [first, second] = await deps.products.currencies(filter.status);
   if (first === undefined || second === undefined) return;
   const { priceFrom: _from, priceTo: _to, ...others } = filter;
@@ -110,7 +113,6 @@ export async function listProducts(deps: ProductDeps, actor: Actor | undefined, 
     throw new AppError("forbidden", "Only those who may edit products see what is not active.");
   }
   const filter = await resolveFilter(deps, query.filter);
-  await requireCurrency(deps, filter, sort);
   const scope = { list: "products", filter: { ...filter }, sort: { ...sort } } as unknown as JsonValue;
   const position = query.cursor === undefined ? undefined : deps.cursors.decode(query.cursor, scope);
   const after =
@@ -124,6 +126,7 @@ export async function listProducts(deps: ProductDeps, actor: Actor | undefined, 
     deps.products.list(filter, sort, after, limit, fieldsFor(include)),
     query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
   ]);
+  await requireCurrency(deps, filter, sort, rows[0]);
   const keyOf = (row: (typeof rows)[number]): string | number => {
     if (sort.name === "createdAt") return row.createdAt.getTime();
     return sort.name === "name" ? (row.nameKey ?? "") : row[sort.name];

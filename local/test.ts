@@ -16,7 +16,7 @@ const TOOLS = join(CHECKOUT, "node_modules/.bin");
 /** How long each test file took when it was last measured, so that the slowest start first. */
 const TIMINGS = "test/timings.json";
 /** Hang guard of a test that names none, in milliseconds: Bun's own five seconds end tests of a busy machine. */
-const TEST_LIMIT = 60_000;
+const TEST_LIMIT = 180_000;
 
 /** Passes a stream through and gives its text. */
 async function pass(stream: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {

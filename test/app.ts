@@ -71,7 +71,7 @@ export interface SignedInPerson {
  */
 export function useTestApp(change: (config: Config) => Partial<Config> = () => ({})): TestApp {
   // A hang guard for the file's tests: Bun's own five seconds are too few for real databases on a busy machine.
-  setDefaultTimeout(60_000);
+  setDefaultTimeout(180_000);
   const clock = new TestClock();
   const mails: Mail[] = [];
   const testApp = { clock, mails } as TestApp;

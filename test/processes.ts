@@ -5,7 +5,7 @@ export interface Program {
   child: Bun.Subprocess<"ignore", "pipe", "pipe">;
   /** Everything it has written so far. */
   output(): string;
-  /** Waits for a line that matches. @throws Error with the output when the program ends or a minute passes */
+  /** Waits for a line that matches. @throws Error with the output when the program ends or two minutes pass */
   line(pattern: RegExp): Promise<RegExpExecArray>;
   /** Waits for the end. @returns the exit code */
   ended(): Promise<number>;
@@ -13,7 +13,7 @@ export interface Program {
 }
 
 /** A hang guard, far above what any step takes. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 /** Starts `bun FILE …`, or another program, with this worker's environment and what is added to it. */
 export function startProgram(

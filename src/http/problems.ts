@@ -37,7 +37,12 @@ export const problemSchema = z
       )
       .optional(),
   })
-  .meta({ id: "Problem", description: "RFC 9457 problem details" }) satisfies z.ZodType<Problem>;
+  // Open: the problem of a code is this one and its own members.
+  .meta({
+    id: "Problem",
+    description: "RFC 9457 problem details",
+    additionalProperties: true,
+  }) satisfies z.ZodType<Problem>;
 
 /** What the problem of a code says beside the members that all have. */
 export const PROBLEM_MEMBERS = {

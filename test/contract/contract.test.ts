@@ -118,6 +118,21 @@ describe("the document", () => {
     expect([...new Set(lost)]).toEqual([]);
   });
 
+  test("lets a problem have the members of its code, and says of every list that its cursor may be refused", async () => {
+    // biome-ignore lint/suspicious/noExplicitAny: the document is read as it is.
+    const document: any = await (await t.request("/openapi.json")).json();
+    // An `allOf` is met by nothing when one of its parts forbids what another one has.
+    expect(document.components.schemas.Problem.additionalProperties).not.toBe(false);
+    const silent = Object.entries<Record<string, object>>(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).flatMap(([method, operation]) => {
+        const of = operations.find((one) => one.path === path && one.method === method.toUpperCase());
+        const isPaged = of?.parameters.some(({ name }) => name === "cursor");
+        return isPaged && !/InvalidCursor/.test(JSON.stringify(operation)) ? [`${method} ${path}`] : [];
+      }),
+    );
+    expect(silent).toEqual([]);
+  });
+
   test("says which headers a change takes", () => {
     const takes = (id: string, name: string) =>
       operations.some(

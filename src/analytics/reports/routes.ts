@@ -62,6 +62,7 @@ export const reportRoutes = (deps: AnalyticsDeps) =>
         summary: "Top products",
         query: productsQuery,
         success: { 200: productsAnswer },
+        errors: ["invalid_cursor"],
       }),
       async (c) => c.json({ data: await productsReport(deps, c.req.valid("query")) }, 200),
     )
@@ -73,6 +74,7 @@ export const reportRoutes = (deps: AnalyticsDeps) =>
         summary: "Top categories",
         query: categoriesQuery,
         success: { 200: categoriesAnswer },
+        errors: ["invalid_cursor"],
       }),
       async (c) => c.json({ data: await categoriesReport(deps, c.req.valid("query")) }, 200),
     )
@@ -95,6 +97,7 @@ export const reportRoutes = (deps: AnalyticsDeps) =>
         summary: "What was searched for, found and clicked",
         query: topQuery,
         success: { 200: searchesAnswer },
+        errors: ["invalid_cursor"],
       }),
       async (c) => c.json({ data: await searchesReport(deps, c.req.valid("query")) }, 200),
     )
@@ -129,6 +132,7 @@ export const reportRoutes = (deps: AnalyticsDeps) =>
         summary: "Where sessions came from",
         query: sourcesQuery,
         success: { 200: sourcesAnswer },
+        errors: ["invalid_cursor"],
       }),
       async (c) => c.json({ data: await sourcesReport(deps, c.req.valid("query")) }, 200),
     );

@@ -46,7 +46,7 @@ export const residentMegabytes = (pids: number[]): number =>
     .reduce((sum, size) => sum + size, 0);
 
 /** The process of this machine that listens on a port; undefined when there is none, or it is not ours to see. */
-export function listenerOf(port: number): number | undefined {
+function listenerOf(port: number): number | undefined {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
   const sockets = ["/proc/net/tcp", "/proc/net/tcp6"]
     .flatMap((path) => read(path).split("\n").slice(1))

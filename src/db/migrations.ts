@@ -76,7 +76,7 @@ const howToResolve = (name: string): string =>
  * What is still to be applied.
  * @throws MigrationError when an applied migration was edited, is unknown here, or failed half-way
  */
-export function pendingMigrations(present: Migration[], applied: AppliedRow[]): Migration[] {
+function pendingMigrations(present: Migration[], applied: AppliedRow[]): Migration[] {
   const known = new Map(present.map((migration) => [migration.name, migration]));
   const done = new Set<string>();
   for (const row of applied) {

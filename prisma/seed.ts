@@ -8,6 +8,7 @@ import { emailSchema, newPasswordSchema } from "../src/auth/schema";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
 import { withDeployLock } from "../src/db/deploy-lock";
+import { whenConnected } from "../src/db/mongo";
 import { AppError } from "../src/lib/errors";
 import { ADMIN_ROLE } from "../src/lib/permissions";
 import { canonicalKey } from "../src/lib/text";
@@ -71,7 +72,7 @@ async function main(): Promise<number> {
   }
   const deps = createDeps(config, await createLogger(config));
   try {
-    await deps.mongo.connection.asPromise();
+    await whenConnected(deps.mongo);
     const administrator = {
       email: process.env.SEED_ADMIN_EMAIL || "admin@aizy.local",
       password: process.env.SEED_ADMIN_PASSWORD,

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../local/processes";
 import { nginxPath } from "./nginx";
 import { eventually, type Program, type ServerProcess, startProgram, startServer } from "./processes";
 
@@ -12,14 +13,6 @@ afterAll(async () => {
   for (const program of running) await program.kill();
   await rm(folder, { recursive: true });
 });
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = probe;
-  probe.stop(true);
-  return port;
-}
 
 /** nginx with the sample's settings, but for its addresses, certificate and files. */
 async function startNginx(port: number, copies: number[]): Promise<Program> {
@@ -55,7 +48,7 @@ describe.skipIf(nginxPath() === undefined)("a rolling restart behind nginx", () 
       running.add(server);
       return server;
     };
-    const ports = [freePort(), freePort(), freePort()] as const;
+    const ports = [await freePort(), await freePort(), await freePort()] as const;
     const copies = [await serve(ports[0]), await serve(ports[1])];
     const nginx = await startNginx(ports[2], [ports[0], ports[1]]);
     const address = `http://127.0.0.1:${ports[2]}`;

@@ -1,3 +1,4 @@
+import { freePort } from "../local/processes";
 import { startProgram } from "./processes";
 
 /** Redis as Debian installs it, or as REDIS_SERVER names it; undefined where there is none. */
@@ -7,9 +8,7 @@ export const redisPath = (): string | undefined =>
 /** A Redis of its own on a free port, which keeps nothing on disk. */
 export async function startRedis(): Promise<{ url: string; port: number; stop(): Promise<void> }> {
   // A port that was free a moment ago: Redis does not choose one itself.
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = probe;
-  probe.stop(true);
+  const port = await freePort();
   return { ...(await startRedisOn(port)), port };
 }
 

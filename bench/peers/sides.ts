@@ -1,6 +1,7 @@
 /** The programs that are compared, each a server of its own on a processor of its own. */
 import { mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { freePort } from "../../local/processes";
 import { familyOf } from "./machine";
 
 const CHECKOUT = join(import.meta.dir, "../..");
@@ -78,13 +79,6 @@ const PRODUCTION = {
   MAIL_FROM: "Bench <no-reply@example.com>",
 };
 
-const freePort = (): number => {
-  const probe = Bun.serve({ port: 0, fetch: () => new Response() });
-  const { port } = probe;
-  probe.stop(true);
-  return port ?? 0;
-};
-
 /** A hang guard, in milliseconds. */
 const PATIENCE = 60_000;
 
@@ -97,7 +91,7 @@ export async function startSide(
   processor: string,
   { path = "/health/live", env = {} }: { path?: string; env?: Record<string, string> } = {},
 ): Promise<Running> {
-  const port = freePort();
+  const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const logs = join(CHECKOUT, ".data/bench");
   mkdirSync(logs, { recursive: true });

@@ -44,7 +44,7 @@ export class ApiError<Code extends AnyCode = AnyCode> extends Error {
   /** To be named in a question to whoever runs the API. */
   readonly requestId: string | undefined;
   readonly problem: Problem | undefined;
-  /** What this code says beside: \`available\` of \`insufficient_stock\`, for one. */
+  /** What this code says beside: `available` of `insufficient_stock`, for one. */
   readonly members: MembersOf<Code>;
   /** Seconds after which to ask again. */
   readonly retryAfter: number | undefined;

@@ -32,7 +32,7 @@ const contentOf = (text: string): unknown => {
 
 /**
  * The messages of a stream. A connection that breaks is made again, going on after the last message that arrived;
- * the message \`end\` is the last one.
+ * the message `end` is the last one.
  * @param connect asks for the stream, after a message; throws what refuses it
  * @param wait ends after some milliseconds
  */

@@ -6,10 +6,10 @@ import type { Actor } from "../lib/actor";
 import type { AuditAction } from "./actions";
 import { type AuditEntry, auditActor, newAuditEntry, SYSTEM } from "./entry";
 
-/** Who changes goods or stock, and from where. */
+/** Who manages something that is nobody's own, such as goods, stock, keys and jobs, and from where. */
 export interface Manager {
   actor: Actor;
-  origin: { ip: string; userAgent: string };
+  origin: ReturnType<typeof requestOrigin>;
 }
 
 /** The caller of a guarded route. */
@@ -19,7 +19,7 @@ export const managerOf = (c: Context<AppEnv>): Manager => ({
 });
 
 /**
- * An entry about goods or stock, which is done to nobody's account. Make it before the transaction that records it.
+ * An entry about something that is done to nobody's account. Make it before the transaction that records it.
  * @param manager null for the system: a command, or a job
  */
 export const managedEntry = (

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../http/envelopes";
+import { idSchema } from "../http/fields";
 import { isEmail, MAX_EMAIL } from "../lib/email";
 import { cleanText, isVisible } from "../lib/text";
 import { isCommonPassword } from "./common";
@@ -52,8 +53,6 @@ const otpSchema = z
   .string("must be a string")
   .regex(/^\d{6}$/, "must be six digits")
   .meta({ example: "048151" });
-
-const idSchema = z.uuid("must be an id").toLowerCase();
 
 export const registerSchema = z
   .strictObject({

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import mariadb from "mariadb";
-import { mysqlOptions } from "./prisma";
+import type mariadb from "mariadb";
+import { mysqlOptions, withConnection } from "./prisma";
 
 /** Longest wait for another process's deploy step, in seconds. */
 const LOCK_SECONDS = 60;
@@ -9,12 +9,11 @@ const LOCK_SECONDS = 60;
  * Runs a step of the deployment, migrations or seed, while no other process runs one on this database.
  * @throws Error when another has held the lock for a minute
  */
-export async function withDeployLock<T>(
+export const withDeployLock = <T>(
   databaseUrl: string,
   work: (connection: mariadb.Connection) => Promise<T>,
-): Promise<T> {
-  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
-  try {
+): Promise<T> =>
+  withConnection(databaseUrl, async (connection) => {
     // A named lock is of the whole server; the database's name makes it ours alone. 64 characters at most.
     const lock = `aizy_migrate_${createHash("sha256")
       .update(mysqlOptions(databaseUrl).database ?? "")
@@ -29,8 +28,5 @@ export async function withDeployLock<T>(
         `Another process has been migrating or seeding for ${LOCK_SECONDS} s. Wait for it and start again.`,
       );
     }
-    return await work(connection);
-  } finally {
-    await connection.end();
-  }
-}
+    return work(connection);
+  });

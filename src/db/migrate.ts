@@ -18,7 +18,7 @@ import { completeProducts } from "../products/complete";
 import { confirmErasing } from "./confirm";
 import { syncIndexes } from "./indexes";
 import { MigrationError, migrateMySql, missingMigrations, resolveMigration } from "./migrations";
-import { connectMongo } from "./mongo";
+import { connectMongo, whenConnected } from "./mongo";
 import { checkMySql } from "./prisma";
 import { checkMongo } from "./requirements";
 
@@ -66,7 +66,7 @@ async function main(words: string[]): Promise<number> {
   }
   const mongo = connectMongo(config.mongodbUri, 5);
   try {
-    await mongo.connection.asPromise();
+    await whenConnected(mongo);
     const advice = await checkMongo(mongo.connection);
     if (advice !== undefined) console.error(advice);
     const erase = async (connection: mariadb.Connection) => {

@@ -3,9 +3,9 @@ import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import mariadb from "mariadb";
+import type mariadb from "mariadb";
 import { withDeployLock } from "./deploy-lock";
-import { mysqlOptions } from "./prisma";
+import { withConnection } from "./prisma";
 import { splitStatements } from "./sql-script";
 
 /** Why the deploy step would not go on; the message says what to do. */
@@ -32,12 +32,20 @@ interface AppliedRow {
   logs: string | null;
 }
 
-/** Reads the migrations of a folder in the order of their names, which start with a time stamp. */
-export async function readMigrations(folder: string): Promise<Migration[]> {
+/** The names of the migrations of a folder in their order; they start with a time stamp. */
+async function migrationNames(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** Reads the migrations of a folder in their order. */
+export async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = await migrationNames(folder);
   return Promise.all(
-    names.sort().map(async (name) => {
+    names.map(async (name) => {
       const bytes = await readFile(join(folder, name, "migration.sql")).catch((cause) => {
         throw new MigrationError(
           `Migration ${name} has no migration.sql. Restore the file or remove its folder.`,
@@ -203,21 +211,16 @@ export async function lackingMigrations(
   folder = "prisma/migrations",
 ): Promise<string[]> {
   if (!existsSync(folder)) return [];
-  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
-  try {
-    const done = await connection
-      .query<{ name: string }[]>(
-        "SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
-      )
-      .catch((error: { errno?: number }) => {
-        if (error.errno === NO_SUCH_TABLE) return [];
-        throw error;
-      });
-    const names = new Set(done.map(({ name }) => name));
-    return (await readMigrations(folder)).map(({ name }) => name).filter((name) => !names.has(name));
-  } finally {
-    await connection.end();
-  }
+  const done = await withConnection(databaseUrl, (connection) =>
+    connection.query<{ name: string }[]>(
+      "SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
+    ),
+  ).catch((error: { errno?: number }) => {
+    if (error.errno === NO_SUCH_TABLE) return [];
+    throw error;
+  });
+  const applied = new Set(done.map(({ name }) => name));
+  return (await migrationNames(folder)).filter((name) => !applied.has(name));
 }
 
 /** Names of the migrations that are not applied yet. @throws MigrationError as `pendingMigrations` */
@@ -225,12 +228,6 @@ export async function missingMigrations(
   databaseUrl: string,
   folder = "prisma/migrations",
 ): Promise<string[]> {
-  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
-  try {
-    return pendingMigrations(await readMigrations(folder), await readApplied(connection)).map(
-      ({ name }) => name,
-    );
-  } finally {
-    await connection.end();
-  }
+  const applied = await withConnection(databaseUrl, readApplied);
+  return pendingMigrations(await readMigrations(folder), applied).map(({ name }) => name);
 }

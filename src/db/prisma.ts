@@ -53,6 +53,19 @@ export function mysqlOptions(databaseUrl: string): mariadb.ConnectionConfig {
   };
 }
 
+/** Runs `work` on a connection of its own, beside the pool. */
+export async function withConnection<T>(
+  databaseUrl: string,
+  work: (connection: mariadb.Connection) => Promise<T>,
+): Promise<T> {
+  const connection = await mariadb.createConnection(mysqlOptions(databaseUrl));
+  try {
+    return await work(connection);
+  } finally {
+    await connection.end();
+  }
+}
+
 /**
  * Opens one connection of its own and closes it, to tell a wrong password from a closed port: the pool
  * reports both as a timeout, and only after ten seconds (prisma/orm#28612).
@@ -62,9 +75,9 @@ export async function checkMySql(databaseUrl: string): Promise<void> {
   const options = mysqlOptions(databaseUrl);
   const where = `${options.host}:${options.port}`;
   try {
-    const connection = await mariadb.createConnection(options);
-    const [{ version }] = await connection.query<[{ version: string }]>("SELECT VERSION() AS version");
-    await connection.end();
+    const [{ version }] = await withConnection(databaseUrl, (connection) =>
+      connection.query<[{ version: string }]>("SELECT VERSION() AS version"),
+    );
     const problem = mysqlProblem(version);
     if (problem !== undefined) throw new DatabaseUnusable(`MySQL at ${where} ${problem}.`);
   } catch (cause) {

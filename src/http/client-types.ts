@@ -221,7 +221,7 @@ const modelsIn = (document: Json, text: string): string[] =>
 
 /**
  * The module of the client that knows the routes: its types and, as a value, which POSTs take an Idempotency-Key.
- * @param document as \`openApiDocument\` makes it
+ * @param document as `openApiDocument` makes it
  */
 export function clientRoutes(document: Json): string {
   const root = branch();
@@ -253,7 +253,7 @@ export interface Routes ${text}
 `;
 }
 
-/** The same routes as Hono's typed client takes them: \`hc<ApiType>(url)\`. */
+/** The same routes as Hono's typed client takes them: `hc<ApiType>(url)`. */
 export function honoApi(document: Json): string {
   const paths = new Map<string, string[]>();
   for (const one of operationsOf(document)) {

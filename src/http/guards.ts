@@ -43,8 +43,9 @@ export function guard(
 ): (c: Context<AppEnv>) => Promise<undefined> {
   const permissions = permission === undefined ? [] : [permission].flat();
   const needed = permissions.length > 0 || caller === "user" || caller === "person";
+  const forAnyone = isForAnyone({ caller, permission });
   return async (c) => {
-    if (isForAnyone({ caller, permission })) return undefined;
+    if (forAnyone) return undefined;
     const token = bearerOf(c);
     if (token === undefined) {
       if (!needed && c.req.header("authorization") === undefined) return undefined;

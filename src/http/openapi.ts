@@ -358,7 +358,7 @@ for input that is not valid. A token that is sent must be good, also where none 
 Routes under /auth that open a session, and those under /health, read no token.`;
 
 /**
- * The OpenAPI 3.1 document of an application, made from what its routes state (see \`endpoint\`).
+ * The OpenAPI 3.1 document of an application, made from what its routes state (see `endpoint`).
  * @param app with every route mounted
  * @example const document = openApiDocument(createApp(deps));
  */

@@ -1,5 +1,4 @@
 import type { Context } from "hono";
-import type { Actor } from "../lib/actor";
 import type { AppEnv } from "./factory";
 
 /** Longest user agent that is kept, in characters: what the columns of sessions and the audit log hold. */
@@ -12,16 +11,4 @@ const MAX_USER_AGENT = 500;
 export const requestOrigin = (c: Context<AppEnv>): { ip: string; userAgent: string } => ({
   ip: c.get("ip"),
   userAgent: (c.req.header("user-agent") ?? "unknown").slice(0, MAX_USER_AGENT),
-});
-
-/** Who manages something, and from where: what an audit entry says. */
-export interface Manager {
-  actor: Actor;
-  origin: ReturnType<typeof requestOrigin>;
-}
-
-/** The caller of a guarded route. */
-export const managerOf = (c: Context<AppEnv>): Manager => ({
-  actor: c.get("actor"),
-  origin: requestOrigin(c),
 });

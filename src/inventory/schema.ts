@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { idSchema, limitSchema, lineSchema, skuSchema } from "../products";
+import { idSchema } from "../http/fields";
+import { limitSchema, lineSchema, skuSchema } from "../products";
 import { BACKORDER_POLICIES, RESERVATION_STATUSES } from "./model";
 import { MAX_QUANTITY } from "./stock";
 
@@ -14,7 +15,6 @@ const whole = (min: number, max: number) =>
   z.int("must be a whole number").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 
 const quantitySchema = whole(1, MAX_QUANTITY);
-const locationIdSchema = idSchema;
 const reasonSchema = lineSchema(500);
 const referenceSchema = lineSchema(200).meta({
   description: "What it belongs to elsewhere: an order, a delivery note",
@@ -61,7 +61,7 @@ const settingsSchema = z
 export const createLevelSchema = z
   .strictObject({
     sku: skuSchema,
-    locationId: locationIdSchema,
+    locationId: idSchema,
     ...settingsSchema.partial().shape,
   })
   .meta({ id: "CreateLevel" });
@@ -72,11 +72,11 @@ export const changeLevelSchema = settingsSchema
 
 export const listLevelsSchema = z.strictObject({
   sku: skuSchema.optional(),
-  locationId: locationIdSchema.optional(),
+  locationId: idSchema.optional(),
   ...pageQuery,
 });
 
-export const listLowSchema = z.strictObject({ locationId: locationIdSchema.optional(), ...pageQuery });
+export const listLowSchema = z.strictObject({ locationId: idSchema.optional(), ...pageQuery });
 
 /** What an adjustment may be: goods that came, came back, were sold over the counter, or were miscounted. */
 const ADJUSTMENT_KINDS = ["adjust", "receive", "return", "sell"] as const;
@@ -84,7 +84,7 @@ const ADJUSTMENT_KINDS = ["adjust", "receive", "return", "sell"] as const;
 export const adjustSchema = z
   .strictObject({
     sku: skuSchema,
-    locationId: locationIdSchema,
+    locationId: idSchema,
     delta: whole(-MAX_QUANTITY, MAX_QUANTITY)
       .refine((delta) => delta !== 0, "must not be 0")
       .meta({ description: "Units that came (positive) or left (negative)", example: -2 }),
@@ -109,7 +109,7 @@ export const adjustSchema = z
 export const setSchema = z
   .strictObject({
     sku: skuSchema,
-    locationId: locationIdSchema,
+    locationId: idSchema,
     expected: whole(-MAX_QUANTITY, MAX_QUANTITY).meta({
       description: "What you believe is on hand; 409 with the current quantity when it is not",
     }),
@@ -127,8 +127,8 @@ const linesOf = <Line extends z.ZodType>(line: Line) =>
 
 export const transferSchema = z
   .strictObject({
-    fromLocationId: locationIdSchema,
-    toLocationId: locationIdSchema,
+    fromLocationId: idSchema,
+    toLocationId: idSchema,
     lines: linesOf(z.strictObject({ sku: skuSchema, quantity: quantitySchema })),
     reason: reasonSchema.nullish(),
     reference: referenceSchema.nullish(),
@@ -147,7 +147,7 @@ export const reserveSchema = z
       z.strictObject({
         sku: skuSchema,
         quantity: quantitySchema,
-        locationId: locationIdSchema.optional().meta({
+        locationId: idSchema.optional().meta({
           description: "Where from; chosen by priority when it is left out",
         }),
       }),
@@ -185,7 +185,7 @@ export const listReservationsSchema = z.strictObject({
 export const listMovementsSchema = z
   .strictObject({
     sku: skuSchema.optional(),
-    locationId: locationIdSchema.optional(),
+    locationId: idSchema.optional(),
     reservationId: idSchema.optional(),
     ...pageQuery,
   })

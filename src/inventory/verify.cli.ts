@@ -5,6 +5,7 @@
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { parseConfig } from "../config";
+import { whenConnected } from "../db/mongo";
 import { createLogger } from "../telemetry/log";
 import { createDeps } from "../wire";
 import { repairSku, verifyAll, verifySku } from "./verify";
@@ -14,7 +15,7 @@ async function main(): Promise<number> {
   const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
   const deps = createDeps(config, await createLogger(config));
   try {
-    await deps.mongo.connection.asPromise();
+    await whenConnected(deps.mongo);
     const started = performance.now();
     const { levels, movements, differences } =
       sku === undefined ? await verifyAll(deps) : await verifySku(deps, sku);

@@ -1,6 +1,5 @@
-import { auditActor, auditJobOf, newAuditEntry, SYSTEM } from "../audit";
+import { auditJobOf, type Manager, managedEntry } from "../audit";
 import type { BaseDeps } from "../deps";
-import type { Manager } from "../http/origin";
 import { AppError } from "../lib/errors";
 import { type JobQuery, type JobRow, type JobStore, stateOf } from "./jobs";
 import type { JobResponse } from "./schema";
@@ -63,11 +62,7 @@ async function change(
   what: keyof typeof CHANGES,
 ): Promise<void> {
   const now = deps.clock.now();
-  const entry = newAuditEntry(deps, CHANGES[what], {
-    actor: manager === null ? SYSTEM : auditActor(manager.actor),
-    subjectUserId: null,
-    origin: manager?.origin ?? null,
-  });
+  const entry = managedEntry(deps, manager, CHANGES[what]);
   const changeIn = async <Tx>(store: JobStore<Tx>, transaction: Transaction<Tx>): Promise<boolean> => {
     const job = await store.find(id);
     if (job === null) return false;

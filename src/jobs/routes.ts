@@ -1,7 +1,7 @@
+import { managerOf } from "../audit";
 import type { BaseDeps } from "../deps";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
-import { managerOf } from "../http/origin";
 import { discardJob, listJobs, retryJob } from "./admin";
 import { jobParam, jobsAnswer, jobsQuery } from "./schema";
 

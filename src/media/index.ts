@@ -1,4 +1,4 @@
-export { altSchema } from "./alt";
+export { altSchema, MAX_ALT } from "./alt";
 export { createPictureSource, type PictureSource, PictureUnavailable } from "./download";
 export { keepRenditions } from "./keep";
 export { encodeAvif, inTurn, readPicture } from "./picture";

@@ -8,9 +8,6 @@ import { GTIN } from "./shown";
 export const NO_CONTROLS = /^(?:[^\p{Cc}]|[\n\r\t])*$/u;
 export const ONE_LINE = /^[^\p{Cc}]*$/u;
 
-/** An id of ours; in capitals it is the same. */
-export const idSchema = z.uuid("must be an id").toLowerCase();
-
 /** Text of one line: NFC, trimmed, without control characters. HTML stays text. */
 export const lineSchema = (max: number) =>
   z

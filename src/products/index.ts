@@ -1,6 +1,6 @@
 /** What other features may use of products. */
 export type { ProductDeps } from "./deps";
-export { idSchema, lineSchema, skuSchema } from "./fields";
+export { lineSchema, skuSchema } from "./fields";
 export { noProduct } from "./found";
 export { setPopularity } from "./popularity";
 export { limitSchema } from "./schema";

@@ -1,10 +1,10 @@
 import { z } from "zod";
+import { idSchema } from "../http/fields";
 import { canonicalKey, cleanText } from "../lib/text";
 import {
   attributeSchema,
   currencySchema,
   gtinSchema,
-  idSchema,
   lineSchema,
   MAX_VARIANTS,
   metadataSchema,

@@ -82,7 +82,7 @@ function eventsOf(deps: AnalyticsDeps, call: Call, body: Body): unknown[] {
     });
   }
   return events.map((event: unknown) =>
-    isObject(event) ? { ...event, messageId: text((event as Body).messageId) || deps.random.id() } : event,
+    isObject(event) ? { ...event, messageId: text(event.messageId) || deps.random.id() } : event,
   );
 }
 

@@ -120,8 +120,9 @@ export async function settleStep(
   } catch (error) {
     // Others were quicker, or the database is away: that says nothing about the events. That it takes too long does,
     // and so does a step that did not get through though it held the guard.
-    const held = error instanceof AppError && ids.length > FEW;
-    if (!held && (error instanceof AppError || (isUnavailable(error) && !tookTooLong(error)))) throw error;
+    const saysNothing =
+      error instanceof AppError ? ids.length <= FEW : isUnavailable(error) && !tookTooLong(error);
+    if (saysNothing) throw error;
     const size = ids.length || limit;
     if (size > 1) {
       const half = Math.ceil(size / 2);

@@ -1,7 +1,6 @@
-import { auditActor, auditJobOf, newAuditEntry } from "../../audit";
+import { auditJobOf, type Manager, managedEntry, mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
-import type { Manager } from "../../http/origin";
 import { AppError } from "../../lib/errors";
 import type { AnalyticsDeps } from "../deps";
 import type { WriteKeyDocument } from "../model";
@@ -22,7 +21,7 @@ const toWriteKey = (key: WriteKeyDocument): WriteKeyResponse => ({
 /** @throws AppError conflict when there are as many as there may be */
 export async function createWriteKey(
   deps: AnalyticsDeps,
-  { actor, origin }: Manager,
+  manager: Manager,
   { name, origins }: CreateWriteKey,
   record: RecordAnswer<MongoTx>,
 ): Promise<WriteKeyResponse> {
@@ -34,42 +33,27 @@ export async function createWriteKey(
     name,
     origins: [...new Set(origins)],
     createdAt: deps.clock.now(),
-    createdBy: actor.userId,
+    createdBy: manager.actor.userId,
     revokedAt: null,
   };
   const response = toWriteKey(key);
-  const entry = newAuditEntry(deps, "write_key.created", {
-    actor: auditActor(actor),
-    subjectUserId: null,
-    origin,
-    detail: { key: key._id, name, origins: key.origins },
-  });
-  await deps.mongo.transaction(async (tx) => {
+  const detail = { key: key._id, name, origins: key.origins };
+  const audit = { ...managedEntry(deps, manager, "write_key.created"), detail };
+  return mutate(deps, "mongo", { audit, record }, async (tx) => {
     await deps.analytics.writeKeys.create(key, tx);
-    await deps.jobs.mongo.enqueue(auditJobOf(entry), tx);
-    await record(tx, response);
+    return response;
   });
-  deps.jobs.wake();
-  return response;
 }
 
 export const listWriteKeys = async (deps: AnalyticsDeps): Promise<WriteKeyResponse[]> =>
   (await deps.analytics.writeKeys.list(SHOWN)).map(toWriteKey);
 
 /** Ends a key for good; one that was revoked before stays as it is. @throws AppError not_found */
-export async function revokeWriteKey(
-  deps: AnalyticsDeps,
-  { actor, origin }: Manager,
-  id: string,
-): Promise<void> {
+export async function revokeWriteKey(deps: AnalyticsDeps, manager: Manager, id: string): Promise<void> {
   const key = await deps.analytics.writeKeys.find(id);
   if (key === null) throw new AppError("not_found", "There is no such write key.");
-  const entry = newAuditEntry(deps, "write_key.revoked", {
-    actor: auditActor(actor),
-    subjectUserId: null,
-    origin,
-    detail: { key: id, name: key.name },
-  });
+  const detail = { key: id, name: key.name };
+  const entry = { ...managedEntry(deps, manager, "write_key.revoked"), detail };
   await deps.mongo.transaction(async (tx) => {
     if (await deps.analytics.writeKeys.revoke(id, entry.at, tx)) {
       await deps.jobs.mongo.enqueue(auditJobOf(entry), tx);

@@ -1,7 +1,7 @@
+import { managerOf } from "../../audit";
 import { endpoint } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { idempotent } from "../../http/idempotency";
-import { managerOf } from "../../http/origin";
 import type { AnalyticsDeps } from "../deps";
 import { createWriteKey, listWriteKeys, revokeWriteKey } from "./keys";
 import { createWriteKeySchema, writeKeyAnswer, writeKeyListAnswer, writeKeyParam } from "./schema";

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
+import { idSchema } from "../../http/fields";
 import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
 import { proofShape } from "../mfa/schema";
 import { labelSchema } from "../schema";
@@ -28,7 +29,7 @@ export const listApiKeysSchema = z.strictObject({
 });
 export type ListApiKeys = z.output<typeof listApiKeysSchema>;
 
-export const apiKeyParam = z.object({ id: z.uuid("must be an id").toLowerCase() });
+export const apiKeyParam = z.object({ id: idSchema });
 
 const apiKeyResponse = z
   .object({

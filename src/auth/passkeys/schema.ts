@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { idSchema } from "../../http/fields";
 import { proofSchema } from "../mfa/schema";
 import { deviceTokenSchema, labelSchema } from "../schema";
 
@@ -14,7 +15,6 @@ const base64url = (max: number) =>
     .regex(/^[A-Za-z0-9_-]*$/, "must be base64url");
 
 const id = base64url(1364);
-const challengeId = z.uuid("must be an id").toLowerCase();
 
 /**
  * What `PublicKeyCredential.toJSON()` gives in a browser. Browsers add members as they grow, so those that are
@@ -29,7 +29,7 @@ const credential = {
 
 export const registerSchema = z
   .strictObject({
-    challengeId,
+    challengeId: idSchema,
     name: nameSchema.optional(),
     response: z.object({
       ...credential,
@@ -45,7 +45,7 @@ export type RegisterPasskey = z.output<typeof registerSchema>;
 
 export const signInSchema = z
   .strictObject({
-    challengeId,
+    challengeId: idSchema,
     deviceToken: deviceTokenSchema,
     response: z.object({
       ...credential,
@@ -61,7 +61,7 @@ export const signInSchema = z
 export type PasskeySignIn = Omit<z.output<typeof signInSchema>, "deviceToken">;
 
 export const renameSchema = z.strictObject({ name: nameSchema }).meta({ id: "Rename" });
-export const passkeyParam = z.object({ id: z.uuid("must be an id").toLowerCase() });
+export const passkeyParam = z.object({ id: idSchema });
 
 const passkeyResponse = z
   .object({

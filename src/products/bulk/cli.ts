@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { parseConfig } from "../../config";
 import { syncIndexes } from "../../db/indexes";
 import { migrateMySql } from "../../db/migrations";
+import { whenConnected } from "../../db/mongo";
 import { checkMySql } from "../../db/prisma";
 import { createLogger } from "../../telemetry/log";
 import type { Deps } from "../../wire";
@@ -30,7 +31,7 @@ export async function connect(env: Record<string, string | undefined>): Promise<
   await checkMySql(config.databaseUrl);
   await migrateMySql(config.databaseUrl);
   const deps = createDeps(config, await createLogger(config));
-  await deps.mongo.connection.asPromise();
+  await whenConnected(deps.mongo);
   await syncIndexes(deps.mongo);
   return deps;
 }

@@ -3,7 +3,7 @@
 import { after, DAY, pause, SECOND } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
 import { cleanText } from "../../lib/text";
-import { inTurn, PictureUnavailable } from "../../media";
+import { inTurn, MAX_ALT, PictureUnavailable } from "../../media";
 import type { ProductDeps } from "../deps";
 import type { PictureDocument } from "../images/model";
 import { addPicture, hashOf } from "../images/service";
@@ -17,8 +17,6 @@ const KEEP = 8 * DAY;
 const PAGE = 20;
 /** Pictures that are fetched while one is encoded; each may take 10 MB. */
 const AHEAD = 3;
-/** Of a text that says what a picture shows. */
-const MAX_ALT = 500;
 
 /** An address as it may be shown: without a name and password, and not without end. */
 const shown = (address: string): string => address.replace(/\/\/[^/?#]*@/, "//").slice(0, 200);
@@ -139,10 +137,8 @@ export async function fetchPictures(
 ): Promise<ImportProgress> {
   const found = progress.pictures?.found ?? 0;
   const kinds = structuredClone(progress.kinds ?? []);
-  const told = async () => {
-    const pictures = await countPictures(deps, importId, found);
-    return { ...progress, stage: "pictures" as const, kinds, pictures };
-  };
+  const counts = await countPictures(deps, importId, found);
+  const told = () => ({ ...progress, stage: "pictures" as const, kinds, pictures: { ...counts } });
   for (;;) {
     const page = await deps.importPictures.waiting(importId, PAGE);
     if (page.length === 0) return told();
@@ -169,8 +165,9 @@ export async function fetchPictures(
             ]
           : [];
       for (const fault of faults) countFault(kinds, fault);
-      await onStep(await told(), faults);
+      await onStep(told(), faults);
       await deps.importPictures.settle(wanted._id, result.state);
+      counts[result.state]++;
       signal.throwIfAborted();
     }
   }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
-import { idSchema } from "../fields";
+import { idSchema } from "../../http/fields";
 import { PRODUCT_STATUSES } from "../model";
 import { BULK_KINDS } from "./model";
 import { FORMATS, SHOPS } from "./shapes";

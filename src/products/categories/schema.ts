@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { idSchema } from "../../http/fields";
 import { canonicalKey } from "../../lib/text";
-import { attributeKeySchema, idSchema, lineSchema } from "../fields";
+import { attributeKeySchema, lineSchema } from "../fields";
 
 const attributeDefinition = z
   .strictObject({

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { idSchema } from "../../http/fields";
 import { altSchema } from "../../media";
-import { idSchema, MAX_VARIANTS } from "../fields";
+import { MAX_VARIANTS } from "../fields";
 
 /** Most pictures of one product. */
 export const MAX_PICTURES = 30;

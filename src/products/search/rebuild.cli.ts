@@ -4,6 +4,7 @@
  */
 import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
+import { whenConnected } from "../../db/mongo";
 import { createProgress } from "../../lib/progress";
 import { configOrExit } from "../../program";
 import { createLogger } from "../../telemetry/log";
@@ -17,7 +18,7 @@ async function main(): Promise<number> {
   const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
   const deps = createDeps(config, await createLogger(config));
   try {
-    await deps.mongo.connection.asPromise();
+    await whenConnected(deps.mongo);
     const products = await deps.products.count();
     const progress = createProgress("Rebuilding", products * 2);
     await deps.search.rebuild((done) => progress.update(done, `${done} of ${products * 2} steps`));

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { emailSchema, nameSchema, proofShape, userResponse } from "../../auth";
 import { dataOf } from "../../http/envelopes";
+import { idSchema } from "../../http/fields";
 import { noticesSchema } from "../notices";
 
 /** One's own account, with what one may do, so that a frontend can hide what is not theirs. */
@@ -86,7 +87,7 @@ export type SettingsResponse = z.infer<typeof settingsResponse>;
 export const settingsAnswer = dataOf(settingsResponse);
 
 export const avatarParam = z.object({
-  id: z.uuid("must be an id").toLowerCase(),
+  id: idSchema,
   file: z.string().regex(/^\d{1,5}\.webp$/, "must be a width and webp, such as 320.webp"),
 });
 
@@ -108,4 +109,4 @@ const exportResponse = z
 export type ExportResponse = z.infer<typeof exportResponse>;
 export const exportAnswer = dataOf(exportResponse);
 export const exportListAnswer = dataOf(z.array(exportResponse));
-export const exportParam = z.object({ id: z.uuid("must be an id").toLowerCase() });
+export const exportParam = z.object({ id: idSchema });

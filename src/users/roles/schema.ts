@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { idSchema } from "../../http/fields";
 import { ALL_PERMISSIONS, type Permission } from "../../lib/permissions";
 import { cleanText } from "../../lib/text";
 
@@ -46,7 +47,7 @@ export const changeRoleSchema = z
 export type CreateRole = z.output<typeof createRoleSchema>;
 export type ChangeRole = z.output<typeof changeRoleSchema>;
 
-export const roleParam = z.object({ id: z.uuid("must be an id").toLowerCase() });
+export const roleParam = z.object({ id: idSchema });
 
 const roleResponse = z.object({
   id: z.string(),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../../http/envelopes";
-import { idSchema, lineSchema } from "../../index";
+import { idSchema } from "../../../http/fields";
+import { lineSchema } from "../../index";
 import { wordsOf } from "../text";
 import { ruleKeyOf } from "./current";
 

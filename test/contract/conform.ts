@@ -23,6 +23,7 @@ function faultsOf(document: Json, schema: Json, value: unknown, at: string): str
       .reduce((part, name) => part[name], document);
     return faultsOf(document, named, value, at);
   }
+  if (schema.allOf) return schema.allOf.flatMap((one: Json) => faultsOf(document, one, value, at));
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices) {
     const tried: string[][] = choices.map((one: Json) => faultsOf(document, one, value, at));
@@ -57,7 +58,8 @@ const literals = (path: string): number =>
  * What of an answer the document does not say.
  * @param document the OpenAPI document
  * @param path as it was asked for, without its query
- * @returns faults in words; none for an answer that is not JSON
+ * @returns faults in words, also a problem whose code or members the operation does not state; none for an answer that
+ * is not JSON
  */
 export async function differences(
   document: Json,
@@ -80,7 +82,9 @@ export async function differences(
   const { content = {} } = stated.$ref
     ? document.components.responses[stated.$ref.split("/").at(-1)]
     : stated;
-  const schema = content["application/json"]?.schema;
-  if (!schema || !answer.headers.get("content-type")?.startsWith("application/json")) return [];
+  const [type = ""] = (answer.headers.get("content-type") ?? "").split(";");
+  const { schema } = content[type] ?? {};
+  if (!/[/+]json$/.test(type)) return [];
+  if (!schema) return [`${where} has a body that is not described`];
   return faultsOf(document, schema, await answer.clone().json(), where);
 }

@@ -51,7 +51,7 @@ async function faultOf(operation: Operation, answer: Response): Promise<string |
     await answer.body?.cancel();
     return null;
   }
-  const unlike = status < 400 ? await differences(contract, operation.method, operation.path, answer) : [];
+  const unlike = await differences(contract, operation.method, operation.path, answer);
   const text = await answer.text();
   if (status >= 500) return `answers ${status}: ${text.slice(0, 200)}`;
   if (status < 400) return unlike[0] ?? null;
@@ -66,9 +66,7 @@ async function faultOf(operation: Operation, answer: Response): Promise<string |
     typeof problem.detail === "string" &&
     problem.requestId === answer.headers.get("x-request-id");
   if (!whole) return `answers ${status} with ${text.slice(0, 200)}`;
-  return status in operation.answers
-    ? null
-    : `answers ${status} ${problem.code}, which its description lacks`;
+  return unlike[0] ?? null;
 }
 
 /** Asks with each of the given bodies or queries. @returns the faults, each once */

@@ -1,5 +1,5 @@
 import { originOf } from "../../auth";
-import { endpoint } from "../../http/endpoint";
+import { endpoint, file } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { fileBody } from "../../http/file";
 import { idempotent } from "../../http/idempotency";
@@ -63,7 +63,7 @@ export const exportRoutes = (deps: AccountDeps) =>
         tag,
         caller: "person",
         params: exportParam,
-        success: { 200: null },
+        success: { 200: file("application/zip") },
         errors: ["not_found", "conflict", "gone"],
       }),
       async (c) => {

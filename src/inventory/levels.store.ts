@@ -2,6 +2,9 @@ import type { Mongo, MongoTx } from "../db/mongo";
 import { type LevelDocument, levelModel, locationModel } from "./model";
 import { floorOf } from "./stock";
 
+/** SKUs that take longer to look up than whether there is any level. */
+const MANY = 100;
+
 /** Stock levels in MongoDB; only `StockWriter` changes them. */
 export const createLevelStore = (mongo: Mongo) => {
   const Level = levelModel(mongo.connection);
@@ -53,8 +56,12 @@ export const createLevelStore = (mongo: Mongo) => {
         .lean(),
 
     /** True when one of the SKUs has a level. */
-    hasLevels: async (skuKeys: string[], tx?: MongoTx): Promise<boolean> =>
-      (await Level.exists({ skuKey: { $in: skuKeys } }).session(mongo.in(tx).session ?? null)) !== null,
+    async hasLevels(skuKeys: string[], tx?: MongoTx): Promise<boolean> {
+      const session = mongo.in(tx).session ?? null;
+      // A shop without stock, as most are that import, is not asked for each of many SKUs.
+      if (skuKeys.length > MANY && (await Level.exists({}).session(session)) === null) return false;
+      return (await Level.exists({ skuKey: { $in: skuKeys } }).session(session)) !== null;
+    },
 
     /** Those of the SKUs that can be had somewhere now. */
     async skusInStock(skuKeys: string[]): Promise<Set<string>> {

@@ -182,7 +182,8 @@ export function analyse(text: SearchableText): AnalysedProduct {
     collector.add("brand", wordsOf(text.brand), true);
     collector.mark(brandTerm(wordsOf(text.brand)));
   }
-  for (const code of [...text.skus, ...text.gtins]) collector.add("code", wordsOf(code), true);
+  // A whole code is found by itself, however it is separated: joins of its parts would be as many words as variants.
+  for (const code of [...text.skus, ...text.gtins]) collector.add("code", wordsOf(code), false);
   for (const option of text.options) collector.add("option", wordsOf(option), true);
   for (const attribute of text.attributes) collector.add("attribute", wordsOf(attribute), true);
   for (const category of text.categories) collector.add("category", wordsOf(category), true);

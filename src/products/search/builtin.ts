@@ -7,7 +7,7 @@ import type { ProductDocument } from "../model";
 import { GTIN, gtinKeyOf } from "../shown";
 import { type BuiltinOptions, compact, refreshPopularity } from "./compact";
 import { usesOf } from "./count-words";
-import { searchDocumentOf } from "./document";
+import { codesOf, searchDocumentOf } from "./document";
 import type { Prepared, SearchEngine, SearchRequest, SearchResult } from "./engine";
 import { MOST_COUNTED } from "./facets";
 import { type Found, type Frozen, find, findAgain } from "./find";
@@ -86,7 +86,7 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     const groups = groupsOf(request);
     if (request.state !== null) return findAgain(reader, request.state as unknown as Frozen, groups);
     const code = canonicalKey(request.text);
-    const codes = GTIN.test(code) ? [code, gtinKeyOf(code)] : [code];
+    const codes = GTIN.test(code) ? [code, gtinKeyOf(code)] : codesOf(code);
     // First of all: what is taken into segments after it is still read from its document.
     const [head, coded] = await Promise.all([
       reader.head(),

@@ -71,6 +71,16 @@ const headsOf = (name: string): string[] =>
     .flatMap((part) => wordsOf(part).at(-1)?.surface ?? [])
     .map(stemOf);
 
+/**
+ * A SKU as it may be typed: as it is, and without its separators when it has a digit.
+ * @param key in canonical form
+ * @example codesOf("kr-5100/b") // ["kr-5100/b", "kr5100b"]
+ */
+export function codesOf(key: string): string[] {
+  const bare = key.replace(/[^\p{L}\p{N}\p{M}]+/gu, "");
+  return bare === key || !/\p{N}/u.test(bare) ? [key] : [key, bare];
+}
+
 const shown = ({ value, unit }: { value: string | number | boolean; unit: string | null }): string =>
   unit === null ? String(value) : `${value} ${unit}`;
 
@@ -124,7 +134,7 @@ export function searchDocumentOf(
     packed: pack(analysed),
     head: analysed.head,
     targeted: analysed.targeted,
-    codes: unique([...product.variants.map(({ skuKey }) => skuKey), ...gtins.map(gtinKeyOf)]),
+    codes: unique([...product.variants.flatMap(({ skuKey }) => codesOf(skuKey)), ...gtins.map(gtinKeyOf)]),
     brandKey: product.brandKey ?? null,
     brand: product.brand,
     categoryIds: product.categoryIds,

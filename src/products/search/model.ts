@@ -19,7 +19,7 @@ export interface SearchDocument {
   packed: mongo.Binary;
   head: string;
   targeted: boolean;
-  /** SKUs and GTINs in canonical form: the query that is one of them finds it first. */
+  /** SKUs, also without their separators, and GTINs in canonical form: the query that is one of them finds it first. */
   codes: string[];
   brandKey: string | null;
   brand: string | null;
@@ -99,7 +99,7 @@ export interface Head {
  * Form of what is indexed of a product. Raise it with every change of that (terms, weights, columns): the first process
  * that starts after the upgrade has the index rebuilt while the shop is open.
  */
-export const INDEX_FORMAT = 2;
+export const INDEX_FORMAT = 3;
 
 /** What the index consists of: one document, which changes as a whole. */
 export interface ManifestDocument {

@@ -96,6 +96,8 @@ describe("what is found", () => {
         "thunderstorms",
         '"micro usb" nightlamp',
         `wl-${how.length}/9`,
+        `WL${how.length}9`,
+        `wl ${how.length} 9`,
         how.length > 15 ? "4006381333931" : "96385074",
       ]) {
         expect([q, await found(q)]).toEqual([q, expect.arrayContaining([id])]);

@@ -21,7 +21,10 @@ interface Script {
 
 const bun = (...words: string[]): string[] => ["bun", ...words];
 
-const ENTRIES = ["src/index.ts", "src/db/migrate.ts", "prisma/seed.ts", "src/users/admin.cli.ts"];
+const ENTRIES = [
+  ...["src/index.ts", "src/db/migrate.ts", "prisma/seed.ts", "src/users/admin.cli.ts"],
+  ...["src/backup/backup.cli.ts", "src/backup/restore.cli.ts"],
+];
 /** Native addons, and files that are read where they lie. */
 const EXTERNAL = ["argon2", "sharp", "swagger-ui-dist", "pino-pretty"];
 const BUNDLE = [
@@ -63,6 +66,8 @@ const SCRIPTS: Record<CommandName, Script> = {
   "db:studio": { steps: [["drizzle-kit", "studio"]] },
   import: { steps: [bun("--smol", "src/products/bulk/import.cli.ts")] },
   export: { steps: [bun("--smol", "src/products/bulk/export.cli.ts")] },
+  backup: { steps: [bun("src/backup/backup.cli.ts")] },
+  restore: { steps: [bun("src/backup/restore.cli.ts")] },
   reencrypt: { steps: [bun("src/auth/reencrypt.cli.ts")] },
   "analytics:rebuild": { steps: [bun("src/analytics/rebuild.cli.ts")] },
   jobs: { steps: [bun("src/jobs/jobs.cli.ts")] },

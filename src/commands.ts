@@ -88,6 +88,20 @@ A name in .csv is CSV; --force replaces a file.`,
     options: { force: flag, format: text },
     words: [1, 1],
   },
+  backup: {
+    usage: `Usage: bun run backup FOLDER [--with-keys]
+Writes both databases and the stored files, all as of one time, into a new folder; the shop stays open.
+  --with-keys  JWT_SECRET and DATA_KEY too, in keys.env; whoever has the folder can then read everything`,
+    options: { "with-keys": flag },
+    words: [1, 1],
+  },
+  restore: {
+    usage: `Usage: bun run restore FOLDER [--other-keys]
+Reads what bun run backup wrote into empty databases and an empty STORAGE_DIR, while no server runs on them.
+  --other-keys  also where JWT_SECRET or DATA_KEY are not those of the backup`,
+    options: { "other-keys": flag },
+    words: [1, 1],
+  },
   "analytics:rebuild": {
     usage: "Usage: bun run analytics:rebuild\nMakes sessions and rollups anew from the events that are kept.",
   },

@@ -105,6 +105,13 @@ export async function openWorkerDatabases(base: WorkerDatabases): Promise<Worker
   return worker;
 }
 
+/** Makes an empty MySQL database beside the others; MongoDB makes its own with the first document. */
+export const createDatabase = ({ databaseUrl }: Pick<WorkerDatabases, "databaseUrl">): Promise<void> =>
+  withMySql(databaseUrl, async (connection) => {
+    const name = new URL(databaseUrl).pathname.slice(1);
+    await connection.query(`CREATE DATABASE ${connection.escapeId(name)} CHARACTER SET utf8mb4`);
+  });
+
 /** Empties every table and collection of a worker; tables, indexes and the migration record stay. */
 export async function emptyDatabases(worker: WorkerDatabases): Promise<void> {
   const connection = await mariadb.createConnection(mysqlOptions(worker.databaseUrl));

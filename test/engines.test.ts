@@ -471,6 +471,36 @@ describe("limits and options", () => {
     PATIENCE,
   );
 
+  test("a snapshot session reads every collection at one time, over pages", async () => {
+    const many = Array.from({ length: 300 }, (_, n) => ({ _id: n, n: 0 }));
+    const [first, second] = [await fresh("snapshot_a", many), await fresh("snapshot_b", many)];
+    // The end of a connection ends its snapshots; a session that has ended only waits to be used again.
+    const reader = await MongoClient.connect(uri);
+    try {
+      const session = reader.startSession({ snapshot: true });
+      const read = (collection: Collection<Item>, filter = {}) =>
+        reader.db().collection(collection.collectionName).find(filter, { session, batchSize: 50 });
+      const cursor = read(first);
+      expect(await cursor.next()).toMatchObject({ n: 0 });
+      for (const collection of [first, second]) {
+        await collection.updateMany({}, { $set: { n: 1 } });
+        await collection.insertOne({ _id: "late", n: 1 });
+        await collection.deleteOne({ _id: 299 });
+      }
+      const rest = await cursor.toArray();
+      const other = await read(second).toArray();
+      expect([rest.length, other.length]).toEqual([299, 300]);
+      expect([...rest, ...other].every(({ n }) => n === 0)).toBe(true);
+      await session.endSession();
+      const again = reader.startSession({ snapshot: true });
+      const now = reader.db().collection(second.collectionName).find({ n: 1 }, { session: again });
+      expect(await now.toArray()).toHaveLength(300);
+      await again.endSession();
+    } finally {
+      await reader.close();
+    }
+  });
+
   test("write and read concerns are accepted", async () => {
     const c = await fresh("concern");
     for (const writeConcern of [

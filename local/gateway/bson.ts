@@ -170,6 +170,13 @@ export function withElement(document: Buffer, element: Buffer): Buffer {
   return copy;
 }
 
+/** A timestamp element. */
+export function timestampElement(name: string, value: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value);
+  return Buffer.concat([Buffer.from(`\x11${name}\0`), bytes]);
+}
+
 /** An array element holding the documents of a sequence (documents one after the other). */
 export function arrayElement(name: string, sequence: Buffer): Buffer {
   const parts: Buffer[] = [];

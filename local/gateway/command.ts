@@ -69,6 +69,16 @@ export class Command {
     return this.fields.has("sort") || conditions.includes(SORT_STAGE) ? "ordered" : "union";
   }
 
+  /** What a read outside a transaction says of a snapshot: its time, once it has one. */
+  get snapshot(): { at: bigint | undefined } | undefined {
+    const concern = documentValue(this.body, this.fields.get("readConcern"));
+    if (concern === undefined || this.fields.has("autocommit")) return undefined;
+    const said = elements(concern);
+    if (stringValue(concern, said.get("level")) !== "snapshot") return undefined;
+    const at = said.get("atClusterTime");
+    return { at: at?.type === 17 ? concern.readBigUInt64LE(at.value) : undefined };
+  }
+
   string(name: string): string | undefined {
     return stringValue(this.body, this.fields.get(name));
   }

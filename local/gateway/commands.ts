@@ -3,7 +3,17 @@
  * that concern the session ("lsid", "txnNumber", "$db" and their like) and itself honours maxTimeMS.
  */
 import type { Document } from "bson";
-import { decode, decodePlain, documentValue, elements, encode, integerValue, stringValue } from "./bson.ts";
+import {
+  decode,
+  decodePlain,
+  documentValue,
+  elements,
+  encode,
+  integerValue,
+  stringValue,
+  timestampElement,
+  withElement,
+} from "./bson.ts";
 import type { Command, Planner } from "./command.ts";
 import { Cursors } from "./cursors.ts";
 import {
@@ -19,7 +29,7 @@ import type { Pool } from "./pool.ts";
 import type { Parameter, PostgresConnection, Result, Statement } from "./postgres.ts";
 import { refuseUnsupported } from "./refused.ts";
 import { FIRST_PAGE, SQL } from "./schema.ts";
-import { type Client, Sessions, type Transaction } from "./sessions.ts";
+import { type Client, Sessions, type Transaction, type TransactionRequest } from "./sessions.ts";
 import { MAX_MESSAGE_BYTES } from "./wire.ts";
 import { WriteErrors } from "./write-errors.ts";
 
@@ -193,12 +203,22 @@ export class Commands {
       if (continuation) this.openCursor(command, page, continuation, transaction);
       return page;
     };
-    const request = command.transaction();
+    const request = this.readRequest(command);
     if (request === undefined) return take(await this.autocommit(command, statement, parameters), undefined);
     return this.sessions.statement(request, command.client, async (transaction) => {
       if (command.name === "aggregate") transaction.wrote = true; // it may be a $merge
-      return take(await this.inTransaction(command, transaction, statement, parameters), transaction);
+      const page = take(await this.inTransaction(command, transaction, statement, parameters), transaction);
+      return request.snapshot ? withElement(page, timestampElement("atClusterTime", request.number)) : page;
     });
+  }
+
+  /** The transaction that a read belongs to: its own, or that of its snapshot session. */
+  private readRequest(command: Command): TransactionRequest | undefined {
+    const session = command.sessionId();
+    if (session === undefined || command.fields.has("autocommit")) return command.transaction();
+    if (command.snapshot !== undefined) return this.sessions.snapshot(session, command.snapshot.at);
+    const cursor = this.cursors.get(command.integer("getMore") ?? 0n);
+    return this.sessions.snapshotOf(session, cursor?.transaction);
   }
 
   private openCursor(
@@ -225,7 +245,7 @@ export class Commands {
 
   private async getMore(command: Command): Promise<Buffer> {
     const id = command.integer("getMore") ?? 0n;
-    const request = command.transaction();
+    const request = this.readRequest(command);
     const more = async (
       run: (parameters: Parameter[]) => Promise<Result>,
       transaction: Transaction | undefined,

@@ -15,6 +15,9 @@ const TRANSACTION_LOCK_MS = 5;
 /** hello's logicalSessionTimeoutMinutes, in ms. */
 const SESSION_TIMEOUT_MS = 30 * 60_000;
 
+/** How long a snapshot can be read: MongoDB's minSnapshotHistoryWindowInSeconds, in ms. */
+const SNAPSHOT_MS = 300_000;
+
 /** A client's connection, as far as sessions and cursors care: whether it is still there. */
 export interface Client {
   readonly id: number;
@@ -27,6 +30,8 @@ export interface TransactionRequest {
   sessionId: Buffer;
   number: bigint;
   start: boolean;
+  /** A snapshot session's reads: nothing is written, and it may last longer. */
+  snapshot?: true;
 }
 
 /** An open transaction: a PostgreSQL connection of its own, inside BEGIN. */
@@ -123,6 +128,33 @@ export class Sessions {
     });
   }
 
+  /**
+   * What a read of a snapshot session belongs to. MongoDB reads at the time of the session's first read; here that is a
+   * transaction beside the session's own ones, whose number is the time.
+   * @param at the time that the first read was answered with; undefined for the first one
+   */
+  snapshot(sessionId: Buffer, at: bigint | undefined): TransactionRequest {
+    const id = snapshotId(sessionId);
+    const open = this.sessions.get(id.toString("hex"));
+    if (at === undefined) {
+      const last = open?.number ?? 0n;
+      const now = BigInt(Date.now());
+      return { sessionId: id, number: now > last ? now : last + 1n, start: true, snapshot: true };
+    }
+    if (open?.transaction === undefined || open.number !== at)
+      throw new MongoError(239, "SnapshotTooOld", "the snapshot is no longer there");
+    return { sessionId: id, number: at, start: false };
+  }
+
+  /** The snapshot of a session that a cursor is of. */
+  snapshotOf(sessionId: Buffer, transaction: Transaction | undefined): TransactionRequest | undefined {
+    const id = snapshotId(sessionId);
+    const open = this.sessions.get(id.toString("hex"));
+    return transaction !== undefined && open?.transaction === transaction
+      ? { sessionId: id, number: open.number, start: false }
+      : undefined;
+  }
+
   /** Ends the transaction of a statement that reported its failure in its result (`writeErrors`). */
   async failed(request: TransactionRequest): Promise<void> {
     const session = this.sessions.get(request.sessionId.toString("hex"));
@@ -167,11 +199,13 @@ export class Sessions {
   }
 
   /** endSessions, killSessions: aborts what is open and forgets the sessions. */
-  async endSession(id: Buffer): Promise<void> {
-    const session = this.sessions.get(id.toString("hex"));
-    if (session === undefined) return;
-    await this.end(session, "aborted");
-    if (session.queued === 0) this.sessions.delete(session.key);
+  async endSession(sessionId: Buffer): Promise<void> {
+    for (const id of [sessionId, snapshotId(sessionId)]) {
+      const session = this.sessions.get(id.toString("hex"));
+      if (session === undefined) continue;
+      await this.end(session, "aborted");
+      if (session.queued === 0) this.sessions.delete(session.key);
+    }
   }
 
   /** A client's connection is gone: transactions that came only over closed connections are rolled back. */
@@ -254,7 +288,7 @@ export class Sessions {
       }
       await this.end(session, "aborted");
       session.number = request.number;
-      return this.begin(session);
+      return this.begin(session, request.snapshot === true);
     }
     if (request.number === session.number) {
       if (session.state === "committed") {
@@ -265,7 +299,7 @@ export class Sessions {
     throw noSuchTransaction(session, request.number);
   }
 
-  private async begin(session: Session): Promise<Transaction> {
+  private async begin(session: Session, snapshot: boolean): Promise<Transaction> {
     session.state = "aborted"; // until it is open
     let connection: PostgresConnection;
     try {
@@ -291,7 +325,8 @@ export class Sessions {
       running: false,
       planner: connection.planner,
     };
-    transaction.timer = setTimeout(() => void this.end(session, "aborted"), this.lifetimeMs);
+    const lifetime = snapshot ? SNAPSHOT_MS : this.lifetimeMs;
+    transaction.timer = setTimeout(() => void this.end(session, "aborted"), lifetime);
     session.transaction = transaction;
     session.state = "open";
     return transaction;
@@ -343,6 +378,8 @@ export class Sessions {
     return rows.length > 0;
   }
 }
+
+const snapshotId = (sessionId: Buffer): Buffer => Buffer.concat([sessionId, Buffer.from("snapshot")]);
 
 function tooOld(session: Session, number: bigint): MongoError {
   return new MongoError(

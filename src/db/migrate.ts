@@ -13,12 +13,12 @@
 import type mariadb from "mariadb";
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
-import { parseConfig } from "../config";
+import { type Config, parseConfig } from "../config";
 import { completeProducts } from "../products/complete";
 import { confirmErasing } from "./confirm";
 import { syncIndexes } from "./indexes";
 import { MigrationError, migrateMySql, missingMigrations, resolveMigration } from "./migrations";
-import { connectMongo, whenConnected } from "./mongo";
+import { connectMongo, type Mongo, whenConnected } from "./mongo";
 import { checkMySql } from "./prisma";
 import { checkMongo } from "./requirements";
 
@@ -33,6 +33,20 @@ async function dropTables(connection: mariadb.Connection): Promise<void> {
   await connection.query("SET foreign_key_checks = 0");
   for (const { name } of tables) await connection.query(`DROP TABLE ${connection.escapeId(name)}`);
   await connection.query("SET foreign_key_checks = 1");
+}
+
+/**
+ * Applies what is missing in MySQL, and makes MongoDB's collections, indexes and products those of this version.
+ * @param first as for `migrateMySql`
+ */
+export async function applyMissing(
+  config: Config,
+  mongo: Mongo,
+  first?: (connection: mariadb.Connection) => Promise<void>,
+) {
+  const applied = await migrateMySql(config.databaseUrl, undefined, first);
+  const collections = await syncIndexes(mongo);
+  return { applied, collections, completed: await completeProducts(mongo) };
 }
 
 async function main(words: string[]): Promise<number> {
@@ -73,13 +87,11 @@ async function main(words: string[]): Promise<number> {
       await dropTables(connection);
       await mongo.connection.dropDatabase();
     };
-    const applied = await migrateMySql(
-      config.databaseUrl,
-      undefined,
+    const { applied, collections, completed } = await applyMissing(
+      config,
+      mongo,
       command === "reset" ? erase : undefined,
     );
-    const collections = await syncIndexes(mongo);
-    const completed = await completeProducts(mongo);
     console.log(
       `MySQL: ${applied.length === 0 ? "nothing to apply" : `applied ${applied.join(", ")}`}. ` +
         `MongoDB: indexes of ${collections.length} collections in place` +

@@ -14,11 +14,12 @@ export const ENTRIES = {
   "./client": "index",
   "./analytics": "analytics",
   "./format": "format",
+  "./react": "react",
   "./server": "server",
 } as const;
 
-/** Loaded when it is asked for, and so a file of its own. */
-const LATER = "events";
+/** Loaded when they are asked for, and so files of their own. */
+const LATER = ["events", "upload"];
 
 /** Runs a program in the checkout. @throws Error with what it said when it fails */
 async function run(program: string, words: string[]): Promise<void> {
@@ -45,11 +46,12 @@ async function bundle(target: string, name: string, format: "esm" | "cjs"): Prom
     format,
     naming: format === "esm" ? "[name].js" : "[name].cjs",
     minify: true,
+    external: ["react"],
     plugins: [
       {
         name: "later",
         setup(build) {
-          build.onResolve({ filter: new RegExp(`/${LATER}\\.js$`) }, ({ path }) => ({
+          build.onResolve({ filter: new RegExp(`/(${LATER.join("|")})\\.js$`) }, ({ path }) => ({
             path,
             external: true,
           }));
@@ -86,7 +88,7 @@ export async function buildClient(target: string): Promise<string[]> {
   await rm(document);
   await Promise.all([
     declare(target),
-    ...[...Object.values(ENTRIES), LATER].map((name) => bundle(target, name, "esm")),
+    ...[...Object.values(ENTRIES), ...LATER].map((name) => bundle(target, name, "esm")),
     ...Object.values(ENTRIES).map((name) => bundle(target, name, "cjs")),
     writeFile(join(target, "hono.d.ts"), hono),
     writeFile(join(target, "hono.js"), "export {};\n"),
@@ -118,9 +120,9 @@ export async function buildClient(target: string): Promise<string[]> {
       "./hono": entry("hono"),
       "./package.json": "./package.json",
     },
-    // For the types of `./hono` alone.
-    peerDependencies: { hono: `^${dependencies.hono}` },
-    peerDependenciesMeta: { hono: { optional: true } },
+    // For `./hono` and `./react` alone. TanStack Query takes what `./react` makes for it, and is not asked for by it.
+    peerDependencies: { hono: `^${dependencies.hono}`, react: ">=18" },
+    peerDependenciesMeta: { hono: { optional: true }, react: { optional: true } },
   };
   await writeFile(join(target, "package.json"), `${JSON.stringify(own, null, 2)}\n`);
   return readdir(target);

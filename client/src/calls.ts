@@ -4,8 +4,9 @@ import { Keys } from "./keys.js";
 import { pauseAfter, wait } from "./retry.js";
 import { KEYED } from "./routes.js";
 import type { Kept, SessionKeeper, Tokens } from "./session.js";
-import { type Fetch, type Outgoing, sendOnce } from "./transport.js";
+import { type Fetch, sendOnce } from "./transport.js";
 import type { CallOptions } from "./types.js";
+import type { Outgoing } from "./upload.js";
 import { differences, Versions } from "./versions.js";
 
 /** What a call of a route is given. */

@@ -119,8 +119,9 @@ function methodOf({ calls, base }: Tree, path: string, name: string) {
       const { eventsOf } = await import("./events.js");
       yield* eventsOf((last) => calls.open(get, given, options, last), options, wait);
     };
-  return (given?: Given, options?: CallOptions) => {
-    const answer = calls.call({ path, method: name.toUpperCase() }, given, options);
+  const method = name.toUpperCase();
+  const call = (given?: Given, options?: CallOptions) => {
+    const answer = calls.call({ path, method }, given, options);
     return Object.assign(answer, {
       result: () =>
         answer.catch((error: unknown) => {
@@ -129,4 +130,6 @@ function methodOf({ calls, base }: Tree, path: string, name: string) {
         }),
     });
   };
+  // For the keys of caches.
+  return Object.assign(call, { route: `${method} ${path}` });
 }

@@ -1,16 +1,7 @@
 import { ApiError } from "./errors.js";
+import type { Outgoing } from "./upload.js";
 
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
-
-/** A request that is ready to be sent, and may be sent again. */
-export interface Outgoing {
-  method: string;
-  url: string;
-  headers: Headers;
-  body: BodyInit | undefined;
-  signal: AbortSignal | undefined;
-  onProgress?: ((progress: { loaded: number; total: number }) => void) | undefined;
-}
 
 /** Most redirects that are followed. */
 const HOPS = 5;
@@ -27,8 +18,11 @@ const inBrowser = typeof location !== "undefined";
  * @throws ApiError for a redirect that is not followed; whatever `fetch` throws
  */
 export async function sendOnce(fetch: Fetch, { method, url, headers, body, signal, onProgress }: Outgoing) {
-  if (onProgress && body !== undefined && typeof XMLHttpRequest !== "undefined")
+  if (onProgress && body !== undefined && typeof XMLHttpRequest !== "undefined") {
+    // Most pages upload nothing, and do not load it.
+    const { upload } = await import("./upload.js");
     return upload({ method, url, headers, body, signal, onProgress });
+  }
   const init: RequestInit = {
     method,
     headers,
@@ -56,29 +50,3 @@ export async function sendOnce(fetch: Fetch, { method, url, headers, body, signa
   }
   throw elsewhere(0);
 }
-
-/** Sends with the browser's older way, which alone tells how much has been sent. */
-const upload = ({ method, url, headers, body, signal, onProgress }: Outgoing): Promise<Response> =>
-  new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
-    const request = new XMLHttpRequest();
-    const abort = () => {
-      request.abort();
-      reject(signal?.reason);
-    };
-    request.open(method, url);
-    request.withCredentials = true;
-    request.responseType = "arraybuffer";
-    for (const [name, value] of headers) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) => onProgress?.({ loaded, total });
-    request.onerror = () => reject(new TypeError("the upload failed"));
-    request.onload = () => {
-      const lines = request.getAllResponseHeaders().trim().split("\r\n");
-      const given = new Headers(lines.map((line) => line.split(/: (.*)/s, 2) as [string, string]));
-      const empty = request.status === 204 || request.status === 304;
-      resolve(new Response(empty ? null : request.response, { status: request.status, headers: given }));
-    };
-    request.onloadend = () => signal?.removeEventListener("abort", abort);
-    signal?.addEventListener("abort", abort, { once: true });
-    request.send(body as XMLHttpRequestBodyInit);
-  });

@@ -1,7 +1,9 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { ago } from "aizy-backend/format";
+import { changeOf, queryOf } from "aizy-backend/react";
 import { useState } from "react";
 import { Field, Form, Link } from "./parts";
-import { go, shop, useLoaded, useUser } from "./shop";
+import { go, shop, tell, useUser } from "./shop";
 
 export function Register() {
   const [begun, setBegun] = useState<{ id: string; email: string }>();
@@ -76,28 +78,24 @@ export function SignIn() {
 }
 
 function Sessions() {
-  const [round, setRound] = useState(0);
-  const { value = [] } = useLoaded(
-    `sessions ${round}`,
-    async (signal) => (await shop.auth.sessions.$get({}, { signal })).data,
-  );
+  const { data, refetch } = useQuery(queryOf(shop.auth.sessions.$get));
+  const { mutate: end } = useMutation({
+    ...changeOf(shop.auth.sessions[":id"].$delete),
+    onSuccess: () => refetch(),
+  });
   return (
     <section>
       <h2>Where you are signed in</h2>
-      <ul>
-        {value.map((one) => (
+      <ul className="lines">
+        {data?.data.map((one) => (
           <li key={one.id}>
-            {one.device}, {ago(one.lastUsedAt)}{" "}
+            <span>
+              {one.device}, {ago(one.lastUsedAt)}
+            </span>
             {one.current ? (
               <strong>here</strong>
             ) : (
-              <button
-                type="button"
-                onClick={async () => {
-                  await shop.auth.sessions[":id"].$delete({ param: { id: one.id } });
-                  setRound((before) => before + 1);
-                }}
-              >
+              <button type="button" className="quiet" onClick={() => end({ param: { id: one.id } })}>
                 End
               </button>
             )}
@@ -110,11 +108,14 @@ function Sessions() {
 
 export function Account() {
   const user = useUser();
-  const [round, setRound] = useState(0);
   const [share, setShare] = useState<number>();
-  const { value: me } = useLoaded(`me ${user?.id} ${round}`, async (signal) =>
-    user ? (await shop.api.users.me.$get({}, { signal })).data : undefined,
-  );
+  const { data, refetch } = useQuery({ ...queryOf(shop.api.users.me.$get), enabled: user != null });
+  const upload = useMutation({
+    ...changeOf(shop.api.users.me.avatar.$put),
+    onSettled: () => setShare(undefined),
+    onSuccess: () => refetch(),
+  });
+  const me = data?.data;
   if (user === undefined) return <p>One moment.</p>;
   if (user === null)
     return (
@@ -136,7 +137,7 @@ export function Account() {
             label="Save"
             run={async ({ name = "" }) => {
               await shop.api.users.me.$patch({ json: { name } }, { ifMatch: me });
-              setRound((before) => before + 1);
+              await refetch();
             }}
           >
             <Field name="name" label="Name" defaultValue={me.name} autoComplete="name" />
@@ -146,19 +147,18 @@ export function Account() {
             <input
               type="file"
               accept="image/*"
-              onChange={async ({ target }) => {
+              onChange={({ target }) => {
                 const [file] = target.files ?? [];
-                if (!file) return;
-                await shop.api.users.me.avatar.$put(
-                  { form: { file } },
-                  { onProgress: ({ loaded, total }) => setShare(loaded / total) },
-                );
-                setShare(undefined);
-                setRound((before) => before + 1);
+                if (file)
+                  upload.mutate({
+                    form: { file },
+                    onProgress: ({ loaded, total }) => setShare(loaded / total),
+                  });
               }}
             />
           </label>
           {share === undefined ? null : <progress aria-label="Sent" value={share} />}
+          <p role="alert">{tell(upload.error)}</p>
         </section>
       ) : null}
       <Sessions />

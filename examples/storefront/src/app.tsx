@@ -1,20 +1,21 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { queryOf } from "aizy-backend/react";
 import { useId, useState } from "react";
 import { Account, Register, SignIn } from "./account";
 import { Basket, useBasket } from "./basket";
 import { Catalogue, ProductPage, Search } from "./catalogue";
 import { Link } from "./parts";
-import { analytics, go, shop, useAddress, useLoaded, useUser } from "./shop";
+import { analytics, go, shop, useAddress, useUser } from "./shop";
 
 /** Suggestions while somebody types. */
 function SearchBox() {
   const [typed, setTyped] = useState("");
   const list = useId();
-  const { value } = useLoaded(typed, async (signal) =>
-    typed.trim() === ""
-      ? []
-      : (await shop.api.products.search.suggest.$get({ query: { q: typed, limit: 5 } }, { signal })).data
-          .products,
-  );
+  const { data } = useQuery({
+    ...queryOf(shop.api.products.search.suggest.$get, { query: { q: typed, limit: 5 } }),
+    enabled: typed.trim() !== "",
+    placeholderData: keepPreviousData,
+  });
   return (
     <form
       onSubmit={(event) => {
@@ -32,7 +33,7 @@ function SearchBox() {
           onChange={(event) => setTyped(event.target.value)}
         />
         <datalist id={list}>
-          {value?.map(({ id, name }) => (
+          {data?.data.products.map(({ id, name }) => (
             <option key={id} value={name} />
           ))}
         </datalist>
@@ -86,7 +87,7 @@ export function App() {
           <Link href="/">Storefront</Link>
           <SearchBox />
           <Link href="/basket">Basket ({lines.reduce((sum, { quantity }) => sum + quantity, 0)})</Link>
-          {user ? <Link href="/account">{user.name}</Link> : <Link href="/sign-in">Sign in</Link>}
+          {user ? <Link href="/account">Your account</Link> : <Link href="/sign-in">Sign in</Link>}
         </nav>
       </header>
       <main>

@@ -57,11 +57,18 @@ export function Basket() {
   return (
     <>
       <h1>Basket</h1>
-      <ul>
+      <ul className="lines">
         {lines.map(({ sku, name, price, quantity }) => (
           <li key={sku}>
-            {quantity} × {name}, {money(price)}{" "}
-            <button type="button" onClick={() => put(lines.filter((one) => one.sku !== sku))}>
+            <span>
+              {quantity} × {name}
+            </span>
+            <span>{money({ ...price, amount: price.amount * quantity })}</span>
+            <button
+              type="button"
+              className="quiet"
+              onClick={() => put(lines.filter((one) => one.sku !== sku))}
+            >
               Remove {name}
             </button>
           </li>

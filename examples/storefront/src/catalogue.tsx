@@ -1,31 +1,28 @@
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { money } from "aizy-backend/format";
+import { pagesOf, queryOf } from "aizy-backend/react";
 import { useEffect, useState } from "react";
 import { addToBasket } from "./basket";
 import { Link, Picture, Products } from "./parts";
-import { analytics, go, shop, useLoaded } from "./shop";
+import { analytics, go, shop, tell } from "./shop";
 
 const SORTS = { "-createdAt": "Newest", price: "Cheapest", name: "By name" };
 
 export function Catalogue({ query }: { query: URLSearchParams }) {
   const chosen = (name: string) => query.get(name) ?? "";
-  const menu = useLoaded("menu", async () => (await shop.api.products.menu.$get()).data);
-  const list = useLoaded(query.toString(), async (signal) => {
-    const filters = {
-      ...(chosen("category") ? { "filter[category]": chosen("category") } : {}),
-      ...(chosen("stock") ? { "filter[inStock]": true } : {}),
-      ...(chosen("sort") ? { sort: chosen("sort") } : {}),
-      ...(chosen("cursor") ? { cursor: chosen("cursor") } : {}),
-    };
-    return shop.api.products.$get({ query: { ...filters, limit: 12 } }, { signal });
-  });
+  const menu = useQuery(queryOf(shop.api.products.menu.$get));
+  const filters = {
+    ...(chosen("category") ? { "filter[category]": chosen("category") } : {}),
+    ...(chosen("stock") ? { "filter[inStock]": true } : {}),
+    ...(chosen("sort") ? { sort: chosen("sort") } : {}),
+  };
+  const list = useInfiniteQuery(pagesOf(shop.api.products.$get, { query: { ...filters, limit: 12 } }));
   const choose = (name: string, value: string) => {
     const next = new URLSearchParams(query);
-    if (name !== "cursor") next.delete("cursor");
     if (value === "") next.delete(name);
     else next.set(name, value);
     go(`/?${next}`);
   };
-  const { nextCursor = null } = list.value?.page ?? {};
   return (
     <>
       <h1>Everything</h1>
@@ -34,7 +31,7 @@ export function Catalogue({ query }: { query: URLSearchParams }) {
           Category
           <select value={chosen("category")} onChange={(event) => choose("category", event.target.value)}>
             <option value="">All</option>
-            {menu.value?.map(({ id, name, slug, count }) => (
+            {menu.data?.data.map(({ id, name, slug, count }) => (
               <option key={id} value={slug}>
                 {name} ({count})
               </option>
@@ -60,36 +57,29 @@ export function Catalogue({ query }: { query: URLSearchParams }) {
           In stock
         </label>
       </div>
-      <p role="alert">{list.problem}</p>
-      {list.value ? <Products all={list.value.data} /> : null}
-      {nextCursor === null ? null : (
-        <button type="button" onClick={() => choose("cursor", nextCursor)}>
+      <p role="alert">{tell(list.error)}</p>
+      {list.data ? <Products all={list.data.pages.flatMap(({ data }) => data)} /> : null}
+      {list.hasNextPage ? (
+        <button type="button" disabled={list.isFetching} onClick={() => list.fetchNextPage()}>
           More
         </button>
-      )}
+      ) : null}
     </>
   );
 }
 
 export function ProductPage({ slug, search }: { slug: string; search: string | null }) {
   const [sku, setSku] = useState("");
-  const loaded = useLoaded(
-    slug,
-    async (signal) =>
-      (
-        await shop.api.products[":id"].$get(
-          { param: { id: slug }, query: { include: "breadcrumbs,stock" } },
-          { signal },
-        )
-      ).data,
+  const { data, error } = useQuery(
+    queryOf(shop.api.products[":id"].$get, { param: { id: slug }, query: { include: "breadcrumbs,stock" } }),
   );
-  const product = loaded.value;
+  const product = data?.data;
   useEffect(() => {
     if (!product) return;
     document.title = product.name;
     analytics.track("Product Viewed", { product_id: product.id, ...(search ? { search_id: search } : {}) });
   }, [product, search]);
-  if (!product) return <p role="alert">{loaded.problem}</p>;
+  if (!product) return <p role="alert">{tell(error)}</p>;
   const variant = product.variants.find((one) => one.sku === sku) ?? product.variants[0];
   const orderable = product.stock?.some((one) => one.sku === variant?.sku && one.orderable);
   return (
@@ -140,24 +130,24 @@ export function ProductPage({ slug, search }: { slug: string; search: string | n
 export function Search({ query }: { query: URLSearchParams }) {
   const q = query.get("q") ?? "";
   const brand = query.get("brand");
-  const { value, problem } = useLoaded(query.toString(), (signal) =>
-    shop.api.products.search.$get({ query: { q, ...(brand ? { "filter[brand]": brand } : {}) } }, { signal }),
+  const { data: found, error } = useQuery(
+    queryOf(shop.api.products.search.$get, { query: { q, ...(brand ? { "filter[brand]": brand } : {}) } }),
   );
   const to = (name: string) => `/search?${new URLSearchParams({ q, ...(name ? { brand: name } : {}) })}`;
   return (
     <>
       <h1>Search: {q}</h1>
-      <p role="alert">{problem}</p>
+      <p role="alert">{tell(error)}</p>
       <aside aria-label="Brands" className="filters">
         {brand ? <Link href={to("")}>All brands</Link> : null}
-        {value?.facets?.brand.map((one) => (
+        {found?.facets?.brand.map((one) => (
           <Link key={one.value} href={to(one.name)} aria-current={one.name === brand}>
             {one.name} ({one.count})
           </Link>
         ))}
       </aside>
-      {value?.data.length === 0 ? <p>Nothing was found.</p> : null}
-      {value ? <Products all={value.data} search={value.search.id} /> : null}
+      {found?.data.length === 0 ? <p>Nothing was found.</p> : null}
+      {found ? <Products all={found.data} search={found.search.id} /> : null}
     </>
   );
 }

@@ -1,7 +1,8 @@
+import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app";
-import { analytics, shop } from "./shop";
+import { analytics, answers, shop } from "./shop";
 import "./style.css";
 
 analytics.page();
@@ -9,6 +10,8 @@ analytics.page();
 shop.session.restore().catch(() => undefined);
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
-    <App />
+    <QueryClientProvider client={answers}>
+      <App />
+    </QueryClientProvider>
   </StrictMode>,
 );

@@ -1,6 +1,8 @@
+import { QueryClient } from "@tanstack/react-query";
 import { createAnalytics } from "aizy-backend/analytics";
 import { createClient, isApiError } from "aizy-backend/client";
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useUser as userOf } from "aizy-backend/react";
+import { useSyncExternalStore } from "react";
 
 const address = document.querySelector<HTMLMetaElement>('meta[name="api"]')?.content ?? "";
 
@@ -10,33 +12,25 @@ const refused = localStorage.getItem("consent") === "no";
 export const analytics = createAnalytics(shop.url("/api/x"), refused ? { consent: "denied" } : {});
 
 /** Who is signed in: undefined before it is known, null for nobody. */
-export const useUser = () =>
-  useSyncExternalStore(shop.session.subscribe.bind(shop.session), () => shop.session.user);
+export const useUser = () => userOf(shop);
 
-/** What to tell people of an error. */
+/** What was read, for as long as it may be shown again. */
+export const answers = new QueryClient({ defaultOptions: { queries: { staleTime: 30_000 } } });
+// Whoever is signed in now sees nothing of whoever was before. Goods are the same for all.
+shop.session.subscribe(() => {
+  const isOfPerson = (route: unknown) => !String(route).includes("/api/products");
+  void answers.resetQueries({ predicate: ({ queryKey: [route] }) => isOfPerson(route) });
+});
+
+/** What to tell people of an error; nothing when there is none. */
 export function tell(error: unknown): string {
+  if (error == null) return "";
   if (!isApiError(error)) throw error;
   if (error.is("network_error", "timeout")) return "No connection. Please try again.";
   if (error.is("invalid_credentials")) return "The address or the password is not right.";
   const [fault] = error.fields;
-  return fault ? `${fault.path} ${fault.message}` : error.message;
-}
-
-/** What a promise gives, made anew when `key` is another; `undefined` until it is there. */
-export function useLoaded<Value>(key: string, load: (signal: AbortSignal) => Promise<Value>) {
-  const [state, setState] = useState<{ key: string; value?: Value; problem?: string }>({ key });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for what `load` reads.
-  useEffect(() => {
-    const left = new AbortController();
-    load(left.signal).then(
-      (value) => setState({ key, value }),
-      (error: unknown) => {
-        if (!left.signal.aborted) setState({ key, problem: tell(error) });
-      },
-    );
-    return () => left.abort();
-  }, [key]);
-  return state.key === key ? state : { key };
+  if (!fault) return error.message;
+  return `${fault.path.charAt(0).toUpperCase()}${fault.path.slice(1)} ${fault.message}`;
 }
 
 const listeners = new Set<() => void>();

@@ -8,10 +8,12 @@ import { joinDatabases } from "./join";
 import { leaveNote, runningDev } from "./note";
 import { boundToParent, portIsFree } from "./processes";
 import { commandEnv, runCommand } from "./run";
+import { buildStorefront, serveStorefront } from "./storefront";
 import { createReport } from "./terminal";
 
 const STARTED = performance.now();
 const DEFAULT_PORT = 5000;
+const STOREFRONT_PORT = 3000;
 /** Longest wait for the server's first answer, in milliseconds. */
 const READY_LIMIT = 60_000;
 
@@ -21,6 +23,12 @@ function fail(message: string): never {
   terminal.end();
   console.error(message);
   process.exit(1);
+}
+
+/** The first free port from one on. */
+async function firstFree(from: number): Promise<number> {
+  for (let port = from; port < from + 100; port++) if (await portIsFree(port)) return port;
+  fail(`Ports ${from} to ${from + 99} are taken. Choose one: PORT=8080 bin/dev`);
 }
 
 /** The port asked for, or the first free one from 5000 on. */
@@ -33,8 +41,7 @@ async function choosePort(): Promise<number> {
     }
     return port;
   }
-  for (let port = DEFAULT_PORT; port < DEFAULT_PORT + 100; port++) if (await portIsFree(port)) return port;
-  fail(`Ports ${DEFAULT_PORT} to ${DEFAULT_PORT + 99} are taken. Choose one: PORT=8080 bin/dev`);
+  return firstFree(DEFAULT_PORT);
 }
 
 /** Waits until the server and both databases answer. */
@@ -47,7 +54,12 @@ async function untilReady(address: string, server: Bun.Subprocess): Promise<bool
   return false;
 }
 
-readCommandLine({ usage: "Usage: bin/dev" });
+const {
+  values: { storefront = false },
+} = readCommandLine({
+  usage: "Usage: bin/dev [--storefront]",
+  options: { storefront: { type: "boolean" } },
+});
 if (process.env.NODE_ENV === "production") {
   fail("bin/dev is for development: it puts demo goods on sale. NODE_ENV is production; use bun run start.");
 }
@@ -61,6 +73,9 @@ if (already) {
 const port = await choosePort();
 const address = serverUrl(process.env.HOST || "127.0.0.1", port);
 leaveNote(address);
+/** Of the sample shop: the API allows pages there to sign people in. */
+const shopPort = storefront ? await firstFree(STOREFRONT_PORT) : undefined;
+const shopUrl = `http://localhost:${shopPort}`;
 
 const joined = await joinDatabases(terminal.report).catch((error: Error) => fail(error.message));
 // One process: a reload replaces it in place, and its log is one.
@@ -69,6 +84,7 @@ const env = {
   SEED_ADMIN_PASSWORD: joined.adminPassword,
   PORT: String(port),
   WEB_CONCURRENCY: "1",
+  ...(storefront ? { CORS_ORIGINS: [process.env.CORS_ORIGINS, shopUrl].filter(Boolean).join(",") } : {}),
   // As in the Dockerfile: the catalogue's first pictures would otherwise cost 250 MB for good.
   MALLOC_ARENA_MAX: "2",
   MALLOC_TRIM_THRESHOLD_: "131072",
@@ -80,6 +96,10 @@ for (const step of [["src/db/migrate.ts"], ["prisma/seed.ts", "--demo"]]) {
   if (code !== 0) process.exit(code);
 }
 
+if (storefront) {
+  terminal.report("Storefront its packages and pages");
+  await buildStorefront().catch((error: Error) => fail(error.message));
+}
 terminal.report("Server     starting");
 terminal.end();
 const startServer = () =>
@@ -91,9 +111,11 @@ const startServer = () =>
   });
 let server = startServer();
 let stopping = false;
+let shop: Awaited<ReturnType<typeof serveStorefront>> | undefined;
 const stop = () => {
   if (stopping) return;
   stopping = true;
+  shop?.stop();
   server.kill("SIGTERM");
 };
 process.on("SIGINT", stop).on("SIGTERM", stop).on("SIGHUP", stop);
@@ -101,6 +123,10 @@ process.on("SIGINT", stop).on("SIGTERM", stop).on("SIGHUP", stop);
 let wasReady = await untilReady(address, server);
 if (wasReady) {
   const email = process.env.SEED_ADMIN_EMAIL || "admin@aizy.local";
+  if (shopPort !== undefined && !stopping)
+    shop = await serveStorefront({ api: address, port: shopPort }, { email, password: joined.adminPassword });
+  if (stopping) shop?.stop();
+  const ordering = shop?.closed === undefined ? "" : `  (nothing can be ordered: ${shop.closed})`;
   const seconds = ((performance.now() - STARTED) / 1000).toFixed(1);
   console.log(`
   Aizy is ready after ${seconds} s, with databases from ${joined.from}.
@@ -108,7 +134,7 @@ if (wasReady) {
   API            ${address}
   Documentation  ${address}/docs
   Mailbox        ${address}/dev/mail
-  Sign in as     ${email}   ${joined.adminPassword}
+  Sign in as     ${email}   ${joined.adminPassword}${shop ? `\n  Storefront     ${shopUrl}${ordering}` : ""}
 
   It starts again when a file changes. Ctrl-C stops it.
 `);

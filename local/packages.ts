@@ -1,6 +1,4 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { CHECKOUT } from "./paths";
+import { hasStorefront, installStorefront } from "./storefront";
 
 /**
  * Programs of Debian's packages that only some tests need. Continuous integration installs them; on a
@@ -33,12 +31,6 @@ export async function provideProgram(
   return "installed from Debian's packages";
 }
 
-/** Where the sample frontend is. */
-export const STOREFRONT = join(CHECKOUT, "examples/storefront");
-
-/** Whether the sample frontend has the packages that it is built with. */
-export const hasStorefront = (): boolean => existsSync(join(STOREFRONT, "node_modules/vite"));
-
 /**
  * The packages of the sample frontend, which only its test needs: installed in continuous integration, as programs are.
  * @returns a line that says where they are; one that begins with "none" says why they are not
@@ -47,18 +39,8 @@ export async function provideStorefront(): Promise<string> {
   if (hasStorefront()) return "its packages are there";
   if (process.env.CI !== "true")
     return "none: its test is skipped (bun run build:client, then bun install in examples/storefront)";
-  for (const [cwd, words] of [
-    [CHECKOUT, ["local/build-client.ts"]],
-    [STOREFRONT, ["install", "--frozen-lockfile", "--silent"]],
-  ] as const) {
-    const child = Bun.spawn([process.execPath, ...words], {
-      cwd,
-      stdin: "ignore",
-      stdout: "ignore",
-      stderr: "pipe",
-    });
-    const errors = await new Response(child.stderr).text();
-    if ((await child.exited) !== 0) return `none: bun ${words[0]} failed: ${errors.trim().slice(-300)}`;
-  }
-  return "installed from its lockfile";
+  return installStorefront().then(
+    () => "installed from its lockfile",
+    (error: Error) => `none: ${error.message}`,
+  );
 }

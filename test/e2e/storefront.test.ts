@@ -9,7 +9,7 @@ import type { Page } from "playwright-core";
 import sharp from "sharp";
 import { createClient } from "../../client/src/client";
 import { buildClient } from "../../local/build-client";
-import { hasStorefront, STOREFRONT } from "../../local/packages";
+import { hasStorefront, STOREFRONT } from "../../local/storefront";
 import { BROWSER, eventsOf } from "../analytics";
 import { useTestApp } from "../app";
 import { chromiumPath, openBrowser } from "../browser";

@@ -16,6 +16,7 @@ export function copyCheckout(): string {
   const copy = mkdtempSync(join(tmpdir(), "aizy-checkout-"));
   for (const name of [
     "bin",
+    "client",
     "local",
     "patches",
     "prisma",

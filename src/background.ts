@@ -35,6 +35,7 @@ export function createRunner(deps: Deps): JobRunner {
     handlers: jobHandlers(deps),
     clock: deps.clock,
     log: deps.log,
+    tracing: deps.tracing,
   });
   deps.jobs.onWake(runner.wake);
   deps.jobs.isStalled = runner.isStalled;

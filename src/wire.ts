@@ -53,6 +53,7 @@ import { createDiskStorage } from "./storage/disk";
 import { createS3Storage } from "./storage/s3";
 import type { Logger } from "./telemetry/log";
 import { createMetrics } from "./telemetry/metrics";
+import { traced } from "./telemetry/traced";
 import type { AccountDeps } from "./users/me/deps";
 import { createEmailChangeStore } from "./users/me/email-changes.store";
 import { createExportStore } from "./users/me/exports.store";
@@ -71,10 +72,11 @@ export function createDeps(
   log: Logger,
   given: Partial<Pick<Deps, "clock" | "random" | "mail" | "mysql" | "mongo" | "tracing">> = {},
 ): Deps {
+  const store = <T extends object>(name: string, made: T): T => traced(given.tracing, name, made);
   const clock = given.clock ?? systemClock;
   const random = given.random ?? createRandom(clock);
-  const mysql = given.mysql ?? connectMySql(config.databaseUrl, config.databasePool);
-  const mongo = given.mongo ?? connectMongo(config.mongodbUri, config.mongodbPool);
+  const mysql = store("mysql", given.mysql ?? connectMySql(config.databaseUrl, config.databasePool));
+  const mongo = store("mongo", given.mongo ?? connectMongo(config.mongodbUri, config.mongodbPool));
   const mailbox =
     given.mail === undefined && config.smtpUrl === undefined
       ? createMailbox(join(config.storageDir, "..", "mail"), clock, random)
@@ -83,6 +85,7 @@ export function createDeps(
   const mail = countMails(
     given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom),
     metrics.counter("aizy_mails_total", "Mails by outcome", "outcome"),
+    log,
   );
   const counters = createMySqlLimiters(mysql, clock);
   const redis =
@@ -90,11 +93,11 @@ export function createDeps(
   const listeners: (() => void)[] = [];
   const keys = createKeyRing(config);
 
-  const inventory = createInventoryStore(mongo);
-  const mongoJobs = createMongoJobStore(mongo);
-  const categories = createCategoryStore(mongo);
-  const searchIndex = createIndexStore(mongo);
-  const curationStore = createCurationStore(mongo);
+  const inventory = store("inventory", createInventoryStore(mongo));
+  const mongoJobs = store("jobs.mongo", createMongoJobStore(mongo));
+  const categories = store("categories", createCategoryStore(mongo));
+  const searchIndex = store("searchIndex", createIndexStore(mongo));
+  const curationStore = store("curationStore", createCurationStore(mongo));
   const search = createBuiltinEngine({
     store: searchIndex,
     clock,
@@ -104,7 +107,7 @@ export function createDeps(
     countProducts: () => products.count(),
     eachProduct: (onPage, onDone) => walkProducts(mongo, products, onPage, onDone),
   });
-  const products = createProductStore(mongo, search);
+  const products = store("products", createProductStore(mongo, search));
 
   const deps: Deps = {
     config,
@@ -113,40 +116,46 @@ export function createDeps(
     random,
     mysql,
     mongo,
-    users: createUserStore(mysql),
-    roles: createRoleStore(mysql),
-    settings: createSettingStore(mysql),
-    emailChanges: createEmailChangeStore(mysql),
-    exports: createExportStore(mysql),
-    codes: createCodeStore(mysql),
-    sessions: createSessionStore(mysql),
-    apiKeys: createApiKeyStore(mysql),
-    audit: createAuditStore(mysql),
-    devices: createDeviceStore(mysql),
-    mfa: createMfaStore(mysql),
-    passkeys: createPasskeyStore(mysql),
+    users: store("users", createUserStore(mysql)),
+    roles: store("roles", createRoleStore(mysql)),
+    settings: store("settings", createSettingStore(mysql)),
+    emailChanges: store("emailChanges", createEmailChangeStore(mysql)),
+    exports: store("exports", createExportStore(mysql)),
+    codes: store("codes", createCodeStore(mysql)),
+    sessions: store("sessions", createSessionStore(mysql)),
+    apiKeys: store("apiKeys", createApiKeyStore(mysql)),
+    audit: store("audit", createAuditStore(mysql)),
+    devices: store("devices", createDeviceStore(mysql)),
+    mfa: store("mfa", createMfaStore(mysql)),
+    passkeys: store("passkeys", createPasskeyStore(mysql)),
     categories,
     products,
     search,
     searchIndex,
-    searchQueries: createQueryStore(mongo),
+    searchQueries: store("searchQueries", createQueryStore(mongo)),
     curationStore,
     curation: createCuration(curationStore, categories),
     counts: createCounts(products, clock),
-    formerSlugs: createFormerSlugStore(mongo),
-    productPopularity: createProductPopularityStore(mongo),
-    pictures: createPictureStore(mongo),
-    bulk: createBulkStore(mongo),
-    importPictures: createImportPictureStore(mongo),
+    formerSlugs: store("formerSlugs", createFormerSlugStore(mongo)),
+    productPopularity: store("productPopularity", createProductPopularityStore(mongo)),
+    pictures: store("pictures", createPictureStore(mongo)),
+    bulk: store("bulk", createBulkStore(mongo)),
+    importPictures: store("importPictures", createImportPictureStore(mongo)),
     pictureSource: createPictureSource(config.importPictures),
-    storage: config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),
+    storage: store(
+      "storage",
+      config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),
+    ),
     inventory,
     stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),
-    analytics: createAnalyticsStore(mongo),
+    analytics: store("analytics", createAnalyticsStore(mongo)),
     intakeLimits: createIntakeLimits(redis?.limiters ?? counters, clock),
-    idempotency: { mysql: createMySqlIdempotencyStore(mysql), mongo: createMongoIdempotencyStore(mongo) },
+    idempotency: store("idempotency", {
+      mysql: createMySqlIdempotencyStore(mysql),
+      mongo: createMongoIdempotencyStore(mongo),
+    }),
     jobs: {
-      mysql: createMySqlJobStore(mysql),
+      mysql: store("jobs.mysql", createMySqlJobStore(mysql)),
       mongo: mongoJobs,
       wake: () => {
         for (const listener of listeners) listener();

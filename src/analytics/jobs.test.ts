@@ -301,8 +301,18 @@ describe("API keys", () => {
 });
 
 describe("a process that stops", () => {
+  const nobody = { requestId: null, traceparent: null };
   const context = (signal: AbortSignal) => ({
-    job: { id: "j", kind: "k", payload: {}, progress: null, attempts: 1, maxAttempts: 8, fence: 1 },
+    job: {
+      id: "j",
+      kind: "k",
+      payload: {},
+      progress: null,
+      attempts: 1,
+      maxAttempts: 8,
+      fence: 1,
+      ...nobody,
+    },
     saveProgress: async () => undefined,
     signal,
   });

@@ -1,4 +1,5 @@
 import { SECOND } from "../lib/clock";
+import { inScope } from "../telemetry/scope";
 import type { AnalyticsDeps } from "./deps";
 
 /** How long events may wait for their session when no report asks, in milliseconds. */
@@ -12,13 +13,15 @@ const SETTLE_EVERY = 5 * SECOND;
 export async function scheduleSettling(deps: AnalyticsDeps): Promise<void> {
   const slot = Math.floor(deps.clock.now().getTime() / SETTLE_EVERY);
   if (lastSlot.get(deps) === slot) return;
-  await deps.jobs.mongo.enqueue({
+  const job = {
     id: deps.random.id(),
     kind: "analytics.settle",
     payload: {},
     runAt: new Date((slot + 1) * SETTLE_EVERY),
     dedupeKey: `analytics.settle:${slot}`,
-  });
+  };
+  // It is of all events of the slot, not of the request that came first.
+  await inScope(undefined, () => deps.jobs.mongo.enqueue(job));
   lastSlot.set(deps, slot);
 }
 

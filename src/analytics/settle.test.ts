@@ -24,8 +24,9 @@ const overview = () => overviewReport(t.deps, periodQuery.parse({}));
 const marks = () => t.deps.mongo.connection.collection("analyticsDirty").countDocuments();
 const levels = async () =>
   (await t.deps.mongo.connection.collection("analyticsRollups").distinct("level")).sort();
+const nobody = { requestId: null, traceparent: null };
 const context = (signal = new AbortController().signal) => ({
-  job: { id: "j", kind: "k", payload: {}, progress: null, attempts: 1, maxAttempts: 8, fence: 1 },
+  job: { id: "j", kind: "k", payload: {}, progress: null, attempts: 1, maxAttempts: 8, fence: 1, ...nobody },
   saveProgress: async () => undefined,
   signal,
 });

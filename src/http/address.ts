@@ -109,6 +109,28 @@ for (const [network, prefix] of [
 ] as const)
   PRIVATE.addSubnet(network, prefix, "ipv6");
 
+export type AddressClass = "loopback" | "private" | "public-v4" | "public-v6";
+
+/** Classes of addresses that were asked for lately. */
+const classes = new Map<string, AddressClass>();
+
+/** What kind of address a caller has, for the log. */
+export function addressClassOf(address: string): AddressClass {
+  const known = classes.get(address);
+  if (known !== undefined) return known;
+  if (classes.size >= MOST_PEERS) classes.clear();
+  const isV6 = isIP(address) === 6;
+  const found = isPrivateAddress(address)
+    ? address.startsWith("127.") || address === "::1"
+      ? "loopback"
+      : "private"
+    : isV6
+      ? "public-v6"
+      : "public-v4";
+  classes.set(address, found);
+  return found;
+}
+
 /** Whether an address belongs to this machine or a private network (RFC 1918, 4193, 3927). */
 export const isPrivateAddress = (address: string): boolean =>
   PRIVATE.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");

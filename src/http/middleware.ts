@@ -3,7 +3,8 @@ import { cors } from "hono/cors";
 import { routePath } from "hono/route";
 import type { BaseDeps } from "../deps";
 import { logRequest } from "../telemetry/log";
-import { createAddressReader } from "./address";
+import { inScope } from "../telemetry/scope";
+import { addressClassOf, createAddressReader } from "./address";
 import { type AppEnv, factory } from "./factory";
 import { createHostCheck } from "./host";
 import { refuseOtherMethods } from "./methods";
@@ -14,6 +15,8 @@ const FORWARDED = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
 /** A caller's own request id that may stand in logs and headers as it is. */
 const HARMLESS_ID = /^[\w\-=]{1,100}$/;
+
+const READS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** CORS for the configured origins only. */
 const CORS = {
@@ -115,10 +118,12 @@ export function edge(deps: BaseDeps, app: () => Hono<AppEnv>) {
     warnOfProxy(raw.headers);
     const measured = metrics.request();
     const traced = tracing?.request((name) => c.req.header(name));
+    // Reads enqueue nothing, so without traces nobody asks for their scope.
+    const scoped = traced !== undefined || !READS.has(method);
     const refused = refuse(c);
     if (refused) c.res = refused;
     else if (method === "OPTIONS") c.res = (await preflight(c, next)) as Response;
-    else await next();
+    else await (scoped ? inScope({ requestId, ...traced?.scope }, next) : next());
     const { status, headers } = c.res;
     const origin = raw.headers.get("origin");
     finishHeaders(headers, requestId, origin, origin !== null && allowed.has(origin));
@@ -126,8 +131,13 @@ export function edge(deps: BaseDeps, app: () => Hono<AppEnv>) {
     const route = routePath(c);
     const took = performance.now() - started;
     measured(method, route, status, took / 1000);
-    traced?.({ method, route, status, requestId });
+    traced?.end({ method, route, status, requestId });
     // The path only: a query string may hold what people typed.
-    logRequest(deps.log, { requestId, method, path, status, ms: Math.round(took * 10) / 10 });
+    logRequest(deps.log, {
+      ...{ requestId, method, path, status },
+      ms: Math.round(took * 10) / 10,
+      from: addressClassOf(c.get("ip")),
+      userId: c.get("actor")?.userId,
+    });
   });
 }

@@ -4,6 +4,7 @@ import type { JobStore } from "../jobs/jobs";
 import type { Clock } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { Random } from "../lib/random";
+import { currentScope, inScope, type Scope } from "../telemetry/scope";
 import { StockLedger } from "./ledger";
 import type { StockSignalDocument } from "./model";
 import type { ChangeContext, StockChanges } from "./stock";
@@ -65,6 +66,8 @@ interface Entry {
   context: ChangeContext & { rewind(): void };
   resolve(result: unknown): void;
   reject(error: unknown): void;
+  /** Of who submitted it: a transaction carries changes of several requests. */
+  scope: Scope | undefined;
 }
 
 type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
@@ -161,14 +164,12 @@ export function createStockCommitter(
       await store.apply(changes, signals, tx);
       for (const [index, { levelId, at }] of changes.lowNotices.entries()) {
         jobIds[index] ??= random.id();
-        await deps.enqueue(
-          { id: jobIds[index] as string, kind: "stock.low", payload: { levelId }, runAt: at },
-          tx,
-        );
+        const job = { id: jobIds[index] as string, kind: "stock.low", payload: { levelId }, runAt: at };
+        await inScope(undefined, () => deps.enqueue(job, tx));
       }
-      for (const [{ change }, outcome] of outcomes) {
+      for (const [{ change, scope }, outcome] of outcomes) {
         const entry = outcome.ok ? change.audit?.(outcome.value) : null;
-        if (entry) await deps.enqueue(auditJobOf(entry), tx);
+        if (entry) await inScope(scope, () => deps.enqueue(auditJobOf(entry), tx));
       }
       // Together, so that the store writes all answers with one statement.
       await Promise.all(
@@ -258,6 +259,7 @@ export function createStockCommitter(
           context: contextOf(change.actorId),
           resolve: resolve as (result: unknown) => void,
           reject,
+          scope: currentScope(),
         });
         // Callers that are ready now come into the same transaction.
         if (!scheduled) {

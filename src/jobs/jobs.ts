@@ -23,6 +23,9 @@ export interface LeasedJob {
   maxAttempts: number;
   /** Fencing token: whoever holds an older one cannot write to the job any more. */
   fence: number;
+  /** The request that it comes from, and the span that enqueued it. */
+  requestId: string | null;
+  traceparent: string | null;
 }
 
 /** How a job ended, or when it goes on. */

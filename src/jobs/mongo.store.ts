@@ -1,6 +1,7 @@
 import { type Connection, type Model, type QueryFilter, Schema } from "mongoose";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import type { JsonValue } from "../lib/json";
+import { jobOrigin } from "../telemetry/scope";
 import { DEFAULT_MAX_ATTEMPTS, type JobState, type JobStore } from "./jobs";
 
 interface JobDocument {
@@ -18,6 +19,8 @@ interface JobDocument {
   lastError: string | null;
   createdAt: Date;
   finishedAt: Date | null;
+  requestId?: string | null;
+  traceparent?: string | null;
 }
 
 const schema = new Schema<JobDocument>(
@@ -35,6 +38,8 @@ const schema = new Schema<JobDocument>(
     lastError: { type: String, default: null },
     createdAt: { type: Date, required: true },
     finishedAt: { type: Date, default: null },
+    requestId: String,
+    traceparent: String,
   },
   { collection: "jobs", versionKey: false, minimize: false },
 )
@@ -81,6 +86,7 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
         createdAt: job.runAt,
         finishedAt: null,
         maxAttempts: job.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
+        ...jobOrigin(),
         ...(job.dedupeKey === undefined ? {} : { dedupeKey: job.dedupeKey }),
       };
       // A duplicate key would abort the transaction around it, so what is there is asked for first.
@@ -110,6 +116,9 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
           attempts: row.attempts,
           maxAttempts: row.maxAttempts,
           fence: row.fence,
+          // Jobs of earlier versions lack them.
+          requestId: row.requestId ?? null,
+          traceparent: row.traceparent ?? null,
         }
       );
     },

@@ -2,6 +2,7 @@ import type { MySql, MySqlTx } from "../db/prisma";
 import { duplicateIndex } from "../db/prisma";
 import { Prisma } from "../generated/prisma/client";
 import type { JsonValue } from "../lib/json";
+import { jobOrigin } from "../telemetry/scope";
 import { DEFAULT_MAX_ATTEMPTS, type JobState, type JobStore } from "./jobs";
 
 /** How many due jobs are looked at before giving up on a lease: others may be taking the same ones. */
@@ -32,6 +33,7 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
           createdAt: job.runAt,
           dedupeKey: job.dedupeKey,
           maxAttempts: job.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
+          ...jobOrigin(),
         },
       });
     } catch (error) {
@@ -60,6 +62,8 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
           attempts: row.attempts + 1,
           maxAttempts: row.maxAttempts,
           fence: row.fence + 1,
+          requestId: row.requestId,
+          traceparent: row.traceparent,
         };
       }
     }

@@ -1,6 +1,8 @@
 import { after, type Clock, MINUTE, SECOND } from "../lib/clock";
 import type { JsonValue } from "../lib/json";
 import type { Logger } from "../telemetry/log";
+import { inScope } from "../telemetry/scope";
+import type { Tracing } from "../telemetry/tracing";
 import type { JobStore, LeasedJob } from "./jobs";
 
 /** What a job's handler may use. */
@@ -38,6 +40,7 @@ export interface JobRunnerOptions {
   handlers: Record<string, JobHandler>;
   clock: Clock;
   log: Logger;
+  tracing?: Tracing | undefined;
   /** How long a process may be silent before its work is taken over, in milliseconds. */
   leaseMs?: number;
   /** How often the databases are asked when nothing woke the runner, in milliseconds. */
@@ -63,9 +66,23 @@ export interface JobRunner {
 /** Wait before try `attempts + 1`, in milliseconds: 2 s doubled each time, at most 15 minutes. */
 const backoff = (attempts: number): number => Math.min(15 * MINUTE, SECOND * 2 ** attempts);
 
+/** What every line about a job says. */
+const linesOf = ({ id, kind, requestId }: LeasedJob) => ({
+  ...(requestId === null ? {} : { requestId }),
+  job: id,
+  kind,
+});
+
+/** What a process plans by itself, every second perhaps, is of interest to few. */
+const logDone = (log: Logger, job: LeasedJob, started: number): void =>
+  log[job.requestId === null ? "debug" : "info"](
+    { ...linesOf(job), attempt: job.attempts, ms: Math.round(performance.now() - started) },
+    "job",
+  );
+
 /** Shares the jobs of several stores between any number of processes. */
 export function createJobRunner(options: JobRunnerOptions): JobRunner {
-  const { stores, handlers, clock, log } = options;
+  const { stores, handlers, clock, log, tracing } = options;
   const leaseMs = options.leaseMs ?? 30 * SECOND;
   const pollMs = options.pollMs ?? SECOND;
   const concurrency = options.concurrency ?? 4;
@@ -81,6 +98,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   let lookAgain = false;
 
   async function run<Tx>(store: JobStore<Tx>, job: LeasedJob): Promise<void> {
+    const started = performance.now();
     const lost = new AbortController();
     const heartbeat = setInterval(() => {
       store.renew(job, after(clock.now(), leaseMs)).then(
@@ -95,28 +113,28 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
       }
       const handler = handlers[job.kind];
       if (!handler) throw new JobRefused(`no handler for ${job.kind}`);
-      await handler({
-        job,
-        signal: AbortSignal.any([lost.signal, stopping.signal]),
-        saveProgress: async (progress) => {
-          if (!(await store.saveProgress(job, progress))) throw new LeaseLost();
-        },
-      });
+      const work = () =>
+        handler({
+          job,
+          signal: AbortSignal.any([lost.signal, stopping.signal]),
+          saveProgress: async (progress) => {
+            if (!(await store.saveProgress(job, progress))) throw new LeaseLost();
+          },
+        });
+      await (tracing ? tracing.job(job, work) : inScope({ requestId: job.requestId, job: job.id }, work));
       await store.finish(job, { status: "done" }, clock.now());
+      logDone(log, job, started);
     } catch (error) {
       if (error instanceof LeaseLost || lost.signal.aborted) {
-        log.warn({ job: job.id, kind: job.kind }, "job was taken over by another process");
+        log.warn(linesOf(job), "job was taken over by another process");
         return;
       }
       const message = String(error instanceof Error ? error.message : error).slice(0, 1000);
       const leftOff = stopping.signal.aborted && error === stopping.signal.reason;
       const last = !leftOff && (error instanceof JobRefused || job.attempts >= job.maxAttempts);
-      if (leftOff) log.info({ job: job.id, kind: job.kind }, "job left off: this process stops");
+      if (leftOff) log.info(linesOf(job), "job left off: this process stops");
       else {
-        log[last ? "error" : "warn"](
-          { err: error, job: job.id, kind: job.kind, attempt: job.attempts },
-          "job failed",
-        );
+        log[last ? "error" : "warn"]({ err: error, ...linesOf(job), attempt: job.attempts }, "job failed");
       }
       const now = clock.now();
       await store.finish(
@@ -196,7 +214,8 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   }
 
   function wake() {
-    if (started && !stopping.signal.aborted) void tick();
+    // Whoever wakes it has nothing to do with the jobs that it finds.
+    if (started && !stopping.signal.aborted) void inScope(undefined, tick);
   }
 
   /** Jobs of a kind that nobody here can do would wait for ever, and nobody would know. */

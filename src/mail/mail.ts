@@ -1,3 +1,5 @@
+import type { Logger } from "../telemetry/log";
+
 /** A mail as it leaves: text and HTML say the same. */
 export interface Mail {
   to: string;
@@ -13,13 +15,17 @@ export interface Mailer {
   close(): void;
 }
 
-/** The same mailer, which says of each mail whether it was `sent` or has `failed`. */
-export const countMails = (mailer: Mailer, count: (outcome: string) => void): Mailer => ({
+/**
+ * The same mailer, which says of each mail whether it was `sent` or has `failed`, and logs that one was sent, without
+ * its reader, under the request and the job that it comes from.
+ */
+export const countMails = (mailer: Mailer, count: (outcome: string) => void, log: Logger): Mailer => ({
   close: () => mailer.close(),
   async send(mail) {
     try {
       await mailer.send(mail);
       count("sent");
+      log.info("mail sent");
     } catch (error) {
       count("failed");
       throw error;

@@ -26,11 +26,11 @@ export function createMailbox(folder: string, clock: Clock, random: Random): Mai
       .reverse();
   return {
     async send(mail) {
-      await mkdir(folder, { recursive: true });
+      await mkdir(folder, { recursive: true, mode: 0o700 });
       const kept: KeptMail = { ...mail, id: random.id(), sentAt: clock.now().toISOString() };
       // Written beside and renamed, so that a reader never sees half a mail.
       const path = join(folder, `${kept.id}.json`);
-      await writeFile(`${path}.part`, JSON.stringify(kept));
+      await writeFile(`${path}.part`, JSON.stringify(kept), { mode: 0o600 });
       await rename(`${path}.part`, path);
       for (const old of (await names()).slice(KEEP)) await rm(join(folder, old), { force: true });
     },

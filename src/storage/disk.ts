@@ -44,7 +44,7 @@ export async function checkFolder(folder: string): Promise<void> {
 }
 
 /**
- * Files in a folder. Written beside their place and moved there, so nobody reads half a file; a draft that a dead
+ * Files in a folder, readable for this user alone: exports hold what is known of a person. Written beside their place and moved there, so nobody reads half a file; a draft that a dead
  * process left goes with its folder.
  */
 export function createDiskStorage(folder: string, random: Random): Storage {
@@ -52,12 +52,12 @@ export function createDiskStorage(folder: string, random: Random): Storage {
   const place = (key: string) => join(root, checkKey(key));
   async function putStream(key: string, stream: AsyncIterable<Uint8Array>): Promise<number> {
     const path = place(key);
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     // No key begins with a dot.
     const draft = join(dirname(path), `.draft-${random.id()}`);
     let size = 0;
     try {
-      const file = await open(draft, "wx");
+      const file = await open(draft, "wx", 0o600);
       try {
         for await (const chunk of stream) {
           await file.writeFile(chunk);

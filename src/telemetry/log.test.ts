@@ -85,6 +85,8 @@ describe("the line of a request", () => {
       path: fc.string({ unit: "binary" }),
       status: fc.integer({ min: 200, max: 599 }),
       ms: fc.integer({ min: 0, max: 100_000 }).map((tenths) => tenths / 10),
+      from: fc.constantFrom("loopback" as const, "public-v6" as const),
+      userId: fc.option(fc.uuid(), { nil: undefined }),
     });
     await fc.assert(
       fc.asyncProperty(answers, async (answered) => {
@@ -104,7 +106,7 @@ describe("the line of a request", () => {
   test("is left out below the level of the log", async () => {
     const lines: string[] = [];
     const log = pino({ level: "error" }, { write: (line: string) => void lines.push(line) });
-    const answered = { requestId: "a", method: "GET", path: "/", ms: 1 };
+    const answered = { requestId: "a", method: "GET", path: "/", ms: 1, from: "loopback" as const };
     logRequest(log, { ...answered, status: 200 });
     expect(lines).toEqual([]);
     logRequest(log, { ...answered, status: 500 });
@@ -117,7 +119,7 @@ describe("lines in batches", () => {
     const writes: string[] = [];
     return { writes, log: pino({}, inBatches({ write: (text) => void writes.push(text) })) };
   };
-  const answered = { requestId: "a", method: "GET", path: "/", ms: 1 };
+  const answered = { requestId: "a", method: "GET", path: "/", ms: 1, from: "loopback" as const };
 
   test("lines of one moment are one write, in their order", async () => {
     const { writes, log } = collect();

@@ -1,5 +1,7 @@
 import pino from "pino";
 import type { Config } from "../config";
+import type { AddressClass } from "../http/address";
+import { currentScope } from "./scope";
 
 export type Logger = pino.Logger;
 
@@ -83,13 +85,20 @@ export interface Answered {
   status: number;
   /** Milliseconds. */
   ms: number;
+  /** What kind of address it came from; the address itself is personal. */
+  from: AddressClass;
+  /** The person who called, or whose API key did: an id. */
+  userId?: string | undefined;
 }
 
 /**
  * Logs a request that was answered: as an error from 500 on. The line is what `log.info` would make of it, put together
- * here because every request has one: walking its five fields, none of which can be a secret, took longer than they do.
+ * here because every request has one: walking its fields, none of which can be a secret, took longer than they do.
  */
-export function logRequest(log: Logger, { requestId, method, path, status, ms }: Answered): void {
+export function logRequest(
+  log: Logger,
+  { requestId, method, path, status, ms, from, userId }: Answered,
+): void {
   const level = status >= 500 ? "error" : "info";
   if (!log.isLevelEnabled(level)) return;
   const inside = log as unknown as Inside;
@@ -97,7 +106,8 @@ export function logRequest(log: Logger, { requestId, method, path, status, ms }:
   if (stream.lastLevel !== undefined) stream.lastLevel = pino.levels.values[level] ?? 0;
   stream.write(
     `{"level":"${level}","time":"${new Date().toISOString()}"${inside[pino.symbols.chindingsSym]},"requestId":"${requestId}",` +
-      `"method":${JSON.stringify(method)},"path":${JSON.stringify(path)},"status":${status},"ms":${ms},"msg":"request"}\n`,
+      `"method":${JSON.stringify(method)},"path":${JSON.stringify(path)},"status":${status},"ms":${ms},"from":"${from}"` +
+      `${userId === undefined ? "" : `,"userId":"${userId}"`},"msg":"request"}\n`,
   );
 }
 
@@ -117,6 +127,12 @@ export async function createLogger(
     formatters: {
       level: (label) => ({ level: label }),
       log: (line) => withoutSecrets(line) as Record<string, unknown>,
+    },
+    // Lines of a job name it, and the request that it comes from; those of a request do so themselves (`logOf`).
+    mixin: () => {
+      const scope = currentScope();
+      if (scope?.job === undefined) return {};
+      return { ...(scope.requestId === null ? {} : { requestId: scope.requestId }), job: scope.job };
     },
     serializers: { err: (error) => withoutSecrets(pino.stdSerializers.err(error)) },
   };

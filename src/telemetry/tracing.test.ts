@@ -3,6 +3,7 @@ import { startServer } from "../../test/processes";
 
 interface Span {
   traceId: string;
+  spanId: string;
   parentSpanId?: string;
   name: string;
   attributes: { key: string; value: { stringValue?: string; intValue?: number } }[];
@@ -53,6 +54,36 @@ test("each request is a span in the caller's trace, without what people typed; a
   const live = spans.find(({ name }) => name === "GET /health/live");
   expect(live?.traceId).toMatch(/^[0-9a-f]{32}$/);
   expect(live?.traceId).not.toBe(traceId);
+}, 60_000);
+
+test("calls of stores are spans of their request; a job's are in the trace of what enqueued it", async () => {
+  received.length = 0;
+  const server = await startServer({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://localhost:${collector.port}` });
+  const email = `traced-${crypto.randomUUID()}@example.com`;
+  const answer = await fetch(`${server.address}/auth/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ email, password: "a password of traces", name: "Traced Person" }),
+  });
+  expect(answer.status).toBe(202);
+  await server.line(/"kind":"mail\.verification_code"[^\n]*"msg":"job"/);
+  server.child.kill("SIGTERM");
+  expect(await server.ended()).toBe(0);
+
+  const spans = received.flatMap((batch) => batch.spans);
+  const request = spans.find(({ name }) => name === "POST /auth/register");
+  const under = (span: Span | undefined) =>
+    spans.filter(({ parentSpanId }) => parentSpanId === span?.spanId).map(({ name }) => name);
+  expect(under(request)).toEqual(
+    expect.arrayContaining(["mysql.transaction", "users.findOrCreate", "jobs.mysql.enqueue"]),
+  );
+  const job = spans.find(({ name }) => name === "job mail.verification_code");
+  expect(job?.traceId).toBe(request?.traceId ?? "none");
+  expect(job?.parentSpanId).toBe(request?.spanId ?? "none");
+  expect(JSON.stringify(job?.attributes)).toContain(answer.headers.get("x-request-id") ?? "none");
+  expect(under(job)).toContain("codes.find");
+  for (const typed of [email, "Traced Person", "a password of traces"])
+    expect(JSON.stringify(spans)).not.toContain(typed);
 }, 60_000);
 
 test("a collector that does not answer costs no request and no stop", async () => {

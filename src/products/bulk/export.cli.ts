@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   const draft = `${path}.part`;
   try {
     const progress = createProgress("Exporting", await deps.products.count());
-    const file = await open(draft, "w");
+    const file = await open(draft, "w", 0o600);
     let products = 0;
     try {
       const chunks = exportProducts(deps, { format }, (count) => {

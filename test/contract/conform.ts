@@ -1,6 +1,7 @@
 /**
  * Whether an answer is what the OpenAPI document says of it, and so what the client's types say: they are made from it.
  */
+import type { Operation } from "./operations";
 
 // biome-ignore lint/suspicious/noExplicitAny: the document is read as it is.
 type Json = any;
@@ -87,4 +88,38 @@ export async function differences(
   if (!/[/+]json$/.test(type)) return [];
   if (!schema) return [`${where} has a body that is not described`];
   return faultsOf(document, schema, await answer.clone().json(), where);
+}
+
+/**
+ * What is wrong with an answer as an answer, whatever was asked. Its body is read.
+ * @returns one fault in words; null when it is fine
+ */
+export async function faultOf(
+  document: Json,
+  operation: Operation,
+  answer: Response,
+): Promise<string | null> {
+  const { status } = answer;
+  const [type = ""] = answer.headers.get("content-type")?.split(";") ?? [];
+  if (type === "text/event-stream") {
+    await answer.body?.cancel();
+    return operation.types[status]?.includes(type) ? null : `answers ${status} with events`;
+  }
+  const [unlike] = await differences(document, operation.method, operation.path, answer);
+  const text = await answer.text();
+  if (status >= 500) return `answers ${status}: ${text.slice(0, 200)}`;
+  if (unlike !== undefined) return unlike;
+  if (status < 400) {
+    const told = text === "" || operation.types[status]?.includes(type);
+    return told ? null : `answers ${status} as ${type}, which its description lacks`;
+  }
+  if (type !== "application/problem+json") return `answers ${status} as ${type}`;
+  const problem = JSON.parse(text) as Record<string, unknown>;
+  const whole =
+    problem.status === status &&
+    typeof problem.code === "string" &&
+    typeof problem.title === "string" &&
+    typeof problem.detail === "string" &&
+    problem.requestId === answer.headers.get("x-request-id");
+  return whole ? null : `answers ${status} with ${text.slice(0, 200)}`;
 }

@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../app";
-import { differences } from "./conform";
+import { faultOf } from "./conform";
 import { isList, nameOf, type Operation, operationsOf, pathOf, sampleOf } from "./operations";
 
 const t = useTestApp();
@@ -17,10 +17,10 @@ const BEACON = "POST /api/analytics/events";
 const LIBRARIES = "POST /v1/{call}";
 
 let operations: Operation[];
-let contract: unknown;
+let contract: object;
 let admin: SignedInPerson;
 beforeAll(async () => {
-  contract = await (await t.request("/openapi.json")).json();
+  contract = (await (await t.request("/openapi.json")).json()) as object;
   operations = await operationsOf(t);
   admin = await t.signIn({ roles: ["admin"] });
 }, 60_000);
@@ -44,31 +44,6 @@ const json = (body: string, headers: Record<string, string> = {}): RequestInit =
   headers: { "content-type": "application/json", ...headers },
 });
 
-/** What is wrong with an answer as an answer, whatever was asked; null when it is fine. */
-async function faultOf(operation: Operation, answer: Response): Promise<string | null> {
-  const { status } = answer;
-  if (answer.headers.get("content-type")?.startsWith("text/event-stream")) {
-    await answer.body?.cancel();
-    return null;
-  }
-  const unlike = await differences(contract, operation.method, operation.path, answer);
-  const text = await answer.text();
-  if (status >= 500) return `answers ${status}: ${text.slice(0, 200)}`;
-  if (status < 400) return unlike[0] ?? null;
-  if (!answer.headers.get("content-type")?.startsWith("application/problem+json")) {
-    return `answers ${status} as ${answer.headers.get("content-type")}`;
-  }
-  const problem = JSON.parse(text) as Record<string, unknown>;
-  const whole =
-    problem.status === status &&
-    typeof problem.code === "string" &&
-    typeof problem.title === "string" &&
-    typeof problem.detail === "string" &&
-    problem.requestId === answer.headers.get("x-request-id");
-  if (!whole) return `answers ${status} with ${text.slice(0, 200)}`;
-  return unlike[0] ?? null;
-}
-
 /** Asks with each of the given bodies or queries. @returns the faults, each once */
 async function faultsOf(
   of: Operation[],
@@ -81,7 +56,8 @@ async function faultsOf(
     for (const { what, path, init, status } of ask(operation)) {
       const answer = await call(operation, path ?? pathOf(operation), init);
       const right = status === undefined || [status].flat().includes(answer.status);
-      const fault = (await faultOf(operation, answer)) ?? (right ? null : `answers ${answer.status}`);
+      const fault =
+        (await faultOf(contract, operation, answer)) ?? (right ? null : `answers ${answer.status}`);
       if (fault !== null) faults.add(`${nameOf(operation)} to ${what} ${fault}`);
     }
   }
@@ -175,7 +151,7 @@ describe("without the right to", () => {
         for (const headers of wrong) {
           const answer = await t.request(pathOf(operation), { method: operation.method, headers });
           const scheme = answer.headers.get("www-authenticate") ?? "";
-          const fault = await faultOf(operation, answer);
+          const fault = await faultOf(contract, operation, answer);
           if (answer.status !== 401 || !scheme.startsWith("Bearer") || fault !== null) {
             faults.add(
               `${nameOf(operation)} ${JSON.stringify(headers).slice(0, 40)}: ${answer.status} ${scheme} ${fault}`,

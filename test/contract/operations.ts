@@ -14,10 +14,16 @@ export interface Schema {
   format?: string;
   pattern?: string;
   minLength?: number;
+  maxLength?: number;
   minItems?: number;
+  maxItems?: number;
   minimum?: number;
   exclusiveMinimum?: number;
+  maximum?: number;
+  exclusiveMaximum?: number;
+  additionalProperties?: boolean | Schema;
   default?: unknown;
+  $ref?: string;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a part of the document, read as it is.
@@ -31,8 +37,12 @@ export interface Operation {
   parameters: { name: string; in: string; schema: Schema }[];
   /** The schema of its JSON body, when it takes one. */
   body: Schema | undefined;
+  /** The schemas of the bodies that it takes, by their media type. */
+  request: Record<string, Schema>;
   /** Documented answers, with the schema of a JSON one. */
   answers: Record<string, Schema | undefined>;
+  /** The media types of each documented answer; none where it has no body. */
+  types: Record<string, string[]>;
 }
 
 /** Every operation that the application describes, read from its own document with its references followed. */
@@ -60,8 +70,20 @@ export async function operationsOf(t: TestApp): Promise<Operation[]> {
         !operation.security.some((one: object) => Object.keys(one).length === 0),
       parameters: (operation.parameters ?? []).map(follow),
       body: schemaOf(operation.requestBody),
+      request: Object.fromEntries(
+        Object.entries<Json>(follow(operation.requestBody)?.content ?? {}).map(([type, { schema }]) => [
+          type,
+          schema,
+        ]),
+      ),
       answers: Object.fromEntries(
         Object.entries(operation.responses).map(([status, answer]) => [status, schemaOf(follow(answer))]),
+      ),
+      types: Object.fromEntries(
+        Object.entries(operation.responses).map(([status, answer]) => [
+          status,
+          Object.keys(follow(answer).content ?? {}),
+        ]),
       ),
     })),
   );

@@ -50,7 +50,7 @@ export const PROBLEM_MEMBERS = {
   version_conflict: z.object({ currentVersion: z.number().int() }),
   insufficient_stock: z.object({
     sku: z.string(),
-    locationId: z.string(),
+    locationId: z.string().nullable().meta({ description: "null: all locations together have too little" }),
     requested: z.number().int(),
     available: z.number().int(),
   }),

@@ -51,10 +51,13 @@ async function checkAnswers(sides: Running[], scenarios: Scenario[], world: Worl
   for (const scenario of scenarios) {
     let first: string | undefined;
     for (const running of sides.filter(({ side }) => answers(side, scenario))) {
-      const { path, method, headers, body } = requestFor(scenario, world, running);
+      const { path, method, headers, body, each } = requestFor(scenario, world, running);
       const fresh = (text: string) =>
-        text.replaceAll("[n]", `check-${running.side.name}`).replaceAll("[account]", "0");
-      const answer = await fetch(`${running.url}${path}`, {
+        Object.entries(each ?? {}).reduce(
+          (whole, [kind, [first = ""]]) => whole.replaceAll(`[${kind}]`, first),
+          text.replaceAll("[n]", `check-${running.side.name}`).replaceAll("[account]", "0"),
+        );
+      const answer = await fetch(`${running.url}${fresh(path)}`, {
         method,
         headers: Object.fromEntries(
           Object.entries(headers ?? {}).map(([name, value]) => [name, fresh(value)]),

@@ -3,8 +3,8 @@
  * process of its own, so that its work is neither the server's nor the benchmark's.
  *
  * The specification is JSON: url, method, headers, body, connections, seconds, rate (requests a second;
- * absent: as many as are answered), unique (`[n]` in path, headers and body becomes a number of each request, and
- * `[account]` one below accounts).
+ * absent: as many as are answered), unique (`[n]` in path, headers and body becomes a number of each request,
+ * `[account]` one below accounts, and `[KIND]` each of each[KIND] in turn).
  */
 import autocannon from "autocannon";
 
@@ -18,12 +18,16 @@ const {
   rate,
   unique,
   accounts,
+  each = {},
 } = JSON.parse(process.argv[2]);
 const run = Math.random().toString(36).slice(2, 8);
 let count = 0;
 const { pathname, search } = new URL(url);
 const fresh = (text) =>
-  text.replaceAll("[n]", `${run}${count}`).replaceAll("[account]", String(count % accounts));
+  Object.entries(each).reduce(
+    (whole, [kind, values]) => whole.replaceAll(`[${kind}]`, values[count % values.length]),
+    text.replaceAll("[n]", `${run}${count}`).replaceAll("[account]", String(count % accounts)),
+  );
 const setupRequest = (request) => {
   count++;
   return {

@@ -8,6 +8,8 @@ export interface Request {
   body?: string;
   /** `[n]` in path, headers and body becomes a number of each request, `[account]` one of the people who sign in. */
   unique?: true;
+  /** Values that requests take in turn: `[product]` in path or headers becomes each of `each.product`. */
+  each?: Record<string, string[]>;
 }
 
 export interface Scenario {
@@ -27,7 +29,18 @@ const bearer = (world: World, who: keyof World["people"], peer: boolean) => {
   return { authorization: `Bearer ${peer ? peerToken : token}` };
 };
 
+/** The request as one of a crowd of customers makes it, each with a session of their own. */
+const byEach = (world: World, peer: boolean, path: string): Request => ({
+  method: "GET",
+  path,
+  headers: { authorization: "Bearer [token]" },
+  unique: true,
+  each: { token: world.crowd.map(({ token, peerToken }) => (peer ? peerToken : token)) },
+});
+
 const whole = ({ data }: { data: unknown }) => data;
+
+const LIST = "/api/products?sort=price&limit=20";
 
 export const SCENARIOS: Scenario[] = [
   {
@@ -37,43 +50,56 @@ export const SCENARIOS: Scenario[] = [
     request: () => ({ method: "GET", path: "/health/live" }),
     compared: whole,
   },
-  ...(["admin", "customer"] as const).map(
-    (who): Scenario => ({
-      name: `me-${who}`,
-      what: `guarded read: GET /api/users/me, ${who}`,
-      connections: 32,
-      request: (world, peer) => ({
-        method: "GET",
-        path: "/api/users/me",
-        headers: bearer(world, who, peer),
-      }),
-      compared: whole,
-    }),
-  ),
   {
-    name: "me-800",
-    what: "guarded read at 800 a second",
+    name: "me-admin",
+    what: "guarded read: GET /api/users/me, one administrator",
     connections: 32,
-    rate: 800,
     request: (world, peer) => ({
       method: "GET",
       path: "/api/users/me",
-      headers: bearer(world, "customer", peer),
+      headers: bearer(world, "admin", peer),
     }),
+    compared: whole,
+  },
+  {
+    name: "me-customer",
+    what: "guarded read: GET /api/users/me, many customers",
+    connections: 32,
+    request: (world, peer) => byEach(world, peer, "/api/users/me"),
+    compared: whole,
+  },
+  {
+    name: "me-800",
+    what: "guarded read at 800 a second, many customers",
+    connections: 32,
+    rate: 800,
+    request: (world, peer) => byEach(world, peer, "/api/users/me"),
     compared: whole,
   },
   {
     name: "product",
-    what: "product by id: GET /api/products/:id",
+    what: "product by id: GET /api/products/:id, each request another of 256",
     connections: 32,
-    request: ({ productId }) => ({ method: "GET", path: `/api/products/${productId}` }),
+    request: ({ productIds }) => ({
+      method: "GET",
+      path: "/api/products/[product]",
+      unique: true,
+      each: { product: productIds },
+    }),
     compared: whole,
   },
   {
     name: "list",
-    what: "page of 20 by price: GET /api/products?sort=price",
+    what: "page of 20 by price: GET /api/products?sort=price, the same for all guests",
     connections: 32,
-    request: () => ({ method: "GET", path: "/api/products?sort=price&limit=20" }),
+    request: () => ({ method: "GET", path: LIST }),
+    compared: whole,
+  },
+  {
+    name: "list-customer",
+    what: "the same page for many customers who are signed in, which only this project checks",
+    connections: 32,
+    request: (world, peer) => byEach(world, peer, LIST),
     compared: whole,
   },
   {

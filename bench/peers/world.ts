@@ -14,18 +14,25 @@ export const PASSWORD = "a password of benchmarks";
 /** People who sign in, beside the two whose tokens are used. */
 export const ACCOUNTS = 64;
 const BATCH = 500;
+const MOST_READ = 256;
 
 export const emailOf = (name: string | number) => `bench-${name}@example.com`;
 
 /** What a load needs to know of the shop. */
 export interface World {
-  /** A product that is read. */
-  productId: string;
+  /** Products that are read. */
+  productIds: string[];
+  /** Customers with a session each. */
+  crowd: Person[];
   /** By role: the person, a session of theirs, and a token of that session as the product and as a peer takes it. */
-  people: Record<
-    "customer" | "admin",
-    { userId: string; sessionId: string; token: string; peerToken: string }
-  >;
+  people: Record<"customer" | "admin", Person>;
+}
+
+interface Person {
+  userId: string;
+  sessionId: string;
+  token: string;
+  peerToken: string;
 }
 
 async function addPerson(
@@ -81,7 +88,7 @@ const signPeerToken = (claims: object, secret: string): string => {
 };
 
 /** A session for a person, and the tokens that name it. */
-async function openSession(deps: Deps, userId: string, secret: string) {
+async function openSession(deps: Deps, userId: string, secret: string): Promise<Person> {
   const now = deps.clock.now();
   const sessionId = deps.random.id();
   await deps.sessions.create({
@@ -117,10 +124,15 @@ export async function makeWorld(products: number): Promise<World> {
     const hash = await deps.passwords.hash(PASSWORD);
     const customer = await addPerson(deps, "customer", undefined, hash);
     const admin = await addPerson(deps, "admin", "admin", hash);
-    for (let index = 0; index < ACCOUNTS; index++) await addPerson(deps, index, undefined, hash);
+    const crowd: Person[] = [];
+    for (let index = 0; index < ACCOUNTS; index++) {
+      const id = await addPerson(deps, index, undefined, hash);
+      crowd.push(await openSession(deps, id, config.jwtSecret));
+    }
     const ids = await addProducts(deps, 0, products);
     return {
-      productId: ids[Math.floor(ids.length / 2)] ?? "",
+      productIds: ids.slice(0, MOST_READ),
+      crowd,
       people: {
         customer: await openSession(deps, customer, config.jwtSecret),
         admin: await openSession(deps, admin, config.jwtSecret),

@@ -1,8 +1,9 @@
-import { dateIn, jsonIn, parsed } from "../db/json-row";
+import { dateIn, parsed } from "../db/json-row";
 import type { MySql, MySqlTx } from "../db/prisma";
-import type { Session } from "../generated/prisma/client";
+import { Prisma, type Session } from "../generated/prisma/client";
 import type { Owner } from "../lib/actor";
 import type { Permission } from "../lib/permissions";
+import { together } from "../lib/together";
 import { OWNER, type OwnerJson, ownerOf } from "../users";
 
 export type SessionRow = Session;
@@ -39,12 +40,69 @@ export interface LiveSession {
 
 /** A live session as MySQL's JSON has it. */
 type LiveJson = Record<
-  "createdAt" | "rotatedAt" | "lastUsedAt" | "absoluteExpiresAt" | "idleExpiresAt",
+  "id" | "userId" | "createdAt" | "rotatedAt" | "lastUsedAt" | "absoluteExpiresAt" | "idleExpiresAt",
   string
 > & { seenCounter: number; lacksFactor: number; owner: unknown };
 
+/** Sessions that are read together. */
+const MOST_TOGETHER = 32;
+
+/** A session is looked up with every request of somebody signed in: those of one moment in one query. */
+const createLiveSessions = (mysql: MySql) => {
+  const findEach = together<string, LiveSession | undefined>(async (ids) => {
+    const wanted = [...new Set(ids)];
+    // A statement is prepared for each number of places: a power of two, the last id once more in those left over.
+    const places = Array.from(
+      { length: 2 ** Math.ceil(Math.log2(wanted.length)) },
+      (_, index) => wanted[index] ?? wanted[0],
+    );
+    const rows = await mysql.on().$queryRaw<{ json: unknown }[]>`
+      SELECT JSON_OBJECT(
+        'id', s.id, 'userId', s.user_id,
+        'createdAt', s.created_at, 'rotatedAt', s.rotated_at, 'lastUsedAt', s.last_used_at,
+        'absoluteExpiresAt', s.absolute_expires_at, 'idleExpiresAt', s.idle_expires_at,
+        'seenCounter', s.seen_counter, 'owner', ${OWNER},
+        'lacksFactor', EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+          WHERE ur.user_id = u.id AND r.requires_second_factor) AND (s.method = 'password' OR NOT (
+            EXISTS (SELECT 1 FROM totp_factors WHERE user_id = u.id AND state = 'confirmed')
+            OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id)))) AS json
+      FROM sessions s JOIN users u ON u.id = s.user_id
+      WHERE s.id IN (${Prisma.join(places)}) AND s.ended_at IS NULL
+        AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
+    const byId = new Map(rows.map(({ json }) => liveSession(parsed(json) as LiveJson)));
+    return ids.map((id) => byId.get(id));
+  }, MOST_TOGETHER);
+  return {
+    /**
+     * A session that has not ended, with its owner and what they may do, in one round trip; null when it ended, is
+     * somebody else's, or its owner is banned or deleted.
+     */
+    async findLive(sessionId: string, userId: string): Promise<LiveSession | null> {
+      const session = await findEach(sessionId);
+      return session?.userId === userId ? session : null;
+    },
+  };
+};
+
+const liveSession = (row: LiveJson): [id: string, session: LiveSession] => [
+  row.id,
+  {
+    ...ownerOf(parsed(row.owner) as OwnerJson),
+    userId: row.userId,
+    createdAt: dateIn(row.createdAt),
+    rotatedAt: dateIn(row.rotatedAt),
+    lastUsedAt: dateIn(row.lastUsedAt),
+    absoluteExpiresAt: dateIn(row.absoluteExpiresAt),
+    idleExpiresAt: dateIn(row.idleExpiresAt),
+    seenCounter: row.seenCounter,
+    lacksFactor: Number(row.lacksFactor) === 1,
+  },
+];
+
 /** Sessions in MySQL. */
 export const createSessionStore = (mysql: MySql) => ({
+  ...createLiveSessions(mysql),
+
   /**
    * Opens a session, unless the account was banned, deleted, or had every session ended since its `epoch` was
    * read. The person's row is locked for it, so a ban or a reset either sees the session or prevents it.
@@ -79,39 +137,6 @@ export const createSessionStore = (mysql: MySql) => ({
 
   find: (id: string, tx?: MySqlTx) =>
     mysql.on(tx).session.findUnique({ where: { id }, include: { user: true } }),
-
-  /**
-   * A session that has not ended, with its owner and what they may do, in one round trip; null when it ended, or its
-   * owner is banned or deleted.
-   */
-  async findLive(sessionId: string, userId: string): Promise<LiveSession | null> {
-    const row = jsonIn<LiveJson>(
-      await mysql.on().$queryRaw`
-        SELECT JSON_OBJECT(
-          'createdAt', s.created_at, 'rotatedAt', s.rotated_at, 'lastUsedAt', s.last_used_at,
-          'absoluteExpiresAt', s.absolute_expires_at, 'idleExpiresAt', s.idle_expires_at,
-          'seenCounter', s.seen_counter, 'owner', ${OWNER},
-          'lacksFactor', EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
-            WHERE ur.user_id = u.id AND r.requires_second_factor) AND (s.method = 'password' OR NOT (
-              EXISTS (SELECT 1 FROM totp_factors WHERE user_id = u.id AND state = 'confirmed')
-              OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id)))) AS json
-        FROM sessions s JOIN users u ON u.id = s.user_id
-        WHERE s.id = ${sessionId} AND s.user_id = ${userId} AND s.ended_at IS NULL
-          AND u.banned_at IS NULL AND u.deleted_at IS NULL`,
-    );
-    if (!row) return null;
-    return {
-      ...ownerOf(parsed(row.owner) as OwnerJson),
-      userId,
-      createdAt: dateIn(row.createdAt),
-      rotatedAt: dateIn(row.rotatedAt),
-      lastUsedAt: dateIn(row.lastUsedAt),
-      absoluteExpiresAt: dateIn(row.absoluteExpiresAt),
-      idleExpiresAt: dateIn(row.idleExpiresAt),
-      seenCounter: row.seenCounter,
-      lacksFactor: Number(row.lacksFactor) === 1,
-    };
-  },
 
   /** The newest sessions of a person, for telling whether a sign-in is an unusual one. */
   recent: (userId: string, limit: number): Promise<{ userAgent: string; ip: string }[]> =>

@@ -519,6 +519,30 @@ describe("sessions", () => {
   });
 });
 
+describe("callers of one moment", () => {
+  test("are each who they are; a session that ended meanwhile ends for its owner alone", async () => {
+    const people = await Promise.all(Array.from({ length: 9 }, (_, n) => t.signIn({ name: `Person ${n}` })));
+    const ask = () =>
+      Promise.all(
+        [...people, ...people].map(async ({ accessToken }) => {
+          const answer = await t.request("/api/users/me", { token: accessToken });
+          const { data } = (await answer.json()) as { data?: { id: string } };
+          return data?.id ?? answer.status;
+        }),
+      );
+    const ids = people.map(({ id }) => id);
+    expect(await ask()).toEqual([...ids, ...ids]);
+    const [first, second, third] = people as [SignedInPerson, SignedInPerson, SignedInPerson];
+    await end(first, "ended_by_user");
+    await ban(second);
+    const left = ids.map((id, index) => (index < 2 ? 401 : id));
+    expect(await ask()).toEqual([...left, ...left]);
+    // A token that names somebody else's session is nobody's, however good the session is for its owner.
+    const { token } = await t.deps.tokens.access(first.id, sidOf(third), `${t.deps.random.id()}.0`);
+    expect(await Promise.all([me(token), me(third.accessToken), me(token)])).toEqual([401, 200, 401]);
+  });
+});
+
 describe("change of the password", () => {
   const change = (person: { accessToken: string }, currentPassword: unknown, newPassword: unknown) =>
     post("change-password", { currentPassword, newPassword }, {}, person.accessToken);

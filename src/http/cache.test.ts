@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type SignedInPerson, useTestApp } from "../../test/app";
+import { around } from "../../test/interleave";
 import { createStock } from "../../test/stock";
 import { preferredEncoding } from "./compress";
 
@@ -213,5 +214,104 @@ describe("an answer", () => {
     }
     expect(packed.length).toBeGreaterThan(0);
     expect(packed.filter((path) => !open.test(path.trim()))).toEqual([]);
+  });
+});
+
+describe("guests who ask for the same at once", () => {
+  /** Calls of the store for one product. */
+  const counted = async (work: () => Promise<unknown>): Promise<number> => {
+    let calls = 0;
+    const undo = around(t.deps.products, "find", { before: () => calls++, times: Number.POSITIVE_INFINITY });
+    await work().finally(undo);
+    return calls;
+  };
+
+  test("share one reading; each has it in the form that they take, under an id of their own", async () => {
+    const path = `/api/products/${id}`;
+    const etag = (await get(path)).headers.get("etag") ?? "";
+    const asked: Record<string, string>[] = [
+      {},
+      {},
+      { "accept-encoding": "gzip" },
+      { "accept-encoding": "br" },
+    ];
+    asked.push({ "if-none-match": etag }, { "if-none-match": '"other"' });
+    let answers: Response[] = [];
+    const calls = await counted(async () => {
+      answers = await Promise.all(asked.map((headers) => get(path, headers)));
+    });
+    expect(calls).toBe(1);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 304, 200]);
+    expect(new Set(answers.map(({ headers }) => headers.get("x-request-id"))).size).toBe(asked.length);
+    const bodies = await Promise.all(answers.map(async (answer) => Buffer.from(await answer.arrayBuffer())));
+    const texts = bodies.map((body, index) => {
+      const encoding = answers[index]?.headers.get("content-encoding") as keyof typeof DECODERS | null;
+      return (encoding ? DECODERS[encoding](body) : body).toString();
+    });
+    expect(new Set(texts.filter((_, index) => index !== 4)).size).toBe(1);
+    expect(answers[2]?.headers.get("content-encoding")).toBe("gzip");
+    expect(texts[4]).toBe("");
+  });
+
+  test("nobody who asks behind a change is shown what was before it", async () => {
+    const path = `/api/products/${id}`;
+    const nameOf = async (answer: Response) =>
+      ((await answer.json()) as { data: { name: string } }).data.name;
+    for (let round = 0; round < 20; round++) {
+      const early = Array.from({ length: 8 }, () => get(path));
+      const name = `Cached round ${round}`;
+      const change = await t.request(path, {
+        method: "PATCH",
+        token: manager.accessToken,
+        headers: { "if-match": "*" },
+        json: { name },
+      });
+      expect(change.status).toBe(200);
+      const late = await Promise.all(Array.from({ length: 8 }, async () => nameOf(await get(path))));
+      expect(new Set(late)).toEqual(new Set([name]));
+      await Promise.all(early);
+    }
+  });
+
+  test("what fails for one is asked again for the others, each with a problem of their own", async () => {
+    const undo = around(t.deps.products, "find", {
+      before: () => {
+        throw new Error("lost");
+      },
+    });
+    const answers = await Promise.all(Array.from({ length: 4 }, () => get(`/api/products/${id}`))).finally(
+      undo,
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 500]);
+    const missing = await Promise.all(Array.from({ length: 3 }, () => get("/api/products/no-such-product")));
+    const problems = (await Promise.all(missing.map((answer) => answer.json()))) as { requestId: string }[];
+    expect(missing.map(({ status }) => status)).toEqual([404, 404, 404]);
+    expect(new Set(problems.map(({ requestId }) => requestId)).size).toBe(3);
+  });
+
+  test("somebody signed in shares nothing with them", async () => {
+    const path = `/api/products/${id}`;
+    const own = () => t.request(path, { token: manager.accessToken });
+    const answers = await Promise.all([get(path), own(), get(path), own()]);
+    expect(answers.map(({ headers }) => headers.get("cache-control")?.split(",")[0])).toEqual([
+      "public",
+      "private",
+      "public",
+      "private",
+    ]);
+  });
+
+  test("different products are read together, and each caller gets the one they asked for", async () => {
+    const list = (await (await get("/api/products?limit=20")).json()) as {
+      data: { id: string; slug: string }[];
+    };
+    const keys = [...list.data.flatMap((one) => [one.id, one.slug]), "none", crypto.randomUUID()];
+    const found = await Promise.all(
+      keys.map(
+        async (key) =>
+          ((await (await get(`/api/products/${key}`)).json()) as { data?: { id: string } }).data?.id,
+      ),
+    );
+    expect(found).toEqual([...list.data.flatMap((one) => [one.id, one.id]), undefined, undefined]);
   });
 });

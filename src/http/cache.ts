@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { answerCompressed, ENCODINGS, replaceBody, vary } from "./compress";
-import { factory } from "./factory";
+import type { Context, Next } from "hono";
+import { answerCompressed, ENCODINGS, type Encoding, encode, replaceBody, vary } from "./compress";
+import { type AppEnv, factory } from "./factory";
 
 /** How long browsers and CDNs may keep what a guest is shown, in seconds. */
 export interface Freshness {
@@ -24,31 +25,103 @@ function knownTag(header: string | undefined, etag: string): string | undefined 
   return tags.find((tag) => tag.replace(ENCODED, '"') === etag);
 }
 
+/** What every guest is shown who asks for an address at one moment. */
+interface Shown {
+  status: number;
+  headers: [name: string, value: string][];
+  body: Uint8Array<ArrayBuffer>;
+  etag: string;
+  /** The body as encodings have it, each made once. */
+  encoded: Map<Encoding, Promise<Uint8Array<ArrayBuffer>>>;
+}
+
+/** The ETag of a whole answer: begins with the version that a handler gave as its own. */
+function tagOf(body: Uint8Array, given: string | null): string {
+  const hash = createHash("sha256").update(body).digest("hex").slice(0, 32);
+  const version = /^"(v\d+)"$/.exec(given ?? "")?.[1];
+  return version === undefined ? `"${hash}"` : `"${version}-${hash}"`;
+}
+
+/** Answers a guest with what was made for all who asked at the same moment. */
+async function give(c: Context<AppEnv>, shown: Shown): Promise<void> {
+  const { status, body, etag, encoded } = shown;
+  const headers = new Headers(shown.headers);
+  c.res = undefined;
+  if (status !== 200) {
+    c.res = new Response(body, { status, headers });
+    return;
+  }
+  const known = knownTag(c.req.header("if-none-match"), etag);
+  headers.set("ETag", known ?? etag);
+  c.res = new Response(null, { headers });
+  if (known !== undefined) return replaceBody(c, null, 304);
+  await answerCompressed(c, body, (encoding) => {
+    const made = encoded.get(encoding) ?? encode(encoding, body);
+    encoded.set(encoding, made);
+    return made;
+  });
+}
+
+const endOfTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 /**
  * For what a shop shows to everybody: guests get an ETag of the whole answer, 304 when they have it already, leave to
  * keep it for a while, and compression. The tag begins with the version that a handler gave as its ETag, so that it is
  * good for If-Match too; the version alone would not do here, because stock and pictures change without a new one.
  * What somebody signed in is shown may be theirs alone: it is kept by nobody. Errors are kept by nobody either.
+ *
+ * Guests who ask for the same address in one turn of the event loop get one answer, which is made afterwards: so nobody
+ * is shown what was read before they asked. Handlers must look at nothing else of a guest than the address.
  */
-export const shown = ({ maxAge, stale }: Freshness) =>
-  factory.createMiddleware(async (c, next) => {
+export const shown = ({ maxAge, stale }: Freshness) => {
+  const asked = new Map<string, Promise<Shown | undefined>>();
+
+  /** Runs the handler. @returns what it gave, when all may be shown it */
+  const make = async (c: Context<AppEnv>, next: Next): Promise<Shown | undefined> => {
     await next();
-    // Set on the answer's own headers: `c.header` would make the answer anew each time.
     const { status, headers } = c.res;
     vary(headers, "Authorization", "Accept-Encoding");
-    const guest = c.req.header("authorization") === undefined;
-    if (!guest || (status !== 200 && status !== 301)) {
-      headers.set("Cache-Control", guest ? "no-store" : "private, no-store");
-      return;
+    if (status !== 200 && status !== 301) {
+      headers.set("Cache-Control", "no-store");
+      return undefined;
     }
     headers.set("Cache-Control", `public, max-age=${maxAge}, stale-while-revalidate=${stale}`);
-    if (status === 301) return;
     const body = new Uint8Array(await c.res.arrayBuffer());
-    const hash = createHash("sha256").update(body).digest("hex").slice(0, 32);
-    const version = /^"(v\d+)"$/.exec(headers.get("ETag") ?? "")?.[1];
-    const etag = version === undefined ? `"${hash}"` : `"${version}-${hash}"`;
-    const known = knownTag(c.req.header("if-none-match"), etag);
-    headers.set("ETag", known ?? etag);
-    if (known === undefined) await answerCompressed(c, body);
-    else replaceBody(c, null, 304);
+    return {
+      status,
+      headers: [...headers],
+      body,
+      etag: tagOf(body, headers.get("ETag")),
+      encoded: new Map(),
+    };
+  };
+
+  return factory.createMiddleware(async (c, next) => {
+    if (c.req.header("authorization") !== undefined) {
+      await next();
+      vary(c.res.headers, "Authorization", "Accept-Encoding");
+      c.res.headers.set("Cache-Control", "private, no-store");
+      return;
+    }
+    const key = `${c.req.method} ${c.req.url}`;
+    const before = asked.get(key);
+    if (before) {
+      const shown = await before;
+      // What went wrong for one went wrong for one: the others ask for themselves.
+      if (shown) await give(c, shown);
+      else await make(c, next).then((own) => own && give(c, own));
+      return;
+    }
+    const made = Promise.withResolvers<Shown | undefined>();
+    asked.set(key, made.promise);
+    await endOfTurn();
+    asked.delete(key);
+    let shown: Shown | undefined;
+    try {
+      shown = await make(c, next);
+    } finally {
+      made.resolve(shown);
+    }
+    if (shown) await give(c, shown);
   });
+};

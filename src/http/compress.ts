@@ -25,6 +25,11 @@ const ENCODERS = {
 };
 
 export type Encoding = keyof typeof ENCODERS;
+
+/** A text as an encoding has it. */
+export const encode = async (encoding: Encoding, body: Uint8Array): Promise<Uint8Array<ArrayBuffer>> =>
+  new Uint8Array(await ENCODERS[encoding](body));
+
 export const ENCODINGS = Object.keys(ENCODERS) as Encoding[];
 
 /**
@@ -66,7 +71,11 @@ export function replaceBody(c: Context, body: Uint8Array<ArrayBuffer> | null, st
  * Only for what everybody is shown: an answer that holds a secret beside text of the caller's own would give the secret
  * away by its length (BREACH, CVE-2013-3587).
  */
-export async function answerCompressed(c: Context, body: Uint8Array<ArrayBuffer>): Promise<void> {
+export async function answerCompressed(
+  c: Context,
+  body: Uint8Array<ArrayBuffer>,
+  compress: (encoding: Encoding) => Promise<Uint8Array<ArrayBuffer>> = (encoding) => encode(encoding, body),
+): Promise<void> {
   const { headers } = c.res;
   vary(headers, "Accept-Encoding");
   const encoding = body.length < LEAST ? undefined : preferredEncoding(c.req.header("accept-encoding"));
@@ -74,7 +83,7 @@ export async function answerCompressed(c: Context, body: Uint8Array<ArrayBuffer>
   headers.set("Content-Encoding", encoding);
   const etag = headers.get("ETag");
   if (etag?.startsWith('"')) headers.set("ETag", `${etag.slice(0, -1)}-${encoding}"`);
-  replaceBody(c, new Uint8Array(await ENCODERS[encoding](body)), 200);
+  replaceBody(c, await compress(encoding), 200);
 }
 
 /** For routes that give every guest the same text: see `answerCompressed`. Whoever is signed in gets it as it is. */

@@ -2,6 +2,7 @@ import { checkPlain } from "../db/check-plain";
 import { duplicateKey, type Mongo, type MongoTx, OPERATION_LIMIT } from "../db/mongo";
 import { AppError } from "../lib/errors";
 import { isId } from "../lib/text";
+import { together } from "../lib/together";
 import { createInStockStore } from "./in-stock.store";
 import { createProductLists } from "./lists.store";
 import { LIVING, type ProductDocument, type ProductStatus, productModel } from "./model";
@@ -25,6 +26,9 @@ function taken(error: unknown): KeyTaken | undefined {
   if (index?.includes("skuKeys")) return new KeyTaken("SKU", error);
   return index?.includes("slugKey") ? new KeyTaken("slug", error) : undefined;
 }
+
+/** Products that are read together. */
+const MOST_TOGETHER = 50;
 
 /** A product as it is written first, with what belongs to stock. */
 const asNew = (product: ProductDocument): ProductDocument => ({
@@ -68,6 +72,22 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
   const validateAll = async (products: ProductDocument[]): Promise<void> => {
     for (const product of products) checkPlain(Product.schema, product);
   };
+  /** Living products by a unique key. By the driver's own call, as lists are. */
+  const findEach = (field: "_id" | "slugKey") =>
+    together<string, ProductDocument | null>(async (keys) => {
+      const wanted = [...new Set(keys)];
+      const found = await Product.collection
+        .find<ProductDocument>(
+          { [field]: wanted.length === 1 ? wanted[0] : { $in: wanted } },
+          { limit: wanted.length, maxTimeMS: OPERATION_LIMIT },
+        )
+        .toArray();
+      const byKey = new Map(
+        found.flatMap((product) => (product.deletedAt === null ? [[product[field], product]] : [])),
+      );
+      return keys.map((key) => byKey.get(key) ?? null);
+    }, MOST_TOGETHER);
+  const [findById, findBySlug] = [findEach("_id"), findEach("slugKey")];
   return {
     ...createProductLists(mongo, listLimit),
     ...createShownStore(mongo),
@@ -116,13 +136,11 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
     findBySlug: (slugKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>
       Product.findOne({ slugKey }, null, mongo.in(tx)).lean(),
 
-    /** A living product by its id or its slug, either in canonical form. By the driver's own call, as lists are. */
+    /** A living product by its id or its slug, either in canonical form; those asked for at once in one query. */
     async find(key: string): Promise<ProductDocument | null> {
-      const by = (filter: object) =>
-        Product.collection.findOne<ProductDocument>(filter, { maxTimeMS: OPERATION_LIMIT });
-      const byId = isId(key) ? await by({ _id: key, deletedAt: null }) : null;
+      const byId = isId(key) ? await findById(key) : null;
       // An id may be somebody's slug where it was given before such slugs were refused.
-      return byId ?? by({ slugKey: key });
+      return byId ?? findBySlug(key);
     },
 
     findBySku: (skuKey: string, tx?: MongoTx): Promise<ProductDocument | null> =>

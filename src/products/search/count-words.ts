@@ -21,19 +21,22 @@ export function countWords(counts: WordCounts, document: ReadDocument, all: bool
   }
 }
 
+/** Adds one use of a word to what is known of it. */
+export function mergeUse(uses: Map<string, WordUse>, { surface, made, named, behindNumber }: WordUse): void {
+  const use = uses.get(surface);
+  uses.set(surface, {
+    surface,
+    made: made && (use?.made ?? true),
+    named: named || use?.named === true,
+    behindNumber: behindNumber || use?.behindNumber === true,
+  });
+}
+
 /** The words of documents, each once. */
 export function usesOf(documents: { terms: string[]; packed: Uint8Array }[]): Map<string, WordUse> {
   const uses = new Map<string, WordUse>();
   for (const document of documents) {
-    for (const { surface, made, named, behindNumber } of unpack(document)) {
-      const use = uses.get(surface);
-      uses.set(surface, {
-        surface,
-        made: made && (use?.made ?? true),
-        named: named || use?.named === true,
-        behindNumber: behindNumber || use?.behindNumber === true,
-      });
-    }
+    for (const use of unpack(document)) mergeUse(uses, use);
   }
   return uses;
 }

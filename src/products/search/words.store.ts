@@ -1,6 +1,8 @@
 /** The words of the index, for typing mistakes, beginnings and forms. */
 import { duplicateKey, duplicateKeys, type Mongo } from "../../db/mongo";
+import { together } from "../../lib/together";
 import { ByteCache } from "./cache";
+import { mergeUse } from "./count-words";
 import { mistakesIn, neighbourhood } from "./distance";
 import type { WordUse } from "./document";
 import { correctionsOf, type Lexicon, type LexiconEntry } from "./lexicon";
@@ -16,6 +18,8 @@ const THERE = 6 * 2 ** 20;
 const MOST_NEAR = 500;
 /** Words written at once. */
 const BATCH = 400;
+/** Callers whose words are added together. */
+const MOST_TOGETHER = 32;
 
 const prefixesOf = (word: string): string[] => {
   const characters = [...word];
@@ -112,62 +116,74 @@ export const createWordStore = (mongo: Mongo) => {
       correctionsOf(surface, (members) => wordsBy({ near: { $in: members } }, MOST_NEAR)),
   };
 
+  const add = async (uses: Map<string, WordUse>, since: number): Promise<void> => {
+    const words = [...uses.keys()];
+    const row = await Versions.collection.findOne({ _id: "words" as never });
+    const keyOf = (word: string) => `${row?.removals ?? 0} ${word}`;
+    const keep = (word: string, named: boolean, made: boolean) =>
+      there.set(keyOf(word), { named, made }, word.length + 100);
+    const unsure = words.filter((word) => there.get(keyOf(word)) === undefined);
+    const found =
+      unsure.length === 0
+        ? []
+        : await Words.collection
+            .find(
+              { _id: { $in: unsure as never[] } },
+              { projection: { named: 1, made: 1 }, batchSize: 10_000 },
+            )
+            .toArray();
+    for (const { _id, named, made } of found) keep(String(_id), (named as number) > 0, made as boolean);
+    const known = new Map(
+      words.flatMap((word) => {
+        const entry = there.get<{ named: boolean; made: boolean }>(keyOf(word));
+        return entry ? [[word, entry] as const] : [];
+      }),
+    );
+    const missing = words
+      .filter((word) => !known.has(word))
+      .map((word) => wordDocument(uses.get(word) as WordUse, since));
+    if (missing.length > 0) {
+      await Words.collection.insertMany(missing as never[], { ordered: false }).catch((error) => {
+        // Somebody else added some of them at the same moment.
+        if (!duplicateKeys(error)) throw error;
+      });
+    }
+    // Known from a description, or as a join, and now the name of something.
+    const risen = words.filter((word) => {
+      const entry = known.get(word);
+      const use = uses.get(word) as WordUse;
+      return entry && use.named && !use.made && (!entry.named || entry.made);
+    });
+    if (risen.length > 0) {
+      await Words.collection.bulkWrite(
+        risen.map((word) => ({
+          updateOne: {
+            filter: { _id: word as never },
+            update: { $set: { made: false, stem: stemOf(word), ...lookedUpBy(word) }, $max: { named: 1 } },
+          },
+        })),
+        { ordered: false },
+      );
+      for (const word of risen) keep(word, true, false);
+    }
+    if (missing.length + risen.length > 0) await countUp();
+  };
+
+  const addTogether = together<{ uses: Map<string, WordUse>; since: number }, void>(async (asked) => {
+    const all = new Map<string, WordUse>();
+    for (const { uses } of asked) for (const use of uses.values()) mergeUse(all, use);
+    await add(all, Math.max(...asked.map(({ since }) => since)));
+    return asked.map(() => undefined);
+  }, MOST_TOGETHER);
+
   return {
     lexicon,
 
-    /** Adds the words that are not there. Not part of a transaction: a word too many harms nobody. */
-    async add(uses: Map<string, WordUse>, since: number): Promise<void> {
-      const words = [...uses.keys()];
-      const row = await Versions.collection.findOne({ _id: "words" as never });
-      const keyOf = (word: string) => `${row?.removals ?? 0} ${word}`;
-      const keep = (word: string, named: boolean, made: boolean) =>
-        there.set(keyOf(word), { named, made }, word.length + 100);
-      const unsure = words.filter((word) => there.get(keyOf(word)) === undefined);
-      const found =
-        unsure.length === 0
-          ? []
-          : await Words.collection
-              .find(
-                { _id: { $in: unsure as never[] } },
-                { projection: { named: 1, made: 1 }, batchSize: 10_000 },
-              )
-              .toArray();
-      for (const { _id, named, made } of found) keep(String(_id), (named as number) > 0, made as boolean);
-      const known = new Map(
-        words.flatMap((word) => {
-          const entry = there.get<{ named: boolean; made: boolean }>(keyOf(word));
-          return entry ? [[word, entry] as const] : [];
-        }),
-      );
-      const missing = words
-        .filter((word) => !known.has(word))
-        .map((word) => wordDocument(uses.get(word) as WordUse, since));
-      if (missing.length > 0) {
-        await Words.collection.insertMany(missing as never[], { ordered: false }).catch((error) => {
-          // Somebody else added some of them at the same moment.
-          if (!duplicateKeys(error)) throw error;
-        });
-      }
-      // Known from a description, or as a join, and now the name of something.
-      const risen = words.filter((word) => {
-        const entry = known.get(word);
-        const use = uses.get(word) as WordUse;
-        return entry && use.named && !use.made && (!entry.named || entry.made);
-      });
-      if (risen.length > 0) {
-        await Words.collection.bulkWrite(
-          risen.map((word) => ({
-            updateOne: {
-              filter: { _id: word as never },
-              update: { $set: { made: false, stem: stemOf(word), ...lookedUpBy(word) }, $max: { named: 1 } },
-            },
-          })),
-          { ordered: false },
-        );
-        for (const word of risen) keep(word, true, false);
-      }
-      if (missing.length + risen.length > 0) await countUp();
-    },
+    /**
+     * Adds the words that are not there; those of several callers at once together. Not part of a transaction: a word too
+     * many harms nobody.
+     */
+    add: (uses: Map<string, WordUse>, since: number): Promise<void> => addTogether({ uses, since }),
 
     /** Sets the counts of words, or adds to what was counted. */
     async count(

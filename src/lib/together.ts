@@ -1,0 +1,20 @@
+import DataLoader from "dataloader";
+
+/**
+ * A look-up that joins what is asked for at the same moment: all keys that come in one turn of the event loop go to the
+ * database together. Nothing is remembered: whoever asks afterwards is answered by a query that began afterwards.
+ * @param load gets the keys, which may repeat, and gives a value for each in their order
+ * @param most keys of one query
+ * @example const find = together((ids: string[]) => store.findEach(ids), 100); await find(id);
+ */
+export function together<Key, Value>(
+  load: (keys: readonly Key[]) => Promise<Value[]>,
+  most: number,
+): (key: Key) => Promise<Value> {
+  const loader = new DataLoader<Key, Value>(load, {
+    cache: false,
+    maxBatchSize: most,
+    batchScheduleFn: (run) => setImmediate(run),
+  });
+  return (key) => loader.load(key);
+}

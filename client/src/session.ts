@@ -80,6 +80,8 @@ export class SessionKeeper implements Session {
   /** Counts sign-ins and sign-outs: what was asked before one says nothing after it. */
   #epoch = 0;
   #renewing: Promise<boolean> | undefined;
+  /** Ends once other tabs can see what this one has. */
+  #shown: Promise<void> | undefined;
   readonly #signedIn = new Set<(user: User) => void>();
   readonly #signedOut = new Set<(reason: SignedOutReason) => void>();
   readonly #parts: SessionParts;
@@ -158,7 +160,8 @@ export class SessionKeeper implements Session {
 
   async #exchange(stale: string | undefined): Promise<boolean> {
     const arrived = () => isFresh(this.#live) && this.#live.token !== stale;
-    if (!arrived()) await this.#tabs.ask(arrived);
+    // One that ends sooner than this tab's own would be refused as well.
+    if (!arrived()) await this.#tabs.ask(arrived, Math.max(this.#live?.until ?? 0, Date.now() + MARGIN));
     if (this.#live === null) return false;
     if (arrived()) return true;
     const epoch = this.#epoch;
@@ -213,6 +216,8 @@ export class SessionKeeper implements Session {
     const began = how === "signed in";
     this.#take(live, began);
     this.#tabs.tell({ kind: "session", session: live, began });
+    // Whoever gets the lock next has to see it.
+    await this.#shown;
   }
 
   /** Forgets who was signed in, here and in other tabs. A device stays a known one. */
@@ -234,6 +239,7 @@ export class SessionKeeper implements Session {
     // Of two answers to one refresh the later one counts.
     if (!began && before && before.user.id === live.user.id && before.until > live.until) return;
     this.#live = live;
+    this.#shown = this.#tabs.show(live.until);
     const other = before?.user.id !== live.user.id;
     if (began || other) {
       this.#epoch++;
@@ -244,6 +250,7 @@ export class SessionKeeper implements Session {
   #drop(reason: SignedOutReason): void {
     const known = this.#live != null;
     this.#live = null;
+    this.#shown = this.#tabs.show(0);
     this.#epoch++;
     if (known) for (const listener of this.#signedOut) listener(reason);
   }

@@ -8,16 +8,26 @@ export interface Tabs<Session> {
   /** Runs one at a time over all tabs, or in this one where the browser has no locks. */
   alone<T>(work: () => Promise<T>): Promise<T>;
   tell(message: Message<Session>): void;
-  /** Asks the others for their session; ends once `arrived` says so, or when nobody answers. */
-  ask(arrived: () => boolean): Promise<void>;
+  /** Shows the others until when this tab has a session, in milliseconds; 0 for none. @returns once they can see it */
+  show(until: number): Promise<void>;
+  /**
+   * Asks the others for their session; ends once `arrived` says so, or when nobody answers.
+   * @param after only one that lasts longer than this is of use
+   */
+  ask(arrived: () => boolean, after: number): Promise<void>;
 }
 
 /**
- * How long other tabs have to answer, in milliseconds: one that sleeps does not, and then a refresh is made. Longer
- * after a wait for the lock, because then there is a tab that has just made one.
+ * How long other tabs have to answer, in milliseconds, when none of them shows a session: then there is most likely
+ * none, or its tab sleeps, and a refresh is made. One that shows a session answers, however busy the machine is.
  */
 const PATIENCE = 60;
-const LONGER = 1000;
+const LONGER = 15_000;
+/**
+ * How long a session is shown, in milliseconds, while its tab is: until all have heard of it. Not for good, because
+ * browsers let no page sleep, nor keep one for the way back, while it holds a lock.
+ */
+const SHOWN = 120_000;
 
 /**
  * Locks and a channel between the tabs that use one API.
@@ -30,41 +40,55 @@ export function openTabs<Session>(name: string, heard: (message: Message<Session
   const channel = page && typeof BroadcastChannel !== "undefined" ? new BroadcastChannel(name) : undefined;
   let last: Promise<unknown> = Promise.resolve();
   let told: () => void = () => undefined;
-  let patience = PATIENCE;
+  let shown = 0;
+  let hide: () => void = () => undefined;
   channel?.addEventListener("message", ({ data }) => {
     heard(data);
     told();
   });
+  if (page) document.addEventListener("visibilitychange", () => document.hidden && hide());
   return {
-    async alone<T>(work: () => Promise<T>): Promise<T> {
-      if (locks) {
-        const busy = {};
-        const done = await locks.request(name, { ifAvailable: true }, (lock) => {
-          patience = PATIENCE;
-          return lock ? work() : busy;
-        });
-        if (done !== busy) return done as T;
-        return (await locks.request(name, () => {
-          patience = LONGER;
-          return work();
-        })) as T;
-      }
+    alone<T>(work: () => Promise<T>): Promise<T> {
+      if (locks) return locks.request(name, work) as Promise<T>;
       const turn = last.then(work, work);
       last = turn.catch(() => undefined);
       return turn;
     },
     tell: (message) => channel?.postMessage(message),
-    ask: (arrived) =>
-      channel === undefined
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            const over = setTimeout(resolve, patience);
-            told = () => {
-              if (!arrived()) return;
-              clearTimeout(over);
-              resolve();
-            };
-            channel.postMessage({ kind: "ask" });
-          }),
+    // A lock that nobody waits for, with the time in its name: it is gone with its tab, whatever that dies of.
+    show: (until) =>
+      new Promise((seen) => {
+        if (until === shown) return seen();
+        shown = until;
+        hide();
+        if (!locks || until === 0) return seen();
+        const held = () => {
+          seen();
+          // Another one, or none, by now.
+          if (until !== shown) return undefined;
+          return new Promise<void>((done) => {
+            hide = done;
+            setTimeout(done, SHOWN);
+          });
+        };
+        locks.request(`${name} ${until}`, { mode: "shared" }, held).catch(() => seen());
+      }),
+    async ask(arrived, after) {
+      if (!channel) return;
+      const { held = [] } = (await locks?.query()) ?? {};
+      const isLater = (lock: LockInfo) =>
+        lock.name?.startsWith(`${name} `) && Number(lock.name.slice(name.length)) > after;
+      const patience = held.some(isLater) ? LONGER : PATIENCE;
+      await new Promise<void>((resolve) => {
+        const over = setTimeout(resolve, patience);
+        told = () => {
+          if (!arrived()) return;
+          clearTimeout(over);
+          resolve();
+        };
+        told();
+        channel.postMessage({ kind: "ask" });
+      });
+    },
   };
 }

@@ -1,10 +1,14 @@
 #!/bin/sh
 # sh deploy/env.sh > .env    the secrets that compose.yaml needs, made anew; fill in the rest below them.
-# Keep the file: DATA_KEY reads what it has sealed, and nothing else can.
+# MYSQL_PASSWORD and MONGO_PASSWORD are those of root, which the server does not know. Keep the file: DATA_KEY reads what it has sealed, and nothing else can.
 set -eu
 umask 077
 cat <<EOF
 MYSQL_PASSWORD=$(openssl rand -hex 16)
+MYSQL_APP_PASSWORD=$(openssl rand -hex 16)
+MYSQL_MIGRATE_PASSWORD=$(openssl rand -hex 16)
+MONGO_PASSWORD=$(openssl rand -hex 16)
+MONGO_APP_PASSWORD=$(openssl rand -hex 16)
 JWT_SECRET=$(openssl rand -base64 48)
 DATA_KEY=v1:$(openssl rand -base64 32)
 METRICS_TOKEN=$(openssl rand -hex 24)

@@ -47,6 +47,10 @@ export function dockerEngine(secrets: Secrets, report: Report): Engine {
           CORS_ORIGINS: "http://localhost:3000",
           ...process.env,
           MYSQL_PASSWORD: secrets.MYSQL_PASSWORD,
+          MYSQL_APP_PASSWORD: secrets.MYSQL_PASSWORD,
+          MYSQL_MIGRATE_PASSWORD: secrets.MYSQL_PASSWORD,
+          MONGO_PASSWORD: secrets.MYSQL_PASSWORD,
+          MONGO_APP_PASSWORD: secrets.MYSQL_PASSWORD,
         },
       },
     );
@@ -74,8 +78,10 @@ export function dockerEngine(secrets: Secrets, report: Report): Engine {
     },
     async mongodb() {
       const { address, stop } = await start("mongo", 27017);
-      // Direct: the replica set knows itself by its name inside Docker's network.
-      return { env: { MONGODB_URI: `mongodb://${address}/aizy?directConnection=true` }, children: [], stop };
+      await compose("run", "--rm", "mongo-init");
+      // Direct: the replica set knows itself by its name inside Docker's network. As root, since tests make databases.
+      const uri = `mongodb://root:${secrets.MYSQL_PASSWORD}@${address}/aizy?authSource=admin&directConnection=true`;
+      return { env: { MONGODB_URI: uri }, children: [], stop };
     },
   };
 }

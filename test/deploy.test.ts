@@ -1,7 +1,13 @@
 /** What deploy/ and compose.yaml say agrees with what the server takes. */
-import { expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { parseConfig } from "../src/config";
+import { withConnection } from "../src/db/prisma";
+import { splitStatements } from "../src/db/sql-script";
+import { useTestApp } from "./app";
+import { startProgram, startServer } from "./processes";
+
+useTestApp();
 
 const text = (path: string) => readFile(path, "utf8");
 /** Every variable that .env.example names. */
@@ -18,12 +24,20 @@ interface Manifest {
 }
 
 test("every variable of compose.yaml is one of .env.example", async () => {
-  const { services } = Bun.YAML.parse(await text("compose.yaml")) as {
-    services: { migrate: { environment: Record<string, string> } };
+  const compose = await text("compose.yaml");
+  const { services } = Bun.YAML.parse(compose) as {
+    services: Record<string, { environment: Record<string, string>; volumes?: string[]; image?: string }>;
   };
-  const names = Object.keys(services.migrate.environment);
+  const { app, migrate } = services;
+  const names = Object.keys({ ...app?.environment, ...migrate?.environment });
   expect(names).toContain("DATABASE_URL");
   expect(unknown(names)).toEqual([]);
+  // What the file asks for is what one command makes, beside the addresses to be filled in.
+  const wanted = [...compose.matchAll(/\$\{([A-Z_]+):\?/g)].map(([, name]) => name ?? "");
+  const made = await Bun.$`sh deploy/env.sh`.text();
+  expect(wanted.filter((name) => !made.includes(`\n${name}=`) && !made.startsWith(`${name}=`))).toEqual([]);
+  for (const service of ["app", "migrate"])
+    expect(JSON.stringify(services[service]?.environment)).not.toMatch(/root|MYSQL_PASSWORD|MONGO_PASSWORD/);
 });
 
 test("the secrets of deploy/env.sh and the settings of the Kubernetes manifest make a production server", async () => {
@@ -47,6 +61,64 @@ test("the secrets of deploy/env.sh and the settings of the Kubernetes manifest m
   });
   const again = await Bun.$`sh deploy/env.sh`.text();
   expect(again).not.toContain(secrets.JWT_SECRET ?? "");
+});
+
+describe("the users of deploy/mysql-users.sh", () => {
+  const databaseUrl = process.env.DATABASE_URL ?? "";
+  const names = { app: `aizy_t${process.pid}`, migrate: `aizy_tm${process.pid}` };
+  const urlOf = (user: string) => {
+    const url = new URL(databaseUrl);
+    url.username = user;
+    url.password = "abc123";
+    url.searchParams.set("allowPublicKeyRetrieval", "true");
+    return url.href;
+  };
+  beforeAll(async () => {
+    const sql = await Bun.$`sh deploy/mysql-users.sh`
+      .env({
+        ...process.env,
+        MYSQL_CLIENT: "cat",
+        MYSQL_APP_USER: names.app,
+        MYSQL_MIGRATE_USER: names.migrate,
+        MYSQL_APP_PASSWORD: "abc123",
+        MYSQL_MIGRATE_PASSWORD: "abc123",
+        MYSQL_ROOT_PASSWORD: "",
+        MYSQL_DATABASE: new URL(databaseUrl).pathname.slice(1),
+      })
+      .text();
+    await withConnection(databaseUrl, async (connection) => {
+      for (const statement of splitStatements(sql)) await connection.query(statement);
+    });
+  });
+  afterAll(() =>
+    withConnection(databaseUrl, async (connection) => {
+      for (const name of Object.values(names)) await connection.query(`DROP USER IF EXISTS '${name}'@'%'`);
+    }),
+  );
+
+  test("the server lives with the rights on rows alone; tables are for migrations", async () => {
+    const server = await startServer({ DATABASE_URL: urlOf(names.app) });
+    const answer = await fetch(`${server.address}/auth/register`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ email: `${names.app}@example.com`, password: "a long password", name: "Test" }),
+    });
+    expect(answer.status).toBe(202);
+    await server.line(/"kind":"mail\.verification_code"[^\n]*"msg":"job"/);
+    await server.kill("SIGTERM");
+    const alter = (user: string) =>
+      withConnection(urlOf(user), async (connection) => {
+        await connection.query("CREATE TABLE not_for_the_server (id INT)");
+        await connection.query("DROP TABLE not_for_the_server");
+      });
+    await expect(alter(names.app)).rejects.toMatchObject({ errno: 1142 });
+    await alter(names.migrate);
+    const migrated = startProgram(["src/db/migrate.ts"], { DATABASE_URL: urlOf(names.migrate) });
+    expect([await migrated.ended(), migrated.output()]).toEqual([
+      0,
+      expect.stringContaining("nothing to apply"),
+    ]);
+  });
 });
 
 test("each alert names a series that the server has", async () => {

@@ -19,7 +19,7 @@ export const ENTRIES = {
 } as const;
 
 /** Loaded when they are asked for, and so files of their own. */
-const LATER = ["events", "upload"];
+const LATER = ["events", "files", "upload"];
 
 /** Runs a program in the checkout. @throws Error with what it said when it fails */
 async function run(program: string, words: string[]): Promise<void> {

@@ -1,5 +1,4 @@
 import { ApiError, type Changes, errorOf } from "./errors.js";
-import { fileName } from "./files.js";
 import { Keys } from "./keys.js";
 import { pauseAfter, wait } from "./retry.js";
 import { KEYED } from "./routes.js";
@@ -70,10 +69,10 @@ const okOf = async (answer: Response): Promise<object> => {
   const type = answer.headers.get("content-type") ?? "";
   let body: object = { data: undefined };
   if (/[/+]json/.test(type)) body = await answer.json();
-  else if (answer.status !== 204)
-    body = {
-      data: new File([await answer.blob()], fileName(answer.headers.get("content-disposition")), { type }),
-    };
+  else if (answer.status !== 204) {
+    const { fileOf } = await import("./files.js");
+    body = { data: await fileOf(answer, type) };
+  }
   const extra = {
     status: answer.status,
     etag: answer.headers.get("etag") ?? undefined,

@@ -81,7 +81,7 @@ export class SessionKeeper implements Session {
   #epoch = 0;
   #renewing: Promise<boolean> | undefined;
   /** Ends once other tabs can see what this one has. */
-  #shown: Promise<void> | undefined;
+  #shown: Promise<unknown> | undefined;
   readonly #signedIn = new Set<(user: User) => void>();
   readonly #signedOut = new Set<(reason: SignedOutReason) => void>();
   readonly #parts: SessionParts;

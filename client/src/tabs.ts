@@ -9,7 +9,7 @@ export interface Tabs<Session> {
   alone<T>(work: () => Promise<T>): Promise<T>;
   tell(message: Message<Session>): void;
   /** Shows the others until when this tab has a session, in milliseconds; 0 for none. @returns once they can see it */
-  show(until: number): Promise<void>;
+  show(until: number): Promise<unknown>;
   /**
    * Asks the others for their session; ends once `arrived` says so, or when nobody answers.
    * @param after only one that lasts longer than this is of use
@@ -57,30 +57,28 @@ export function openTabs<Session>(name: string, heard: (message: Message<Session
     tell: (message) => channel?.postMessage(message),
     // A lock that nobody waits for, with the time in its name: it is gone with its tab, whatever that dies of.
     show: (until) =>
-      new Promise((seen) => {
-        if (until === shown) return seen();
+      new Promise<unknown>((seen) => {
+        if (until === shown || !locks) return seen(0);
         shown = until;
         hide();
-        if (!locks || until === 0) return seen();
-        const held = () => {
-          seen();
-          // Another one, or none, by now.
-          if (until !== shown) return undefined;
-          return new Promise<void>((done) => {
-            hide = done;
-            setTimeout(done, SHOWN);
-          });
+        if (until === 0) return seen(0);
+        const held = async () => {
+          seen(0);
+          // It may be another one, or none, by now.
+          if (until === shown)
+            await new Promise<void>((done) => {
+              hide = done;
+              setTimeout(done, SHOWN);
+            });
         };
-        locks.request(`${name} ${until}`, { mode: "shared" }, held).catch(() => seen());
+        locks.request(`${name} ${until}`, { mode: "shared" }, held).catch(seen);
       }),
     async ask(arrived, after) {
       if (!channel) return;
       const { held = [] } = (await locks?.query()) ?? {};
-      const isLater = (lock: LockInfo) =>
-        lock.name?.startsWith(`${name} `) && Number(lock.name.slice(name.length)) > after;
-      const patience = held.some(isLater) ? LONGER : PATIENCE;
+      const isLater = (lock: LockInfo) => Number(lock.name?.split(`${name} `)[1]) > after;
       await new Promise<void>((resolve) => {
-        const over = setTimeout(resolve, patience);
+        const over = setTimeout(resolve, held.some(isLater) ? LONGER : PATIENCE);
         told = () => {
           if (!arrived()) return;
           clearTimeout(over);

@@ -12,7 +12,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { SPEED_GOALS, WORSE_BY } from "./goals";
+import { SPEED_GOALS, START_GOALS, WORSE_BY } from "./goals";
 import { onThrowAwayDatabases, options } from "./lib";
 import { installPeers, versions } from "./peers/install";
 import { databaseProcesses, pin, processorTime, residentMegabytes } from "./peers/machine";
@@ -20,7 +20,7 @@ import { type Load, type Measured, measure } from "./peers/measure";
 import { profiles } from "./peers/profiles";
 import { goalsTable, type Judged, judge, median, plotOf, type Results, tableOf } from "./peers/report";
 import { SCENARIOS, type Scenario } from "./peers/scenarios";
-import { otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
+import { builtSides, otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
 import { type Wider, wider } from "./peers/wider";
 import { makeWorld, type World } from "./peers/world";
 
@@ -29,6 +29,8 @@ const SECONDS = options.quick ? 2 : 8;
 const ROUNDS = options.quick ? 2 : 3;
 /** Bun and Node compile what is called often: before that, runs do not count. */
 const WARM_SECONDS = 2;
+/** Starts of which the median counts. */
+const STARTS = 5;
 const PRODUCTS = options.quick ? 1000 : 3351;
 const [SERVER, OTHERS] = availableParallelism() > 1 ? (["0", "1"] as const) : (["0", "0"] as const);
 
@@ -44,7 +46,8 @@ const requestFor = (scenario: Scenario, world: World, { side, token }: Running) 
     : { ...request, headers: { ...request.headers, authorization: `Bearer ${token}` } };
 };
 
-const answers = ({ only }: Running["side"], { name }: Scenario): boolean => only?.includes(name) ?? true;
+const answers = ({ only, peer }: Running["side"], { name, own }: Scenario): boolean =>
+  own ? !peer : (only?.includes(name) ?? true);
 
 /** Asks every side once. @throws when one answers otherwise than the others */
 async function checkAnswers(sides: Running[], scenarios: Scenario[], world: World): Promise<void> {
@@ -148,15 +151,35 @@ function warnOfWorse(judged: Judged[]): void {
   }
 }
 
-const startTable = (started: Map<string, number[]>): string =>
-  [
+/** Starts of each side, beside the replaced stack's. */
+function startTable(started: Map<string, number[]>): string {
+  const replaced = median(started.get("replaced") ?? []);
+  const goals = new Map(Object.entries(START_GOALS));
+  const rows = [...started].map(([side, times]) => {
+    const ratio = median(times) / replaced;
+    const goal = goals.get(side);
+    return `| ${side} | ${median(times).toFixed(0)} | ${ratio.toFixed(2)} | ${goal === undefined ? "" : `<= ${goal}`} |`;
+  });
+  return [
     "### From the start of the process to its first answer",
     "",
-    "| side | ms |",
-    "| --- | ---: |",
-    ...[...started].map(([side, times]) => `| ${side} | ${median(times).toFixed(0)} |`),
+    "| side | ms | of replaced | goal |",
+    "| --- | ---: | ---: | --- |",
+    ...rows,
     "",
   ].join("\n");
+}
+
+/** Times from start to the first answer of what `bun run build` makes, and of one program compiled of it. */
+async function timeBuilds(started: Map<string, number[]>): Promise<void> {
+  for (const side of await builtSides()) {
+    for (let again = STARTS; again > 0; again--) {
+      const trial = await startSide(side, SERVER);
+      started.set(side.name, [...(started.get(side.name) ?? []), trial.startedIn]);
+      await trial.stop();
+    }
+  }
+}
 
 /** Writes what a whole run found. */
 function write(results: Results, judged: Judged[], started: Map<string, number[]>, more: Wider[]): void {
@@ -197,13 +220,14 @@ async function run(): Promise<number> {
   try {
     for (const side of [PRODUCT, ...(against === undefined ? [] : [otherCheckout(against)]), ...named]) {
       // The first start reads its files from the disk.
-      for (let again = options.quick ? 0 : 3; again > 0; again--) {
+      for (let again = options.quick ? 0 : STARTS; again > 0; again--) {
         const trial = await startSide(side, SERVER);
         started.set(side.name, [...(started.get(side.name) ?? []), trial.startedIn]);
         await trial.stop();
       }
       sides.push(await startSide(side, SERVER));
     }
+    if (!options.quick && wanted === undefined) await timeBuilds(started);
     await checkAnswers(sides, scenarios, world);
     await settle(sides);
     const results: Results = new Map();

@@ -16,6 +16,8 @@ export interface Scenario {
   name: string;
   what: string;
   connections: number;
+  /** Only this project has it. */
+  own?: true;
   /** Requests a second; absent: as many as are answered. */
   rate?: number;
   /** @param peer whether the token is one that the other sides take */
@@ -40,6 +42,8 @@ const byEach = (world: World, peer: boolean, path: string): Request => ({
 
 const whole = ({ data }: { data: unknown }) => data;
 
+const BROWSER =
+  "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 const LIST = "/api/products?sort=price&limit=20";
 
 export const SCENARIOS: Scenario[] = [
@@ -142,5 +146,53 @@ export const SCENARIOS: Scenario[] = [
       unique: true,
     }),
     compared: ({ data }) => typeof data.accessToken,
+  },
+  {
+    name: "key",
+    what: "guarded read by an API key: GET /api/products/deleted",
+    own: true,
+    connections: 32,
+    request: ({ apiKey }) => ({
+      method: "GET",
+      path: "/api/products/deleted",
+      headers: { authorization: `Bearer ${apiKey}` },
+    }),
+    compared: whole,
+  },
+  {
+    name: "search",
+    what: "search with facets: GET /api/products/search, words in turn",
+    own: true,
+    connections: 4,
+    request: () => ({
+      method: "GET",
+      path: "/api/products/search?q=[q]",
+      unique: true,
+      each: { q: ["samsung%20television", "32%20inch", "led%20sony", "televison%20lg", "insignia%2040"] },
+    }),
+    compared: whole,
+  },
+  {
+    name: "events",
+    what: "a batch of 20 events: POST /api/analytics/events",
+    own: true,
+    connections: 8,
+    request: () => ({
+      method: "POST",
+      path: "/api/analytics/events",
+      headers: { "content-type": "application/json", "user-agent": BROWSER },
+      body: JSON.stringify({
+        batch: Array.from({ length: 20 }, (_, at) => ({
+          messageId: `[n]-${at}`,
+          type: "track",
+          event: "Product Viewed",
+          anonymousId: `[n]-${at >> 2}`,
+          properties: { product_id: `product-${at}`, price: 19.99, currency: "USD" },
+          context: { page: { url: "https://shop.example/televisions" } },
+        })),
+      }),
+      unique: true,
+    }),
+    compared: whole,
   },
 ];

@@ -38,6 +38,30 @@ export const otherCheckout = (path: string): Side => ({
   cwd: path,
 });
 
+/** Builds the project as its image does, and one program of it. @returns how each is started */
+export async function builtSides(): Promise<Side[]> {
+  const program = join(CHECKOUT, ".data/bench/aizy");
+  const run = async (...words: string[]) => {
+    const child = Bun.spawn([process.execPath, ...words], {
+      cwd: CHECKOUT,
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    const said = await new Response(child.stderr).text();
+    if ((await child.exited) !== 0) throw new Error(`bun ${words.join(" ")}:\n${said}`);
+  };
+  await run("local/script.ts", "build");
+  const external = ["argon2", "sharp", "swagger-ui-dist", "pino-pretty"].flatMap((name) => [
+    "--external",
+    name,
+  ]);
+  await run("build", "--compile", "--minify", ...external, "src/index.ts", "--outfile", program);
+  return [
+    { ...PRODUCT, name: "built", command: [process.execPath, "dist/src/index.js"] },
+    { ...PRODUCT, name: "compiled", command: [program] },
+  ];
+}
+
 export const PEERS: Side[] = [
   { name: "replaced", what: "Express on Node", peer: true, command: [node, here("replaced.js")] },
   { name: "fastify", what: "Fastify on Node", peer: true, command: [node, here("fastify.js")] },

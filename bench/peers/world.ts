@@ -1,8 +1,10 @@
 /** The data that every side reads and writes: one shop, in databases of its own. */
 import { createHmac } from "node:crypto";
+import { digestOf, formatKey, SECRET_BYTES } from "../../src/auth/api-keys/form";
 import { parseConfig } from "../../src/config";
 import { syncIndexes } from "../../src/db/indexes";
 import { after, DAY } from "../../src/lib/clock";
+import { macOf } from "../../src/lib/crypto";
 import { canonicalKey } from "../../src/lib/text";
 import { buildProduct } from "../../src/products/build";
 import { silentLogger } from "../../src/telemetry/log";
@@ -26,6 +28,8 @@ export interface World {
   crowd: Person[];
   /** By role: the person, a session of theirs, and a token of that session as the product and as a peer takes it. */
   people: Record<"customer" | "admin", Person>;
+  /** An API key of the administrator. */
+  apiKey: string;
 }
 
 interface Person {
@@ -113,6 +117,19 @@ async function openSession(deps: Deps, userId: string, secret: string): Promise<
   };
 }
 
+/** A key of a person for a server. */
+async function addKey(deps: Deps, userId: string): Promise<string> {
+  const secret = deps.random.bytes(SECRET_BYTES);
+  const createdAt = deps.clock.now();
+  const row = {
+    ...{ id: deps.random.id(), userId, name: "Bench", permissions: ["products:write" as const], createdAt },
+    ...{ secretDigest: digestOf(secret), secretHash: macOf(deps.keys("api-key")[0], secret) },
+    expiresAt: after(createdAt, DAY),
+  };
+  await deps.mysql.transaction((tx) => deps.apiKeys.create(row, tx));
+  return formatKey(row.id, secret);
+}
+
 /** Fills empty databases, which the environment names. */
 export async function makeWorld(products: number): Promise<World> {
   const config = parseConfig(process.env);
@@ -137,6 +154,7 @@ export async function makeWorld(products: number): Promise<World> {
         customer: await openSession(deps, customer, config.jwtSecret),
         admin: await openSession(deps, admin, config.jwtSecret),
       },
+      apiKey: await addKey(deps, admin),
     };
   } finally {
     await deps.close();

@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readCommandLine } from "../src/cli";
 import { dropLeftovers } from "../test/databases";
+import { filterLists } from "../test/filter-lists";
 import { provideProgram, provideStorefront } from "./packages";
 import { CHECKOUT } from "./paths";
 import { lines } from "./processes";
@@ -117,6 +118,8 @@ if (paths.length === 0) {
   console.log(`Browser     ${await provideProgram(["chromium", "google-chrome"], "chromium", CHROMIUM)}`);
   console.log(`Redis       ${await provideProgram(["redis-server"], "redis-server", REDIS_SERVER)}`);
   console.log(`nginx       ${await provideProgram(["nginx"], "nginx-light", NGINX)}`);
+  const lists = await provideProgram([], "webext-ublock-origin-chromium", filterLists);
+  console.log(`Blockers    ${lists}`);
   console.log(`Storefront  ${await provideStorefront()}`);
   checks.push(["OpenAPI", [join(TOOLS, "bun"), "src/openapi.cli.ts", "--check"]]);
   if (long) checks.push(["Contract", [join(TOOLS, "bun"), "test/contract/tools/check.ts"]]);

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from "bun:test";
 import { Request as Fetch, FiltersEngine } from "@ghostery/adblocker";
 import { anEvent, BROWSER, eventsOf } from "../../test/analytics";
 import { type SignedInPerson, useTestApp } from "../../test/app";
+import { filterLists, readFilterLists } from "../../test/filter-lists";
 import { analyticsPathOf } from "./path";
 
 const t = useTestApp();
@@ -39,24 +40,52 @@ const RULES = `
 ||rudderstack.com^
 `;
 
-test("blockers stop /api/analytics and the libraries' own addresses, and nothing at the second address", () => {
-  const engine = FiltersEngine.parse(RULES);
-  const isBlocked = (path: string) =>
+/** Whether a shop's page may ask its own host, or that of its backend, for a path. */
+const blocker = (rules: string) => {
+  const engine = FiltersEngine.parse(rules);
+  return (path: string, host = "shop.example") =>
     engine.match(
       Fetch.fromRawDetails({
-        url: `https://shop.example${path}`,
+        url: `https://${host}${path}`,
         sourceUrl: "https://shop.example/",
         type: "xmlhttprequest",
       }),
     ).match;
-  expect(["/api/analytics/events", "/v1/batch", "/v1/t"].map(isBlocked)).toEqual([true, true, true]);
-  const { analyticsPath } = t.deps.config;
-  // What a page needs: events at the address alone, libraries' short forms, and reports.
-  const needed = ["", "/live", "/reports/overview?from=2026-01-01", "/sessions"];
-  expect(needed.map((path) => [path, isBlocked(`${analyticsPath}${path}`)])).toEqual(
-    needed.map((path) => [path, false]),
+};
+
+/** What a page needs: events at the address alone, libraries' short forms, and reports. */
+const neededOf = (path: string): string[] =>
+  [
+    ["", "/live", "/reports/overview?from=2026-01-01", "/sessions", "/events"],
+    ["/v1/batch", "/v1/track", "/v1/page", "/v1/t", "/v1/p", "/v1/i", "/v1/b"],
+  ]
+    .flat()
+    .map((rest) => `${path}${rest}`);
+
+test("blockers stop /api/analytics and the libraries' own addresses, and nothing at the second address", () => {
+  const isBlocked = blocker(RULES);
+  expect(["/api/analytics/events", "/v1/batch", "/v1/t"].map((path) => isBlocked(path))).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  const needed = neededOf(t.deps.config.analyticsPath).filter(
+    (path) => !/v1\/(batch|track|page|t|p)$/.test(path),
   );
+  expect(needed.filter((path) => isBlocked(path))).toEqual([]);
 });
+
+test.skipIf(filterLists === undefined)(
+  "the public lists stop /api/analytics on every host, and nothing at the second address",
+  () => {
+    const isBlocked = blocker(readFilterLists(filterLists ?? ""));
+    for (const host of ["shop.example", "api.shop.example", "backend.example"]) {
+      expect([host, isBlocked("/api/analytics/events", host)]).toEqual([host, true]);
+      const needed = neededOf(t.deps.config.analyticsPath);
+      expect([host, needed.filter((path) => isBlocked(path, host))]).toEqual([host, []]);
+    }
+  },
+);
 
 test("the second address takes events, what libraries send, and answers reports", async () => {
   const post = (path: string, json: unknown) =>

@@ -1,11 +1,14 @@
 /**
  * bun run contract — the OpenAPI document as others' tools see it: Redocly and Spectral find no error, and what
- * openapi-typescript, hey-api and orval make of it compiles under --strict. The tools are installed in this folder
+ * openapi-typescript, hey-api and orval make of it compiles under --strict; and the client's package, which publint and
+ * Are the types wrong find in order and TypeScript 5.9 and 7 compile under every resolution. The tools are installed in this folder
  * alone, when they are first needed.
  */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildClient } from "../../../local/build-client";
+import { type Compiler, compileFrontend, prepareFrontend } from "../../frontend";
 
 const HERE = import.meta.dir;
 const CHECKOUT = join(HERE, "../../..");
@@ -60,6 +63,35 @@ async function main(folder: string): Promise<boolean> {
       (await step(name, command)) && (await step("  it compiles", [tool("tsc"), "-p", project]));
     passed = compiles && passed;
   }
+  return (await packageIsRight(join(folder, "frontend"), tool)) && passed;
+}
+
+const RESOLUTIONS: Compiler[] = [
+  { module: "Node16", moduleResolution: "Node16" },
+  { module: "NodeNext", moduleResolution: "NodeNext" },
+  { module: "ESNext", moduleResolution: "bundler" },
+];
+
+/** Holds that the client, as it is packed, can be installed and read by whoever uses TypeScript. */
+async function packageIsRight(frontend: string, tool: (name: string) => string): Promise<boolean> {
+  const client = prepareFrontend(frontend);
+  await buildClient(client);
+  const archive = join(frontend, "client.tgz");
+  let passed =
+    (await step("Package", [process.execPath, "pm", "pack", "--quiet", "--filename", archive], client)) &&
+    (await step("publint", [tool("publint"), "--strict", "--pack", "false"], client)) &&
+    (await step("attw", [tool("attw"), archive]));
+  for (const [version, tsc] of [
+    ["5.9", tool("tsc")],
+    ["7", join(CHECKOUT, "node_modules/.bin/tsc")],
+  ] as const)
+    for (const resolution of RESOLUTIONS)
+      for (const skipLibCheck of [false, true]) {
+        const said = await compileFrontend(frontend, { ...resolution, skipLibCheck, tsc });
+        const name = `TypeScript ${version}, ${resolution.moduleResolution}${skipLibCheck ? ", skipLibCheck" : ""}`;
+        console.log(`${name.padEnd(40)}${said === "" ? "passed" : `FAILED\n${said}`}`);
+        passed = passed && said === "";
+      }
   return passed;
 }
 

@@ -22,6 +22,9 @@ WORKDIR /app
 COPY package.json bun.lock bunfig.toml ./
 COPY patches ./patches
 RUN bun install --frozen-lockfile --production --omit=peer
+COPY local/notices.ts ./local/
+COPY src/auth/common-passwords.licence.txt ./src/auth/
+RUN bun local/notices.ts licences
 
 FROM oven/bun:1.4.5-slim
 WORKDIR /app
@@ -33,6 +36,7 @@ ENV NODE_ENV=production \
     MALLOC_TRIM_THRESHOLD_=131072
 RUN mkdir -p /data/files && chown -R bun:bun /data
 COPY --from=packages /app/node_modules ./node_modules
+COPY --from=packages /app/licences ./licences
 COPY --from=build /app/dist ./dist
 COPY prisma/migrations ./prisma/migrations
 COPY package.json ./

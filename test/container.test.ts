@@ -107,6 +107,10 @@ describe.skipIf(!canCarryOut(DATA))("what the Dockerfile makes (needs root on Li
     const app = join(image.changes, image.workdir);
     expect(readdirSync(app).sort()).toEqual(["dist", "node_modules", "package.json", "prisma"]);
     expect(JSON.parse(readFileSync(join(app, "dist/openapi.json"), "utf8"))).toHaveProperty("paths");
+    expect(readFileSync(join(app, "licences/THIRD-PARTY-NOTICES"), "utf8")).toContain("mongoose");
+    const { components } = JSON.parse(readFileSync(join(app, "licences/sbom.cdx.json"), "utf8"));
+    expect(components.length).toBeGreaterThan(50);
+    expect(readFileSync(join(app, "dist/src/backup/restore.cli.js"), "utf8")).not.toBe("");
     const modules = join(app, "node_modules");
     for (const name of ["typescript", "prisma", "@biomejs", "drizzle-kit", "mongodb-memory-server", "bun"]) {
       expect(existsSync(join(modules, name))).toBe(false);

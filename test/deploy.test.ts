@@ -121,12 +121,41 @@ describe("the users of deploy/mysql-users.sh", () => {
   });
 });
 
-test("each alert names a series that the server has", async () => {
-  const alerts = await text("deploy/alerts.yaml");
-  const documented = await text("docs/operations.md");
-  const series = [...alerts.matchAll(/\b((?:aizy|http)_[a-z_]+?)(?:_bucket|_count)?\{/g)].map(
-    ([, name]) => name ?? "",
-  );
-  expect(series.length).toBeGreaterThan(5);
-  expect(series.filter((name) => !documented.includes(`\`${name}\``))).toEqual([]);
+test("each series of the alerts and of the board is one that the server has, with its labels", async () => {
+  const server = await startServer({ METRICS_TOKEN: "token-of-this-test" });
+  const read = async () =>
+    (
+      await fetch(`${server.address}/metrics`, { headers: { authorization: "Bearer token-of-this-test" } })
+    ).text();
+  await read();
+  const metrics = await read();
+  await server.kill("SIGTERM");
+  const has = new Set([...metrics.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name ?? ""));
+  // Prometheus adds these to every series.
+  const labels = new Set(["job", "instance"]);
+  for (const [, inside = ""] of metrics.matchAll(/^\w+\{(.*?)\}/gm))
+    for (const [, label = ""] of inside.matchAll(/(\w+)=/g)) labels.add(label);
+
+  const board = JSON.parse(await text("deploy/grafana.json")) as {
+    panels: { title: string; targets?: { expr: string }[] }[];
+  };
+  const shown = board.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+  const { groups } = Bun.YAML.parse(await text("deploy/alerts.yaml")) as {
+    groups: { rules: { expr: string }[] }[];
+  };
+  const rules = groups.flatMap((group) => group.rules.map(({ expr }) => expr));
+  expect([shown.length > 10, rules.length > 5]).toEqual([true, true]);
+  for (const expr of [...shown, ...rules]) {
+    const names = [...expr.matchAll(/\b(?:aizy|http|process)_\w+/g)].map(([name]) =>
+      name.replace(/^(http_request_duration_seconds)_(?:bucket|count)$/, "$1"),
+    );
+    expect([expr, names.filter((name) => !has.has(name))]).toEqual([expr, []]);
+    const used = [
+      ...[...expr.matchAll(/(\w+)=~?"/g)].map(([, label]) => label ?? ""),
+      ...[...expr.matchAll(/by \((.*?)\)/g)].flatMap(([, list = ""]) => list.split(", ")),
+    ];
+    expect([expr, used.filter((label) => !labels.has(label))]).toEqual([expr, []]);
+  }
+  // What is measured and on no panel is likely forgotten.
+  expect([...has].filter((name) => !shown.some((expr) => expr.includes(name)))).toEqual([]);
 });

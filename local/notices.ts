@@ -43,7 +43,7 @@ interface Package {
   texts: string[];
 }
 
-const TEXT = /^(licen[cs]e|copying|notice)(\b|[-_.])/i;
+const TEXT = /^(licence|license|copying|notice)(\b|[-_.])/i;
 
 /** Reads one installed package. */
 async function readPackage(folder: string): Promise<Package | undefined> {

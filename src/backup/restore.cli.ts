@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { type Config, parseConfig } from "../config";
-import { applyMissing } from "../db/migrate";
+import { applyMissing } from "../db/apply-missing";
 import { readMigrations } from "../db/migrations";
 import { connectMongo, type Mongo, whenConnected } from "../db/mongo";
 import { checkMySql, withConnection } from "../db/prisma";

@@ -13,12 +13,11 @@
 import type mariadb from "mariadb";
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
-import { type Config, parseConfig } from "../config";
-import { completeProducts } from "../products/complete";
+import { parseConfig } from "../config";
+import { applyMissing } from "./apply-missing";
 import { confirmErasing } from "./confirm";
-import { syncIndexes } from "./indexes";
-import { MigrationError, migrateMySql, missingMigrations, resolveMigration } from "./migrations";
-import { connectMongo, type Mongo, whenConnected } from "./mongo";
+import { MigrationError, missingMigrations, resolveMigration } from "./migrations";
+import { connectMongo, whenConnected } from "./mongo";
 import { checkMySql } from "./prisma";
 import { checkMongo } from "./requirements";
 
@@ -33,20 +32,6 @@ async function dropTables(connection: mariadb.Connection): Promise<void> {
   await connection.query("SET foreign_key_checks = 0");
   for (const { name } of tables) await connection.query(`DROP TABLE ${connection.escapeId(name)}`);
   await connection.query("SET foreign_key_checks = 1");
-}
-
-/**
- * Applies what is missing in MySQL, and makes MongoDB's collections, indexes and products those of this version.
- * @param first as for `migrateMySql`
- */
-export async function applyMissing(
-  config: Config,
-  mongo: Mongo,
-  first?: (connection: mariadb.Connection) => Promise<void>,
-) {
-  const applied = await migrateMySql(config.databaseUrl, undefined, first);
-  const collections = await syncIndexes(mongo);
-  return { applied, collections, completed: await completeProducts(mongo) };
 }
 
 async function main(words: string[]): Promise<number> {

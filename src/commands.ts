@@ -119,12 +119,13 @@ Walks the whole path against the running server (DEMO_URL) through the typed cli
 development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD).`,
   },
   bench: {
-    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports] [--rate=N]
+    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--rate=N]
        bun run bench speed [--quick] [--check] [--save] [--only=NAME,…] [--sides=NAME,…] [--against=CHECKOUT]
 Runs one benchmark of bench/, or each in turn.
   --quick              less time and less data
   --check              ends with 1 when a goal is missed
-  --events, --reports  one half of analytics alone
+  --events, --reports, --rebuild
+                       one part of analytics alone; the last only so
   --rate=N             events a second that are offered
   --save               a quick run of speed writes its results too
   --only=NAME,…        scenarios of speed
@@ -134,6 +135,7 @@ Runs one benchmark of bench/, or each in turn.
       quick: flag,
       check: flag,
       events: flag,
+      rebuild: flag,
       reports: flag,
       rate: text,
       save: flag,

@@ -19,7 +19,7 @@ export const ENTRIES = {
 } as const;
 
 /** Loaded when they are asked for, and so files of their own. */
-const LATER = ["events", "files", "upload"];
+export const LATER = ["events", "files", "upload"];
 
 /** Runs a program in the checkout. @throws Error with what it said when it fails */
 async function run(program: string, words: string[]): Promise<void> {
@@ -38,7 +38,7 @@ async function run(program: string, words: string[]): Promise<void> {
 const declare = (target: string): Promise<void> =>
   run(join(CHECKOUT, "node_modules/.bin/tsc"), ["--project", "client", "--outDir", target]);
 
-async function bundle(target: string, name: string, format: "esm" | "cjs"): Promise<void> {
+export async function bundle(target: string, name: string, format: "esm" | "cjs"): Promise<void> {
   const built = await Bun.build({
     entrypoints: [join(CHECKOUT, `client/src/${name}.ts`)],
     outdir: target,

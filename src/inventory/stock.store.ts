@@ -33,7 +33,14 @@ export const createStockWriter = (mongo: Mongo) => {
         .toSorted((a, b) => LEVEL_ORDER(a.from, b.from))
         .map(({ from, to }) => ({
           updateOne: {
-            filter: { _id: from._id, sequence: from.sequence, version: from.version },
+            filter: {
+              _id: from._id,
+              // Names the shard, where there are several.
+              skuKey: from.skuKey,
+              locationId: from.locationId,
+              sequence: from.sequence,
+              version: from.version,
+            },
             update: {
               $set: {
                 onHand: to.onHand,

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import type { FieldCode, FieldError } from "../lib/errors";
-import { maySplitPairs, splitPairAt } from "../lib/json";
+import { mayNameProto, maySplitPairs, protoAt, splitPairAt } from "../lib/json";
 import { queryOf } from "./host";
 import { problem } from "./problems";
 
@@ -79,13 +79,19 @@ export async function readText(c: Context, malformed: "refuse" | "replace"): Pro
   } catch {
     return problem(c, "malformed_json", "The body is not UTF-8.");
   }
-  if (maySplitPairs(text)) {
+  if (maySplitPairs(text) || (malformed === "refuse" && mayNameProto(text))) {
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch {
       // The validator says what is wrong with it.
       return undefined;
+    }
+    const proto = malformed === "refuse" ? protoAt(value) : undefined;
+    if (proto !== undefined) {
+      return problem(c, "invalid_input", "Some of the input is not valid; see errors.", {
+        errors: [{ path: proto, code: "not_allowed", message: "is not allowed as a key" }],
+      });
     }
     const path = splitPairAt(value);
     if (path !== undefined && malformed === "refuse") {

@@ -31,3 +31,20 @@ export function splitPairAt(value: unknown, path: string[] = []): string | undef
   }
   return undefined;
 }
+
+/** False when no name of the JSON text is `__proto__` for certain. */
+export const mayNameProto = (text: string): boolean => /__proto__|\\u005f/i.test(text);
+
+/**
+ * Finds the name `__proto__`, which is left out of objects without a word where they are copied.
+ * @returns its path, with dots; undefined when there is none
+ * @example protoAt(JSON.parse('{"a":{"__proto__":1}}')) // "a.__proto__"
+ */
+export function protoAt(value: unknown, path: string[] = []): string | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const [key, part] of Object.entries(value)) {
+    const at = key === "__proto__" ? [...path, key].join(".") : protoAt(part, [...path, key]);
+    if (at !== undefined) return at;
+  }
+  return undefined;
+}

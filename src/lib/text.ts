@@ -1,5 +1,9 @@
-/** What nobody sees: soft hyphens, and marks of width zero that only say how letters join. */
-const UNSEEN = /[\u00ad\u200b-\u200d\u2060\ufeff]/g;
+/**
+ * What nobody sees: soft hyphens, and marks of width zero that say how letters join, which way they run, or how they
+ * look (most of Unicode's Default_Ignorable_Code_Point).
+ */
+const UNSEEN =
+  /\u034f|[\ufe00-\ufe0f]|[\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0]/g;
 
 /**
  * The canonical form of keys that people type (emails, SKUs, slugs): NFC, trimmed and case-folded,

@@ -13,8 +13,13 @@ export function metadataFault(
   depth = 1,
 ): { path: string[]; message: string } | undefined {
   if (value === null || typeof value === "boolean") return undefined;
-  if (typeof value === "number")
-    return Number.isFinite(value) ? undefined : { path, message: "is no finite number" };
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) return { path, message: "is no finite number" };
+    // 12345678901234567 was another number before it was read.
+    return Number.isInteger(value) && !Number.isSafeInteger(value)
+      ? { path, message: "is larger than a number holds exactly; write it as text" }
+      : undefined;
+  }
   if (typeof value === "string")
     return value.includes("\0") ? { path, message: "must not hold U+0000" } : undefined;
   if (typeof value !== "object") return { path, message: "must be JSON" };

@@ -1,4 +1,5 @@
 /** Cells of CSV: what a spreadsheet must not take for a formula, and lists inside one cell. */
+import { mayNameProto, protoAt } from "../../lib/json";
 
 /**
  * A cell that a spreadsheet would read as a formula gets an apostrophe in front, which shows it as text (OWASP
@@ -37,9 +38,13 @@ export class BadCell extends Error {}
 
 export const json = (column: string, text: string, empty: unknown): unknown => {
   if (text === "") return empty;
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw new BadCell(`${column} is not valid JSON`);
   }
+  const proto = mayNameProto(text) ? protoAt(value) : undefined;
+  if (proto !== undefined) throw new BadCell(`${column}.${proto} is not allowed as a key`);
+  return value;
 };

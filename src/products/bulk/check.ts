@@ -1,12 +1,11 @@
 /** Checks lines by themselves, before anything is looked up. */
-
-import { createHash } from "node:crypto";
 import { AppError, invalidInput, refusedFields } from "../../lib/errors";
-import { canonicalKey, slugify } from "../../lib/text";
+import { canonicalKey } from "../../lib/text";
 import { UNKNOWN_FIELD } from "../filters";
 import { type ImportLine, type ImportVariant, importLineSchema } from "./line";
 import { currencyOf } from "./numbers";
 import type { ImportFault, ReadLine } from "./shapes";
+import { derivedSku, derivedVariantSku } from "./skus";
 
 /** A variant of a line, with a SKU in any case. */
 export interface NamedVariant extends ImportVariant {
@@ -61,44 +60,6 @@ export function refusal(read: ReadLine, error: unknown): ImportFault[] {
   return [{ row: read.row, message: error.detail, kind: error.code }];
 }
 
-/**
- * The SKU of a line that names none: from what identifies it (its picture too, since catalogues hold several
- * products of one name), so that the same file gives the same SKUs again and a second import changes nothing.
- */
-const derivedSku = (line: ImportLine): string =>
-  `I-${createHash("sha256")
-    .update(
-      JSON.stringify([
-        line.slug ?? canonicalKey(line.name ?? ""),
-        line.brand ?? null,
-        line.categories ?? [],
-        line.image ?? null,
-      ]),
-    )
-    .digest("hex")
-    .slice(0, 16)
-    .toUpperCase()}`;
-
-/** Longest part of a derived SKU that is made of options. */
-const MAX_SUFFIX = 40;
-
-/**
- * The SKU of a variant that names none: of its product's slug, or what else identifies it, and its options. Options
- * that cannot be read from the SKU are told apart by a hash.
- */
-function derivedVariantSku(line: ImportLine, options: { name: string; value: string }[]): string {
-  const base = line.slug === undefined ? derivedSku(line) : line.slug.slice(0, 80).toUpperCase();
-  const values = options.map(({ value }) => value).join(" ");
-  const suffix = slugify(values).slice(0, MAX_SUFFIX).toUpperCase();
-  const isWhole = canonicalKey(suffix) === canonicalKey(values).replaceAll(" ", "-");
-  const hash = createHash("sha256")
-    .update(canonicalKey(JSON.stringify(options)))
-    .digest("hex");
-  return [base, suffix, isWhole ? "" : hash.slice(0, 6).toUpperCase()]
-    .filter((part) => part !== "")
-    .join("-");
-}
-
 /** A variant whose price stood beside a currency sign. @throws AppError invalid_input for two that disagree */
 function signed(
   line: ImportLine,
@@ -120,8 +81,20 @@ function signed(
   return { ...variant, currency };
 }
 
+/** @throws AppError invalid_input for a SKU whose last digits a spreadsheet took away */
+function refuseShortened(sku: string | undefined, path: string): void {
+  if (sku === undefined || !/^\d(?:[.,]\d+)?E\+\d{2,3}$/i.test(sku)) return;
+  const message = "is a number that a spreadsheet shortened; make its column text and export it again";
+  throw invalidInput(path, "invalid_format", `"${sku}" ${message}`);
+}
+
 /** The variants of a line, each with a SKU. @throws AppError invalid_input */
-function variantsOf(line: ImportLine, signs: string[][] = []): NamedVariant[] {
+function variantsOf(line: ImportLine, { signs = [], isTable = false }: ReadLine): NamedVariant[] {
+  if (isTable) {
+    refuseShortened(line.sku, "sku");
+    for (const [index, { sku }] of (line.variants ?? []).entries())
+      refuseShortened(sku, `variants.${index}.sku`);
+  }
   if (line.variants === undefined) {
     const { price } = line;
     const only = {
@@ -169,7 +142,7 @@ export function checkLine(read: ReadLine): GoodLine | ImportFault[] {
   const line = parsed.data;
   let variants: NamedVariant[];
   try {
-    variants = variantsOf(line, read.signs);
+    variants = variantsOf(line, read);
   } catch (error) {
     return refusal(read, error);
   }

@@ -7,7 +7,14 @@ import { slugify } from "../../lib/text";
 import { MAX_VARIANTS } from "../fields";
 import { BadCell, bare, bareCode, cut, json, unmarked } from "./cells";
 import { COLUMNS, type Column, PRODUCT_COLUMNS, VARIANT_COLUMNS } from "./columns";
-import { type NumberStyle, noteNumber, readNumber } from "./numbers";
+import {
+  compareStyles,
+  maybeThousands,
+  type NumberStyle,
+  noteNumber,
+  readNumber,
+  twoMeanings,
+} from "./numbers";
 import { decode, records } from "./records";
 import type { ReadLine } from "./shapes";
 
@@ -112,7 +119,7 @@ function joins(group: Group, cells: Cells): boolean {
 }
 
 function lineOf({ first, rows, variants, signs, size, fault }: Group): ReadLine {
-  const line = { row: rows[0] ?? 0, last: rows.at(-1) ?? 0, size };
+  const line = { row: rows[0] ?? 0, last: rows.at(-1) ?? 0, size, isTable: true };
   if (fault !== undefined) return { ...line, fault };
   try {
     const own = say(first, first.get("name") || !first.has("name") ? ["slug", ...PRODUCT_COLUMNS] : ["slug"]);
@@ -187,8 +194,12 @@ function readCell(column: Column, text: string, styles: NumberStyles, signs: str
   if (!style || text === "") return text;
   try {
     const read = readNumber(text, style);
+    if (column === "weight") {
+      // Grams in thousandths with a nought at the end: rather thousands of grams.
+      if (read.text.endsWith("0") && maybeThousands(read.text)) throw new BadCell(twoMeanings(read.text));
+      return read.sign === undefined ? read.text : text;
+    }
     if (read.sign === undefined) return read.text;
-    if (column === "weight") return text;
     signs.push(read.sign);
     return read.text;
   } catch (error) {
@@ -218,6 +229,7 @@ export async function surveyCsv(stream: AsyncIterable<Uint8Array>): Promise<Numb
     // What is wrong with the file is told where it is read.
     if (!(error instanceof BadCell)) throw error;
   }
+  compareStyles(Object.values(styles));
   return styles;
 }
 

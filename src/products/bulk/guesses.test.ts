@@ -51,6 +51,20 @@ describe("text that no database holds", () => {
   });
 });
 
+describe("JSON that would change on its way", () => {
+  test("a name that copies leave out, and a number that was another one, are faults", async () => {
+    const file =
+      '{"slug":"a","name":"A","price":1,"metadata":{"__proto__":{"x":1}}}\n' +
+      '{"slug":"b","name":"B","price":1,"metadata":{"id":12345678901234567890}}\n';
+    expect((await load(file, { format: "ndjson" })).faults).toEqual([
+      "1: metadata.__proto__ is not allowed as a key",
+      "2: metadata.id is larger than a number holds exactly; write it as text",
+    ]);
+    const csv = 'slug,name,price,metadata\na,A,1,"{""__proto__"":1}"\n';
+    expect((await load(csv)).faults).toEqual(["2: metadata.__proto__ is not allowed as a key"]);
+  });
+});
+
 describe("amounts of another currency", () => {
   test("every money field is needed anew, or said to be none", async () => {
     const mug = { slug: "mug", name: "Mug", variants: [{ sku: "M", price: 949, compareAtPrice: 1099 }] };
@@ -96,6 +110,20 @@ describe("a SKU or a slug of two products", () => {
       });
     }
     expect(await pricesOf("mug")).toEqual([["A-1", 100, "USD"]]);
+  });
+
+  test("also when both have one name, and when its SKU was made", async () => {
+    const file =
+      "slug,name,options,sku,price\nmug-1,Mug,,M,1\nmug-2,Mug,,M,2\nt,T,A=Black|B=L,,1\nt-black,T 2,B=L,,2\n";
+    for (const dryRun of [true, false]) {
+      expect((await load(file, { dryRun })).faults).toEqual([
+        "3: the SKU M is that of another product in row 2",
+        "5: the SKU T-BLACK-L, made of its slug and options, is that of another product in row 4",
+      ]);
+    }
+    const long = "a".repeat(100);
+    const slugs = `slug,name,options,price\n${long}x,X,S=L,1\n${long}y,Y,S=L,2\n`;
+    expect(await load(slugs)).toMatchObject({ created: 2, failed: 0 });
   });
 
   test("also when thousands of rows lie between them, and when renaming is allowed", async () => {
@@ -218,7 +246,7 @@ describe("names and slugs", () => {
 
   test("what nobody sees makes no second SKU, brand or category", async () => {
     await ndjson({ sku: "AB-1", name: "P", price: 1, brand: "Fjell", categories: ["Light"] });
-    await ndjson({ sku: "A\u200bB-1\u00ad", price: 2, categories: ["Li\u200dght"] });
+    await ndjson({ sku: "A\u200bB-1\u00ad\u200e\u2066\ufe0f", price: 2, categories: ["Li\u200dght"] });
     expect(await t.deps.products.findBySku("ab-1")).toMatchObject({ price: 200 });
     expect(await t.deps.categories.all()).toHaveLength(1);
   });
@@ -253,6 +281,8 @@ describe("spreadsheets", () => {
 
   test.each([
     ["semicolons", "slug;name;sku;price\nmug;Mug, large;M;1,50\ncup;Cup;C;2\n"],
+    ["bars", "slug|name|sku|price\nmug|Mug, large|M|1.50\ncup|Cup|C|2\n"],
+    ["carriage returns alone", 'slug,name,sku,price\rmug,"Mug, large",M,1.50\rcup,Cup,C,2\r'],
     ["tabs", "slug\tname\tsku\tprice\nmug\tMug, large\tM\t1.50\ncup\tCup\tC\t2\n"],
   ])("%s", async (_, text) => {
     for (const bytes of [
@@ -300,6 +330,22 @@ describe("spreadsheets", () => {
     const open = await column("1,234", "5");
     expect(open.read).toEqual([null, "500 USD"]);
     expect(open.faults).toEqual(['2: price "1,234" could mean 1234 or 1.234; write it without a comma']);
+    // Of a currency with three decimals, or where the column says what its point is, it means one thing.
+    const file =
+      "slug,name,sku,price,currency,weight\na,A,A,1.200,EUR,1\nb,B,B,1.200,KWD,2.500\nc,C,C,1.200,KWD,2\n";
+    expect((await load(file)).faults).toEqual([
+      '2: price "1.200" could mean 1200 or 1.200; write it without a point',
+      '3: weight "2.500" could mean 2500 or 2.500; write it without a point',
+    ]);
+    expect(await pricesOf("c")).toEqual([["C", 1200, "KWD"]]);
+    expect((await column("1.200", "12.5")).read).toEqual(["120 USD", "1250 USD"]);
+    const other = "slug;name;sku;price;weight\nd;D;D;1,50;1.234\n";
+    expect((await load(other)).faults).toEqual([
+      '2: weight "1.234" could mean 1234 or 1.234; write it without a point',
+    ]);
+    expect((await load("slug,name,sku,price\ne,E,4.00638E+12,1\n")).faults[0]).toStartWith(
+      '2: sku "4.00638E+12" is a number that a spreadsheet shortened',
+    );
   });
 
   test("a column that writes numbers in two ways is refused where it does", async () => {

@@ -1,4 +1,4 @@
-import { maySplitPairs, splitPairAt } from "../../lib/json";
+import { mayNameProto, maySplitPairs, protoAt, splitPairAt } from "../../lib/json";
 import type { ReadLine } from "./shapes";
 
 /** Longest line, in bytes: a file without line breaks must not fill the memory. */
@@ -71,9 +71,17 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
           typeof part === "string" ? repairControls(part) : part,
         );
         const split = maySplitPairs(raw.text) ? splitPairAt(value) : undefined;
-        yield split === undefined
-          ? { row, last: row, size: raw.text.length, value }
-          : { row, last: row, size: 0, fault: `${split} holds half of a surrogate pair, which is no text` };
+        const proto = mayNameProto(raw.text) ? protoAt(value) : undefined;
+        if (split !== undefined) {
+          yield {
+            row,
+            last: row,
+            size: 0,
+            fault: `${split} holds half of a surrogate pair, which is no text`,
+          };
+        } else if (proto !== undefined) {
+          yield { row, last: row, size: 0, fault: `${proto} is not allowed as a key` };
+        } else yield { row, last: row, size: raw.text.length, value };
       } catch {
         yield { row, last: row, size: 0, fault: "is not valid JSON" };
       }

@@ -5,6 +5,8 @@ import { BadCell } from "./cells";
 export interface NumberStyle {
   point?: number;
   comma?: number;
+  /** Where another column of the file has a decimal comma, while this one says nothing. */
+  elsewhere?: number;
 }
 
 const SPACES = /[\s\u00a0\u2009\u202f]/g;
@@ -42,6 +44,25 @@ export function noteNumber(style: NumberStyle, cell: string, row: number): void 
   if (form === "point" || form === "comma") style[form] ??= row;
 }
 
+/** Tells columns that say nothing themselves what the others of their file say. */
+export function compareStyles(styles: NumberStyle[]): void {
+  const comma = styles.find((style) => style.comma !== undefined)?.comma;
+  for (const style of styles) {
+    if (comma !== undefined && style.comma === undefined && style.point === undefined)
+      style.elsewhere = comma;
+  }
+}
+
+/** Whether a number with a point could also be one of thousands: 1.200, but not 0.200 or 1.20. */
+export const maybeThousands = (digits: string): boolean => formOf(digits) === "point or thousands";
+
+/** Why a number cannot be taken. */
+export const twoMeanings = (number: string): string => {
+  const [whole = "", rest = ""] = number.split(/[.,]/);
+  const mark = number.includes(",") ? "comma" : "point";
+  return `"${number}" could mean ${whole}${rest} or ${whole}.${rest}; write it without a ${mark}`;
+};
+
 /**
  * The number of a cell with a decimal point, and the currency sign that stands beside it. What is no number comes back
  * as it is.
@@ -60,14 +81,16 @@ export function readNumber(cell: string, style: NumberStyle): { text: string; si
       `"${cell}" could mean two things: the column has a decimal comma in row ${comma} and a decimal point in row ${point}`,
     );
   }
-  if (form === "comma or thousands" && point === undefined && comma === undefined) {
-    const [whole, rest] = digits.split(",");
-    throw new BadCell(`"${cell}" could mean ${whole}${rest} or ${whole}.${rest}; write it without a comma`);
+  if (point === undefined && comma === undefined) {
+    if (form === "comma or thousands" || style.elsewhere !== undefined)
+      throw new BadCell(twoMeanings(digits));
+    // Whether 1.200 has three decimals, its currency says.
+    return { sign, text: digits };
   }
-  return {
-    sign,
-    text: comma === undefined ? digits.replaceAll(",", "") : digits.replaceAll(".", "").replace(",", "."),
-  };
+  const text =
+    comma === undefined ? digits.replaceAll(",", "") : digits.replaceAll(".", "").replace(",", ".");
+  // The column says what the point is, so that noughts behind it say nothing.
+  return { sign, text: text.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "") };
 }
 
 /** Signs that one currency has. */

@@ -10,7 +10,7 @@ import type { ProductDocument, VariantDocument } from "../model";
 import type { CreateProduct } from "../schema";
 import type { GoodLine, NamedVariant } from "./check";
 import type { ImportLine } from "./line";
-import { mayStandFor } from "./numbers";
+import { maybeThousands, mayStandFor, twoMeanings } from "./numbers";
 
 /** What is to be done about a line. */
 export type Plan =
@@ -23,9 +23,16 @@ export type Plan =
     }
   | { outcome: "unchanged"; product: ProductDocument };
 
-/** Minor units of a decimal text. @throws AppError invalid_input */
-function minorOf(decimal: string, currency: string, path: string): number {
+/**
+ * Minor units of a decimal text.
+ * @param isTable of CSV, where nothing said that a point before three digits is a decimal one
+ * @throws AppError invalid_input
+ */
+function minorOf(decimal: string, currency: string, path: string, isTable = false): number {
   const amount = parseMinor(decimal, currency);
+  if (amount !== null && isTable && minorDigits(currency) < 3 && maybeThousands(decimal.trim())) {
+    throw invalidInput(path, "ambiguous", twoMeanings(decimal.trim()));
+  }
   if (amount !== null) return amount;
   throw invalidInput(
     path,
@@ -40,7 +47,7 @@ type InputVariant = NonNullable<CreateProduct["variants"]>[number];
 /** A variant as a line leaves it; `present` is what it is now. @throws AppError invalid_input */
 function laidOver(
   deps: ProductDeps,
-  line: ImportLine,
+  { line, read: { isTable } }: GoodLine,
   given: NamedVariant,
   present: VariantDocument | undefined,
   path: string,
@@ -76,12 +83,14 @@ function laidOver(
     // The spelling that is there stays, as the id does.
     sku: present?.sku ?? given.sku,
     currency,
-    price: price === undefined ? (present?.price ?? 0) : minorOf(price, currency, `${path}price`),
+    price: price === undefined ? (present?.price ?? 0) : minorOf(price, currency, `${path}price`, isTable),
     ...(compareAtPrice === undefined
       ? {}
       : {
           compareAtPrice:
-            compareAtPrice === null ? null : minorOf(compareAtPrice, currency, `${path}compareAtPrice`),
+            compareAtPrice === null
+              ? null
+              : minorOf(compareAtPrice, currency, `${path}compareAtPrice`, isTable),
         }),
     ...(name === undefined ? {} : { name }),
     ...(gtin === undefined ? {} : { gtin }),
@@ -144,7 +153,8 @@ const fieldsOf = ({ name, description, brand, status, attrs, metadata }: ImportL
 const pathOf = (line: ImportLine, index: number) => (line.variants === undefined ? "" : `variants.${index}.`);
 
 /** The product that a line makes. @throws AppError invalid_input */
-function planNew(deps: ProductDeps, { line, variants }: GoodLine, categories: CategoryDocument[]): Plan {
+function planNew(deps: ProductDeps, good: GoodLine, categories: CategoryDocument[]): Plan {
+  const { line, variants } = good;
   const { name, slug, popularity } = line;
   if (name === undefined) throw invalidInput("name", "required", "is needed for a new product");
   const input = {
@@ -152,7 +162,7 @@ function planNew(deps: ProductDeps, { line, variants }: GoodLine, categories: Ca
     name,
     // Names repeat in real catalogues; the SKU makes the slug one of a kind.
     slug: slug ?? `${name.slice(0, 90)} ${variants[0]?.sku.slice(-8)}`,
-    variants: variants.map((variant, index) => laidOver(deps, line, variant, undefined, pathOf(line, index))),
+    variants: variants.map((variant, index) => laidOver(deps, good, variant, undefined, pathOf(line, index))),
   };
   checkOptions(input.variants);
   const product = buildProduct(deps, deps.random.id(), input, categories);
@@ -167,11 +177,8 @@ function planNew(deps: ProductDeps, { line, variants }: GoodLine, categories: Ca
  * The variants of a product as a line leaves them. A variant is found by its SKU; one that names none by its options.
  * @throws AppError invalid_input
  */
-function variantsAfter(
-  deps: ProductDeps,
-  { line, variants, skuKeys, slugKey }: GoodLine,
-  present: ProductDocument,
-) {
+function variantsAfter(deps: ProductDeps, good: GoodLine, present: ProductDocument) {
+  const { line, variants, skuKeys, slugKey } = good;
   // A slug without a SKU means the only variant there is.
   const alone = line.variants === undefined && line.sku === undefined && slugKey === present.slugKey;
   if (alone && line.price !== undefined && present.variants.length !== 1) {
@@ -195,13 +202,13 @@ function variantsAfter(
   const kept = present.variants.map((variant): InputVariant => {
     const found = told.get(variant.skuKey);
     const { _id, skuKey, ...now } = variant;
-    return found ? laidOver(deps, line, found[0], variant, found[1]) : now;
+    return found ? laidOver(deps, good, found[0], variant, found[1]) : now;
   });
   const known = new Set(present.variants.map(({ skuKey }) => skuKey));
   const added = alone ? [] : [...told].filter(([skuKey]) => skuKey !== undefined && !known.has(skuKey));
   const all = [
     ...kept,
-    ...added.map(([, [variant, path]]) => laidOver(deps, line, variant, undefined, path)),
+    ...added.map(([, [variant, path]]) => laidOver(deps, good, variant, undefined, path)),
   ];
   if (all.length > MAX_VARIANTS) {
     throw invalidInput("variants", "too_large", `would be more than ${MAX_VARIANTS}`);

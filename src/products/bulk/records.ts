@@ -1,4 +1,4 @@
-/** The records of a CSV file: RFC 4180, also with semicolons or tabs, also in UTF-16. */
+/** The records of a CSV file: RFC 4180, also with semicolons, tabs or bars, also in UTF-16. */
 import { Parser } from "csv-parse";
 import { BadCell } from "./cells";
 
@@ -64,15 +64,15 @@ async function* asUtf8(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 /** The delimiter that the first line has most of, outside quotation marks. */
 function delimiterOf(line: string): string {
   const bare = line.replace(/"(?:[^"]|"")*"/g, "");
-  const counted = [",", ";", "\t"].map((mark) => ({ mark, count: bare.split(mark).length }));
+  const counted = [",", ";", "\t", "|"].map((mark) => ({ mark, count: bare.split(mark).length }));
   return counted.reduce((most, next) => (next.count > most.count ? next : most)).mark;
 }
 
-const newParser = (delimiter: string, onRecord: (record: string[]) => void) => {
+const newParser = (delimiter: string, lineEnds: string[], onRecord: (record: string[]) => void) => {
   const parser = new Parser({
     delimiter,
     encoding: "latin1",
-    record_delimiter: ["\r\n", "\n"],
+    record_delimiter: lineEnds,
     relax_column_count: true,
     // `5" pipe` is what people mean it to be.
     relax_quotes: true,
@@ -108,16 +108,21 @@ export async function* records(stream: AsyncIterable<Uint8Array>): AsyncGenerato
     read += bytes.length;
     if (parser) return write(bytes);
     head = Buffer.concat([head, bytes]);
-    const end = head.indexOf(10);
-    if (end < 0 && head.length < MAX_ROW) return;
-    parser = start(end);
+    const isEnded = /\n|\r[^\n]/.test(head.toString("latin1"));
+    if (!isEnded && head.length < MAX_ROW) return;
+    parser = start();
     await write(head);
   };
-  const start = (end: number) =>
-    newParser(delimiterOf(head.toString("latin1", 0, end < 0 ? head.length : end)), (record) => {
+  const start = () => {
+    const text = head.toString("latin1");
+    const [line = ""] = text.split(/[\r\n]/, 1);
+    // Spreadsheets of old Macs end lines with a carriage return alone.
+    const lineEnds = /^[^\n]*?\r(?!\n)/.test(text) ? ["\r"] : ["\r\n", "\n"];
+    return newParser(delimiterOf(line), lineEnds, (record) => {
       ready.push(record);
       readAtRecord = read;
     });
+  };
   try {
     for await (const bytes of asUtf8(stream)) {
       for (let from = 0; from < bytes.length; from += STEP) {
@@ -131,7 +136,7 @@ export async function* records(stream: AsyncIterable<Uint8Array>): AsyncGenerato
       }
     }
     if (!parser) {
-      parser = start(-1);
+      parser = start();
       if (head.length > 0) await write(head);
     }
     const last = parser;

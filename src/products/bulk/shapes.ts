@@ -20,6 +20,8 @@ export interface ReadLine {
   size: number;
   value?: unknown;
   fault?: string;
+  /** It is of a table, in which numbers may be written as people write them. */
+  isTable?: boolean;
   /** Currency signs beside the prices of each variant, which say its currency. */
   signs?: string[][];
   /** The row of each of `value.variants`, where they have rows of their own. */

@@ -1,4 +1,5 @@
 /** The CSV that Medusa exports (1 and 2): one row a variant; prices in columns by currency. */
+import { bareCode } from "../cells";
 import { plainText } from "./html";
 import {
   addPicture,
@@ -66,7 +67,7 @@ function variantOf(row: ShopRow, prices: [string, string], onIgnored: OnIgnored)
   const barcodes = ["Barcode", "EAN", "UPC"].map((name) => row.get(`Variant ${name}`));
   return {
     ...filled({
-      sku: row.get("Variant SKU").replace(/^'/, ""),
+      sku: bareCode(row.get("Variant SKU")),
       name: row.get("Variant Title"),
       price,
       currency,

@@ -39,7 +39,7 @@ function named({ slug, name }: Record<string, unknown>, variant: ShopVariant): S
 }
 
 function lineOf({ value, variants, rows, pictures, row, last, size, faults }: ShopProduct): ReadLine {
-  const line = { row, last, size };
+  const line = { row, last, size, isTable: true };
   if (faults.length > 0) {
     const told = faults.map((one) => (one.row === row ? one.fault : `row ${one.row}: ${one.fault}`));
     return { ...line, fault: told.slice(0, 20).join("; ") };

@@ -1,6 +1,6 @@
 /** The rows of another shop's CSV by their columns. */
-import { BadCell, bare } from "../cells";
-import { type NumberStyle, noteNumber, readNumber } from "../numbers";
+import { BadCell, bare, bareCode } from "../cells";
+import { compareStyles, type NumberStyle, noteNumber, readNumber } from "../numbers";
 import { decode, records } from "../records";
 import type { OnIgnored, ShopReader, ShopRow } from "./shop";
 
@@ -52,7 +52,7 @@ export async function* rowsOf(
     const number = (column: string) => {
       const kind = kindOf(column);
       try {
-        const read = readNumber(get(column), kind === undefined ? {} : styles[kind]);
+        const read = readNumber(bareCode(get(column)), kind === undefined ? {} : styles[kind]);
         // A sign is not the export's own: the whole cell is told as no number.
         return read.sign === undefined ? read.text : get(column);
       } catch (error) {
@@ -78,7 +78,7 @@ export async function surveyShop(
     const kinds = header.map(kindOf);
     for await (const row of rowsOf(file, header, styles)) {
       for (const [index, kind] of kinds.entries()) {
-        if (kind !== undefined) noteNumber(styles[kind], row.cells[index] ?? "", row.row);
+        if (kind !== undefined) noteNumber(styles[kind], bareCode(row.cells[index] ?? ""), row.row);
       }
       reader.survey?.(row);
     }
@@ -86,6 +86,7 @@ export async function surveyShop(
     // What is wrong with the file is told where it is read.
     if (!(error instanceof BadCell)) throw error;
   }
+  compareStyles([styles.price, styles.weight]);
   return { styles, reader: reader ?? readerOf([]) };
 }
 

@@ -1,4 +1,5 @@
 /** The CSV that Shopify exports: one row a variant or a picture, by handle; the product's own cells in its first row. */
+import { bareCode } from "../cells";
 import { plainText } from "./html";
 import {
   addPicture,
@@ -89,7 +90,7 @@ function variantOf(names: string[], row: ShopRow, onIgnored: OnIgnored): ShopVar
   });
   return {
     ...filled({
-      sku: cell(row, "sku").replace(/^'/, ""),
+      sku: bareCode(cell(row, "sku")),
       price: number(row, "price"),
       compareAtPrice: number(row, "compareAt"),
       gtin: gtinOf(cell(row, "barcode"), onIgnored),

@@ -145,6 +145,26 @@ describe("files of other shops", () => {
     expect(await load("woocommerce", WOO)).toMatchObject({ unchanged: 2, failed: 0 });
   });
 
+  test("WooCommerce: products of one name without SKUs stay two, and are found again by their ids", async () => {
+    const file = (categories: string, name = "Cap") =>
+      [
+        "ID,Type,SKU,Name,Published,Regular price,Categories,Parent,Attribute 1 name,Attribute 1 value(s)",
+        "1,simple,,Gift,1,'10,X,,,",
+        "2,simple,,Gift,1,20,X,,,",
+        `3,variable,,${name},1,,${categories},,Colour,Red`,
+        "4,variation,,Cap - Red,1,5,,id:3,Colour,Red",
+        `5,variable,,${name},1,,${categories},,Colour,Red`,
+        "6,variation,,Cap - Red,1,9,,id:5,Colour,Red",
+        "7,variable,'0012,Hat,1,,A &gt; B,,Colour,Red",
+        "8,variation,,Hat - Red,1,9,,'0012,Colour,Red",
+      ].join("\n");
+    expect(await load("woocommerce", file("X"))).toMatchObject({ created: 5, failed: 0 });
+    expect(await named("Hat")).toMatchObject({ paths: ["a-b"], variants: [{ sku: "0012-RED" }] });
+    expect(await load("woocommerce", file("Y"))).toMatchObject({ updated: 2, unchanged: 3 });
+    expect(await load("woocommerce", file("Y", "Cap 2"))).toMatchObject({ created: 0, failed: 2 });
+    expect(await t.deps.products.count()).toBe(5);
+  });
+
   test("Medusa: prices in the shop's currency, the others are told", async () => {
     const result = await load("medusa", MEDUSA);
     expect(result).toMatchObject({ created: 2, failed: 0, faults: [] });

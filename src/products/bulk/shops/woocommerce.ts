@@ -1,4 +1,6 @@
 /** The CSV that WooCommerce exports: one row a product or a variation, which names its parent by SKU or id. */
+import { bareCode } from "../cells";
+import { skuWithOptions } from "../skus";
 import { decoded, plainText } from "./html";
 import {
   addPicture,
@@ -22,6 +24,8 @@ const COLUMNS =
 const UNITS = ["kg", "g", "lbs", "oz"];
 const PLACES = Array.from({ length: 30 }, (_, index) => index + 1);
 
+const parentOf = (row: ShopRow): string => bareCode(row.get("Parent"));
+
 /** Line breaks of descriptions are written as a backslash and an n. */
 const unescaped = (text: string): string =>
   text.replace(/\\\\n|\\n/g, (mark) => (mark.length === 2 ? "\n" : "\\n"));
@@ -32,6 +36,9 @@ const attributesOf = (row: ShopRow): { name: string; values: string[] }[] =>
     const values = listOf(row.get(`Attribute ${place} value(s)`)).map(decoded);
     return name === "" || values.length === 0 ? [] : [{ name, values }];
   });
+
+const optionsOf = (row: ShopRow) =>
+  attributesOf(row).map(({ name, values }) => ({ name, value: values.join(", ") }));
 
 function statusOf(row: ShopRow, onIgnored: OnIgnored): string | undefined {
   const published = row.get("Published");
@@ -44,7 +51,7 @@ function statusOf(row: ShopRow, onIgnored: OnIgnored): string | undefined {
 
 /** @param options names of what tells variations apart; other attributes are the product's own */
 function productOf(row: ShopRow, options: Set<string>, onIgnored: OnIgnored): Record<string, unknown> {
-  const categories = listOf(row.get("Categories")).map((path) => pathOf(decoded(path)));
+  const categories = listOf(row.get("Categories")).map((path) => pathOf(path).map(decoded));
   const [brand, ...brands] = listOf(row.get("Brands")).map(decoded);
   if (brands.length > 0) onIgnored("brands beside the first");
   const attributes = attributesOf(row).filter(({ name }) => !options.has(name));
@@ -72,18 +79,31 @@ function isOnSale(row: ShopRow, now: Date): boolean {
   return (starts === undefined || starts <= today) && (ends === undefined || ends >= today);
 }
 
-function variantOf(row: ShopRow, now: Date, onIgnored: OnIgnored): ShopVariant {
+/** What identifies a product in its file and in later exports; empty when nothing does. */
+const identityOf = (row: ShopRow): string =>
+  bareCode(row.get("SKU")) || (row.get("ID") === "" ? "" : `WC-${row.get("ID")}`);
+
+/** The SKU of a variant; one without has its product's identity, and its options. Names repeat and change. */
+function skuOf(row: ShopRow, product: ShopRow, options: NonNullable<ShopVariant["options"]>): string {
+  const own = bareCode(row.get("SKU"));
+  const identity = identityOf(product);
+  return own === "" && identity !== "" ? skuWithOptions(identity, options) : own;
+}
+
+function variantOf(row: ShopRow, product: ShopRow, now: Date, onIgnored: OnIgnored): ShopVariant {
+  const options = row === product ? [] : optionsOf(row);
   const [regular, reduced] = [row.number("Regular price"), row.number("Sale price")];
   if (reduced !== "" && !isOnSale(row, now)) onIgnored("sale prices whose time is not now");
   const sale = isOnSale(row, now) ? reduced : "";
   const [unit = "kg"] = UNITS.filter((one) => row.get(`Weight (${one})`) !== "");
-  return filled({
-    sku: row.get("SKU").replace(/^'/, ""),
+  const variant = filled({
+    sku: skuOf(row, product, options),
     price: sale || regular,
     compareAtPrice: sale === "" || sale === regular ? undefined : regular,
     gtin: gtinOf(row.get("GTIN, UPC, EAN, or ISBN"), onIgnored),
     weight: gramsOf(row.number(`Weight (${unit})`), unit),
   });
+  return options.length === 0 ? variant : { ...variant, options };
 }
 
 /** A variable product and its variations, which may stand before it or far behind. */
@@ -93,7 +113,7 @@ interface Family {
 }
 
 const keysOf = (row: ShopRow): string[] =>
-  [row.get("SKU"), `id:${row.get("ID")}`].filter((key) => key !== "" && key !== "id:");
+  [bareCode(row.get("SKU")), `id:${row.get("ID")}`].filter((key) => key !== "" && key !== "id:");
 
 export function woocommerce(now: Date): ShopReader {
   /** The last row of those that name a parent. */
@@ -106,12 +126,7 @@ export function woocommerce(now: Date): ShopReader {
     take(product, parent);
     for (const address of listOf(parent.get("Images"))) addPicture(product, parent.row, address);
     for (const row of variations) {
-      const own = attributesOf(row).map(({ name, values }) => ({ name, value: values.join(", ") }));
-      const variant =
-        product.variants.push({
-          ...variantOf(row, now, onIgnored),
-          ...(own.length === 0 ? {} : { options: own }),
-        }) - 1;
+      const variant = product.variants.push(variantOf(row, parent, now, onIgnored)) - 1;
       product.rows.push(row.row);
       for (const address of listOf(row.get("Images"))) addPicture(product, row.row, address, "", variant);
       take(product, row);
@@ -121,7 +136,7 @@ export function woocommerce(now: Date): ShopReader {
 
   function simpleOf(row: ShopRow, onIgnored: OnIgnored): ShopProduct {
     const product = productWith(row, [], onIgnored);
-    product.variants.push(variantOf(row, now, onIgnored));
+    product.variants.push(variantOf(row, row, now, onIgnored));
     product.rows.push(row.row);
     // The variant's numbers were read behind the product's own cells.
     product.faults = row.faults.map((fault) => ({ row: row.row, fault }));
@@ -132,7 +147,7 @@ export function woocommerce(now: Date): ShopReader {
     needs: [["Type"], ["Name"], ["Regular price"]],
     knows: (column) => COLUMNS.test(column),
     survey(row) {
-      if (isVariation(row)) last.set(row.get("Parent"), row.row);
+      if (isVariation(row)) last.set(parentOf(row), row.row);
     },
     async *read(rows, onIgnored): AsyncGenerator<ShopProduct> {
       const families = new Map<string, Family>();
@@ -140,7 +155,7 @@ export function woocommerce(now: Date): ShopReader {
         const type = row.get("Type").toLowerCase();
         let touched: Family | undefined;
         if (isVariation(row)) {
-          const key = row.get("Parent");
+          const key = parentOf(row);
           touched = families.get(key) ?? { variations: [] };
           touched.variations.push(row);
           families.set(key, touched);
@@ -160,7 +175,7 @@ export function woocommerce(now: Date): ShopReader {
       for (const { variations } of new Set(families.values())) {
         for (const row of variations) {
           const product = begin({}, row);
-          const fault = `its parent "${row.get("Parent").slice(0, 100)}" is not in the file`;
+          const fault = `its parent "${parentOf(row).slice(0, 100)}" is not in the file`;
           product.faults.push({ row: row.row, fault });
           yield product;
         }

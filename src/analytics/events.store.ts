@@ -86,7 +86,9 @@ export const createEventStore = (mongo: Mongo) => {
         .sort((a, b) => (a._id < b._id ? -1 : 1));
       while (left.length > 0) {
         try {
-          await collectionOf(Event).insertMany(left as Insertable<EventDocument>, { ordered: true });
+          await collectionOf<EventDocument>(Event).insertMany(left as Insertable<EventDocument>, {
+            ordered: true,
+          });
           for (const { _id } of left) inserted.add(_id);
           break;
         } catch (error) {
@@ -198,7 +200,7 @@ export const createEventStore = (mongo: Mongo) => {
     /** The events of periods in batches, in no order: those of a busy one need not fit into memory. */
     inBatches: (ranges: Range[], tx: MongoTx): AsyncGenerator<RollupEvent[]> =>
       batchesOf(
-        collectionOf(Event).find<RollupEvent>(within("at", ranges), {
+        collectionOf<EventDocument>(Event).find<RollupEvent>(within("at", ranges), {
           ...mongo.in(tx),
           ...STREAM,
           projection: ROLLUP_FIELDS,
@@ -209,6 +211,7 @@ export const createEventStore = (mongo: Mongo) => {
       for (const part of chunks(ids)) await Event.deleteMany({ _id: { $in: part } }, mongo.in(tx));
     },
 
-    removeBefore: (time: Date, limit: number) => removeSome(Event, { at: { $lt: time } }, limit),
+    removeBefore: (time: Date, limit: number) =>
+      removeSome<EventDocument>(Event, { at: { $lt: time } }, limit),
   };
 };

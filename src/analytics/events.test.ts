@@ -425,7 +425,7 @@ describe("privacy", () => {
         return result;
       };
     const analytics = Object.fromEntries(
-      Object.entries(t.deps.analytics).map(([name, store]) => [
+      Object.entries<object>(t.deps.analytics).map(([name, store]) => [
         name,
         Object.fromEntries(Object.entries(store).map(([verb, call]) => [verb, counted(call)])),
       ]),

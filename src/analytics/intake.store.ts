@@ -24,6 +24,7 @@ export const createIntakeStore = (mongo: Mongo) => {
         .sort({ at: 1 })
         .lean<IntakeDocument[]>(),
 
-    removeBefore: (time: Date, limit: number) => removeSome(Intake, { at: { $lt: time } }, limit),
+    removeBefore: (time: Date, limit: number) =>
+      removeSome<IntakeDocument>(Intake, { at: { $lt: time } }, limit),
   };
 };

@@ -1,5 +1,6 @@
 // Longer than others: every document of this folder, so that what is stored can be read in one place.
-import { type Connection, type Model, Schema } from "mongoose";
+import { Schema } from "mongoose";
+import { modelOf, schemaOf } from "../db/model";
 import type { EventKind } from "./intake/spec";
 
 /** A part of a time line: from is in it, to is not. */
@@ -119,7 +120,7 @@ export interface EventDocument {
 /** An event as it is made; stores mark it as waiting for its session. */
 export type NewEvent = Omit<EventDocument, "todo">;
 
-const eventSchema = new Schema<EventDocument>(
+const eventSchema = schemaOf<EventDocument>(
   {
     _id: { type: String, required: true },
     type: { type: String, required: true, enum: EVENT_TYPES },
@@ -201,7 +202,7 @@ export interface SessionDocument {
   landing: string | null;
 }
 
-const sessionSchema = new Schema<SessionDocument>(
+const sessionSchema = schemaOf<SessionDocument>(
   {
     _id: { type: String, required: true },
     visitor: { type: String, required: true },
@@ -259,7 +260,7 @@ export interface RollupDocument {
   rows?: string;
 }
 
-const rollupSchema = new Schema<RollupDocument>(
+const rollupSchema = schemaOf<RollupDocument>(
   {
     _id: { type: String, required: true },
     level: { type: String, required: true },
@@ -286,7 +287,7 @@ export interface DirtyDocument {
   token: string;
 }
 
-const dirtySchema = new Schema<DirtyDocument>(
+const dirtySchema = schemaOf<DirtyDocument>(
   {
     _id: { type: String, required: true },
     level: { type: String, required: true },
@@ -318,7 +319,7 @@ export interface IntakeSample {
   fields: string[];
 }
 
-const intakeSchema = new Schema<IntakeDocument>(
+const intakeSchema = schemaOf<IntakeDocument>(
   {
     _id: { type: String, required: true },
     at: { type: Date, required: true },
@@ -337,7 +338,7 @@ export interface DeviceDocument {
   person: string | null;
 }
 
-const deviceSchema = new Schema<DeviceDocument>(
+const deviceSchema = schemaOf<DeviceDocument>(
   { _id: { type: String, required: true }, person: { type: String, default: null } },
   { collection: "analyticsDevices", versionKey: false },
 ).index({ person: 1 });
@@ -354,7 +355,7 @@ export interface WriteKeyDocument {
   revokedAt: Date | null;
 }
 
-const writeKeySchema = new Schema<WriteKeyDocument>(
+const writeKeySchema = schemaOf<WriteKeyDocument>(
   {
     _id: { type: String, required: true },
     name: { type: String, required: true },
@@ -374,7 +375,7 @@ export interface AnalyticsStateDocument {
   expiresAt?: Date;
 }
 
-const stateSchema = new Schema<AnalyticsStateDocument>(
+const stateSchema = schemaOf<AnalyticsStateDocument>(
   { _id: { type: String, required: true }, version: Number, salt: Buffer, expiresAt: Date },
   { collection: "analyticsState", versionKey: false },
 ).index({ expiresAt: 1 });
@@ -391,7 +392,7 @@ export interface PopularityDocument {
   before?: number;
 }
 
-const popularitySchema = new Schema<PopularityDocument>(
+const popularitySchema = schemaOf<PopularityDocument>(
   {
     _id: { type: String, required: true },
     base: { type: Number, required: true },
@@ -400,11 +401,6 @@ const popularitySchema = new Schema<PopularityDocument>(
   },
   { collection: "analyticsPopularity", versionKey: false },
 );
-
-const modelOf =
-  <T>(name: string, schema: Schema<T>) =>
-  (connection: Connection): Model<T> =>
-    (connection.models[name] as Model<T> | undefined) ?? connection.model<T>(name, schema);
 
 export const eventModel = modelOf("AnalyticsEvent", eventSchema);
 export const analyticsSessionModel = modelOf("AnalyticsSession", sessionSchema);

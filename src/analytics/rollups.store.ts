@@ -58,7 +58,7 @@ export const createRollupStore = (mongo: Mongo) => {
     async replace(level: Level, times: Date[], made: RollupDocument[], tx: MongoTx): Promise<void> {
       await Rollup.deleteMany({ level: STORED_LEVEL[level], at: { $in: times } }, mongo.in(tx));
       for (const part of chunks(made, 500)) {
-        await collectionOf(Rollup).insertMany(part as Insertable<RollupDocument>, {
+        await collectionOf<RollupDocument>(Rollup).insertMany(part as Insertable<RollupDocument>, {
           ...mongo.in(tx),
           ordered: true,
         });

@@ -51,7 +51,7 @@ export const createSessionStore = (mongo: Mongo) => {
     /** Sessions that began in periods, in batches, in no order. */
     started: (ranges: Range[], tx: MongoTx): AsyncGenerator<SessionDocument[]> =>
       batchesOf(
-        collectionOf(Session).find<SessionDocument>(within("start", ranges), {
+        collectionOf<SessionDocument>(Session).find<SessionDocument>(within("start", ranges), {
           ...mongo.in(tx),
           ...STREAM,
           projection: { devices: 0, landing: 0 },

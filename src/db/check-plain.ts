@@ -1,8 +1,13 @@
-import mongoose, { type Schema, type SchemaType } from "mongoose";
+import mongoose, { type SchemaType } from "mongoose";
 
 /** What Mongoose keeps of a path and does not name in its types. */
 interface Checked extends SchemaType {
   doValidateSync(value: unknown, scope: unknown): Error | undefined;
+}
+
+/** As much of a schema as is needed, so that the compiler need not compare Mongoose's types of whole models. */
+interface Paths {
+  eachPath(each: (name: string, type: SchemaType) => void): unknown;
 }
 
 type Faults = [path: string, fault: Error][];
@@ -11,8 +16,8 @@ const own = mongoose.SchemaType.prototype as unknown as Checked;
 const PRIMITIVES = new Set(["String", "Number", "Boolean", "Date"]);
 
 /** The paths of a schema, found once. */
-const known = new WeakMap<Schema, Map<string, Checked>>();
-function pathsOf(schema: Schema): Map<string, Checked> {
+const known = new WeakMap<Paths, Map<string, Checked>>();
+function pathsOf(schema: Paths): Map<string, Checked> {
   const found = known.get(schema);
   if (found) return found;
   const paths = new Map<string, Checked>();
@@ -34,7 +39,7 @@ function faultOf(type: Checked, value: unknown): Error | undefined {
   return own.doValidateSync.call(type, value, {});
 }
 
-function addFaults(schema: Schema, plain: Record<string, unknown>, at: string, faults: Faults): void {
+function addFaults(schema: Paths, plain: Record<string, unknown>, at: string, faults: Faults): void {
   const paths = pathsOf(schema);
   for (const name of Object.keys(plain)) {
     if (plain[name] !== undefined && !paths.has(name)) {
@@ -61,7 +66,7 @@ function addFaults(schema: Schema, plain: Record<string, unknown>, at: string, f
  * whoever writes thousands. Validators that are not synchronous are no part of it, nor paths with dots.
  * @throws Error as a document's `validate`: see `refusedFields`
  */
-export function checkPlain(schema: Schema, plain: object): void {
+export function checkPlain(schema: Paths, plain: object): void {
   const faults: Faults = [];
   addFaults(schema, plain as Record<string, unknown>, "", faults);
   if (faults.length === 0) return;

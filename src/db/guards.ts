@@ -1,5 +1,5 @@
-import { type Connection, type Model, Schema } from "mongoose";
 import { AppError } from "../lib/errors";
+import { modelOf, schemaOf } from "./model";
 import { duplicateKey, type Mongo, type MongoTx } from "./mongo";
 
 /**
@@ -11,15 +11,13 @@ interface GuardDocument {
   version: number;
 }
 
-const guardSchema = new Schema<GuardDocument>(
+const guardSchema = schemaOf<GuardDocument>(
   { _id: { type: String, required: true }, version: { type: Number, required: true } },
   { collection: "guards", versionKey: false, strict: "throw" },
 );
 
 /** The model of guards on a connection. */
-export const guardModel = (connection: Connection): Model<GuardDocument> =>
-  (connection.models.Guard as Model<GuardDocument> | undefined) ??
-  connection.model<GuardDocument>("Guard", guardSchema);
+export const guardModel = modelOf("Guard", guardSchema);
 
 /**
  * Counts a guard up; first in every transaction that its rule is about: of two at once one has to begin again.

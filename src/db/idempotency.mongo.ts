@@ -1,8 +1,9 @@
-import { type Connection, type Model, Schema } from "mongoose";
+import { Schema } from "mongoose";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
 import { type IdempotencyStore, type IdempotentRequest, KEEP_MS, LEASE_MS } from "./idempotency";
+import { modelOf, schemaOf } from "./model";
 import { duplicateKeys, type Mongo, type MongoTx } from "./mongo";
 
 interface IdempotencyDocument {
@@ -17,7 +18,7 @@ interface IdempotencyDocument {
   expiresAt: Date;
 }
 
-const schema = new Schema<IdempotencyDocument>(
+const schema = schemaOf<IdempotencyDocument>(
   {
     _id: { type: String, required: true },
     hash: { type: Buffer, required: true },
@@ -31,9 +32,7 @@ const schema = new Schema<IdempotencyDocument>(
 ).index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
 /** The model of idempotency keys on a connection. */
-export const idempotencyModel = (connection: Connection): Model<IdempotencyDocument> =>
-  (connection.models.IdempotencyKey as Model<IdempotencyDocument> | undefined) ??
-  connection.model<IdempotencyDocument>("IdempotencyKey", schema);
+export const idempotencyModel = modelOf("IdempotencyKey", schema);
 
 const idOf = ({ callerId, key }: IdempotentRequest) => `${callerId}:${key}`;
 

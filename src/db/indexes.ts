@@ -1,3 +1,4 @@
+import type { Model } from "mongoose";
 import { ANALYTICS_MODELS } from "../analytics/model";
 import { INVENTORY_MODELS } from "../inventory/model";
 import { jobModel } from "../jobs/mongo.store";
@@ -9,10 +10,11 @@ import { CURATION_MODELS } from "../products/search/curation/model";
 import { SEARCH_MODELS } from "../products/search/model";
 import { guardModel } from "./guards";
 import { idempotencyModel } from "./idempotency.mongo";
+import type { AnyModel } from "./model";
 import type { Mongo } from "./mongo";
 
 /** Every model of MongoDB: the deploy step makes its collection and indexes before the first request. */
-const MODELS = [
+const MODELS: readonly AnyModel[] = [
   productModel,
   formerSlugModel,
   pictureModel,
@@ -28,7 +30,7 @@ const MODELS = [
   ...CURATION_MODELS,
   ...INVENTORY_MODELS,
   ...ANALYTICS_MODELS,
-];
+] as const;
 
 /**
  * Makes collections and indexes that are missing and drops indexes the schemas no longer name.
@@ -37,7 +39,7 @@ const MODELS = [
 export async function syncIndexes(mongo: Mongo): Promise<string[]> {
   const names: string[] = [];
   for (const model of MODELS) {
-    const bound = model(mongo.connection);
+    const bound = model(mongo.connection) as Model<unknown>;
     await bound.createCollection();
     await bound.syncIndexes();
     names.push(bound.collection.collectionName);

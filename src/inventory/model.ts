@@ -1,5 +1,5 @@
-import { type Connection, type Model, Schema } from "mongoose";
 import { atMost } from "../db/at-most";
+import { modelOf, schemaOf } from "../db/model";
 
 /** Where stock lies: a warehouse, a shop, a shelf of a marketplace. */
 export interface LocationDocument {
@@ -152,7 +152,7 @@ const quantities = {
   reserved: { ...count, required: true },
 };
 
-const locationSchema = new Schema<LocationDocument>(
+const locationSchema = schemaOf<LocationDocument>(
   {
     _id: { type: String, required: true },
     code: { type: String, required: true, validate: atMost(50) },
@@ -168,7 +168,7 @@ const locationSchema = new Schema<LocationDocument>(
   { collection: "stockLocations", versionKey: false, strict: "throw" },
 ).index({ codeKey: 1 }, { unique: true });
 
-const levelSchema = new Schema<LevelDocument>(
+const levelSchema = schemaOf<LevelDocument>(
   {
     _id: { type: String, required: true },
     sku: { type: String, required: true, validate: atMost(100) },
@@ -195,7 +195,7 @@ const levelSchema = new Schema<LevelDocument>(
   .index({ low: 1, skuKey: 1, locationId: 1 }, { partialFilterExpression: { low: true } })
   .index({ low: 1, locationId: 1, skuKey: 1 }, { partialFilterExpression: { low: true } });
 
-const movementSchema = new Schema<MovementDocument>(
+const movementSchema = schemaOf<MovementDocument>(
   {
     _id: { type: String, required: true },
     levelId: { type: String, required: true },
@@ -224,7 +224,7 @@ const movementSchema = new Schema<MovementDocument>(
   .index({ reversesId: 1 }, { partialFilterExpression: { reversesId: { $type: "string" } } })
   .index({ reservationId: 1, _id: -1 }, { partialFilterExpression: { reservationId: { $type: "string" } } });
 
-const reservationSchema = new Schema<ReservationDocument>(
+const reservationSchema = schemaOf<ReservationDocument>(
   {
     _id: { type: String, required: true },
     status: { type: String, enum: RESERVATION_STATUSES, required: true },
@@ -280,7 +280,7 @@ export interface ShopperGuardDocument {
   expiresAt: Date;
 }
 
-const shopperGuardSchema = new Schema<ShopperGuardDocument>(
+const shopperGuardSchema = schemaOf<ShopperGuardDocument>(
   {
     _id: { type: String, required: true },
     version: { type: Number, required: true },
@@ -289,7 +289,7 @@ const shopperGuardSchema = new Schema<ShopperGuardDocument>(
   { collection: "stockShoppers", versionKey: false, strict: "throw" },
 ).index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
-const signalSchema = new Schema<StockSignalDocument>(
+const signalSchema = schemaOf<StockSignalDocument>(
   {
     _id: { type: String, required: true },
     skuKey: String,
@@ -299,11 +299,6 @@ const signalSchema = new Schema<StockSignalDocument>(
   },
   { collection: "stockSignals", versionKey: false, strict: "throw" },
 );
-
-const modelOf =
-  <Document>(name: string, schema: Schema<Document>) =>
-  (connection: Connection): Model<Document> =>
-    (connection.models[name] as Model<Document> | undefined) ?? connection.model<Document>(name, schema);
 
 export const locationModel = modelOf("StockLocation", locationSchema);
 export const levelModel = modelOf("StockLevel", levelSchema);
@@ -320,4 +315,4 @@ export const INVENTORY_MODELS = [
   reservationModel,
   shopperGuardModel,
   signalModel,
-];
+] as const;

@@ -1,4 +1,5 @@
-import { type Connection, type Model, type QueryFilter, Schema } from "mongoose";
+import { type QueryFilter, Schema } from "mongoose";
+import { modelOf, schemaOf } from "../db/model";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import type { JsonValue } from "../lib/json";
 import { jobOrigin } from "../telemetry/scope";
@@ -23,7 +24,7 @@ interface JobDocument {
   traceparent?: string | null;
 }
 
-const schema = new Schema<JobDocument>(
+const schema = schemaOf<JobDocument>(
   {
     _id: { type: String, required: true },
     kind: { type: String, required: true },
@@ -48,8 +49,7 @@ const schema = new Schema<JobDocument>(
   .index({ finishedAt: 1 });
 
 /** The model of jobs on a connection. */
-export const jobModel = (connection: Connection): Model<JobDocument> =>
-  (connection.models.Job as Model<JobDocument> | undefined) ?? connection.model<JobDocument>("Job", schema);
+export const jobModel = modelOf("Job", schema);
 
 /** Jobs of a state; see `stateOf`. */
 const whereState = (state: JobState | undefined, now: Date): QueryFilter<JobDocument> => {

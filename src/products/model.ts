@@ -1,5 +1,6 @@
-import { type Connection, type Model, Schema } from "mongoose";
+import { Schema } from "mongoose";
 import { atMost } from "../db/at-most";
+import { modelOf, partOf, schemaOf } from "../db/model";
 import { metadataFault } from "./metadata";
 
 export const PRODUCT_STATUSES = ["draft", "active", "archived"] as const;
@@ -114,7 +115,7 @@ const minorUnits = {
   validate: (amount: number | null | undefined) => (amount ?? null) === null || Number.isSafeInteger(amount),
 };
 
-const variantSchema = new Schema<VariantDocument>(
+const variantSchema = partOf<VariantDocument>(
   {
     _id: { type: String, required: true },
     sku: { type: String, required: true, validate: atMost(100) },
@@ -130,7 +131,7 @@ const variantSchema = new Schema<VariantDocument>(
   { strict: "throw" },
 );
 
-const coverSchema = new Schema<CoverPicture>(
+const coverSchema = partOf<CoverPicture>(
   {
     id: { type: String, required: true },
     alt: { type: String, default: "" },
@@ -149,7 +150,7 @@ const coverSchema = new Schema<CoverPicture>(
  */
 export const LIVING = { slugKey: { $exists: true } } as const;
 
-const schema = new Schema<ProductDocument>(
+const schema = schemaOf<ProductDocument>(
   {
     _id: { type: String, required: true },
     name: { type: String, required: true, validate: atMost(500) },
@@ -227,9 +228,7 @@ for (const sort of ["createdAt", "price", "popularity"]) {
 }
 
 /** The model of products on a connection. */
-export const productModel = (connection: Connection): Model<ProductDocument> =>
-  (connection.models.Product as Model<ProductDocument> | undefined) ??
-  connection.model<ProductDocument>("Product", schema);
+export const productModel = modelOf("Product", schema);
 
 /** A slug that a product had and gave away; its id is the slug in canonical form, so that each has one owner. */
 export interface FormerSlugDocument {
@@ -238,7 +237,7 @@ export interface FormerSlugDocument {
   releasedAt: Date;
 }
 
-const formerSlugSchema = new Schema<FormerSlugDocument>(
+const formerSlugSchema = schemaOf<FormerSlugDocument>(
   {
     _id: { type: String, required: true },
     productId: { type: String, required: true },
@@ -248,6 +247,4 @@ const formerSlugSchema = new Schema<FormerSlugDocument>(
 );
 
 /** The model of former slugs on a connection. */
-export const formerSlugModel = (connection: Connection): Model<FormerSlugDocument> =>
-  (connection.models.FormerSlug as Model<FormerSlugDocument> | undefined) ??
-  connection.model<FormerSlugDocument>("FormerSlug", formerSlugSchema);
+export const formerSlugModel = modelOf("FormerSlug", formerSlugSchema);

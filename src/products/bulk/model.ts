@@ -1,4 +1,5 @@
-import { type Connection, type Model, Schema } from "mongoose";
+import { Schema } from "mongoose";
+import { modelOf, schemaOf } from "../../db/model";
 import { PRODUCT_STATUSES, type ProductStatus } from "../model";
 import { FORMATS, type Format, SHOPS, type Shop } from "./shapes";
 
@@ -62,7 +63,7 @@ export interface ImportPictureDocument {
   expiresAt: Date;
 }
 
-const bulkSchema = new Schema<BulkDocument>(
+const bulkSchema = schemaOf<BulkDocument>(
   {
     _id: { type: String, required: true },
     kind: { type: String, required: true, enum: BULK_KINDS },
@@ -80,7 +81,7 @@ const bulkSchema = new Schema<BulkDocument>(
   { collection: "bulkJobs", versionKey: false, strict: "throw" },
 );
 
-const faultSchema = new Schema<BulkFaultDocument>(
+const faultSchema = schemaOf<BulkFaultDocument>(
   {
     _id: { type: String, required: true },
     bulkId: { type: String, required: true },
@@ -90,7 +91,7 @@ const faultSchema = new Schema<BulkFaultDocument>(
   { collection: "bulkFaults", versionKey: false, strict: "throw" },
 ).index({ bulkId: 1, row: 1, _id: 1 });
 
-const checkpointSchema = new Schema<CheckpointDocument>(
+const checkpointSchema = schemaOf<CheckpointDocument>(
   {
     _id: { type: String, required: true },
     progress: { type: Schema.Types.Mixed, required: true },
@@ -99,7 +100,7 @@ const checkpointSchema = new Schema<CheckpointDocument>(
   { collection: "importCheckpoints", versionKey: false, minimize: false },
 ).index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
-const importPictureSchema = new Schema<ImportPictureDocument>(
+const importPictureSchema = schemaOf<ImportPictureDocument>(
   {
     _id: { type: String, required: true },
     importId: { type: String, required: true },
@@ -116,11 +117,6 @@ const importPictureSchema = new Schema<ImportPictureDocument>(
 )
   .index({ importId: 1, state: 1, order: 1, _id: 1 })
   .index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
-
-const modelOf =
-  <Document>(name: string, schema: Schema<Document>) =>
-  (connection: Connection): Model<Document> =>
-    (connection.models[name] as Model<Document> | undefined) ?? connection.model<Document>(name, schema);
 
 export const bulkModel = modelOf<BulkDocument>("Bulk", bulkSchema);
 export const bulkFaultModel = modelOf<BulkFaultDocument>("BulkFault", faultSchema);

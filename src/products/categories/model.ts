@@ -1,5 +1,5 @@
-import { type Connection, type Model, Schema } from "mongoose";
 import { atMost } from "../../db/at-most";
+import { modelOf, schemaOf } from "../../db/model";
 
 /** How an attribute of the products in a category looks. */
 export interface AttributeDefinition {
@@ -36,7 +36,7 @@ export interface CategoryDocument {
   updatedAt: Date;
 }
 
-const schema = new Schema<CategoryDocument>(
+const schema = schemaOf<CategoryDocument>(
   {
     _id: { type: String, required: true },
     name: { type: String, required: true, validate: atMost(200) },
@@ -71,6 +71,4 @@ const schema = new Schema<CategoryDocument>(
   .index({ mergedInto: 1 }, { partialFilterExpression: { mergedInto: { $exists: true } } });
 
 /** The model of categories on a connection. */
-export const categoryModel = (connection: Connection): Model<CategoryDocument> =>
-  (connection.models.Category as Model<CategoryDocument> | undefined) ??
-  connection.model<CategoryDocument>("Category", schema);
+export const categoryModel = modelOf("Category", schema);

@@ -1,5 +1,5 @@
-import { type Connection, type Model, Schema } from "mongoose";
 import { atMost } from "../../db/at-most";
+import { modelOf, schemaOf } from "../../db/model";
 
 /** A picture of a product: the record; its files lie in storage under its id. */
 export interface PictureDocument {
@@ -24,7 +24,7 @@ export interface PictureDocument {
   createdAt: Date;
 }
 
-const schema = new Schema<PictureDocument>(
+const schema = schemaOf<PictureDocument>(
   {
     _id: { type: String, required: true },
     productId: { type: String, required: true },
@@ -44,6 +44,4 @@ const schema = new Schema<PictureDocument>(
 ).index({ productId: 1, position: 1, _id: 1 });
 
 /** The model of pictures on a connection. */
-export const pictureModel = (connection: Connection): Model<PictureDocument> =>
-  (connection.models.Picture as Model<PictureDocument> | undefined) ??
-  connection.model<PictureDocument>("Picture", schema);
+export const pictureModel = modelOf("Picture", schema);

@@ -1,5 +1,6 @@
 /** Collections of the search: all but curation and queries are derived from products and can be rebuilt. */
-import { type Connection, type Model, mongo, Schema } from "mongoose";
+import { mongo } from "mongoose";
+import { modelOf, schemaOf } from "../../db/model";
 import type { JsonValue } from "../../lib/json";
 
 /** A product as it is searched, written in the transaction of its change. */
@@ -43,7 +44,7 @@ export const RECENT = Number.MAX_SAFE_INTEGER;
 /** Epoch of what a rebuild added: no search sees it until segments hold it. */
 export const UNSEEN = -1;
 
-const documentSchema = new Schema<SearchDocument>(
+const documentSchema = schemaOf<SearchDocument>(
   { _id: { type: String, required: true } },
   { collection: "search_documents", versionKey: false, strict: false },
 )
@@ -68,7 +69,7 @@ export interface WordDocument {
   since: number;
 }
 
-const wordSchema = new Schema<WordDocument>(
+const wordSchema = schemaOf<WordDocument>(
   { _id: { type: String, required: true } },
   { collection: "search_words", versionKey: false, strict: false },
 )
@@ -114,7 +115,7 @@ export interface ManifestDocument {
   lease: { holder: string; until: number } | null;
 }
 
-const manifestSchema = new Schema<ManifestDocument>(
+const manifestSchema = schemaOf<ManifestDocument>(
   { _id: { type: String, required: true } },
   { collection: "search_index", versionKey: false, strict: false },
 );
@@ -126,7 +127,7 @@ export interface PartDocument {
   [field: string]: unknown;
 }
 
-const partSchema = new Schema<PartDocument>(
+const partSchema = schemaOf<PartDocument>(
   { _id: { type: String, required: true } },
   { collection: "search_postings", versionKey: false, strict: false },
 ).index({ segment: 1 });
@@ -142,7 +143,7 @@ export interface QueryDocument {
   state?: JsonValue;
 }
 
-const querySchema = new Schema<QueryDocument>(
+const querySchema = schemaOf<QueryDocument>(
   { _id: { type: String, required: true } },
   { collection: "search_queries", versionKey: false, strict: false },
 )
@@ -160,21 +161,14 @@ export interface UnansweredDocument {
   expiresAt: Date;
 }
 
-const unansweredSchema = new Schema<UnansweredDocument>(
+const unansweredSchema = schemaOf<UnansweredDocument>(
   { _id: { type: String, required: true } },
   { collection: "search_unanswered", versionKey: false, strict: false },
 )
   .index({ expiresAt: 1 }, { expireAfterSeconds: 0 })
   .index({ count: -1, _id: 1 });
 
-/** Read and written with the driver's own calls; the models are for the collections' indexes. */
-export const modelOf =
-  (name: string, schema: unknown) =>
-  (connection: Connection): Model<{ _id: string }> =>
-    (connection.models[name] ?? connection.model(name, schema as Schema)) as unknown as Model<{
-      _id: string;
-    }>;
-
+// Read and written with the driver's own calls; the models are for the collections' indexes.
 export const searchDocumentModel = modelOf("SearchDocument", documentSchema);
 export const searchWordModel = modelOf("SearchWord", wordSchema);
 export const searchManifestModel = modelOf("SearchManifest", manifestSchema);
@@ -189,7 +183,7 @@ export const SEARCH_MODELS = [
   searchPartModel,
   searchQueryModel,
   unansweredModel,
-];
+] as const;
 
 /** The bytes of a binary field. */
 export const bytesOf = (value: unknown): Uint8Array =>

@@ -1,6 +1,5 @@
 /** What managers decide about searches. */
-import { Schema } from "mongoose";
-import { modelOf } from "../model";
+import { modelOf, schemaOf } from "../../../db/model";
 
 interface Managed {
   _id: string;
@@ -26,10 +25,16 @@ export interface RuleDocument extends Managed {
   redirect: string | null;
 }
 
-const schemaOf = (collection: string) =>
-  new Schema({ _id: { type: String, required: true } }, { collection, versionKey: false, strict: false });
+const openSchema = (collection: string) =>
+  schemaOf<{ _id: string }>(
+    { _id: { type: String, required: true } },
+    { collection, versionKey: false, strict: false },
+  );
 
-export const synonymModel = modelOf("SearchSynonym", schemaOf("search_synonyms"));
-export const ruleModel = modelOf("SearchRule", schemaOf("search_rules").index({ key: 1 }, { unique: true }));
+export const synonymModel = modelOf("SearchSynonym", openSchema("search_synonyms"));
+export const ruleModel = modelOf(
+  "SearchRule",
+  openSchema("search_rules").index({ key: 1 }, { unique: true }),
+);
 
-export const CURATION_MODELS = [synonymModel, ruleModel];
+export const CURATION_MODELS = [synonymModel, ruleModel] as const;

@@ -1,37 +1,37 @@
 /** Synonyms and rules in MongoDB. */
-import type { Model } from "mongoose";
+import type { Collection } from "mongoose";
 import { guardIn, guardVersions } from "../../../db/guards";
 import type { Mongo, MongoTx } from "../../../db/mongo";
 import { type RuleDocument, ruleModel, type SynonymDocument, synonymModel } from "./model";
 
 /** Rows of one kind. */
-function rowsOf<Row extends { _id: string; version: number }>(Rows: Model<{ _id: string }>, mongo: Mongo) {
+function rowsOf<Row extends { _id: string; version: number }>(rows: Collection, mongo: Mongo) {
   const found = (row: unknown) => row as Row | null;
   return {
     all: async (): Promise<Row[]> =>
-      (await Rows.collection.find({}, { sort: { _id: 1 } }).toArray()) as unknown as Row[],
+      (await rows.find({}, { sort: { _id: 1 } }).toArray()) as unknown as Row[],
 
     /** By id from behind one on. */
     page: async (after: string | null, limit: number): Promise<Row[]> =>
-      (await Rows.collection
+      (await rows
         .find(after === null ? {} : { _id: { $gt: after as never } }, { sort: { _id: 1 }, limit })
         .toArray()) as unknown as Row[],
 
     find: async (id: string, tx?: MongoTx): Promise<Row | null> =>
-      found(await Rows.collection.findOne({ _id: id as never }, mongo.in(tx))),
+      found(await rows.findOne({ _id: id as never }, mongo.in(tx))),
 
-    count: (tx: MongoTx): Promise<number> => Rows.collection.countDocuments({}, mongo.in(tx)),
+    count: (tx: MongoTx): Promise<number> => rows.countDocuments({}, mongo.in(tx)),
 
     async create(row: Row, tx: MongoTx): Promise<void> {
-      await Rows.collection.insertOne(row as never, mongo.in(tx));
+      await rows.insertOne(row as never, mongo.in(tx));
     },
 
     async replace({ _id, ...row }: Row, tx: MongoTx): Promise<void> {
-      await Rows.collection.replaceOne({ _id: _id as never }, row, mongo.in(tx));
+      await rows.replaceOne({ _id: _id as never }, row, mongo.in(tx));
     },
 
     async remove(id: string, tx: MongoTx): Promise<void> {
-      await Rows.collection.deleteOne({ _id: id as never }, mongo.in(tx));
+      await rows.deleteOne({ _id: id as never }, mongo.in(tx));
     },
   };
 }
@@ -39,8 +39,8 @@ function rowsOf<Row extends { _id: string; version: number }>(Rows: Model<{ _id:
 export const createCurationStore = (mongo: Mongo) => {
   const Rules = ruleModel(mongo.connection);
   return {
-    synonyms: rowsOf<SynonymDocument>(synonymModel(mongo.connection), mongo),
-    rules: rowsOf<RuleDocument>(Rules, mongo),
+    synonyms: rowsOf<SynonymDocument>(synonymModel(mongo.connection).collection, mongo),
+    rules: rowsOf<RuleDocument>(Rules.collection, mongo),
 
     ruleByKey: async (key: string, tx: MongoTx): Promise<RuleDocument | null> =>
       (await Rules.collection.findOne({ key }, mongo.in(tx))) as unknown as RuleDocument | null,

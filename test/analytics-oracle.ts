@@ -106,11 +106,15 @@ function visitorsOf(events: EventDocument[]): Map<EventDocument, string> {
   }
 }
 
-/** The cuts of a period at the hours, days, weeks and months of a zone, by its calendar at each quarter of an hour. */
-export function cuts(
-  { from, to, timezone }: Pick<Ask, "from" | "to" | "timezone">,
-  interval: string,
-): number[] {
+interface Calendar {
+  timezone: string;
+  at(time: number): Record<string, string>;
+}
+let calendar: Calendar | undefined;
+
+/** What the clocks and calendars of a zone show at a time, kept while the same zone is asked for. */
+function calendarOf(timezone: string): Calendar {
+  if (calendar?.timezone === timezone) return calendar;
   const format = new Intl.DateTimeFormat("en-US", {
     timeZone: timezone,
     hourCycle: "h23",
@@ -121,8 +125,26 @@ export function cuts(
     minute: "numeric",
     weekday: "short",
   });
-  const local = (time: number) =>
-    Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, value]));
+  const known = new Map<number, Record<string, string>>();
+  calendar = {
+    timezone,
+    at(time) {
+      const kept = known.get(time);
+      if (kept) return kept;
+      const parts = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, value]));
+      known.set(time, parts);
+      return parts;
+    },
+  };
+  return calendar;
+}
+
+/** The cuts of a period at the hours, days, weeks and months of a zone, by its calendar at each quarter of an hour. */
+export function cuts(
+  { from, to, timezone }: Pick<Ask, "from" | "to" | "timezone">,
+  interval: string,
+): number[] {
+  const { at: local } = calendarOf(timezone);
   const found = [from];
   let before = local(from);
   for (let time = from + QUARTER; time < to; time += QUARTER) {

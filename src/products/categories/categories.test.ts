@@ -485,19 +485,23 @@ describe("changing, merging and deleting", () => {
 });
 
 const data = process.env.TEST_DATA;
+/** Of so many real trees one is loaded; each with AIZY_LONG=1. */
+const TREES = process.env.AIZY_LONG === "1" ? 1 : 6;
 test.skipIf(!data)(
-  "all 4,584 real categories load and read back as the same tree (needs TEST_DATA)",
+  "4,584 real categories (a sixth of their trees without AIZY_LONG=1) load and read back as the same tree (needs TEST_DATA)",
   async () => {
     interface Line {
       id: string;
       name: string;
       path: string[];
     }
-    const lines = (await readFile(join(data ?? "", "bestbuy-categories.ndjson"), "utf8"))
+    const given = (await readFile(join(data ?? "", "bestbuy-categories.ndjson"), "utf8"))
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Line);
-    expect(lines).toHaveLength(4584);
+    expect(given).toHaveLength(4584);
+    const roots = [...new Set(given.map(({ path }) => path[0]))];
+    const lines = given.filter(({ path }) => roots.indexOf(path[0]) % TREES === 0);
     // Some parents on a path are not in the file: the nearest one that is stands for them.
     const present = new Set(lines.map(({ id }) => id));
     const above = ({ path }: Line) => path.slice(0, -1).filter((id) => present.has(id));

@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../audit";
+import { mutate, newAuditEntry, person } from "../audit";
 import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { isId } from "../lib/text";
@@ -36,21 +36,19 @@ export async function endOtherSessions(
   if (actor.sessionId === null) throw new AppError("forbidden", "An API key has no session to keep.");
   const except = actor.sessionId;
   const device = await deviceOf(deps, actor);
-  const entry = newAuditEntry(deps, "session.others_ended", { actor: person(actor.userId), origin });
+  const audit = newAuditEntry(deps, "session.others_ended", { actor: person(actor.userId), origin });
   const keysEnd = newKeysEnd(deps, actor.userId, {
     revoke: revokeApiKeys,
     actor: person(actor.userId),
     reason: "ended_by_user",
     origin,
   });
-  const result = await deps.mysql.transaction(async (tx) => {
+  return mutate(deps, "mysql", { audit }, async (tx, tell) => {
     const ended = await deps.sessions.endAll(actor.userId, { reason: "ended_by_user", now, except }, tx);
     const forgotten: Record<string, number> = forgetDevices
       ? { forgotten: await deps.devices.forget(actor.userId, { except: device, now }, tx) }
       : {};
-    await deps.audit.record({ ...entry, detail: { ended, ...forgotten } }, tx);
+    tell({ ended, ...forgotten });
     return { ended, ...forgotten, ...(await endKeysAndTell(deps, keysEnd, tx)) };
   });
-  deps.jobs.wake();
-  return result;
 }

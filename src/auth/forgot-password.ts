@@ -1,4 +1,4 @@
-import { ANONYMOUS, newAuditEntry } from "../audit";
+import { ANONYMOUS, mutate, newAuditEntry } from "../audit";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { countRequest } from "./count-request";
@@ -21,12 +21,12 @@ export async function forgotPassword(
   const [codeId, jobId] = [deps.random.id(), deps.random.id()];
   const user = await deps.users.findByEmail(emailKey(email));
   const deviceId = await knownDevice(deps, user?.id, origin);
-  const entry = newAuditEntry(deps, "password.reset_requested", {
+  const audit = newAuditEntry(deps, "password.reset_requested", {
     actor: ANONYMOUS,
     subjectUserId: user?.id ?? null,
     origin,
   });
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", { audit }, async (tx) => {
     await deps.codes.create(
       {
         id: codeId,
@@ -47,8 +47,6 @@ export async function forgotPassword(
       },
       tx,
     );
-    await deps.audit.record(entry, tx);
   });
-  deps.jobs.wake();
   return { expiresIn: RESET_TTL / 1000 };
 }

@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../audit";
+import { mutate, newAuditEntry, person } from "../audit";
 import { emailKey } from "../lib/email";
 import { AppError } from "../lib/errors";
 import { BASE_ROLE } from "../lib/permissions";
@@ -49,13 +49,12 @@ export async function verifyRegistration(
   const owner = row?.user;
   const { pendingHashedPassword: hashedPassword, pendingName: name } = row ?? {};
   if (!row || !owner || !hashedPassword || !name) throw wrongCode();
-  const entry = newAuditEntry(deps, "account.verified", { actor: person(owner.id), origin });
-  const user = await deps.mysql.transaction(async (tx) => {
+  const audit = newAuditEntry(deps, "account.verified", { actor: person(owner.id), origin });
+  const user = await mutate(deps, "mysql", { audit }, async (tx) => {
     if (!(await deps.codes.use(row.id, now, tx))) throw wrongCode();
     if (!(await deps.users.verify(owner.id, { name, email, hashedPassword, now }, tx))) throw wrongCode();
     await deps.codes.endAll(owner.id, "register", now, tx);
     await deps.roles.grantNamed(owner.id, BASE_ROLE, now, tx);
-    await deps.audit.record(entry, tx);
     return deps.users.findById(owner.id, tx);
   });
   if (!user) throw wrongCode();

@@ -121,6 +121,7 @@ async function readApplied(connection: mariadb.Connection): Promise<AppliedRow[]
 }
 
 async function apply(connection: mariadb.Connection, migration: Migration): Promise<void> {
+  // biome-ignore lint/plugin: the id is of the kind that Prisma writes into this table of its own
   const id = randomUUID();
   await connection.query(
     "INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at) VALUES (?, ?, ?, NOW(3))",
@@ -195,6 +196,7 @@ export async function resolveMigration(
     if (as === "applied")
       await connection.query(
         "INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, finished_at) VALUES (?, ?, ?, NOW(3), NOW(3))",
+        // biome-ignore lint/plugin: as above
         [randomUUID(), migration.checksum, name],
       );
     await connection.commit();

@@ -1,6 +1,7 @@
 import mongoose, { type ClientSession, type Connection } from "mongoose";
 import { ConfigError } from "../config";
 import { AppError } from "../lib/errors";
+import { jitter } from "../lib/random";
 import type { PoolState } from "./prisma";
 
 declare const mongoTx: unique symbol;
@@ -253,7 +254,7 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
             const ended = session.endSession();
             await (lost ? Promise.race([ended, sleep(ABORT_LIMIT)]) : ended);
           }
-          await sleep(Math.random() * Math.min(250, 5 * 1.5 ** attempt));
+          await sleep(jitter(0, Math.min(250, 5 * 1.5 ** attempt)));
         }
       } finally {
         leave();

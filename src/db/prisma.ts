@@ -2,6 +2,7 @@ import { PrismaMariaDb } from "@prisma/adapter-mariadb";
 import mariadb from "mariadb";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
 import { AppError } from "../lib/errors";
+import { jitter } from "../lib/random";
 import { DatabaseUnusable, mysqlProblem } from "./requirements";
 
 /** How many connections to a database are in use, and how many requests wait for one. */
@@ -191,9 +192,7 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
               cause: error,
             });
           }
-          await new Promise((resolve) =>
-            setTimeout(resolve, Math.random() * Math.min(200, 5 * 2 ** attempt)),
-          );
+          await new Promise((resolve) => setTimeout(resolve, jitter(0, Math.min(200, 5 * 2 ** attempt))));
         }
       }
     },

@@ -3,7 +3,7 @@ import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import type { JobStore } from "../jobs/jobs";
 import type { Clock } from "../lib/clock";
 import { AppError } from "../lib/errors";
-import type { Random } from "../lib/random";
+import { jitter, type Random } from "../lib/random";
 import { currentScope, inScope, type Scope } from "../telemetry/scope";
 import { StockLedger } from "./ledger";
 import type { StockSignalDocument } from "./model";
@@ -199,7 +199,7 @@ export function createStockCommitter(
       } catch (error) {
         const stale = error instanceof StaleStock || duplicateKey(error) !== undefined;
         if (stale && attempt < STALE_TRIES) {
-          await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * 1.6 ** attempt));
+          await new Promise((resolve) => setTimeout(resolve, jitter(0, 5 * 1.6 ** attempt)));
           continue;
         }
         // One change spoiled the transaction of all (its answer could not be recorded): each by itself then.

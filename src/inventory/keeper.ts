@@ -1,4 +1,5 @@
 import { SECOND } from "../lib/clock";
+import { jitter } from "../lib/random";
 import type { InventoryDeps } from "./deps";
 import { expireDue } from "./expiry";
 import { settleSignals } from "./in-stock";
@@ -39,7 +40,7 @@ export function createStockKeeper(deps: InventoryDeps, every: number = EVERY): S
   const tick = () => {
     running = round().finally(() => {
       // Spread over time, so that many processes do not ask at the same moment.
-      if (!stopping.signal.aborted) timer = setTimeout(tick, every * (0.8 + Math.random() * 0.2));
+      if (!stopping.signal.aborted) timer = setTimeout(tick, jitter(0.8 * every, every));
     });
   };
 

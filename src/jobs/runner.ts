@@ -1,5 +1,6 @@
 import { after, type Clock, MINUTE, SECOND } from "../lib/clock";
 import type { JsonValue } from "../lib/json";
+import { jitter } from "../lib/random";
 import type { Logger } from "../telemetry/log";
 import { inScope } from "../telemetry/scope";
 import type { Tracing } from "../telemetry/tracing";
@@ -209,7 +210,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
       looking = false;
       looked = performance.now();
       // Spread over time, so that many processes do not ask at the same moment.
-      schedule(pollMs * (0.75 + Math.random() / 2));
+      schedule(jitter(0.75 * pollMs, 1.25 * pollMs));
     }
   }
 

@@ -8,6 +8,13 @@ export interface Random {
   id(): string;
 }
 
+/**
+ * A waiting time drawn between two, so that those who begin to wait at once do not come back at once. No secret and no
+ * rule depends on it.
+ * @example setTimeout(retry, jitter(0, 200))
+ */
+export const jitter = (least: number, most: number): number => least + Math.random() * (most - least);
+
 /** Cryptographic randomness with the time of `clock` in its ids. */
 export const createRandom = (clock: Clock): Random => {
   const bytes = (length: number) => crypto.getRandomValues(new Uint8Array(length));

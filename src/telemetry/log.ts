@@ -1,6 +1,7 @@
 import pino from "pino";
 import type { Config } from "../config";
 import type { AddressClass } from "../http/address";
+import { systemClock } from "../lib/clock";
 import { currentScope } from "./scope";
 
 export type Logger = pino.Logger;
@@ -105,7 +106,7 @@ export function logRequest(
   const stream = inside[pino.symbols.streamSym];
   if (stream.lastLevel !== undefined) stream.lastLevel = pino.levels.values[level] ?? 0;
   stream.write(
-    `{"level":"${level}","time":"${new Date().toISOString()}"${inside[pino.symbols.chindingsSym]},"requestId":"${requestId}",` +
+    `{"level":"${level}","time":"${systemClock.now().toISOString()}"${inside[pino.symbols.chindingsSym]},"requestId":"${requestId}",` +
       `"method":${JSON.stringify(method)},"path":${JSON.stringify(path)},"status":${status},"ms":${ms},"from":"${from}"` +
       `${userId === undefined ? "" : `,"userId":"${userId}"`},"msg":"request"}\n`,
   );

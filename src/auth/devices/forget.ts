@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../../audit";
+import { mutate, newAuditEntry, person } from "../../audit";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { isId } from "../../lib/text";
@@ -21,15 +21,14 @@ export async function forgetDevices(
   if (id !== undefined && !isId(id)) throw noSuchDevice();
   const now = deps.clock.now();
   const which = id === undefined ? { except: await deviceOf(deps, actor), now } : { id, now };
-  const entry = newAuditEntry(deps, "device.forgotten", { actor: person(actor.userId), origin });
-  const forgotten = await deps.mysql.transaction(async (tx) => {
-    const count = await deps.devices.forget(actor.userId, which, tx);
-    if (id !== undefined && count === 0) throw noSuchDevice();
+  const audit = newAuditEntry(deps, "device.forgotten", { actor: person(actor.userId), origin });
+  return mutate(deps, "mysql", { audit }, async (tx, tell) => {
+    const forgotten = await deps.devices.forget(actor.userId, which, tx);
+    if (id !== undefined && forgotten === 0) throw noSuchDevice();
     const deviceId: Record<string, string> = id === undefined ? {} : { deviceId: id };
-    await deps.audit.record({ ...entry, detail: { forgotten: count, ...deviceId } }, tx);
-    return count;
+    tell({ forgotten, ...deviceId });
+    return { forgotten };
   });
-  return { forgotten };
 }
 
 const noSuchDevice = () => new AppError("not_found", "You have no such device.");

@@ -1,5 +1,5 @@
 import type { AuditAction } from "../../audit";
-import { type AuditEntry, newAuditEntry, person } from "../../audit";
+import { type AuditEntry, mutate, newAuditEntry, person } from "../../audit";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
@@ -25,17 +25,14 @@ export async function changeSignIn<T>(
   const now = deps.clock.now();
   const jobId = deps.random.id();
   const { action, detail = {}, notice = "second_factor_changed", keys } = act;
-  const entry = newAuditEntry(deps, action, { actor: person(userId), origin, detail });
-  const result = await deps.mysql.transaction(async (tx) => {
+  const audit = newAuditEntry(deps, action, { actor: person(userId), origin, detail });
+  return mutate(deps, "mysql", { audit }, async (tx) => {
     const owner = await deps.users.lockActive(userId, tx);
     const session = sessionId === null ? null : await deps.sessions.find(sessionId, tx);
     if (!owner || session?.endedAt !== null)
       throw new AppError("unauthenticated", "The account has changed. Sign in again.");
     const done = await work(tx, now, owner);
-    await deps.audit.record(entry, tx);
     await deps.jobs.mysql.enqueue(newNotice(notice, jobId, userId, origin, now, { keys }), tx);
     return done;
   });
-  deps.jobs.wake();
-  return result;
 }

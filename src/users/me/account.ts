@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { newAuditEntry, person } from "../../audit";
+import { mutate, newAuditEntry, person } from "../../audit";
 import type { Origin } from "../../auth";
 import type { Actor, Owner } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
@@ -59,13 +59,12 @@ export async function changeMe(
     origin,
     detail: { fields: ["name"] },
   });
-  const user = await deps.mysql.transaction(async (tx) => {
+  const user = await mutate(deps, "mysql", { audit }, async (tx) => {
     if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const present = await deps.users.findById(actor.userId, tx);
     if (!present || name === undefined) throw accountGone();
     expectVersion(expected, present.version);
     await deps.users.rename(actor.userId, name, now, tx);
-    await deps.audit.record(audit, tx);
     return { ...present, name, version: present.version + 1 };
   });
   return answerOf(deps, actor, user);

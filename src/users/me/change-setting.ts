@@ -1,4 +1,4 @@
-import { type AuditEntry, newAuditEntry, person } from "../../audit";
+import { type AuditEntry, mutate, newAuditEntry, person } from "../../audit";
 import type { Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
@@ -18,10 +18,10 @@ export async function changeSetting<Setting>(
     actor: person(actor.userId),
     origin,
   });
-  return deps.mysql.transaction(async (tx) => {
+  return mutate(deps, "mysql", { audit }, async (tx, tell) => {
     if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const changed = await work(tx);
-    await deps.audit.record({ ...audit, detail: { fields, ...more() } }, tx);
+    tell({ fields, ...more() });
     return changed;
   });
 }

@@ -1,4 +1,4 @@
-import { type AuditEntry, newAuditEntry, person } from "../../audit";
+import { type AuditEntry, mutate, newAuditEntry, person } from "../../audit";
 import type { Origin, Proof } from "../../auth";
 import { countRequest, newNotice, reauthenticate } from "../../auth";
 import type { Actor } from "../../lib/actor";
@@ -59,12 +59,10 @@ export async function requestEmailChange(
     origin,
     detail: { changeId: change.id, ...(oldAddressLost ? { oldAddressLost } : {}) } as AuditEntry["detail"],
   });
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", { audit }, async (tx) => {
     if (!(await deps.users.lockActive(user.id, tx))) throw accountGone();
     await saveEmailChange(deps, begun, tx);
-    await deps.audit.record(audit, tx);
   });
-  deps.jobs.wake();
   return toPendingChange({ ...change, oldConfirmedAt: null, newConfirmedAt: null });
 }
 
@@ -92,14 +90,12 @@ async function respellAddress(
   const notice = newNotice("address_changed", deps.random.id(), userId, origin, now);
   const actor = person(userId);
   const audit = newAuditEntry(deps, "email_change.completed", { actor, origin, detail: { changeId } });
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", { audit }, async (tx) => {
     if (!(await deps.users.lockActive(userId, tx))) throw accountGone();
     await deps.emailChanges.end(userId, "replaced", now, tx);
     await deps.users.takeAddress(userId, { email, emailCanonical, now }, tx);
     await deps.jobs.mysql.enqueue(notice, tx);
-    await deps.audit.record(audit, tx);
   });
-  deps.jobs.wake();
   return toPendingChange({ ...change, oldConfirmedAt: now, newConfirmedAt: now });
 }
 
@@ -110,10 +106,9 @@ export async function cancelEmailChange(deps: AccountDeps, actor: Actor, origin:
   const user = await deps.users.findById(actor.userId);
   const open = user && (await deps.emailChanges.findOpen(user.id, user.authEpoch, now));
   if (!open) throw noChange();
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", { audit }, async (tx) => {
     if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     if ((await deps.emailChanges.end(actor.userId, "cancelled", now, tx)) === 0) throw noChange();
-    await deps.audit.record(audit, tx);
   });
 }
 

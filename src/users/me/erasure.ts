@@ -1,5 +1,5 @@
 import { erasePersonAnalytics } from "../../analytics";
-import { newAuditEntry, person, SYSTEM } from "../../audit";
+import { mutate, newAuditEntry, person, SYSTEM } from "../../audit";
 import type { Origin, Proof } from "../../auth";
 import { reauthenticate } from "../../auth";
 import { textIn } from "../../jobs/payload";
@@ -36,14 +36,12 @@ export async function deleteMe(deps: AccountDeps, actor: Actor, proof: Proof, or
     maxAttempts: MAX_ATTEMPTS,
   };
   const audit = newAuditEntry(deps, "account.deleted", { actor: person(user.id), origin });
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", { audit }, async (tx) => {
     await deps.roles.assertOtherAdministrator(tx, user.id);
     if (!(await deps.users.markDeleted(user.id, now, tx))) throw accountGone();
     await deps.sessions.endAll(user.id, { reason: "deleted", now }, tx);
     await deps.jobs.mysql.enqueue(job, tx);
-    await deps.audit.record(audit, tx);
   });
-  deps.jobs.wake();
 }
 
 /** What is done for a deleted account, in this order. Each step may run again after a crash. */

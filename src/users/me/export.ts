@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../../audit";
+import { mutate, newAuditEntry, person } from "../../audit";
 import { languageIn, type Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { RecordAnswer } from "../../http/idempotency";
@@ -88,7 +88,7 @@ export async function requestExport(
     readyAt: null,
     expiresAt: null,
   };
-  await deps.mysql.transaction(async (tx) => {
+  return mutate(deps, "mysql", { audit, record }, async (tx) => {
     if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const inWork = await deps.exports.inWork(actor.userId, tx);
     if (inWork !== null) {
@@ -104,11 +104,8 @@ export async function requestExport(
     await deps.exports.create(row, tx);
     const payload = { exportId: row.id, userId: row.userId, ...languageIn(origin) };
     await deps.jobs.mysql.enqueue({ id: row.id, kind: "users.export", payload, runAt: now }, tx);
-    await deps.audit.record(audit, tx);
-    await record(tx, response);
+    return response;
   });
-  deps.jobs.wake();
-  return response;
 }
 
 /** The newest archives of the caller. */

@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import mongoose from "mongoose";
 import type { Mongo } from "../db/mongo";
+import { systemClock } from "../lib/clock";
 import { BackupRefused } from "./manifest";
 
 const { BSON } = mongoose.mongo;
@@ -48,7 +49,7 @@ export async function openMongoSnapshot(mongo: Mongo): Promise<MongoSnapshot> {
   const database = databaseOf(mongo);
   const names = await collectionsOf(mongo);
   const session = await mongo.connection.startSession({ snapshot: true });
-  const at = new Date();
+  const at = systemClock.now();
   // The first read fixes the time of all.
   await database.collection(names[0] ?? "products").findOne({}, { session });
   return {

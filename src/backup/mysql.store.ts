@@ -10,6 +10,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import type mariadb from "mariadb";
 import { withConnection } from "../db/prisma";
+import { systemClock } from "../lib/clock";
 
 /** Characters of one INSERT; the server takes 64 MB in one statement unless it is told otherwise. */
 const STATEMENT_SIZE = 512 * 1024;
@@ -89,7 +90,7 @@ export async function openSnapshot(connection: mariadb.Connection) {
   await connection.query("SET time_zone = '+00:00'");
   await connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
   await connection.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
-  const at = new Date();
+  const at = systemClock.now();
   const rows = await connection.query<{ name: string }[]>(
     "SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name",
   );

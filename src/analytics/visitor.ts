@@ -1,8 +1,11 @@
 import { isbot } from "isbot";
+import { remembered } from "../lib/remembered";
 import type { EventDocument } from "./model";
 
+const isProgram = remembered(isbot, 200);
+
 /** Whether a program sent it, by its user agent; who sends none is not called one. */
-export const isBot = (userAgent: string | null): boolean => userAgent !== null && isbot(userAgent);
+export const isBot = (userAgent: string | null): boolean => userAgent !== null && isProgram(userAgent);
 
 /** The visitor of an event before settling has looked around it. */
 export const visitorOf = (event: Pick<EventDocument, "bot" | "device" | "userId">): string => {

@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import { isIP } from "node:net";
+import { remembered } from "../../lib/remembered";
 
 /** An address without what tells people of one network apart: IPv4 /24, IPv6 /48. Null for anything else. */
 export function shortenAddress(address: string): string | null {
@@ -23,7 +24,7 @@ export function shortenAddress(address: string): string | null {
 const KEPT_PARAMETERS = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];
 
 /** A URL without credentials, fragment and all of the query but the campaign. Null for what is no web address. */
-export function cleanUrl(text: string): URL | null {
+export const cleanUrl = remembered((text: string): Readonly<URL> | null => {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol)) return null;
   url.username = "";
@@ -35,7 +36,7 @@ export function cleanUrl(text: string): URL | null {
   });
   url.search = new URLSearchParams(kept).toString();
   return url;
-}
+}, 200);
 
 /**
  * What stands for a caller without an anonymous id, for one day: a keyed hash of address and browser with a

@@ -81,7 +81,7 @@ export interface KnownHosts {
  * @param address the page's address as it was sent, with all of its query
  */
 export function sourceOf(
-  { address, referrer }: { address: string | null; referrer: URL | null },
+  { address, referrer }: { address: string | null; referrer: Pick<URL, "hostname"> | null },
   campaign: EventContext["campaign"],
   hosts: KnownHosts,
 ): string {

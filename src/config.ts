@@ -1,3 +1,4 @@
+// Longer than others: every variable of the environment and its rule, so that one place tells what can be set.
 import { isIP } from "node:net";
 import { z } from "zod";
 

@@ -1,3 +1,4 @@
+// Longer than others: what a route can state and the check of each statement, which are read together.
 import { zValidator } from "@hono/zod-validator";
 import type { Context, MiddlewareHandler, TypedResponse, ValidationTargets } from "hono";
 import { bodyLimit } from "hono/body-limit";

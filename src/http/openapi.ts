@@ -1,3 +1,4 @@
+// Longer than others: the whole translation of routes into one document, whose parts have no other reader.
 import type { Hono } from "hono";
 import { findTargetHandler } from "hono/utils/handler";
 import { z } from "zod";

@@ -1,3 +1,4 @@
+// Longer than others: every document of stock, so that what is stored can be read in one place.
 import { atMost } from "../db/at-most";
 import { modelOf, schemaOf } from "../db/model";
 

@@ -1,3 +1,4 @@
+// Longer than others: each filter and sort with its reading and its meaning, the one list of what is allowed.
 /**
  * The filters and sorts of product lists: an allow-list. What a request says becomes one of these values and
  * never a query.

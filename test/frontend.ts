@@ -3,7 +3,8 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CHECKOUT } from "../local/paths";
 
-const USE = `
+/** Uses most of what the client has, and what its types have to refuse. */
+export const USE = `
 import { createAnalytics } from "aizy-backend/analytics";
 import { ApiError, createClient, isApiError, type ErrorCode, type ListedProduct, type Problem, type Product } from "aizy-backend/client";
 import { money } from "aizy-backend/format";

@@ -1,12 +1,20 @@
 /** kill -9 of what the local document engine is made of, under load. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { type Collection, type Document, MongoClient } from "mongodb";
 import { syncIndexes } from "../src/db/indexes";
 import { connectMongo } from "../src/db/mongo";
 import { checkMySql } from "../src/db/prisma";
-import { canStart, copyCheckout, newcomer, PATIENCE, processesOf, startIn } from "../test/checkout";
+import {
+  canStart,
+  copyCheckout,
+  newcomer,
+  PATIENCE,
+  postgresOf,
+  processesOf,
+  startIn,
+  stillRun,
+} from "../test/checkout";
 import { eventually } from "../test/processes";
 import { type PostgresAddress, PostgresConnection } from "./gateway/postgres";
 
@@ -15,43 +23,6 @@ const WRITERS = 12;
 const MANY = 25;
 /** Documents that the load has written before something is killed. */
 const ENOUGH = 4000;
-
-interface Seen {
-  name: string;
-  /** The number alone may be another process's by now. */
-  identity: string;
-  mounts: string;
-}
-
-/** What the kernel says of a process that runs; nothing once it is gone or waits to be reaped. */
-function look(pid: string): Seen | undefined {
-  try {
-    // The fields behind the name, which may hold anything: state, …, and at 19 when it started (proc(5)).
-    const [, name = "", rest = ""] =
-      /^\d+ \((.*)\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
-    const fields = rest.split(" ");
-    if (fields[0] === "Z") return undefined;
-    return { name, identity: `${pid} ${fields[19]}`, mounts: readlinkSync(`/proc/${pid}/ns/mnt`) };
-  } catch {
-    return undefined; // It ended between two looks.
-  }
-}
-
-/** PostgreSQL of a checkout: the number of its first process, and every process that shares its mounts. */
-function postgresOf(checkout: string): { postmaster: number; all: Seen[] } {
-  const ports = JSON.parse(readFileSync(join(checkout, ".data/ports.json"), "utf8")) as { postgres: number };
-  for (const line of processesOf(checkout)) {
-    const pid = Number.parseInt(line, 10);
-    const postmaster = look(String(pid));
-    if (postmaster?.name !== "postgres" || !line.includes(`-p ${ports.postgres} `)) continue;
-    const running = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? (look(name) ?? []) : []));
-    return { postmaster: pid, all: running.filter(({ mounts }) => mounts === postmaster.mounts) };
-  }
-  throw new Error("PostgreSQL does not run");
-}
-
-const stillRun = (seen: Seen[]): Seen[] =>
-  seen.filter(({ identity }) => look(identity.split(" ")[0] ?? "")?.identity === identity);
 
 const WORDS = ["lamp", "desk", "oak", "brass", "linen", "kettle", "garden", "winter"];
 const chance = <T>(values: T[]): T => values[Math.floor(Math.random() * values.length)] as T;

@@ -73,6 +73,7 @@ const SCRIPTS: Record<CommandName, Script> = {
   jobs: { steps: [bun("src/jobs/jobs.cli.ts")] },
   demo: { steps: [bun("src/demo.ts")] },
   bench: { steps: [bun("bench/index.ts")] },
+  faults: { steps: [bun("test/faults/table.ts")] },
   race: { steps: [bun("test/race.ts")] },
   admin: { steps: [bun("src/users/admin.cli.ts")] },
   search: { steps: [bun("src/products/search/rebuild.cli.ts")] },

@@ -145,6 +145,13 @@ Runs one benchmark of bench/, or each in turn.
     },
     words: [0, 1],
   },
+  faults: {
+    usage: `Usage: bun run faults [NAME…] [--write]
+Breaks one thing after the other under load, and compares what was acknowledged with what is there.
+  --write  into docs/reliability.md`,
+    options: { write: flag },
+    words: [0, 100],
+  },
   race: {
     usage: `Usage: bun run race [ROUNDS]
 Two servers, 200 callers, the last 10 units; 50 rounds unless told otherwise.`,

@@ -1,5 +1,13 @@
 /** Copies of this checkout with databases of their own, for tests that kill them. */
-import { cpSync, existsSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CHECKOUT } from "../local/paths";
@@ -82,3 +90,42 @@ export function processesOf(checkout: string): string[] {
         ports.some((port) => /mysqld|postgres/.test(line) && line.includes(String(port)))),
   );
 }
+
+/** A process as the kernel shows it. */
+export interface Seen {
+  name: string;
+  /** The number alone may be another process's by now. */
+  identity: string;
+  mounts: string;
+}
+
+/** What the kernel says of a process that runs; nothing once it is gone or waits to be reaped. */
+function look(pid: string): Seen | undefined {
+  try {
+    // The fields behind the name, which may hold anything: state, …, and at 19 when it started (proc(5)).
+    const [, name = "", rest = ""] =
+      /^\d+ \((.*)\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+    const fields = rest.split(" ");
+    if (fields[0] === "Z") return undefined;
+    return { name, identity: `${pid} ${fields[19]}`, mounts: readlinkSync(`/proc/${pid}/ns/mnt`) };
+  } catch {
+    return undefined; // It ended between two looks.
+  }
+}
+
+/** PostgreSQL of a checkout: the number of its first process, and every process that shares its mounts. */
+export function postgresOf(checkout: string): { postmaster: number; all: Seen[] } {
+  const ports = JSON.parse(readFileSync(join(checkout, ".data/ports.json"), "utf8")) as { postgres: number };
+  for (const line of processesOf(checkout)) {
+    const pid = Number.parseInt(line, 10);
+    const postmaster = look(String(pid));
+    if (postmaster?.name !== "postgres" || !line.includes(`-p ${ports.postgres} `)) continue;
+    const running = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? (look(name) ?? []) : []));
+    return { postmaster: pid, all: running.filter(({ mounts }) => mounts === postmaster.mounts) };
+  }
+  throw new Error("PostgreSQL does not run");
+}
+
+/** Those of them that have not ended. */
+export const stillRun = (seen: Seen[]): Seen[] =>
+  seen.filter(({ identity }) => look(identity.split(" ")[0] ?? "")?.identity === identity);

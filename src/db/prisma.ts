@@ -3,6 +3,7 @@ import mariadb from "mariadb";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
 import { AppError } from "../lib/errors";
 import { jitter } from "../lib/random";
+import { createPulse, type Pulse } from "./pulse";
 import { DatabaseUnusable, mysqlProblem } from "./requirements";
 
 /** How many connections to a database are in use, and how many requests wait for one. */
@@ -113,11 +114,10 @@ export async function checkMySql(databaseUrl: string): Promise<void> {
 const TRANSACTION_LIMIT = 5000;
 /** Longest wait for another transaction's lock before the whole transaction is tried again, in seconds. */
 const LOCK_WAIT_SECONDS = 2;
-/**
- * Longest wait for a free connection, and for the answer of one statement, in milliseconds. Who asks is told within six
- * seconds that the database is away, also where it is only silent.
- */
+/** Longest wait for a free connection, and for the answer of one statement, of a server that is there; milliseconds. */
 const ANSWER_LIMIT = 4500;
+/** Longest wait for a sign of life of a server that somebody waits for, in milliseconds. */
+const LIFE_LIMIT = 1000;
 
 /** A number behind Prisma's error: MySQL's own error code, when the error came from MySQL. */
 function mysqlErrno(error: unknown): number | undefined {
@@ -151,6 +151,44 @@ export function duplicateIndex(error: unknown): string | undefined {
   return constraint?.index?.split(".").at(-1) ?? "unknown";
 }
 
+/** What the driver says when its pool has no connection to give. */
+const noAnswer = (cause: unknown): Error =>
+  Object.assign(new Error("MySQL does not answer", { cause }), {
+    name: "SqlError",
+    errno: 45028,
+    code: "ER_GET_CONNECTION_TIMEOUT",
+    sqlState: "HY000",
+    sqlMessage: "MySQL does not answer",
+  });
+
+/** Has a pulse guard whatever is asked of a pool, and of the connections that it gives for transactions. */
+function guardPool(pool: mariadb.Pool, pulse: Pulse): void {
+  const { execute, query, getConnection } = pool;
+  // A statement alone may go on: its connection comes back to the pool when it has ended.
+  pool.execute = ((...words) => pulse.guard(() => execute.apply(pool, words))) as typeof execute;
+  pool.query = ((...words) => pulse.guard(() => query.apply(pool, words))) as typeof query;
+  pool.getConnection = async () => {
+    let late = false;
+    const connection = await pulse.guard(
+      async () => {
+        const given = await getConnection.call(pool);
+        if (late) await given.release();
+        return given;
+      },
+      () => {
+        late = true;
+      },
+    );
+    // Not given back with a transaction that is open: whoever came next would commit it.
+    const { execute: run, query: ask } = connection;
+    const destroy = () => connection.destroy();
+    connection.execute = ((...words) =>
+      pulse.guard(() => run.apply(connection, words), destroy)) as typeof run;
+    connection.query = ((...words) => pulse.guard(() => ask.apply(connection, words), destroy)) as typeof ask;
+    return connection;
+  };
+}
+
 /** Connects Prisma to MySQL over a pool of `poolSize` connections. Does not wait for the server. */
 export function connectMySql(databaseUrl: string, poolSize: number): MySql {
   const pool = mariadb.createPool({
@@ -165,6 +203,13 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
     // The adapter's default of 0 prepares, executes and closes for every read.
     prepareCacheLength: 128,
   });
+  const look = async () => {
+    const options = { ...mysqlOptions(databaseUrl), connectTimeout: LIFE_LIMIT };
+    const connection = await mariadb.createConnection(options);
+    await connection.end();
+  };
+  const pulse = createPulse(look, noAnswer);
+  guardPool(pool, pulse);
   const client = new PrismaClient({
     adapter: new PrismaMariaDb(pool, {
       database: mysqlOptions(databaseUrl).database ?? "",
@@ -204,6 +249,7 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
     },
     pool: () => ({ used: pool.activeConnections(), waiting: pool.taskQueueSize() }),
     async close() {
+      pulse.close();
       await client.$disconnect();
       // Not left to the adapter, which ends the pool only where a query was made: its idle connections would keep the
       // process alive.

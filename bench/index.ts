@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
 
-const SHARED = new Set(["index.ts", "lib.ts", "goals.ts", "catalogue-file.ts"]);
+const SHARED = new Set(["index.ts", "lib.ts", "goals.ts", "plot.ts", "catalogue-file.ts"]);
 const names = (await readdir(import.meta.dir))
   .filter((name) => name.endsWith(".ts") && !name.includes(".test.") && !SHARED.has(name))
   .map((name) => name.slice(0, -3))

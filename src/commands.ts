@@ -119,7 +119,7 @@ Walks the whole path against the running server (DEMO_URL) through the typed cli
 development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD).`,
   },
   bench: {
-    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--rate=N]
+    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--rate=N] [--minutes=N]
        bun run bench speed [--quick] [--check] [--save] [--only=NAME,…] [--sides=NAME,…] [--against=CHECKOUT]
 Runs one benchmark of bench/, or each in turn.
   --quick              less time and less data
@@ -127,6 +127,7 @@ Runs one benchmark of bench/, or each in turn.
   --events, --reports, --rebuild
                        one part of analytics alone; the last only so
   --rate=N             events a second that are offered
+  --minutes=N          how long soak goes on (2)
   --save               a quick run of speed writes its results too
   --only=NAME,…        scenarios of speed
   --sides=NAME,…       sides of speed, beside this project
@@ -138,6 +139,7 @@ Runs one benchmark of bench/, or each in turn.
       rebuild: flag,
       reports: flag,
       rate: text,
+      minutes: text,
       save: flag,
       only: text,
       sides: text,

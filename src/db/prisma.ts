@@ -116,8 +116,6 @@ const TRANSACTION_LIMIT = 5000;
 const LOCK_WAIT_SECONDS = 2;
 /** Longest wait for a free connection, and for the answer of one statement, of a server that is there; milliseconds. */
 const ANSWER_LIMIT = 4500;
-/** Longest wait for a sign of life of a server that somebody waits for, in milliseconds. */
-const LIFE_LIMIT = 1000;
 
 /** A number behind Prisma's error: MySQL's own error code, when the error came from MySQL. */
 function mysqlErrno(error: unknown): number | undefined {
@@ -203,8 +201,8 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
     // The adapter's default of 0 prepares, executes and closes for every read.
     prepareCacheLength: 128,
   });
-  const look = async () => {
-    const options = { ...mysqlOptions(databaseUrl), connectTimeout: LIFE_LIMIT };
+  const look = async (limit: number) => {
+    const options = { ...mysqlOptions(databaseUrl), connectTimeout: limit };
     const connection = await mariadb.createConnection(options);
     await connection.end();
   };

@@ -94,3 +94,18 @@ test("nobody is looked after while answers come, and one failed look refuses nob
   expect(looks).toBe(2);
   pulse.close();
 });
+
+test("a database that is slow, and answers somebody, is not down", async () => {
+  let looks = 0;
+  const slow = Promise.withResolvers<string>();
+  const pulse = createPulse(
+    async () => {
+      await pulse.guard(async () => "another's answer");
+      if (++looks === 4) slow.resolve("answered");
+      throw new Error("too slow");
+    },
+    () => new Error("down"),
+  );
+  expect(await pulse.guard(() => slow.promise)).toBe("answered");
+  pulse.close();
+});

@@ -2,6 +2,8 @@
 const BEAT = 500;
 /** Looks in a row that have to fail: one alone may be this process's own fault, when it is busy. */
 const FAILURES = 2;
+/** How long a look may take, in milliseconds: of a database that somebody waits for, and of one that is down. */
+const [LIMIT, LIMIT_DOWN] = [1000, 2500];
 
 /** Ends waits for a database that does not answer, and refuses at once as long as it is known to be down. */
 export interface Pulse {
@@ -17,14 +19,19 @@ export interface Pulse {
 
 /**
  * Nobody is looked after while every answer comes within half a second, so a database in good order is asked nothing.
- * @param look asks the database for a sign of life, with a time limit of its own
+ * One that is only slow still answers somebody: then nobody is refused.
+ * @param look asks the database for a sign of life, for as many milliseconds as it is given
  * @param unavailable makes the error that whoever asks gets
  */
-export function createPulse(look: () => Promise<unknown>, unavailable: (cause: unknown) => Error): Pulse {
+export function createPulse(
+  look: (limit: number) => Promise<unknown>,
+  unavailable: (cause: unknown) => Error,
+): Pulse {
   /** Who waits, the oldest first, and since when. */
   const waiting = new Map<(error: Error) => void, number>();
   let down: Error | undefined;
   let failures = 0;
+  let answers = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
 
@@ -36,12 +43,14 @@ export function createPulse(look: () => Promise<unknown>, unavailable: (cause: u
       return;
     }
     if (down !== undefined || performance.now() - (oldest ?? 0) >= BEAT) {
+      const before = answers;
       try {
-        await look();
+        await look(down === undefined ? LIMIT : LIMIT_DOWN);
         failures = 0;
         down = undefined;
       } catch (error) {
-        if (++failures >= FAILURES) {
+        failures = answers > before ? 0 : failures + 1;
+        if (failures >= FAILURES) {
           down = unavailable(error);
           for (const refuse of [...waiting.keys()]) refuse(down);
           waiting.clear();
@@ -70,7 +79,10 @@ export function createPulse(look: () => Promise<unknown>, unavailable: (cause: u
           timer.unref();
         }
         work()
-          .then(resolve, reject)
+          .then((value) => {
+            answers++;
+            resolve(value);
+          }, reject)
           .finally(() => waiting.delete(refuse));
       });
     },

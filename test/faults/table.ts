@@ -3,7 +3,7 @@
  * what came of it. Ends with 1 when something that was acknowledged is lost or doubled, or stock does not add up.
  */
 import { readFile, writeFile } from "node:fs/promises";
-import { arch, cpus, totalmem } from "node:os";
+import { arch, cpus, loadavg, totalmem } from "node:os";
 import { readCommandLine } from "../../src/cli";
 import { COMMANDS } from "../../src/commands";
 import { verifyAll } from "../../src/inventory/verify";
@@ -103,7 +103,7 @@ async function tableOf(world: World, outcomes: Outcome[]): Promise<string> {
   const [row] = await world.deps.mysql.on().$queryRaw<{ version: string }[]>`SELECT VERSION() AS version`;
   const engine = await world.deps.mongo.connection.db?.admin().serverInfo();
   const versions = `Bun ${Bun.version}, MySQL ${row?.version}, document engine ${engine?.version} (the local one)`;
-  const machine = `${process.platform} ${arch()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB`;
+  const machine = `${process.platform} ${arch()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB, load average ${loadavg()[1]?.toFixed(0)}`;
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
   return [
     `Measured by \`bun run faults --write\` on ${new Date().toISOString().slice(0, 10)}: ${versions}; ${machine}.`,

@@ -1,4 +1,5 @@
 import { invalidInput } from "../lib/errors";
+import { canonicalKey } from "../lib/text";
 import type { ProductResponse } from "./answers";
 import { categoriesOf, checkOptions, inputOf, rebuildProduct } from "./build";
 import { placeIn } from "./categories/product-trees";
@@ -8,15 +9,30 @@ import type { ProductDocument } from "./model";
 import { type ReplaceOptions, replaceProduct } from "./replace";
 import type { ChangeProduct, CreateProduct } from "./schema";
 
+/** Variants that name no currency keep the one they have: their amounts are said in it. */
+const withOwnCurrencies = (
+  { variants, currency }: ProductDocument,
+  given: NonNullable<CreateProduct["variants"]>,
+): NonNullable<CreateProduct["variants"]> =>
+  given.map((variant) => {
+    const skuKey = canonicalKey(variant.sku);
+    const own = variants.find((one) =>
+      variant.id === undefined ? one.skuKey === skuKey : one._id === variant.id,
+    );
+    return { ...variant, currency: variant.currency ?? own?.currency ?? currency };
+  });
+
 /**
  * The variants of a change: `price` alone is the price of the only one. Another currency needs new amounts: 49.00 USD
  * are not 4,900 JPY.
  * @throws AppError invalid_input
  */
 function changedVariants(product: ProductDocument, change: ChangeProduct): CreateProduct["variants"] {
-  if (change.variants !== undefined) return change.variants;
-  const { variants = [] } = inputOf(product);
   const { price, currency } = change;
+  if (change.variants !== undefined) {
+    return currency === undefined ? withOwnCurrencies(product, change.variants) : change.variants;
+  }
+  const { variants = [] } = inputOf(product);
   if (price !== undefined && variants.length !== 1) {
     throw invalidInput(
       "price",
@@ -55,7 +71,12 @@ async function changed(
     : await categoriesOf(deps, present.categoryIds, true);
   const { categoryIds: _, price, ...fields } = change;
   const input = whole
-    ? { slug: present.slug, ...fields, price, name: change.name ?? present.name }
+    ? {
+        // An address and a currency are not given up by leaving them out.
+        ...{ slug: present.slug, currency: present.currency, ...fields },
+        ...{ price, name: change.name ?? present.name },
+        ...(change.variants === undefined ? {} : { variants: changedVariants(present, change) }),
+      }
     : { ...inputOf(present), ...fields, variants: changedVariants(present, change) };
   // What nobody sent is not held to rules that may be younger.
   if (change.variants !== undefined) checkOptions(change.variants);

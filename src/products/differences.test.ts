@@ -21,8 +21,10 @@ async function send(
   path: string,
   json?: unknown,
   token: string | undefined = manager.accessToken,
+  headers: Record<string, string> = {},
 ) {
-  const response = await t.request(`/api/products${path}`, { method, json, ...(token ? { token } : {}) });
+  const init = { method, json, headers, ...(token ? { token } : {}) };
+  const response = await t.request(`/api/products${path}`, init);
   // biome-ignore lint/suspicious/noExplicitAny: answers of several routes, refusals too.
   const body = (await response.json().catch(() => null)) as any;
   return { status: response.status, body, data: body?.data };
@@ -62,6 +64,9 @@ describe("metadata", () => {
     ["an operator inside", { a: [{ $gt: 1 }] }, "metadata.a.0.$gt"],
     ["a path", { "a.b": 1 }, "metadata.a.b"],
     ["a prototype inside", JSON.parse('{"a":{"__proto__":{"x":1}}}'), "metadata.a.__proto__"],
+    ["a prototype", JSON.parse('{"__proto__":{"x":1}}'), "metadata.__proto__"],
+    ["what the driver takes for a value", { a: { _bsontype: "Long" } }, "metadata.a._bsontype"],
+    ["a number that was another one", { id: 2 ** 53 }, "metadata.id"],
     ["a constructor", { a: { constructor: 1 } }, "metadata.a.constructor"],
     ["more than 16 kB", { a: "x".repeat(16 * 1024) }, "metadata"],
     ["a list as a whole", [1], "metadata"],
@@ -85,6 +90,34 @@ describe("prices of several currencies", () => {
     ];
     const product = await made({ price: undefined, currency: "EUR", variants });
     expect([product.price, product.priceRange.max.amount]).toEqual([{ amount: 1500, currency: "EUR" }, 2000]);
+  });
+
+  test("a variant whose currency nobody names keeps it, in PATCH and PUT", async () => {
+    const [a, b] = [unique("K"), unique("K")];
+    const given = [
+      { sku: a, price: 900, currency: "JPY" },
+      { sku: b, price: 1500, currency: "EUR" },
+    ];
+    const { id, variants } = await made({ price: undefined, currency: "JPY", variants: given });
+    const again = [
+      { sku: a, price: 800 },
+      { id: variants[1].id, sku: unique("K"), price: 1400 },
+      { sku: unique("K"), price: 700 },
+    ];
+    for (const [method, json] of [
+      ["PATCH", { variants: again }],
+      ["PUT", { name: "Thing", variants: again }],
+    ] as const) {
+      const { data } = await send(method, `/${id}`, json, manager.accessToken, { "if-match": "*" });
+      expect(data.variants.map((one: { price: object }) => one.price)).toEqual([
+        { amount: 800, currency: "JPY" },
+        { amount: 1400, currency: "EUR" },
+        { amount: 700, currency: "JPY" },
+      ]);
+    }
+    const put = { name: "Thing", price: 5 };
+    const { data } = await send("PUT", `/${id}`, put, manager.accessToken, { "if-match": "*" });
+    expect(data.price).toEqual({ amount: 5, currency: "JPY" });
   });
 
   test("are not compared: a price filter or sort names a currency once there are several", async () => {
@@ -151,6 +184,9 @@ describe("attributes", () => {
     for (const text of ["1.5", "1.50", "+1.5", "15e-1"])
       expect(await found("weight", text)).toEqual([weight.id]);
     expect(await found("weight", "1.51")).toEqual([]);
+    // A Persian word has a joiner of width zero, and is the same key without it.
+    const persian = await made(attr("می\u200cشود", "x"));
+    for (const key of ["می\u200cشود", "میشود"]) expect(await found(key, "x")).toEqual([persian.id]);
   });
 });
 

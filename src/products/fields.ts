@@ -64,14 +64,20 @@ const flatValue = z.union(
   "must be a string, a number, true or false",
 );
 
-/** The name of an attribute, in NFC, which may be longer than what came in or hold other characters. */
+/**
+ * The name of an attribute, in NFC, which may be longer than what came in or hold other characters. Persian and Indic
+ * words have joiners of width zero in them, which make no other key.
+ */
 export const attributeKeySchema = z
   .string("must be a string")
   .transform((key) => key.normalize("NFC"))
   .pipe(
     z
       .string()
-      .regex(/^[\p{L}\p{N}\p{M}_-]+$/u, "must be letters, digits, _ or -")
+      .regex(
+        /^(?=[\p{L}\p{N}\p{M}_-])[\p{L}\p{N}\p{M}\p{Join_Control}_-]+$/u,
+        "must be letters, digits, _ or -",
+      )
       .max(50, "must be at most 50 characters"),
   );
 

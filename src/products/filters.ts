@@ -74,7 +74,7 @@ const minor = (text: string): number | undefined => {
 const MAX_CURSOR = Math.ceil(((16 + 67 + 500 * 5) * 4) / 3);
 
 const SORT = /^(-?)(createdAt|price|name|popularity)$/;
-const ATTR = /^filter\[attr\.([\p{L}\p{N}\p{M}_-]{1,50})\]$/u;
+const ATTR = /^filter\[attr\.([\p{L}\p{N}\p{M}\p{Join_Control}_-]{1,50})\]$/u;
 const PLACE = /^[^\p{Cc}]{1,2000}$/u;
 /** Most ids, SKUs or GTINs that one list is asked for. */
 const MAX_KEYS = 100;

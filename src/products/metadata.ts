@@ -1,5 +1,5 @@
-/** Names that would reach an object's own machinery. */
-const RESERVED = new Set(["__proto__", "constructor", "prototype"]);
+/** Names that would reach an object's own machinery, or say to the driver that it is a value of BSON. */
+const RESERVED = new Set(["__proto__", "constructor", "prototype", "_bsontype"]);
 
 /** Most bytes of metadata as JSON. */
 export const MAX_METADATA = 16 * 1024;

@@ -115,9 +115,17 @@ function sorted(product: ShopProduct, places: Map<string, number>): ShopProduct 
   };
 }
 
-export const shopify = (): ShopReader => ({
+/** Names of the options in a row, which only the first of its product has. */
+const namesOf = (row: ShopRow): string[] => PLACES.map((place) => row.get(`Option${place} Name`));
+
+/** @param optionNames by handle, of products whose rows a spreadsheet may have sorted apart */
+export const shopify = (optionNames = new Map<string, string[]>()): ShopReader => ({
   needs: [NAMES.handle, NAMES.title, NAMES.price],
   knows: (column) => COLUMNS.has(column.toLowerCase()),
+  survey(row) {
+    const [first = "", ...others] = namesOf(row);
+    if (first !== "" && first !== "Title") optionNames.set(cell(row, "handle"), [first, ...others]);
+  },
   async *read(rows, onIgnored): AsyncGenerator<ShopProduct> {
     let handle: string | undefined;
     let product: ShopProduct | undefined;
@@ -129,7 +137,7 @@ export const shopify = (): ShopReader => ({
         if (product) yield sorted(product, places);
         handle = own;
         product = begin(productOf(row, onIgnored), row);
-        names = PLACES.map((place) => row.get(`Option${place} Name`));
+        names = row.get("Option1 Name") === "" ? (optionNames.get(own) ?? namesOf(row)) : namesOf(row);
         places = new Map();
         if (own === "") product.faults.push({ row: row.row, fault: "Handle is needed" });
       }

@@ -145,6 +145,20 @@ describe("files of other shops", () => {
     expect(await load("woocommerce", WOO)).toMatchObject({ unchanged: 2, failed: 0 });
   });
 
+  test("Shopify: rows of one product that a spreadsheet sorted apart are its variants", async () => {
+    const file = [
+      "Handle,Title,Published,Option1 Name,Option1 Value,Variant SKU,Variant Price",
+      "a,A,TRUE,Size,S,A-1,10",
+      "b,B,TRUE,Title,Default Title,B-1,5",
+      "a,,,,M,A-2,11",
+    ].join("\n");
+    expect(await load("shopify", file)).toMatchObject({ created: 2, updated: 1, failed: 0 });
+    expect((await named("A")).variants.map(({ sku, options }) => [sku, options[0]?.name])).toEqual([
+      ["A-1", "Size"],
+      ["A-2", "Size"],
+    ]);
+  });
+
   test("WooCommerce: products of one name without SKUs stay two, and are found again by their ids", async () => {
     const file = (categories: string, name = "Cap") =>
       [

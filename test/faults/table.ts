@@ -135,6 +135,9 @@ async function main(): Promise<number> {
     return 0;
   }
   const world = await createWorld();
+  // Ended from outside it leaves no server, no database and no file system behind either.
+  for (const name of ["SIGINT", "SIGTERM"] as const)
+    process.once(name, () => void world.end().finally(() => process.exit(1)));
   const outcomes: Outcome[] = [];
   try {
     for (const [turn, fault] of FAULTS.entries()) {

@@ -135,9 +135,14 @@ async function main(): Promise<number> {
     return 0;
   }
   const world = await createWorld();
+  let ended: Promise<void> | undefined;
+  const end = () => {
+    ended ??= world.end();
+    return ended;
+  };
   // Ended from outside it leaves no server, no database and no file system behind either.
   for (const name of ["SIGINT", "SIGTERM"] as const)
-    process.once(name, () => void world.end().finally(() => process.exit(1)));
+    process.once(name, () => void end().finally(() => process.exit(1)));
   const outcomes: Outcome[] = [];
   try {
     for (const [turn, fault] of FAULTS.entries()) {
@@ -155,7 +160,7 @@ async function main(): Promise<number> {
     console.log(`\n${table}`);
     if (values.write) await writeDocument(table);
   } finally {
-    await world.end();
+    await end();
   }
   const right = outcomes.every(
     ({ lost, doubled, differences }) => lost.length + doubled.length + differences === 0,

@@ -4,8 +4,9 @@ import mongoose, { Schema } from "mongoose";
 import { refusedFields } from "../lib/errors";
 import { atMost } from "./at-most";
 import { checkPlain } from "./check-plain";
+import { modelOf, partOf } from "./model";
 
-const part = new Schema(
+const part = partOf<Record<string, unknown>>(
   {
     _id: { type: String, required: true },
     size: { type: Number, min: 1, required: true },
@@ -14,7 +15,7 @@ const part = new Schema(
   },
   { strict: "throw" },
 );
-const schema = new Schema(
+const schema = partOf<Record<string, unknown>>(
   {
     _id: { type: String, required: true },
     name: { type: String, required: true, validate: atMost(3) },
@@ -27,13 +28,16 @@ const schema = new Schema(
     any: { type: Schema.Types.Mixed, default: undefined, validate: (value: unknown) => value !== "never" },
     parts: { type: [part], required: true },
     cover: {
-      type: new Schema({ alt: { type: String, required: true } }, { _id: false, strict: "throw" }),
+      type: partOf<Record<string, unknown>>(
+        { alt: { type: String, required: true } },
+        { _id: false, strict: "throw" },
+      ),
       default: undefined,
     },
   },
   { strict: "throw" },
 );
-const Model = mongoose.createConnection().model("Plain", schema);
+const Model = modelOf("Plain", schema)(mongoose.createConnection());
 
 const partly = <T>(...values: T[]) => fc.option(fc.constantFrom(...values), { nil: undefined });
 const tag = fc.record({ text: partly("ab", "abc", "𠀀𠀀", "") }, { requiredKeys: [] });

@@ -193,6 +193,20 @@ describe("reading", () => {
     expect(result.faults).toEqual([{ row: 1, message: expect.stringContaining(message) }]);
   });
 
+  test.each(["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])(
+    "%j says what separates, and is no row",
+    async (note) => {
+      const [first, second, ...more] = await read(
+        `${note}\r\nsku;name;price\r\nA;Lamp, large;1\r\nB;"x;y";2\r\n`,
+      );
+      expect([first, second?.value, more]).toEqual([
+        expect.objectContaining({ row: 2, value: expect.objectContaining({ name: "Lamp, large" }) }),
+        expect.objectContaining({ name: "x;y" }),
+        [],
+      ]);
+    },
+  );
+
   test("a quotation mark that stays open, and commas without end, do not fill the memory", async () => {
     const open = await read(`${HEADER}a,A,A-1,1\n"b,B,B-1,1\nc,C,C-1,1\n`);
     expect(open.map(({ row, fault }) => [row, fault])).toEqual([

@@ -61,8 +61,13 @@ async function* asUtf8(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   if (decoder) yield convert(undefined);
 }
 
-/** The delimiter that the first line has most of, outside quotation marks. */
+/** What Excel writes in front of the header: how the file is separated. It shows no such line, so it counts as no row. */
+const SEPARATOR = /^"?sep=([,;\t|])"?$/i;
+
+/** The delimiter that the first line names, or has most of outside quotation marks. */
 function delimiterOf(line: string): string {
+  const [, named] = SEPARATOR.exec(line) ?? [];
+  if (named !== undefined) return named;
   const bare = line.replace(/"(?:[^"]|"")*"/g, "");
   const counted = [",", ";", "\t", "|"].map((mark) => ({ mark, count: bare.split(mark).length }));
   return counted.reduce((most, next) => (next.count > most.count ? next : most)).mark;
@@ -118,8 +123,10 @@ export async function* records(stream: AsyncIterable<Uint8Array>): AsyncGenerato
     const [line = ""] = text.split(/[\r\n]/, 1);
     // Spreadsheets of old Macs end lines with a carriage return alone.
     const lineEnds = /^[^\n]*?\r(?!\n)/.test(text) ? ["\r"] : ["\r\n", "\n"];
+    let isNote = SEPARATOR.test(line);
     return newParser(delimiterOf(line), lineEnds, (record) => {
-      ready.push(record);
+      if (!isNote) ready.push(record);
+      isNote = false;
       readAtRecord = read;
     });
   };

@@ -92,7 +92,8 @@ function variantOf(names: string[], row: ShopRow, onIgnored: OnIgnored): ShopVar
     ...filled({
       sku: bareCode(cell(row, "sku")),
       price: number(row, "price"),
-      compareAtPrice: number(row, "compareAt"),
+      // Nothing was ever sold for nothing: it is how Shopify writes that there is none.
+      compareAtPrice: number(row, "compareAt").replace(/^0+(\.0*)?$/, ""),
       gtin: gtinOf(cell(row, "barcode"), onIgnored),
       weight: gramsOf(number(row, "grams"), "g"),
     }),

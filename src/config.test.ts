@@ -169,6 +169,7 @@ describe("parseConfig", () => {
     ["JWT_SECRET_PREVIOUS", "short", /at least 32 bytes/],
     ["DATABASE_POOL", "1e1", /whole number/],
     ["LOG_LEVEL", "loud", /must be fatal/],
+    ["HOST", "fe80::1%eth0", /an address of this machine/],
     ["NODE_ENV", "prod", /must be development/],
     ["DATABASE_POOL", "0", /between 1 and 100/],
     ["SHOPPER_RESERVATIONS", "1", /true or false/],

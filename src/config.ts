@@ -165,7 +165,10 @@ const schema = z.object({
   HOST: z
     .string()
     .refine(
-      (text) => isIP(text) !== 0 || (/^[a-z][a-z0-9.-]*$/i.test(text) && URL.canParse(`http://${text}`)),
+      // No URL can hold an address with a zone ("fe80::1%eth0").
+      (text) =>
+        (isIP(text) !== 0 && !text.includes("%")) ||
+        (/^[a-z][a-z0-9.-]*$/i.test(text) && URL.canParse(`http://${text}`)),
       "must be an address of this machine, such as 127.0.0.1 (only this machine), 0.0.0.0 or :: (all networks)",
     )
     .optional(),

@@ -56,6 +56,9 @@ const repairControls = (text: string): string =>
     new TextDecoder("windows-1252").decode(Uint8Array.of(char.charCodeAt(0))),
   );
 
+/** A line that has a C1 control, as it is or escaped. */
+const CONTROL = /[\u0080-\u009f]|\\u00[89]/i;
+
 /** Reads NDJSON: one product a line. Blank lines count and say nothing. */
 export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGenerator<ReadLine> {
   let row = 0;
@@ -67,9 +70,10 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
       yield { row, last: row, size: 0 };
     } else {
       try {
-        const value = JSON.parse(raw.text, (_key, part) =>
-          typeof part === "string" ? repairControls(part) : part,
-        );
+        // Looking at each text makes reading several times as long: few lines have any such sign.
+        const value = CONTROL.test(raw.text)
+          ? JSON.parse(raw.text, (_key, part) => (typeof part === "string" ? repairControls(part) : part))
+          : JSON.parse(raw.text);
         const split = maySplitPairs(raw.text) ? splitPairAt(value) : undefined;
         const proto = mayNameProto(raw.text) ? protoAt(value) : undefined;
         if (split !== undefined) {

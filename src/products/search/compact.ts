@@ -160,7 +160,7 @@ export async function compact(worker: Worker, least: number): Promise<number> {
       );
       const counts: WordCounts = new Map();
       for (const document of living) countWords(counts, document, false);
-      await store.words.count(counts, "add", now);
+      await store.words.addCounts(counts);
       await store.segments.remove(old.map((one) => one.id));
       return read.length;
     })) ?? 0
@@ -230,7 +230,7 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
       return false;
     }
     await store.documents.settle(read, manifest.epoch + 1);
-    await store.words.count(counts, "set", now);
+    await store.words.setCounts(counts, now);
     await dropWords(store, counts, began);
     // Whoever was killed while writing segments left parts that no manifest names.
     const named = new Set([...segments, ...retired].map(({ id }) => id));

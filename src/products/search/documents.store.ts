@@ -149,9 +149,14 @@ export const createDocumentStore = (mongo: Mongo) => {
     /** Says that segments hold these as they were read; what was written since stays recent. */
     async settle(read: { id: string; stamp: string }[], epoch: number): Promise<void> {
       for (let from = 0; from < read.length; from += BATCH) {
+        // Those that were written together have one stamp.
+        const together = Map.groupBy(read.slice(from, from + BATCH), ({ stamp }) => stamp);
         await Documents.collection.bulkWrite(
-          read.slice(from, from + BATCH).map(({ id, stamp }) => ({
-            updateOne: { filter: { _id: id as never, stamp }, update: { $set: { epoch } } },
+          [...together].map(([stamp, of]) => ({
+            updateMany: {
+              filter: { _id: { $in: of.map(({ id }) => id as never) }, stamp },
+              update: { $set: { epoch } },
+            },
           })),
           { ordered: false },
         );

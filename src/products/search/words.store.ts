@@ -2,7 +2,7 @@
 import { duplicateKey, duplicateKeys, type Mongo } from "../../db/mongo";
 import { together } from "../../lib/together";
 import { ByteCache } from "./cache";
-import { mergeUse } from "./count-words";
+import { mergeUse, type WordCounts } from "./count-words";
 import { mistakesIn, neighbourhood } from "./distance";
 import type { WordUse } from "./document";
 import { correctionsOf, type Lexicon, type LexiconEntry } from "./lexicon";
@@ -185,34 +185,45 @@ export const createWordStore = (mongo: Mongo) => {
      */
     add: (uses: Map<string, WordUse>, since: number): Promise<void> => addTogether({ uses, since }),
 
-    /** Sets the counts of words, or adds to what was counted. */
-    async count(
-      counts: Map<string, WordUse & { count: number; namedCount: number; behindCount: number }>,
-      how: "set" | "add",
-      since: number,
-    ): Promise<void> {
+    /** Sets the counts of words. */
+    async setCounts(counts: WordCounts, since: number): Promise<void> {
       const entries = [...counts.values()];
       for (let from = 0; from < entries.length; from += BATCH) {
         await Words.collection.bulkWrite(
-          entries.slice(from, from + BATCH).map(({ surface, made, count, namedCount, behindCount }) => {
-            const numbers = { count, named: namedCount, behindNumber: behindCount };
-            const fixed = {
-              stem: made ? "" : stemOf(surface),
-              made,
-              ...(namedCount > 0 && !made ? lookedUpBy(surface) : {}),
-            };
-            return {
-              updateOne: {
-                filter: { _id: surface as never },
-                update: (how === "add"
-                  ? { $inc: numbers }
-                  : { $set: { ...numbers, ...fixed }, $setOnInsert: { since } }) as object,
-                upsert: how === "set",
-              },
-            };
-          }),
+          entries.slice(from, from + BATCH).map(({ surface, made, count, namedCount, behindCount }) => ({
+            updateOne: {
+              filter: { _id: surface as never },
+              update: {
+                $set: {
+                  ...{ count, named: namedCount, behindNumber: behindCount },
+                  ...{ stem: made ? "" : stemOf(surface), made },
+                  ...(namedCount > 0 && !made ? lookedUpBy(surface) : {}),
+                },
+                $setOnInsert: { since },
+              } as object,
+              upsert: true,
+            },
+          })),
           { ordered: false },
         );
+      }
+      await countUp();
+    },
+
+    /** Adds to the counts of words; most of a batch have the same few numbers. */
+    async addCounts(counts: WordCounts): Promise<void> {
+      const alike = Map.groupBy(
+        counts.values(),
+        ({ count, namedCount, behindCount }) => `${count} ${namedCount} ${behindCount}`,
+      );
+      for (const words of alike.values()) {
+        const { count, namedCount, behindCount } = words[0] as (typeof words)[number];
+        for (let from = 0; from < words.length; from += BATCH) {
+          await Words.collection.updateMany(
+            { _id: { $in: words.slice(from, from + BATCH).map(({ surface }) => surface as never) } },
+            { $inc: { count, named: namedCount, behindNumber: behindCount } },
+          );
+        }
       }
       await countUp();
     },

@@ -1,6 +1,6 @@
 /**
  * Speed beside the stack that this project replaces, its peers and the floor: `bun run bench speed [--quick] [--check]
- * [--save] [--only=SCENARIO,…] [--sides=SIDE,…] [--against=CHECKOUT]`, on databases of its own beside those that the
+ * [--save] [--seconds=N] [--only=SCENARIO,…] [--sides=SIDE,…] [--against=CHECKOUT]`, on databases of its own beside those that the
  * environment names. Linux only: processor time and memory are read from /proc.
  *
  * Every side is a server of its own on the first processor; the load and the databases have the second. Sides take
@@ -20,12 +20,11 @@ import { type Load, type Measured, measure } from "./peers/measure";
 import { profiles } from "./peers/profiles";
 import { goalsTable, type Judged, judge, median, plotOf, type Results, tableOf } from "./peers/report";
 import { SCENARIOS, type Scenario } from "./peers/scenarios";
-import { builtSides, otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
+import { builtSide, otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
 import { type Wider, wider } from "./peers/wider";
 import { makeWorld, type World } from "./peers/world";
 
 const RESULTS = join(import.meta.dir, "results");
-const SECONDS = options.quick ? 2 : 8;
 const ROUNDS = options.quick ? 2 : 3;
 /** Bun and Node compile what is called often: before that, runs do not count. */
 const WARM_SECONDS = 2;
@@ -36,6 +35,8 @@ const [SERVER, OTHERS] = availableParallelism() > 1 ? (["0", "1"] as const) : ([
 
 const given = (name: string): string | undefined =>
   process.argv.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
+/** Of a counted run. */
+const SECONDS = Number(given("seconds") ?? (options.quick ? 2 : 8));
 const chosen = (name: string): string[] | undefined => given(name)?.split(",");
 
 /** The request of a scenario as a side takes it. */
@@ -170,14 +171,13 @@ function startTable(started: Map<string, number[]>): string {
   ].join("\n");
 }
 
-/** Times from start to the first answer of what `bun run build` makes, and of one program compiled of it. */
-async function timeBuilds(started: Map<string, number[]>): Promise<void> {
-  for (const side of await builtSides()) {
-    for (let again = STARTS; again > 0; again--) {
-      const trial = await startSide(side, SERVER);
-      started.set(side.name, [...(started.get(side.name) ?? []), trial.startedIn]);
-      await trial.stop();
-    }
+/** Times from start to the first answer of what `bun run build` makes. */
+async function timeBuild(started: Map<string, number[]>): Promise<void> {
+  const side = await builtSide();
+  for (let again = STARTS; again > 0; again--) {
+    const trial = await startSide(side, SERVER);
+    started.set(side.name, [...(started.get(side.name) ?? []), trial.startedIn]);
+    await trial.stop();
   }
 }
 
@@ -227,7 +227,7 @@ async function run(): Promise<number> {
       }
       sides.push(await startSide(side, SERVER));
     }
-    if (!options.quick && wanted === undefined) await timeBuilds(started);
+    if (!options.quick && wanted === undefined) await timeBuild(started);
     await checkAnswers(sides, scenarios, world);
     await settle(sides);
     const results: Results = new Map();
@@ -247,11 +247,12 @@ async function run(): Promise<number> {
       for (const { side, stop } of sides) if (side.name !== PRODUCT.name) await stop();
       await profiles(scenarios, world, SERVER, load, RESULTS);
     }
+    console.log(goalsTable(judged));
+    if (whole) write(results, judged, started, []);
+    else warnOfWorse(judged);
     const more = whole && !options.quick ? await wider(world, SERVER, load) : [];
     for (const { table } of more) console.log(table);
-    console.log(goalsTable(judged));
-    if (whole) write(results, judged, started, more);
-    else warnOfWorse(judged);
+    if (more.length > 0) write(results, judged, started, more);
     const met = judged.filter(({ outcome }) => outcome === "met").length;
     console.log(`goals: ${met} of ${judged.length}`);
     return options.check && judged.some(({ outcome }) => outcome === "missed") ? 1 : 0;

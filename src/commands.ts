@@ -120,7 +120,7 @@ development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD)
   },
   bench: {
     usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--rate=N] [--minutes=N]
-       bun run bench speed [--quick] [--check] [--save] [--only=NAME,…] [--sides=NAME,…] [--against=CHECKOUT]
+       bun run bench speed [--quick] [--check] [--save] [--seconds=N] [--only=NAME,…] [--sides=NAME,…] [--against=CHECKOUT]
 Runs one benchmark of bench/, or each in turn.
   --quick              less time and less data
   --check              ends with 1 when a goal is missed
@@ -129,6 +129,7 @@ Runs one benchmark of bench/, or each in turn.
   --rate=N             events a second that are offered
   --minutes=N          how long soak goes on (2)
   --save               a quick run of speed writes its results too
+  --seconds=N          length of each counted run of speed
   --only=NAME,…        scenarios of speed
   --sides=NAME,…       sides of speed, beside this project
   --against=CHECKOUT   another checkout of this project as a side of speed`,
@@ -141,6 +142,7 @@ Runs one benchmark of bench/, or each in turn.
       rate: text,
       minutes: text,
       save: flag,
+      seconds: text,
       only: text,
       sides: text,
       against: text,

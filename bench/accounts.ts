@@ -6,13 +6,21 @@
 
 import { createApp } from "../src/app";
 import { parseConfig } from "../src/config";
-import { canonicalKey } from "../src/lib/text";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
-import { type Goal, type Load, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import {
+  addPerson,
+  type Goal,
+  type Load,
+  load,
+  onThrowAwayDatabases,
+  options,
+  percentile,
+  reportGoals,
+} from "./lib";
 
 const SECONDS = options.quick ? 5 : 20;
 const ACCOUNTS = 64;
@@ -25,14 +33,9 @@ const emailOf = (index: number) => `bench-${index % ACCOUNTS}@example.com`;
 
 async function fill(deps: Deps): Promise<void> {
   await ensureRoles(deps);
-  const now = deps.clock.now();
   const hashedPassword = await deps.passwords.hash(PASSWORD);
   for (let index = 0; index < ACCOUNTS; index++) {
-    const email = emailOf(index);
-    const made = { id: deps.random.id(), email, emailCanonical: canonicalKey(email), name: "Bench", now };
-    const { id } = await deps.users.findOrCreate(made);
-    await deps.users.verify(id, { name: "Bench", email, hashedPassword, now });
-    await deps.roles.grantNamed(id, "manager", now);
+    await addPerson(deps, { email: emailOf(index), name: "Bench", hashedPassword, role: "manager" });
   }
 }
 

@@ -14,7 +14,6 @@ import { join } from "node:path";
 import { MongoClient } from "mongodb";
 import sharp from "sharp";
 import { parseConfig } from "../src/config";
-import { canonicalKey } from "../src/lib/text";
 import { type ProductFilter, SORTS, type SortName } from "../src/products/filters";
 import { LIVING } from "../src/products/model";
 import { SUMMARY } from "../src/products/summary";
@@ -24,7 +23,7 @@ import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { type ServerProcess, startServer } from "../test/processes";
 import { generate, sources } from "./catalogue-file";
-import { type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import { addPerson, type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
 
 const PRODUCTS = options.quick ? 3_000 : 100_000;
 const PAGES = options.quick ? 30 : 100;
@@ -37,18 +36,8 @@ const PASSWORD = "a password of benchmarks";
 
 async function manager(deps: Deps): Promise<void> {
   await ensureRoles(deps);
-  const now = deps.clock.now();
-  const made = {
-    id: deps.random.id(),
-    email: EMAIL,
-    emailCanonical: canonicalKey(EMAIL),
-    name: "Bench",
-    now,
-  };
-  const { id } = await deps.users.findOrCreate(made);
   const hashedPassword = await deps.passwords.hash(PASSWORD);
-  await deps.users.verify(id, { name: "Bench", email: EMAIL, hashedPassword, now });
-  await deps.roles.grantNamed(id, "manager", now);
+  await addPerson(deps, { email: EMAIL, name: "Bench", hashedPassword, role: "manager" });
 }
 
 /** Milliseconds that something takes. */

@@ -1,3 +1,5 @@
+import { emailKey } from "../src/lib/email";
+import type { Deps } from "../src/wire";
 import { dropWorkerDatabases, openWorkerDatabases } from "../test/databases";
 
 /** What a benchmark was asked for. */
@@ -93,4 +95,22 @@ export async function onThrowAwayDatabases<T>(work: () => Promise<T>): Promise<T
   } finally {
     await dropWorkerDatabases(worker);
   }
+}
+
+/** Adds somebody who can sign in, with a role if one is named. @returns their id */
+export async function addPerson(
+  deps: Deps,
+  {
+    email,
+    name,
+    hashedPassword,
+    role,
+  }: { email: string; name: string; hashedPassword: string; role?: string },
+): Promise<string> {
+  const now = deps.clock.now();
+  const made = { id: deps.random.id(), email, emailCanonical: emailKey(email), name, now };
+  const { id } = await deps.users.findOrCreate(made);
+  await deps.users.verify(id, { name, email, hashedPassword, now });
+  if (role !== undefined) await deps.roles.grantNamed(id, role, now);
+  return id;
 }

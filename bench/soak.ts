@@ -6,12 +6,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseConfig } from "../src/config";
-import { emailKey } from "../src/lib/email";
 import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
-import { type Goal, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import { addPerson, type Goal, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
 import { type Panel, plotPanels } from "./plot";
 
 const MINUTES = Number(process.argv.find((word) => word.startsWith("--minutes="))?.slice(10) ?? 2);
@@ -44,14 +43,9 @@ async function makeAccounts(): Promise<void> {
   try {
     await deps.mongo.connection.asPromise();
     await ensureRoles(deps);
-    const now = deps.clock.now();
     const hashedPassword = await deps.passwords.hash(PASSWORD);
     for (let index = 0; index < ACCOUNTS; index++) {
-      const email = emailOf(index);
-      const made = { id: deps.random.id(), email, emailCanonical: emailKey(email), name: "Soak", now };
-      const { id } = await deps.users.findOrCreate(made);
-      await deps.users.verify(id, { name: "Soak", email, hashedPassword, now });
-      await deps.roles.grantNamed(id, "manager", now);
+      await addPerson(deps, { email: emailOf(index), name: "Soak", hashedPassword, role: "manager" });
     }
   } finally {
     await deps.close();

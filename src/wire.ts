@@ -53,7 +53,7 @@ import { createDiskStorage } from "./storage/disk";
 import { createS3Storage } from "./storage/s3";
 import type { Logger } from "./telemetry/log";
 import { createMetrics } from "./telemetry/metrics";
-import { traced } from "./telemetry/traced";
+import { tracedEach } from "./telemetry/traced";
 import type { AccountDeps } from "./users/me/deps";
 import { createEmailChangeStore } from "./users/me/email-changes.store";
 import { createExportStore } from "./users/me/exports.store";
@@ -72,11 +72,13 @@ export function createDeps(
   log: Logger,
   given: Partial<Pick<Deps, "clock" | "random" | "mail" | "mysql" | "mongo" | "tracing">> = {},
 ): Deps {
-  const store = <T extends object>(name: string, made: T): T => traced(given.tracing, name, made);
+  const stores = <T extends Record<string, object>>(made: T): T => tracedEach(given.tracing, made);
   const clock = given.clock ?? systemClock;
   const random = given.random ?? createRandom(clock);
-  const mysql = store("mysql", given.mysql ?? connectMySql(config.databaseUrl, config.databasePool));
-  const mongo = store("mongo", given.mongo ?? connectMongo(config.mongodbUri, config.mongodbPool));
+  const { mysql, mongo } = stores({
+    mysql: given.mysql ?? connectMySql(config.databaseUrl, config.databasePool),
+    mongo: given.mongo ?? connectMongo(config.mongodbUri, config.mongodbPool),
+  });
   const mailbox =
     given.mail === undefined && config.smtpUrl === undefined
       ? createMailbox(join(config.storageDir, "..", "mail"), clock, random)
@@ -93,11 +95,13 @@ export function createDeps(
   const listeners: (() => void)[] = [];
   const keys = createKeyRing(config);
 
-  const inventory = store("inventory", createInventoryStore(mongo));
-  const mongoJobs = store("jobs.mongo", createMongoJobStore(mongo));
-  const categories = store("categories", createCategoryStore(mongo));
-  const searchIndex = store("searchIndex", createIndexStore(mongo));
-  const curationStore = store("curationStore", createCurationStore(mongo));
+  const { inventory, jobs, categories, searchIndex, curationStore } = stores({
+    inventory: createInventoryStore(mongo),
+    jobs: { mysql: createMySqlJobStore(mysql), mongo: createMongoJobStore(mongo) },
+    categories: createCategoryStore(mongo),
+    searchIndex: createIndexStore(mongo),
+    curationStore: createCurationStore(mongo),
+  });
   const search = createBuiltinEngine({
     store: searchIndex,
     clock,
@@ -107,7 +111,7 @@ export function createDeps(
     countProducts: () => products.count(),
     eachProduct: (onPage, onDone) => walkProducts(mongo, products, onPage, onDone),
   });
-  const products = store("products", createProductStore(mongo, search));
+  const { products } = stores({ products: createProductStore(mongo, search) });
 
   const deps: Deps = {
     config,
@@ -116,47 +120,45 @@ export function createDeps(
     random,
     mysql,
     mongo,
-    users: store("users", createUserStore(mysql)),
-    roles: store("roles", createRoleStore(mysql)),
-    settings: store("settings", createSettingStore(mysql)),
-    emailChanges: store("emailChanges", createEmailChangeStore(mysql)),
-    exports: store("exports", createExportStore(mysql)),
-    codes: store("codes", createCodeStore(mysql)),
-    sessions: store("sessions", createSessionStore(mysql)),
-    apiKeys: store("apiKeys", createApiKeyStore(mysql)),
-    audit: store("audit", createAuditStore(mysql)),
-    devices: store("devices", createDeviceStore(mysql)),
-    mfa: store("mfa", createMfaStore(mysql)),
-    passkeys: store("passkeys", createPasskeyStore(mysql)),
+    ...stores({
+      users: createUserStore(mysql),
+      roles: createRoleStore(mysql),
+      settings: createSettingStore(mysql),
+      emailChanges: createEmailChangeStore(mysql),
+      exports: createExportStore(mysql),
+      codes: createCodeStore(mysql),
+      sessions: createSessionStore(mysql),
+      apiKeys: createApiKeyStore(mysql),
+      audit: createAuditStore(mysql),
+      devices: createDeviceStore(mysql),
+      mfa: createMfaStore(mysql),
+      passkeys: createPasskeyStore(mysql),
+      searchQueries: createQueryStore(mongo),
+      formerSlugs: createFormerSlugStore(mongo),
+      productPopularity: createProductPopularityStore(mongo),
+      pictures: createPictureStore(mongo),
+      bulk: createBulkStore(mongo),
+      importPictures: createImportPictureStore(mongo),
+      analytics: createAnalyticsStore(mongo),
+      storage: config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),
+      idempotency: {
+        mysql: createMySqlIdempotencyStore(mysql),
+        mongo: createMongoIdempotencyStore(mongo),
+      },
+    }),
     categories,
     products,
     search,
     searchIndex,
-    searchQueries: store("searchQueries", createQueryStore(mongo)),
     curationStore,
     curation: createCuration(curationStore, categories),
     counts: createCounts(products, clock),
-    formerSlugs: store("formerSlugs", createFormerSlugStore(mongo)),
-    productPopularity: store("productPopularity", createProductPopularityStore(mongo)),
-    pictures: store("pictures", createPictureStore(mongo)),
-    bulk: store("bulk", createBulkStore(mongo)),
-    importPictures: store("importPictures", createImportPictureStore(mongo)),
     pictureSource: createPictureSource(config.importPictures),
-    storage: store(
-      "storage",
-      config.s3 ? createS3Storage(config.s3) : createDiskStorage(config.storageDir, random),
-    ),
     inventory,
-    stock: createStockCommitter({ mongo, store: inventory, enqueue: mongoJobs.enqueue, clock, random }),
-    analytics: store("analytics", createAnalyticsStore(mongo)),
+    stock: createStockCommitter({ mongo, store: inventory, enqueue: jobs.mongo.enqueue, clock, random }),
     intakeLimits: createIntakeLimits(redis?.limiters ?? counters, clock),
-    idempotency: store("idempotency", {
-      mysql: createMySqlIdempotencyStore(mysql),
-      mongo: createMongoIdempotencyStore(mongo),
-    }),
     jobs: {
-      mysql: store("jobs.mysql", createMySqlJobStore(mysql)),
-      mongo: mongoJobs,
+      ...jobs,
       wake: () => {
         for (const listener of listeners) listener();
       },

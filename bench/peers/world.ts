@@ -5,12 +5,12 @@ import { parseConfig } from "../../src/config";
 import { syncIndexes } from "../../src/db/indexes";
 import { after, DAY } from "../../src/lib/clock";
 import { macOf } from "../../src/lib/crypto";
-import { canonicalKey } from "../../src/lib/text";
 import { buildProduct } from "../../src/products/build";
 import { silentLogger } from "../../src/telemetry/log";
 import { ensureRoles } from "../../src/users/roles/ensure";
 import type { Deps } from "../../src/wire";
 import { createDeps } from "../../src/wire";
+import { addPerson } from "../lib";
 
 export const PASSWORD = "a password of benchmarks";
 /** People who sign in, beside the two whose tokens are used. */
@@ -39,26 +39,8 @@ interface Person {
   peerToken: string;
 }
 
-async function addPerson(
-  deps: Deps,
-  name: string | number,
-  role: string | undefined,
-  hashedPassword: string,
-) {
-  const now = deps.clock.now();
-  const email = emailOf(name);
-  const made = {
-    id: deps.random.id(),
-    email,
-    emailCanonical: canonicalKey(email),
-    name: `Bench ${name}`,
-    now,
-  };
-  const { id } = await deps.users.findOrCreate(made);
-  await deps.users.verify(id, { name: made.name, email, hashedPassword, now });
-  if (role !== undefined) await deps.roles.grantNamed(id, role, now);
-  return id;
-}
+const addBench = (deps: Deps, name: string | number, role: string | undefined, hashedPassword: string) =>
+  addPerson(deps, { email: emailOf(name), name: `Bench ${name}`, hashedPassword, role });
 
 /** `count` products of the shop's kind, numbered from `from` on. */
 export async function addProducts(deps: Deps, from: number, count: number): Promise<string[]> {
@@ -139,11 +121,11 @@ export async function makeWorld(products: number): Promise<World> {
     await syncIndexes(deps.mongo);
     await ensureRoles(deps);
     const hash = await deps.passwords.hash(PASSWORD);
-    const customer = await addPerson(deps, "customer", undefined, hash);
-    const admin = await addPerson(deps, "admin", "admin", hash);
+    const customer = await addBench(deps, "customer", undefined, hash);
+    const admin = await addBench(deps, "admin", "admin", hash);
     const crowd: Person[] = [];
     for (let index = 0; index < ACCOUNTS; index++) {
-      const id = await addPerson(deps, index, undefined, hash);
+      const id = await addBench(deps, index, undefined, hash);
       crowd.push(await openSession(deps, id, config.jwtSecret));
     }
     const ids = await addProducts(deps, 0, products);

@@ -51,7 +51,7 @@ const MOST_TOGETHER = 32;
 const createLiveSessions = (mysql: MySql) => {
   const findEach = together<string, LiveSession | undefined>(async (ids) => {
     const wanted = [...new Set(ids)];
-    // A statement is prepared for each number of places: a power of two, the last id once more in those left over.
+    // A statement is prepared for each number of places: a power of two, the first id once more in those left over.
     const places = Array.from(
       { length: 2 ** Math.ceil(Math.log2(wanted.length)) },
       (_, index) => wanted[index] ?? wanted[0],

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from "node:net";
+import { remembered } from "../lib/remembered";
 
 /** Networks of IPv6 that hold IPv4 addresses in their last 32 bits: mapped, NAT64 (RFC 6052), compatible. */
 const EMBEDDED = [/^0:0:0:0:0:ffff:/, /^64:ff9b:0:0:0:0:/, /^0:0:0:0:0:0:(?!0:[01]$)/];
@@ -42,7 +43,7 @@ export function sourceOf(ip: string, groups = 4): string {
   return `${groupsOf(address).slice(0, groups).join(":")}::/${groups * 16}`;
 }
 
-/** Peers whose canonical spelling is kept. */
+/** Addresses of which is kept what was found out. */
 const MOST_PEERS = 1000;
 
 /**
@@ -61,15 +62,7 @@ export function createAddressReader(
   }
   const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
 
-  const peers = new Map<string, string>();
-  const canonicalPeer = (peer: string): string => {
-    const known = peers.get(peer);
-    if (known !== undefined) return known;
-    if (peers.size >= MOST_PEERS) peers.clear();
-    const address = canonicalAddress(peer);
-    peers.set(peer, address);
-    return address;
-  };
+  const canonicalPeer = remembered(canonicalAddress, MOST_PEERS);
 
   return (peer, forwardedFor) => {
     let address = canonicalPeer(peer ?? "127.0.0.1");
@@ -111,25 +104,12 @@ for (const [network, prefix] of [
 
 export type AddressClass = "loopback" | "private" | "public-v4" | "public-v6";
 
-/** Classes of addresses that were asked for lately. */
-const classes = new Map<string, AddressClass>();
-
 /** What kind of address a caller has, for the log. */
-export function addressClassOf(address: string): AddressClass {
-  const known = classes.get(address);
-  if (known !== undefined) return known;
-  if (classes.size >= MOST_PEERS) classes.clear();
-  const isV6 = isIP(address) === 6;
-  const found = isPrivateAddress(address)
-    ? address.startsWith("127.") || address === "::1"
-      ? "loopback"
-      : "private"
-    : isV6
-      ? "public-v6"
-      : "public-v4";
-  classes.set(address, found);
-  return found;
-}
+export const addressClassOf = remembered((address): AddressClass => {
+  if (isPrivateAddress(address))
+    return address.startsWith("127.") || address === "::1" ? "loopback" : "private";
+  return isIP(address) === 6 ? "public-v6" : "public-v4";
+}, MOST_PEERS);
 
 /** Whether an address belongs to this machine or a private network (RFC 1918, 4193, 3927). */
 export const isPrivateAddress = (address: string): boolean =>

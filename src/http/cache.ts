@@ -45,15 +45,11 @@ function tagOf(body: Uint8Array, given: string | null): string {
 /** Answers a guest with what was made for all who asked at the same moment. */
 async function give(c: Context<AppEnv>, shown: Shown): Promise<void> {
   const { status, body, etag, encoded } = shown;
-  const headers = new Headers(shown.headers);
   c.res = undefined;
-  if (status !== 200) {
-    c.res = new Response(body, { status, headers });
-    return;
-  }
+  c.res = new Response(status === 200 ? null : body, { status, headers: shown.headers });
+  if (status !== 200) return;
   const known = knownTag(c.req.header("if-none-match"), etag);
-  headers.set("ETag", known ?? etag);
-  c.res = new Response(null, { headers });
+  c.res.headers.set("ETag", known ?? etag);
   if (known !== undefined) return replaceBody(c, null, 304);
   await answerCompressed(c, body, (encoding) => {
     const made = encoded.get(encoding) ?? encode(encoding, body);

@@ -7,7 +7,7 @@ const isPlain = (value: unknown): value is object =>
  * A store whose calls are spans named after it, such as `users.findByEmail`; stores inside it too. Without tracing it is
  * the store itself, so that nothing is paid.
  */
-export function traced<T extends object>(tracing: Tracing | undefined, name: string, store: T): T {
+function traced<T extends object>(tracing: Tracing | undefined, name: string, store: T): T {
   if (tracing === undefined) return store;
   const wrapped = new Map<PropertyKey, unknown>();
   return new Proxy(store, {
@@ -25,3 +25,9 @@ export function traced<T extends object>(tracing: Tracing | undefined, name: str
     },
   });
 }
+
+/** Stores, each traced by the name that it has among them. */
+export const tracedEach = <T extends Record<string, object>>(tracing: Tracing | undefined, stores: T): T =>
+  Object.fromEntries(
+    Object.entries(stores).map(([name, store]) => [name, traced(tracing, name, store)]),
+  ) as T;

@@ -77,7 +77,7 @@ async function fill(deps: Deps): Promise<void> {
       createdAt: now,
     }));
     await pictureModel(deps.mongo.connection).insertMany(pictures);
-    await deps.products.create({ ...product, picture: coverOf(pictures[0]) });
+    await deps.products.create([{ ...product, picture: coverOf(pictures[0]) }]);
   }
 }
 

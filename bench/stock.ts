@@ -115,7 +115,7 @@ async function sell(deps: Deps): Promise<void> {
     );
     const variants = skus.map((sku) => ({ sku, price: 100 }));
     const product = buildProduct(deps, deps.random.id(), { name: `Bench ${from}`, variants }, []);
-    await deps.products.createMany([product]);
+    await deps.products.create([product]);
   }
 }
 

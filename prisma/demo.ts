@@ -57,7 +57,7 @@ async function seedCatalogue(deps: Deps): Promise<SeededCatalogue> {
         sum.present++;
         continue;
       }
-      await deps.products.create(
+      await deps.products.create([
         buildProduct(
           deps,
           id,
@@ -70,7 +70,7 @@ async function seedCatalogue(deps: Deps): Promise<SeededCatalogue> {
           },
           [category],
         ),
-      );
+      ]);
       sum.made++;
     }
   }

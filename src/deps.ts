@@ -4,7 +4,7 @@ import type { MySqlIdempotencyStore } from "./db/idempotency.mysql";
 import type { Mongo, MongoTx } from "./db/mongo";
 import type { MySql, MySqlTx } from "./db/prisma";
 import type { GuardDeps } from "./http/guards";
-import type { JobStore } from "./jobs/jobs";
+import type { GroupedJobStore, JobStore } from "./jobs/jobs";
 import type { Clock } from "./lib/clock";
 import type { KeyRing } from "./lib/crypto";
 import type { Cursors } from "./lib/cursor";
@@ -27,7 +27,7 @@ export interface BaseDeps extends GuardDeps {
   idempotency: { mysql: MySqlIdempotencyStore; mongo: IdempotencyStore<MongoTx> };
   jobs: {
     mysql: JobStore<MySqlTx>;
-    mongo: JobStore<MongoTx>;
+    mongo: GroupedJobStore<MongoTx>;
     /** Called after a change enqueued something, so that it need not wait for the next poll. */
     wake(): void;
     /** Whether the runner of this process stands still; there is none where no jobs are run. */

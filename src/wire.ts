@@ -39,6 +39,7 @@ import { createImportPictureStore } from "./products/bulk/pictures.store";
 import { createBulkStore } from "./products/bulk/store";
 import { createCategoryStore } from "./products/categories/store";
 import { createCounts } from "./products/counts";
+import { createProductCreations } from "./products/creations";
 import { createFormerSlugStore } from "./products/former-slugs.store";
 import { createPictureStore } from "./products/images/store";
 import { createProductPopularityStore } from "./products/popularity.store";
@@ -155,7 +156,8 @@ export function createDeps(
     counts: createCounts(products, clock),
     pictureSource: createPictureSource(config.importPictures),
     inventory,
-    stock: createStockCommitter({ mongo, store: inventory, enqueue: jobs.mongo.enqueue, clock, random }),
+    stock: createStockCommitter({ mongo, store: inventory, jobs: jobs.mongo, clock, random }),
+    creations: createProductCreations({ mongo, products, search, inventory, jobs: jobs.mongo, clock }),
     intakeLimits: createIntakeLimits(redis?.limiters ?? counters, clock),
     jobs: {
       ...jobs,

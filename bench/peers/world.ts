@@ -60,7 +60,7 @@ export async function addProducts(deps: Deps, from: number, count: number): Prom
         [],
       );
     });
-    if (!(await deps.products.createMany(products))) throw new Error("a product was there already");
+    await deps.mongo.transaction((tx) => deps.products.create(products, tx));
     ids.push(...products.map(({ _id }) => _id));
   }
   return ids;

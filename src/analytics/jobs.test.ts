@@ -131,7 +131,7 @@ describe("popularity", () => {
       ...(await buildProduct(t.deps, t.deps.random.id(), { name, price: 100 }, [])),
       popularity,
     };
-    await t.deps.products.create(document);
+    await t.deps.products.create([document]);
     return document;
   };
   const popularityOf = async (id: string) => (await t.deps.products.findById(id))?.popularity;
@@ -340,7 +340,7 @@ describe("a process that stops", () => {
   test("leaves popularity to the next one", async () => {
     const id = t.deps.random.id();
     const document = await buildProduct(t.deps, id, { name: "Stool", price: 100 }, []);
-    await t.deps.products.create(document);
+    await t.deps.products.create([document]);
     await sent(t, { batch: [anEvent({ properties: { product_id: id } })] });
     await settle(t.deps);
     await leftAndDone(

@@ -30,6 +30,9 @@ export interface SignedIn {
 export const challengeOver = (): AppError =>
   new AppError("unauthenticated", "The challenge is not valid. Sign in again.");
 
+const accountChanged = (): AppError =>
+  new AppError("unauthenticated", "The account has changed. Sign in again.");
+
 /**
  * Reads the token of a challenge.
  * @throws AppError unauthenticated when it is not one of ours or no longer good
@@ -58,7 +61,6 @@ export async function completeSignIn(
   const [sessionId, jobId] = [deps.random.id(), deps.random.id()];
   const known = await stillKnown(deps, claimed);
   const deviceId = known ?? deps.random.id();
-  const user = await deps.users.findById(userId);
   const permissions = await deps.roles.permissionsOf(userId);
   const limits = sessionLimits(permissions);
   const absoluteExpiresAt = after(now, limits.absolute);
@@ -83,9 +85,7 @@ export async function completeSignIn(
     now,
     expiresAt: after(now, DEVICE_TTL),
   };
-  const earlier = known === null ? await deps.sessions.recent(userId, RECENT) : [];
-  const alike = ({ userAgent, ip }: Origin) => userAgent === origin.userAgent && ip === origin.ip;
-  const unusual = earlier.length > 0 && !earlier.some(alike);
+  const unusual = known === null && (await deps.sessions.isUnusual(userId, origin, RECENT));
   const entry = newAuditEntry(deps, "sign_in.succeeded", {
     actor: person(userId),
     origin,
@@ -101,31 +101,35 @@ export async function completeSignIn(
     await deps.audit.record(entry, tx);
     return true;
   });
-  if (!opened || !user) throw new AppError("unauthenticated", "The account has changed. Sign in again.");
+  if (!opened) throw accountChanged();
   if (unusual) deps.jobs.wake();
   return {
-    ...(await tokensOf(deps, user, sessionId, 0, idleExpiresAt)),
+    ...(await tokensOf(deps, userId, sessionId, 0, idleExpiresAt)),
     deviceToken: deps.tokens.device(userId, deviceId),
   };
 }
 
+/**
+ * The tokens of a session, with its person as they are now.
+ * @throws AppError unauthenticated when it has ended meanwhile
+ */
 export async function tokensOf(
   deps: AuthDeps,
-  user: Parameters<typeof toUserResponse>[0],
+  userId: string,
   sessionId: string,
   counter: number,
   refreshExpiresAt: Date,
 ): Promise<SignedIn> {
-  const { token } = await deps.tokens.access(user.id, sessionId, accessTokenId(deps.random.id(), counter));
-  const { names, demandsFactor } = await deps.roles.rolesOf(user.id);
-  const owing = demandsFactor && (await deps.sessions.findLive(sessionId, user.id))?.lacksFactor;
+  const live = await deps.sessions.findLive(sessionId, userId);
+  if (!live) throw accountChanged();
+  const { token } = await deps.tokens.access(userId, sessionId, accessTokenId(deps.random.id(), counter));
   return {
     accessToken: token,
     tokenType: "Bearer",
     expiresIn: ACCESS_TTL / 1000,
     refreshToken: deps.tokens.refresh(sessionId, counter),
     refreshExpiresAt: refreshExpiresAt.toISOString(),
-    ...(owing ? { secondFactorRequired: true } : {}),
-    user: toUserResponse(user, names),
+    ...(live.lacksFactor ? { secondFactorRequired: true } : {}),
+    user: toUserResponse(live.owner, live.owner.roles),
   };
 }

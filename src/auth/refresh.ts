@@ -39,12 +39,12 @@ export async function refresh(deps: AuthDeps, refreshToken: string, origin: Orig
       const idleExpiresAt = new Date(Math.min(idle, session.absoluteExpiresAt.getTime()));
       // When another request was faster, the next round finds this token to be the parent.
       if (!(await deps.sessions.rotate(session.id, token.counter, now, idleExpiresAt))) continue;
-      return tokensOf(deps, session.user, session.id, token.counter + 1, idleExpiresAt);
+      return tokensOf(deps, session.userId, session.id, token.counter + 1, idleExpiresAt);
     }
     const inGrace = now.getTime() - session.rotatedAt.getTime() <= REFRESH_GRACE;
     const lost = session.seenCounter < session.refreshCounter;
     if (token.counter === session.refreshCounter - 1 && (inGrace || lost)) {
-      return tokensOf(deps, session.user, session.id, session.refreshCounter, session.idleExpiresAt);
+      return tokensOf(deps, session.userId, session.id, session.refreshCounter, session.idleExpiresAt);
     }
     const detail = `its refresh token was used twice, from ${origin.ip}`;
     const entry = newAuditEntry(deps, "session.token_reused", {

@@ -138,14 +138,21 @@ export const createSessionStore = (mysql: MySql) => ({
   find: (id: string, tx?: MySqlTx) =>
     mysql.on(tx).session.findUnique({ where: { id }, include: { user: true } }),
 
-  /** The newest sessions of a person, for telling whether a sign-in is an unusual one. */
-  recent: (userId: string, limit: number): Promise<{ userAgent: string; ip: string }[]> =>
-    mysql.on().session.findMany({
-      where: { userId },
-      select: { userAgent: true, ip: true },
-      orderBy: { createdAt: "desc" },
-      take: limit,
-    }),
+  /**
+   * Whether a person has signed in before, and none of their newest sessions came from this place.
+   * @param newest how many of them count
+   */
+  async isUnusual(
+    userId: string,
+    { userAgent, ip }: { userAgent: string; ip: string },
+    newest: number,
+  ): Promise<boolean> {
+    const [row] = await mysql.on().$queryRaw<{ unusual: unknown }[]>`
+      SELECT COUNT(*) > 0 AND COALESCE(SUM(user_agent = ${userAgent} AND ip = ${ip}), 0) = 0 AS unusual
+      FROM (SELECT user_agent, ip FROM sessions WHERE user_id = ${userId}
+        ORDER BY created_at DESC LIMIT ${newest}) newest`;
+    return Number(row?.unusual) === 1;
+  },
 
   /** A person's sessions, the newest first; ended ones only when they ended after `since`. */
   list: (

@@ -1,4 +1,5 @@
 import { Schema } from "mongoose";
+import { batched } from "../lib/batched";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
@@ -49,46 +50,24 @@ const STATEMENTS = 2;
 /** Most claims of one statement. */
 const MAX_CLAIMS = 100;
 
-/**
- * Inserts documents that come while others are being inserted together with the next ones: a key is claimed by
- * every call that changes something, and a statement for each of 64 callers costs more than their changes.
- * @returns a function that gives false when the document's key is taken
- */
-function insertTogether<Document>(insert: (documents: Document[]) => Promise<unknown>) {
-  let waiting: { document: Document; resolve: (made: boolean) => void; reject: (error: unknown) => void }[] =
-    [];
-  let running = 0;
-  const start = async (): Promise<void> => {
-    if (running >= STATEMENTS || waiting.length === 0) return;
-    running++;
-    const together = waiting.slice(0, MAX_CLAIMS);
-    waiting = waiting.slice(MAX_CLAIMS);
-    try {
-      await insert(together.map(({ document }) => document));
-      for (const { resolve } of together) resolve(true);
-    } catch (error) {
-      const taken = duplicateKeys(error);
-      for (const [index, { resolve, reject }] of together.entries()) {
-        if (taken) resolve(!taken.has(index));
-        else reject(error);
-      }
-    } finally {
-      running--;
-      void start();
-    }
-  };
-  return (document: Document) =>
-    new Promise<boolean>((resolve, reject) => {
-      waiting.push({ document, resolve, reject });
-      void start();
-    });
-}
-
 /** Idempotency keys of changes in MongoDB. */
 export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<MongoTx> => {
   const Key = idempotencyModel(mongo.connection);
-  const insertKey = insertTogether((keys: IdempotencyDocument[]) =>
-    Key.insertMany(keys, { ordered: false, lean: true }),
+  // A key is claimed by every call that changes something, and a statement for each of 64 callers costs more than
+  // their changes.
+  const insertKey = batched(
+    async (keys: IdempotencyDocument[]) => {
+      let taken = new Set<number>();
+      try {
+        await Key.insertMany(keys, { ordered: false, lean: true });
+      } catch (error) {
+        const known = duplicateKeys(error);
+        if (!known) throw error;
+        taken = known;
+      }
+      return keys.map((_, index) => ({ ok: true, value: !taken.has(index) }));
+    },
+    { atOnce: STATEMENTS, most: MAX_CLAIMS },
   );
   const together = new WeakMap<MongoTx, { writes: Write[]; done: Promise<void> }>();
   const requireAll = ({ matchedCount }: { matchedCount: number }, count: number) => {

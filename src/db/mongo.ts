@@ -3,6 +3,8 @@ import { ConfigError } from "../config";
 import { AppError } from "../lib/errors";
 import { jitter } from "../lib/random";
 import type { PoolState } from "./prisma";
+import { PING_LIMIT, within } from "./pulse";
+import { createMongoPulse, guardClient } from "./pulse.mongo";
 
 declare const mongoTx: unique symbol;
 /** A transaction of MongoDB, handed from a service to stores; only this module looks inside. */
@@ -151,6 +153,9 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
         pool.used++;
       })
       .on("connectionCheckedIn", () => pool.used--);
+  const pulse = createMongoPulse(uri);
+  /** What sessions still wait for, although whoever asked was refused. */
+  let pending = new WeakMap<ClientSession, Promise<unknown>>();
   let closed = false;
   // The driver finds a server again that went away; one that was down at the start it does not look for.
   const open = async (): Promise<void> => {
@@ -158,6 +163,7 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
       try {
         await connection.openUri(uri, options);
         watchPool();
+        pending = guardClient(connection.getClient(), pulse);
         if (closed) await connection.close();
         return;
       } catch {
@@ -251,8 +257,11 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
             }
           } finally {
             // What was begun is given up; a server that is away forgets it by itself, and is not waited for long.
-            const ended = session.endSession();
-            await (lost ? Promise.race([ended, sleep(ABORT_LIMIT)]) : ended);
+            const unanswered = pending.get(session);
+            // A statement that arrived after the end would begin the transaction anew.
+            if (unanswered) void Promise.allSettled([unanswered]).then(() => session.endSession());
+            else
+              await (lost ? Promise.race([session.endSession(), sleep(ABORT_LIMIT)]) : session.endSession());
           }
           await sleep(jitter(0, Math.min(250, 5 * 1.5 ** attempt)));
         }
@@ -264,14 +273,12 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
       const { db } = connection;
       if (connection.readyState !== mongoose.ConnectionStates.connected || !db)
         throw new Error("not connected");
-      const timeout = new Promise<never>((_, reject) => {
-        setTimeout(() => reject(new Error("MongoDB did not answer within two seconds")), 2000).unref();
-      });
-      await Promise.race([db.command({ ping: 1 }), timeout]);
+      await within(PING_LIMIT, "MongoDB", db.command({ ping: 1 }));
     },
     pool: () => pool,
     async close() {
       closed = true;
+      pulse.close();
       await connection.close();
     },
   };

@@ -3,7 +3,7 @@ import mariadb from "mariadb";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
 import { AppError } from "../lib/errors";
 import { jitter } from "../lib/random";
-import { createPulse, type Pulse } from "./pulse";
+import { createPulse, PING_LIMIT, type Pulse, within } from "./pulse";
 import { DatabaseUnusable, mysqlProblem } from "./requirements";
 
 /** How many connections to a database are in use, and how many requests wait for one. */
@@ -240,10 +240,7 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
       }
     },
     async ping() {
-      const timeout = new Promise<never>((_, reject) => {
-        setTimeout(() => reject(new Error("MySQL did not answer within two seconds")), 2000).unref();
-      });
-      await Promise.race([client.$queryRaw`SELECT 1`, timeout]);
+      await within(PING_LIMIT, "MySQL", client.$queryRaw`SELECT 1`);
     },
     pool: () => ({ used: pool.activeConnections(), waiting: pool.taskQueueSize() }),
     async close() {

@@ -2,8 +2,23 @@
 const BEAT = 500;
 /** Looks in a row that have to fail: one alone may be this process's own fault, when it is busy. */
 const FAILURES = 2;
+/** The pause between them, in milliseconds. */
+const AGAIN = 200;
 /** How long a look may take, in milliseconds: of a database that somebody waits for, and of one that is down. */
-const [LIMIT, LIMIT_DOWN] = [1000, 2500];
+const [LIMIT, LIMIT_DOWN] = [800, 2500];
+
+/** Longest wait for the answer to a ping, in milliseconds. */
+export const PING_LIMIT = 2000;
+
+/** Waits for an answer, but not for longer than `limit` milliseconds. @throws what `work` does, or that it is late */
+export async function within<T>(limit: number, database: string, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${database} did not answer within ${limit} ms`)), limit);
+    timer.unref();
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
 
 /** Ends waits for a database that does not answer, and refuses at once as long as it is known to be down. */
 export interface Pulse {
@@ -35,6 +50,11 @@ export function createPulse(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
 
+  const schedule = (milliseconds: number) => {
+    if (closed) return;
+    timer = setTimeout(beat, milliseconds);
+    timer.unref();
+  };
   const beat = async () => {
     const [oldest] = waiting.values();
     if (down === undefined && oldest === undefined) {
@@ -42,24 +62,22 @@ export function createPulse(
       failures = 0;
       return;
     }
-    if (down !== undefined || performance.now() - (oldest ?? 0) >= BEAT) {
-      const before = answers;
-      try {
-        await look(down === undefined ? LIMIT : LIMIT_DOWN);
-        failures = 0;
-        down = undefined;
-      } catch (error) {
-        failures = answers > before ? 0 : failures + 1;
-        if (failures >= FAILURES) {
-          down = unavailable(error);
-          for (const refuse of [...waiting.keys()]) refuse(down);
-          waiting.clear();
-        }
+    const young = (oldest ?? 0) + BEAT - performance.now();
+    if (down === undefined && young > 0) return schedule(young);
+    const before = answers;
+    try {
+      await look(down === undefined ? LIMIT : LIMIT_DOWN);
+      failures = 0;
+      down = undefined;
+    } catch (error) {
+      failures = answers > before ? 0 : failures + 1;
+      if (failures >= FAILURES) {
+        down = unavailable(error);
+        for (const refuse of [...waiting.keys()]) refuse(down);
+        waiting.clear();
       }
     }
-    if (closed) return;
-    timer = setTimeout(beat, BEAT);
-    timer.unref();
+    schedule(down === undefined && failures > 0 ? AGAIN : BEAT);
   };
 
   return {
@@ -74,10 +92,7 @@ export function createPulse(
           reject(error);
         };
         waiting.set(refuse, performance.now());
-        if (timer === undefined && !closed) {
-          timer = setTimeout(beat, BEAT);
-          timer.unref();
-        }
+        if (timer === undefined) schedule(BEAT);
         work()
           .then((value) => {
             answers++;

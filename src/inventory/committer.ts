@@ -1,10 +1,11 @@
 import { type AuditEntry, auditJobOf } from "../audit";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
-import type { JobStore } from "../jobs/jobs";
+import type { GroupedJobStore, ScopedJob } from "../jobs/jobs";
+import type { Outcome } from "../lib/batched";
 import type { Clock } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import { jitter, type Random } from "../lib/random";
-import { currentScope, inScope, type Scope } from "../telemetry/scope";
+import { currentScope, type Scope } from "../telemetry/scope";
 import { StockLedger } from "./ledger";
 import type { StockSignalDocument } from "./model";
 import type { ChangeContext, StockChanges } from "./stock";
@@ -70,11 +71,9 @@ interface Entry {
   scope: Scope | undefined;
 }
 
-type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
-
 /** What a transaction decided. Once its commit was asked for, it may have been written whatever was answered. */
 interface Decided {
-  outcomes: Map<Entry, Outcome>;
+  outcomes: Map<Entry, Outcome<unknown>>;
   signals: StockSignalDocument[];
   changes: StockChanges;
 }
@@ -92,7 +91,7 @@ export function createStockCommitter(
   deps: {
     mongo: Mongo;
     store: InventoryStore;
-    enqueue: JobStore<MongoTx>["enqueue"];
+    jobs: Pick<GroupedJobStore<MongoTx>, "enqueueAll">;
     clock: Clock;
     random: Random;
   },
@@ -145,7 +144,7 @@ export function createStockCommitter(
       }
       for (const { change } of entries) await change.prepare?.(tx);
       const ledger = new StockLedger(await store.read(wanted, tx));
-      const outcomes = new Map<Entry, Outcome>();
+      const outcomes = new Map<Entry, Outcome<unknown>>();
       for (const entry of entries) {
         const { change, context } = entry;
         context.rewind();
@@ -162,15 +161,16 @@ export function createStockCommitter(
         return { _id: signalIds[index] as string, skuKey, createdAt: now };
       });
       await store.apply(changes, signals, tx);
-      for (const [index, { levelId, at }] of changes.lowNotices.entries()) {
+      const jobs: ScopedJob[] = changes.lowNotices.map(({ levelId, at }, index) => {
         jobIds[index] ??= random.id();
-        const job = { id: jobIds[index] as string, kind: "stock.low", payload: { levelId }, runAt: at };
-        await inScope(undefined, () => deps.enqueue(job, tx));
-      }
+        const id = jobIds[index] as string;
+        return { id, kind: "stock.low", payload: { levelId }, runAt: at, scope: undefined };
+      });
       for (const [{ change, scope }, outcome] of outcomes) {
         const entry = outcome.ok ? change.audit?.(outcome.value) : null;
-        if (entry) await inScope(scope, () => deps.enqueue(auditJobOf(entry), tx));
+        if (entry) jobs.push({ ...auditJobOf(entry), scope });
       }
+      await deps.jobs.enqueueAll(jobs, tx);
       // Together, so that the store writes all answers with one statement.
       await Promise.all(
         [...outcomes].map(([{ change }, outcome]) =>
@@ -189,7 +189,7 @@ export function createStockCommitter(
         const { outcomes, signals } = await write(entries, doubtful);
         if (signals.length > 0) await Promise.all(listeners.map((listener) => listener(signals)));
         for (const entry of entries) {
-          const outcome = outcomes.get(entry) as Outcome;
+          const outcome = outcomes.get(entry) as Outcome<unknown>;
           if (outcome.ok) {
             stats.changes++;
             entry.resolve(outcome.value);

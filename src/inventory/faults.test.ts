@@ -46,7 +46,7 @@ const withoutQueue = (deps: Deps): Deps => ({
     {
       mongo: deps.mongo,
       store: deps.inventory,
-      enqueue: deps.jobs.mongo.enqueue,
+      jobs: deps.jobs.mongo,
       clock: deps.clock,
       random: deps.random,
     },
@@ -80,7 +80,7 @@ const committingInDoubt = (deps: Deps): Deps & { runs(): number } => {
       },
     },
     store: deps.inventory,
-    enqueue: deps.jobs.mongo.enqueue,
+    jobs: deps.jobs.mongo,
     clock: deps.clock,
     random: deps.random,
   });

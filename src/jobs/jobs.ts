@@ -1,4 +1,5 @@
 import type { JsonValue } from "../lib/json";
+import type { Scope } from "../telemetry/scope";
 
 /** Work to be done after a change. Enqueued in the transaction of the change: an outbox. */
 export interface NewJob {
@@ -10,6 +11,11 @@ export interface NewJob {
   dedupeKey?: string;
   /** How often it is tried before it is given up as failed; 8 by default, about 20 minutes. */
   maxAttempts?: number;
+}
+
+/** A job without a dedupe key, and the scope that it comes from: of several in one transaction each has its own. */
+export interface ScopedJob extends Omit<NewJob, "dedupeKey"> {
+  scope: Scope | undefined;
 }
 
 /** A job in the hands of one process until its lease ends. */
@@ -63,6 +69,12 @@ export interface JobStore<Tx> {
   find(
     id: string,
   ): Promise<{ kind: string; status: string; progress: JsonValue; lastError: string | null } | null>;
+}
+
+/** A store for transactions that carry the changes of several requests. */
+export interface GroupedJobStore<Tx> extends JobStore<Tx> {
+  /** Enqueues several with one statement. */
+  enqueueAll(jobs: ScopedJob[], tx: Tx): Promise<void>;
 }
 
 export const JOB_STATES = ["waiting", "running", "done", "failed"] as const;

@@ -2,8 +2,8 @@ import { type QueryFilter, Schema } from "mongoose";
 import { modelOf, schemaOf } from "../db/model";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import type { JsonValue } from "../lib/json";
-import { jobOrigin } from "../telemetry/scope";
-import { DEFAULT_MAX_ATTEMPTS, type JobState, type JobStore } from "./jobs";
+import { currentScope, jobOrigin, type Scope } from "../telemetry/scope";
+import { DEFAULT_MAX_ATTEMPTS, type GroupedJobStore, type JobState, type NewJob } from "./jobs";
 
 interface JobDocument {
   _id: string;
@@ -62,8 +62,25 @@ const whereState = (state: JobState | undefined, now: Date): QueryFilter<JobDocu
   return state === undefined ? {} : { status: state };
 };
 
+const documentOf = (job: NewJob, scope: Scope | undefined): JobDocument => ({
+  _id: job.id,
+  kind: job.kind,
+  payload: job.payload,
+  status: "waiting",
+  runAt: job.runAt,
+  attempts: 0,
+  fence: 0,
+  progress: null,
+  lastError: null,
+  createdAt: job.runAt,
+  finishedAt: null,
+  maxAttempts: job.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
+  ...jobOrigin(scope),
+  ...(job.dedupeKey === undefined ? {} : { dedupeKey: job.dedupeKey }),
+});
+
 /** Jobs in MongoDB's `jobs` collection. */
-export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
+export const createMongoJobStore = (mongo: Mongo): GroupedJobStore<MongoTx> => {
   const Job = jobModel(mongo.connection);
   const held = ({ id, fence }: { id: string; fence: number }) => ({
     _id: id,
@@ -73,32 +90,22 @@ export const createMongoJobStore = (mongo: Mongo): JobStore<MongoTx> => {
 
   return {
     async enqueue(job, tx) {
-      const document: JobDocument = {
-        _id: job.id,
-        kind: job.kind,
-        payload: job.payload,
-        status: "waiting",
-        runAt: job.runAt,
-        attempts: 0,
-        fence: 0,
-        progress: null,
-        lastError: null,
-        createdAt: job.runAt,
-        finishedAt: null,
-        maxAttempts: job.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
-        ...jobOrigin(),
-        ...(job.dedupeKey === undefined ? {} : { dedupeKey: job.dedupeKey }),
-      };
       // A duplicate key would abort the transaction around it, so what is there is asked for first.
       if (tx !== undefined && job.dedupeKey !== undefined) {
         if (await Job.exists({ dedupeKey: job.dedupeKey }).session(mongo.in(tx).session ?? null)) return;
       }
       try {
         // The driver's own: every field is set here, and a transaction pays for what Mongoose does around it.
-        await Job.collection.insertOne(document as never, mongo.in(tx));
+        await Job.collection.insertOne(documentOf(job, currentScope()) as never, mongo.in(tx));
       } catch (error) {
         if (tx !== undefined || !duplicateKey(error)?.includes("dedupeKey")) throw error;
       }
+    },
+
+    async enqueueAll(jobs, tx) {
+      if (jobs.length === 0) return;
+      const documents = jobs.map((job) => documentOf(job, job.scope));
+      await Job.collection.insertMany(documents as never[], mongo.in(tx));
     },
 
     async lease(kinds, now, until) {

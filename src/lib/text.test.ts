@@ -26,6 +26,8 @@ describe("canonicalKey", () => {
     ["ΟΔΟΣ", "οδοσ"],
     ["ΟΔΟΣ", "οδος"],
     ["Å", "\u212b"],
+    ["MUG  BLUE", "mug blue"],
+    ["mug\u00a0blue", "mug\u2009\u3000blue"],
   ])("%p and %p are one key", (one, other) => {
     expect(canonicalKey(one)).toBe(canonicalKey(other));
   });

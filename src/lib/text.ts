@@ -6,9 +6,9 @@ const UNSEEN =
   /\u034f|[\ufe00-\ufe0f]|[\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0]/g;
 
 /**
- * The canonical form of keys that people type (emails, SKUs, slugs): NFC, trimmed and case-folded,
- * so that two spellings of one key are one key. Folding twice covers letters whose lower case has an
- * upper case of its own (ẞ, ſ, K); see Unicode 3.13, "caseless matching".
+ * The canonical form of keys that people type (emails, SKUs, slugs): NFC, trimmed and case-folded, with one plain
+ * space for any run of blanks, so that two spellings of one key are one key. Folding twice covers letters whose lower
+ * case has an upper case of its own (ẞ, ſ, K); see Unicode 3.13, "caseless matching".
  * Half of a surrogate pair, which JSON can write and UTF-8 cannot, becomes U+FFFD here and not in the database.
  */
 export const canonicalKey = (text: string): string =>
@@ -16,6 +16,7 @@ export const canonicalKey = (text: string): string =>
     .toWellFormed()
     .replace(UNSEEN, "")
     .normalize("NFC")
+    .replace(/\s+/g, " ")
     .trim()
     .toLowerCase()
     .toUpperCase()

@@ -1,13 +1,11 @@
-import type { Manager } from "../audit";
+import { type Manager, managedEntry } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import type { ProductResponse } from "./answers";
-import { auditOf } from "./audited";
 import { addSlugSuffix, buildProduct, categoriesOf, checkOptions } from "./build";
 import type { ProductDeps } from "./deps";
 import { toProduct } from "./mapper";
 import type { CreateProduct } from "./schema";
-import { signalProduct } from "./stock-signal";
 import { KeyTaken } from "./store";
 
 /** How many slugs are tried for a name that others have too. The first is written without a look: few are taken. */
@@ -28,7 +26,7 @@ export async function createProduct(
   checkOptions(input.variants ?? []);
   const product = buildProduct(deps, deps.random.id(), input, categories);
   const signalId = deps.random.id();
-  const audit = auditOf(deps, manager, "product.created");
+  const entry = managedEntry(deps, manager, "product.created");
   const wanted = product.slug;
   for (let attempt = 1; ; attempt++) {
     if (attempt > 1 && (await deps.products.findBySlug(product.slugKey ?? ""))) {
@@ -36,11 +34,11 @@ export async function createProduct(
     }
     try {
       const response = toProduct(product);
-      await deps.mongo.transaction(async (tx) => {
-        await deps.products.create(product, tx);
-        await signalProduct(deps, product, signalId, tx);
-        await audit(tx, product);
-        await record(tx, response);
+      await deps.creations.make({
+        product,
+        signalId,
+        audit: { ...entry, detail: { id: product._id, name: product.name } },
+        record: (tx) => record(tx, response),
       });
       deps.jobs.wake();
       return response;

@@ -97,35 +97,19 @@ export const createProductStore = (mongo: Mongo, index: ProductIndex, listLimit?
     /** @throws what `refusedFields` names, when the schema refuses one of them */
     validateAll,
 
-    /** @throws AppError already_exists when the slug or a SKU is taken */
-    async create(product: ProductDocument, tx?: MongoTx): Promise<void> {
+    /**
+     * Makes all of them, or none in a transaction that is given up.
+     * @param prepared what the search made ready of them
+     * @throws AppError already_exists when the slug or a SKU of one is taken
+     */
+    async create(products: ProductDocument[], tx?: MongoTx, prepared?: Prepared): Promise<void> {
       try {
-        await validateAll([product]);
+        await validateAll(products);
         // Checked, so the driver's own: Mongoose would track every field of what nobody reads again.
-        await Product.collection.insertOne(asNew(product) as never, mongo.in(tx));
-        await index.put([product], tx, true);
+        await Product.collection.insertMany(products.map(asNew) as never[], mongo.in(tx));
+        await index.put(products, tx, true, prepared);
       } catch (error) {
         throw taken(error) ?? error;
-      }
-    },
-
-    /**
-     * Makes many at once, or none when the schema refuses one or the slug or SKU of one is taken.
-     * @param prepared what the search made ready of them
-     * @returns whether they were made; false when one was taken
-     */
-    async createMany(products: ProductDocument[], prepared?: Prepared): Promise<boolean> {
-      await validateAll(products);
-      try {
-        await mongo.transaction(async (tx) => {
-          // The driver's own: they are checked, and Mongoose would cast every field once more.
-          await Product.collection.insertMany(products.map(asNew) as never[], mongo.in(tx));
-          await index.put(products, tx, true, prepared);
-        });
-        return true;
-      } catch (error) {
-        if (duplicateKey(error) === undefined) throw error;
-        return false;
       }
     },
 

@@ -19,8 +19,10 @@ export const currentScope = (): Scope | undefined => scopes.getStore();
 /** Runs `work`, and whatever it awaits, in a scope; `undefined` is none. */
 export const inScope = <T>(scope: Scope | undefined, work: () => T): T => scopes.run(scope, work);
 
-/** What a job keeps of the scope that enqueues it. */
-export const jobOrigin = (): { requestId: string | null; traceparent: string | null } => {
-  const scope = currentScope();
-  return { requestId: scope?.requestId ?? null, traceparent: scope?.traceparent ?? null };
-};
+/** What a job keeps of the scope that it comes from. */
+export const jobOrigin = (
+  scope = currentScope(),
+): { requestId: string | null; traceparent: string | null } => ({
+  requestId: scope?.requestId ?? null,
+  traceparent: scope?.traceparent ?? null,
+});

@@ -335,7 +335,7 @@ describe("import of products", () => {
 
   test("a category that goes while its products are being written: they are in the one that its path means now", async () => {
     const before = await ensureCategoryPath(t.deps, ["Going"]);
-    const undo = around(t.deps.products, "createMany", {
+    const undo = around(t.deps.products, "create", {
       before: async () => {
         undo();
         await deleteCategory(t.deps, null, before._id, undefined);

@@ -7,6 +7,7 @@ import type { ProductDeps } from "../deps";
 import type { ProductDocument } from "../model";
 import type { Prepared } from "../search/engine";
 import { signalProduct } from "../stock-signal";
+import { KeyTaken } from "../store";
 import { type GoodLine, refusal } from "./check";
 import { type Plan, plan } from "./plan";
 import type { ImportFault } from "./shapes";
@@ -164,7 +165,7 @@ export class Importer {
     await this.deps.products.validateAll([product]);
     const signalId = this.deps.random.id();
     await this.deps.mongo.transaction(async (tx) => {
-      if (outcome === "created") await this.deps.products.create(product, tx);
+      if (outcome === "created") await this.deps.products.create([product], tx);
       else if (!(await this.deps.products.replace(product, product.version - 1, tx))) throw new Missed();
       await this.deps.formerSlugs.record(givenAway, product.updatedAt, tx);
       await signalProduct(this.deps, product, signalId, tx);
@@ -227,17 +228,15 @@ export class Importer {
   /** Makes new products together. @returns those that have to be made one by one */
   async #createAll({ work, prepared }: Together): Promise<Work[]> {
     if (work.length === 0) return [];
-    const made = await this.deps.products
-      .createMany(
-        work.map(({ decision }) => decision.product),
-        prepared,
-      )
-      .catch((error: unknown) => {
-        // One is refused and none was made: each by itself says which.
-        if (!refusedFields(error)) throw error;
-        return false;
-      });
-    return made ? [] : work;
+    const products = work.map(({ decision }) => decision.product);
+    try {
+      await this.deps.mongo.transaction((tx) => this.deps.products.create(products, tx, prepared));
+      return [];
+    } catch (error) {
+      // One is refused or taken and none was made: each by itself says which.
+      if (error instanceof KeyTaken || refusedFields(error)) return work;
+      throw error;
+    }
   }
 
   /** Changes products together. @returns those that have to be changed one by one */

@@ -204,17 +204,6 @@ export const createRoleStore = (mysql: MySql) => ({
     });
   },
 
-  /** The names of a person's roles, sorted, and whether one of them demands a second factor. */
-  async rolesOf(userId: string): Promise<{ names: string[]; demandsFactor: boolean }> {
-    const rows = await mysql.on().$queryRaw<{ name: string; demands: unknown }[]>`
-      SELECT r.name, r.requires_second_factor AS demands
-      FROM user_roles ur JOIN roles r ON r.id = ur.role_id WHERE ur.user_id = ${userId}`;
-    return {
-      names: rows.map(({ name }) => name).sort(),
-      demandsFactor: rows.some(({ demands }) => Number(demands) === 1),
-    };
-  },
-
   /** The names of a person's roles, sorted. One round trip; Prisma would take one for each table. */
   async namesOf(userId: string, tx?: MySqlTx): Promise<string[]> {
     const rows = await mysql.on(tx).$queryRaw<{ name: string }[]>`

@@ -89,11 +89,18 @@ export const originOf = (deps: AuthDeps, c: Context<AppEnv>, deviceToken?: strin
 export const refreshTokenOfCookie = (deps: AuthDeps, c: Context<AppEnv>): string | undefined =>
   isBrowser(deps, c) ? getCookie(c, refreshCookie(deps)) : undefined;
 
-/** The refresh token of the body (native) or the cookie (browser). @throws AppError unauthenticated without one */
-export function refreshTokenOf(deps: AuthDeps, c: Context<AppEnv>, given: string | undefined): string {
+/**
+ * The refresh token of the body (native) or the cookie (browser), which tabs share.
+ * @throws AppError unauthenticated without one
+ */
+export function refreshTokenOf(
+  deps: AuthDeps,
+  c: Context<AppEnv>,
+  given: string | undefined,
+): { token: string; shared: boolean } {
   const token = given ?? refreshTokenOfCookie(deps, c);
   if (token === undefined) throw new AppError("unauthenticated", "Send the refresh token.");
-  return token;
+  return { token, shared: given === undefined };
 }
 
 /** The answer of a completed sign-in: for a browser its secrets go into cookies instead of the body. */

@@ -12,9 +12,16 @@ import { REFRESH_GRACE, sessionEnd, sessionLimits } from "./rules";
  * and after that for as long as nothing shows that the successor arrived: neither it nor an access token that
  * came with it was used. So a lost answer or twenty tabs neither sign anyone out nor fork the family. Any other
  * ends the session, and its owner is told by mail.
+ * @param shared it comes from a cookie: tabs share it, and their requests and answers overtake each other. For ten
+ * seconds it is not replaced again, so that none of them brings one that is two steps behind, nor sets it back.
  * @throws AppError unauthenticated for every reason alike
  */
-export async function refresh(deps: AuthDeps, refreshToken: string, origin: Origin): Promise<SignedIn> {
+export async function refresh(
+  deps: AuthDeps,
+  refreshToken: string,
+  origin: Origin,
+  { shared }: { shared: boolean },
+): Promise<SignedIn> {
   const refuse = () => new AppError("unauthenticated", "The refresh token is not valid. Sign in again.");
   const token = deps.tokens.readRefresh(refreshToken);
   if (!token) throw refuse();
@@ -34,16 +41,19 @@ export async function refresh(deps: AuthDeps, refreshToken: string, origin: Orig
       await deps.sessions.end(session.id, { reason: "expired", now });
       throw refuse();
     }
-    if (token.counter === session.refreshCounter) {
+    const inGrace = now.getTime() - session.rotatedAt.getTime() <= REFRESH_GRACE;
+    const isCurrent = token.counter === session.refreshCounter;
+    const isSettled = isCurrent && shared && inGrace && token.counter > 0;
+    if (isCurrent && !isSettled) {
       const idle = after(now, sessionLimits(permissions).idle).getTime();
       const idleExpiresAt = new Date(Math.min(idle, session.absoluteExpiresAt.getTime()));
       // When another request was faster, the next round finds this token to be the parent.
       if (!(await deps.sessions.rotate(session.id, token.counter, now, idleExpiresAt))) continue;
       return tokensOf(deps, session.userId, session.id, token.counter + 1, idleExpiresAt);
     }
-    const inGrace = now.getTime() - session.rotatedAt.getTime() <= REFRESH_GRACE;
     const lost = session.seenCounter < session.refreshCounter;
-    if (token.counter === session.refreshCounter - 1 && (inGrace || lost)) {
+    const isParent = token.counter === session.refreshCounter - 1 && (inGrace || lost);
+    if (isSettled || isParent) {
       return tokensOf(deps, session.userId, session.id, session.refreshCounter, session.idleExpiresAt);
     }
     const detail = `its refresh token was used twice, from ${origin.ip}`;

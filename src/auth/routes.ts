@@ -123,8 +123,9 @@ export const authRoutes = (deps: AuthDeps) =>
         errors: ["unauthenticated"],
       }),
       async (c) => {
-        const token = refreshTokenOf(deps, c, c.req.valid("json").refreshToken);
-        return c.json({ data: signedInAnswer(deps, c, await refresh(deps, token, originOf(deps, c))) }, 200);
+        const { token, ...how } = refreshTokenOf(deps, c, c.req.valid("json").refreshToken);
+        const signedIn = await refresh(deps, token, originOf(deps, c), how);
+        return c.json({ data: signedInAnswer(deps, c, signedIn) }, 200);
       },
     )
     .post(

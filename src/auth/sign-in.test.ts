@@ -264,6 +264,28 @@ describe("browsers", () => {
     expect(cookiesOf(out)[0]).toMatch(/^aizy_refresh=;.*Max-Age=0/);
   });
 
+  test("tabs whose requests and answers overtake each other keep the session; a cookie that is two steps behind ends it", async () => {
+    const { email, password } = await t.signIn();
+    const [first = "", device = ""] = cookiesOf(await post("login", { email, password }, browser)).map(
+      (cookie) => cookie.split(";")[0],
+    );
+    const refreshWith = async (cookie: string) => {
+      const answer = await post("refresh", {}, { ...browser, cookie: `${cookie}; ${device}` });
+      return { status: answer.status, cookie: cookiesOf(answer)[0]?.split(";")[0] ?? "" };
+    };
+    const { cookie: second } = await refreshWith(first);
+    expect(second).not.toBe(first);
+    // Another tab begins with the new one while a third is still under way with the old one, in any order.
+    for (const cookie of [second, first, second, second, first])
+      expect(await refreshWith(cookie)).toEqual({ status: 200, cookie: second });
+    t.clock.advance(10 * SECOND + 1);
+    const { cookie: third } = await refreshWith(second);
+    expect([first, second]).not.toContain(third);
+    expect(await refreshWith(second)).toEqual({ status: 200, cookie: third });
+    expect((await refreshWith(first)).status).toBe(401);
+    expect((await refreshWith(third)).status).toBe(401);
+  });
+
   test("a cookie without an Origin, or from a foreign page, does nothing", async () => {
     const { email, password } = await t.signIn();
     const cookie = pair(cookiesOf(await post("login", { email, password }, browser)));

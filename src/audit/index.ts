@@ -11,6 +11,6 @@ export {
   person,
   SYSTEM,
 } from "./entry";
-export { auditJobOf } from "./jobs";
+export { auditJobOf, auditJobsOf } from "./jobs";
 export { type Manager, managedEntry, managerOf } from "./manager";
 export { mutate } from "./mutate";

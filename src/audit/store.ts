@@ -1,4 +1,5 @@
-import { duplicateIndex, type MySql, type MySqlTx } from "../db/prisma";
+import { fewLengths } from "../db/few-lengths";
+import type { MySql, MySqlTx } from "../db/prisma";
 import { type AuditEntry as AuditRow, Prisma } from "../generated/prisma/client";
 import type { Seen } from "../lib/paging";
 import type { AuditEntry } from "./entry";
@@ -26,32 +27,30 @@ const INDEXES = [
 /** Rows that one statement of `anonymise` changes at most. */
 const BATCH = 1000;
 
-async function record(mysql: MySql, { actor, ...entry }: AuditEntry, tx?: MySqlTx): Promise<void> {
-  await mysql.on(tx).auditEntry.createMany({
-    data: [
-      {
-        ...entry,
-        userAgent: entry.userAgent?.slice(0, 500) ?? null,
-        actorKind: actor.kind,
-        actorId: actor.id,
-      },
-    ],
-  });
+/** Adds entries unless they are there. Written out: Prisma compiles a `createMany` anew each time. */
+async function record(mysql: MySql, entries: AuditEntry[], tx?: MySqlTx): Promise<void> {
+  const rows = fewLengths(entries).map(
+    ({
+      actor,
+      ...entry
+    }) => Prisma.sql`(${entry.id}, ${entry.at}, ${entry.action}, ${actor.kind}, ${actor.id},
+      ${entry.subjectUserId}, ${entry.ip}, ${entry.userAgent?.slice(0, 500) ?? null},
+      ${JSON.stringify(entry.detail)})`,
+  );
+  await mysql.on(tx).$executeRaw`
+    INSERT INTO audit_entries
+      (id, at, action, actor_kind, actor_id, subject_user_id, ip, user_agent, detail)
+    VALUES ${Prisma.join(rows)}
+    ON DUPLICATE KEY UPDATE id = audit_entries.id`;
 }
 
 /** The audit log in MySQL: entries are added and read, never changed or removed, but for `anonymise`. */
 export const createAuditStore = (mysql: MySql) => ({
-  /** Adds an entry, in the transaction of the change that it tells of. One statement. */
-  record: (entry: AuditEntry, tx?: MySqlTx): Promise<void> => record(mysql, entry, tx),
+  /** Adds an entry, in the transaction of the change that it tells of; one that is there stays as it is. */
+  record: (entry: AuditEntry, tx?: MySqlTx): Promise<void> => record(mysql, [entry], tx),
 
-  /** Adds an entry unless it is there. One statement where it is not. */
-  async recordOnce(entry: AuditEntry): Promise<void> {
-    try {
-      await record(mysql, entry);
-    } catch (error) {
-      if (duplicateIndex(error) !== "PRIMARY") throw error;
-    }
-  },
+  /** Adds at least one entry. */
+  recordAll: (entries: AuditEntry[]): Promise<void> => record(mysql, entries),
 
   /** Looks at entries behind one, the newest first, in the order of an index that it is forced to. */
   async walk(

@@ -1,3 +1,4 @@
+import { fewLengths } from "../db/few-lengths";
 import { dateIn, parsed } from "../db/json-row";
 import type { MySql, MySqlTx } from "../db/prisma";
 import { Prisma, type Session } from "../generated/prisma/client";
@@ -51,11 +52,6 @@ const MOST_TOGETHER = 32;
 const createLiveSessions = (mysql: MySql) => {
   const findEach = together<string, LiveSession | undefined>(async (ids) => {
     const wanted = [...new Set(ids)];
-    // A statement is prepared for each number of places: a power of two, the first id once more in those left over.
-    const places = Array.from(
-      { length: 2 ** Math.ceil(Math.log2(wanted.length)) },
-      (_, index) => wanted[index] ?? wanted[0],
-    );
     const rows = await mysql.on().$queryRaw<{ json: unknown }[]>`
       SELECT JSON_OBJECT(
         'id', s.id, 'userId', s.user_id,
@@ -67,7 +63,7 @@ const createLiveSessions = (mysql: MySql) => {
             EXISTS (SELECT 1 FROM totp_factors WHERE user_id = u.id AND state = 'confirmed')
             OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id)))) AS json
       FROM sessions s JOIN users u ON u.id = s.user_id
-      WHERE s.id IN (${Prisma.join(places)}) AND s.ended_at IS NULL
+      WHERE s.id IN (${Prisma.join(fewLengths(wanted))}) AND s.ended_at IS NULL
         AND u.banned_at IS NULL AND u.deleted_at IS NULL`;
     const byId = new Map(rows.map(({ json }) => liveSession(parsed(json) as LiveJson)));
     return ids.map((id) => byId.get(id));

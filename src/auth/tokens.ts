@@ -25,6 +25,8 @@ const claimsSchema = z
   })
   .meta({ id: "Claims" });
 
+const headerSchema = z.object({ kid: z.string(), alg: z.literal("HS256") });
+
 export type AccessClaims = z.infer<typeof claimsSchema>;
 
 /** The id of an access token that is given out after `counter` rotations of the session's refresh token. */
@@ -153,8 +155,7 @@ export function createTokens(ring: KeyRing, clock: Clock): Tokens {
     let payload: unknown;
     try {
       const header: unknown = JSON.parse(Buffer.from(parts[0] ?? "", "base64url").toString());
-      const { kid, alg } =
-        z.object({ kid: z.string(), alg: z.literal("HS256") }).safeParse(header).data ?? {};
+      const { kid, alg } = headerSchema.safeParse(header).data ?? {};
       const key = accessKeys.find(({ jwk }) => jwk.kid === kid);
       if (!key || alg === undefined) return null;
       const unchecked = { exp: false, nbf: false, iat: false };

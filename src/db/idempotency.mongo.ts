@@ -59,7 +59,7 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
     async (keys: IdempotencyDocument[]) => {
       let taken = new Set<number>();
       try {
-        await Key.insertMany(keys, { ordered: false, lean: true });
+        await Key.collection.insertMany(keys as never[], { ordered: false });
       } catch (error) {
         const known = duplicateKeys(error);
         if (!known) throw error;
@@ -133,7 +133,7 @@ export const createMongoIdempotencyStore = (mongo: Mongo): IdempotencyStore<Mong
         const done =
           writes.length === 1 && first
             ? Key.updateOne(first.updateOne.filter, first.updateOne.update, mongo.in(tx))
-            : Key.bulkWrite(writes, mongo.in(tx));
+            : Key.collection.bulkWrite(writes as never[], mongo.in(tx));
         requireAll(await done, writes.length);
       });
       together.set(tx, { writes, done });

@@ -1,4 +1,4 @@
-import { type AuditEntry, auditJobOf } from "../audit";
+import { type AuditEntry, auditJobsOf } from "../audit";
 import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
 import type { GroupedJobStore, ScopedJob } from "../jobs/jobs";
 import type { Outcome } from "../lib/batched";
@@ -166,11 +166,11 @@ export function createStockCommitter(
         const id = jobIds[index] as string;
         return { id, kind: "stock.low", payload: { levelId }, runAt: at, scope: undefined };
       });
-      for (const [{ change, scope }, outcome] of outcomes) {
+      const audited = [...outcomes].flatMap(([{ change, scope }, outcome]) => {
         const entry = outcome.ok ? change.audit?.(outcome.value) : null;
-        if (entry) jobs.push({ ...auditJobOf(entry), scope });
-      }
-      await deps.jobs.enqueueAll(jobs, tx);
+        return entry ? [{ entry, scope }] : [];
+      });
+      await deps.jobs.enqueueAll([...jobs, ...auditJobsOf(audited)], tx);
       // Together, so that the store writes all answers with one statement.
       await Promise.all(
         [...outcomes].map(([{ change }, outcome]) =>

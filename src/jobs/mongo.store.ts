@@ -1,6 +1,6 @@
 import { type QueryFilter, Schema } from "mongoose";
 import { modelOf, schemaOf } from "../db/model";
-import { duplicateKey, type Mongo, type MongoTx } from "../db/mongo";
+import { duplicateKey, type Mongo, type MongoTx, OPERATION_LIMIT } from "../db/mongo";
 import type { JsonValue } from "../lib/json";
 import { currentScope, jobOrigin, type Scope } from "../telemetry/scope";
 import { DEFAULT_MAX_ATTEMPTS, type GroupedJobStore, type JobState, type NewJob } from "./jobs";
@@ -109,11 +109,12 @@ export const createMongoJobStore = (mongo: Mongo): GroupedJobStore<MongoTx> => {
     },
 
     async lease(kinds, now, until) {
-      const row = await Job.findOneAndUpdate(
+      // The driver's own, here and at the end: both are asked for each job.
+      const row = (await Job.collection.findOneAndUpdate(
         { status: "waiting", runAt: { $lte: now }, kind: { $in: kinds } },
         { $inc: { fence: 1, attempts: 1 }, $set: { runAt: until, lastError: null } },
-        { sort: { runAt: 1 }, returnDocument: "after", lean: true },
-      );
+        { sort: { runAt: 1 }, returnDocument: "after", maxTimeMS: OPERATION_LIMIT },
+      )) as unknown as JobDocument | null;
       return (
         row && {
           id: row._id,
@@ -142,7 +143,8 @@ export const createMongoJobStore = (mongo: Mongo): GroupedJobStore<MongoTx> => {
         lastError: end.status === "done" ? null : end.error,
         ...(end.status === "waiting" ? { runAt: end.runAt } : { finishedAt: now }),
       };
-      return (await Job.updateOne(held(job), { $set: set })).matchedCount === 1;
+      const ended = await Job.collection.updateOne(held(job) as object, { $set: set });
+      return ended.matchedCount === 1;
     },
 
     async forget(kinds, before) {

@@ -97,6 +97,8 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   let started = false;
   let looking = false;
   let lookAgain = false;
+  /** Stores that may hold due work. */
+  const open = new Set<JobStore<unknown>>();
 
   async function run<Tx>(store: JobStore<Tx>, job: LeasedJob): Promise<void> {
     const started = performance.now();
@@ -167,32 +169,31 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
    * down keeps the other's jobs waiting.
    */
   async function look(): Promise<void> {
-    const open = new Set(stores);
-    while (open.size > 0) {
-      for (const store of open) {
-        if (running.size >= concurrency || stopping.signal.aborted) return;
-        const job = await leaseFrom(store).catch((error) => {
-          log.warn({ err: error }, "looking for jobs failed; trying again");
-          return null;
+    for (const store of open) {
+      if (running.size >= concurrency || stopping.signal.aborted) return;
+      // Opened again by whoever wakes the runner while it is being asked, and behind the other by what it gives.
+      open.delete(store);
+      const job = await leaseFrom(store).catch((error) => {
+        log.warn({ err: error }, "looking for jobs failed; trying again");
+        return null;
+      });
+      if (!job) continue;
+      open.add(store);
+      const work = run(store, job)
+        .catch((error) => log.error({ err: error, job: job.id }, "the end of a job was not recorded"))
+        .finally(() => {
+          running.delete(work);
+          // More of its kind may wait there, now that there is a place.
+          open.add(store);
+          again();
         });
-        if (!job) {
-          open.delete(store);
-          continue;
-        }
-        const work = run(store, job)
-          .catch((error) => log.error({ err: error, job: job.id }, "the end of a job was not recorded"))
-          .finally(() => {
-            running.delete(work);
-            wake();
-          });
-        running.set(work, job.kind);
-      }
+      running.set(work, job.kind);
     }
   }
 
   function schedule(delay: number) {
     clearTimeout(timer);
-    if (started && !stopping.signal.aborted) timer = setTimeout(tick, delay);
+    if (started && !stopping.signal.aborted) timer = setTimeout(wake, delay);
   }
 
   async function tick(): Promise<void> {
@@ -214,9 +215,14 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     }
   }
 
-  function wake() {
+  function again() {
     // Whoever wakes it has nothing to do with the jobs that it finds.
     if (started && !stopping.signal.aborted) void inScope(undefined, tick);
+  }
+
+  function wake() {
+    for (const store of stores) open.add(store);
+    again();
   }
 
   /** Jobs of a kind that nobody here can do would wait for ever, and nobody would know. */

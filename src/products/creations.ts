@@ -1,4 +1,4 @@
-import { type AuditEntry, auditJobOf } from "../audit";
+import { type AuditEntry, auditJobsOf } from "../audit";
 import type { Mongo, MongoTx } from "../db/mongo";
 import { isUnavailable } from "../db/unavailable";
 import type { GroupedJobStore } from "../jobs/jobs";
@@ -31,7 +31,7 @@ export interface ProductCreations {
 /** Products of one transaction: it has to stay far below its time limit and the size of a message. */
 const MOST = 16;
 /** Transactions of this process at once. */
-const AT_ONCE = 2;
+const AT_ONCE = 1;
 
 /**
  * The transaction of a creation has statements in five collections; a caller that comes while others' run shares the
@@ -53,8 +53,8 @@ export function createProductCreations(deps: {
     await deps.mongo.transaction(async (tx) => {
       await deps.products.create(products, tx, prepared);
       await signalProducts(deps, entries, tx);
-      const jobs = entries.map(({ audit, scope }) => ({ ...auditJobOf(audit), scope }));
-      await deps.jobs.enqueueAll(jobs, tx);
+      const audited = entries.map(({ audit, scope }) => ({ entry: audit, scope }));
+      await deps.jobs.enqueueAll(auditJobsOf(audited), tx);
       // Together, so that the store writes all answers with one statement.
       await Promise.all(entries.map(({ record }) => record(tx)));
     });

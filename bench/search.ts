@@ -1,9 +1,11 @@
 /**
- * Search: `bun run bench search [--quick] [--check]`, on databases of its own beside those that the environment names.
+ * Search: `bun run bench search [--quick | --large] [--check]`, on databases of its own beside those that the environment
+ * names.
  *
  * How good it is, over the products in $TEST_DATA and the judged queries of `search/judgements.ts`, by which it is tuned,
- * and those of `search/held-out.ts`, by which it is not, beside MiniSearch and Orama in the same run; how quick it is over HTTP beside a plain list of products; then, unless quick, 100,000
- * products made from those: 20 requests a second, and what the server's memory is before and after.
+ * and those of `search/held-out.ts`, by which it is not, beside MiniSearch and Orama in the same run; how quick it is over
+ * HTTP beside a plain list of products; then, unless quick, 100,000 products made from those: 20 requests a second, and
+ * what the server's memory is before and after. `--large` does the second half alone.
  */
 import { readFile } from "node:fs/promises";
 import { loadavg } from "node:os";
@@ -15,6 +17,7 @@ import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
 import { type Goal, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import { untilIdle } from "./peers/machine";
 import { HELD_OUT_PARTS, heldOut } from "./search/held-out";
 import {
   gradeOf,
@@ -221,6 +224,8 @@ async function crowd(deps: Deps, products: Product[]): Promise<Goal[]> {
   );
   const server = await startServer({});
   try {
+    // The database tidies up after so many writes, for minutes.
+    await untilIdle();
     const call = (paths: string[]) => (index: number) =>
       fetch(`${server.address}${paths[index % paths.length]}`).then((answer) => answer.arrayBuffer());
     await load(2, 5, call(lists), 20);
@@ -264,7 +269,8 @@ const products = (await readFile(join(folder, "bestbuy-products.ndjson"), "utf8"
   .map((line) => JSON.parse(line) as Product);
 process.env.NODE_ENV = "test";
 const goals: Goal[] = [];
-for (const part of options.quick ? [quality] : [quality, crowd]) {
+const parts = options.quick ? [quality] : process.argv.includes("--large") ? [crowd] : [quality, crowd];
+for (const part of parts) {
   await onThrowAwayDatabases(async () => {
     const deps = createDeps(parseConfig(process.env), silentLogger());
     try {

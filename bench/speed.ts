@@ -6,8 +6,9 @@
  * Every side is a server of its own on the first processor; the load and the databases have the second. Sides take
  * turns within each round, so what else the machine does falls on all of them, and results are ratios within one
  * round. First all must give the same answers. A whole run writes tables, plots, profiles and ratios to
- * `bench/results/`; `--quick` has shorter runs, writes nothing (unless `--save` is there too), and warns where a ratio got worse by more than a third
- * since the last whole run. `--against` sets another checkout beside this one.
+ * `bench/results/`; `--quick` has shorter runs, writes nothing (unless `--save` is there too), and warns where a ratio
+ * got worse by more than a third since the last whole run. `--only=wide` runs its last part alone: two processes, and
+ * 100,000 products. `--against` sets another checkout beside this one.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -21,7 +22,7 @@ import { profiles } from "./peers/profiles";
 import { goalsTable, type Judged, judge, median, plotOf, type Results, tableOf } from "./peers/report";
 import { SCENARIOS, type Scenario } from "./peers/scenarios";
 import { builtSide, otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
-import { type Wider, wider } from "./peers/wider";
+import { wider } from "./peers/wider";
 import { makeWorld, type World } from "./peers/world";
 
 const RESULTS = join(import.meta.dir, "results");
@@ -182,8 +183,7 @@ async function timeBuild(started: Map<string, number[]>): Promise<void> {
 }
 
 /** Writes what a whole run found. */
-function write(results: Results, judged: Judged[], started: Map<string, number[]>, more: Wider[]): void {
-  mkdirSync(RESULTS, { recursive: true });
+function write(results: Results, judged: Judged[], started: Map<string, number[]>): void {
   const tables = [...results].map(([name, sides]) => {
     const what = SCENARIOS.find((scenario) => scenario.name === name)?.what ?? "memory after the start";
     if (name !== "idle") writeFileSync(join(RESULTS, `speed-${name}.svg`), plotOf(what, sides));
@@ -194,7 +194,6 @@ function write(results: Results, judged: Judged[], started: Map<string, number[]
     `Versions: ${names.join(", ")}. ${PRODUCTS} products; ${ROUNDS} counted runs of ${SECONDS} s a side, in turn; medians with their ranges.\n`,
     goalsTable(judged),
     startTable(started),
-    ...more.map(({ table }) => table),
     ...tables,
   ];
   writeFileSync(join(RESULTS, "speed.md"), text.join("\n"));
@@ -207,11 +206,13 @@ async function run(): Promise<number> {
   const databases = databaseProcesses(process.env);
   if (databases.length === 0) console.log("The databases run elsewhere: their processor time is not seen.");
   pin([...databases, process.pid], OTHERS);
+  mkdirSync(RESULTS, { recursive: true });
   const against = given("against");
   const wanted = chosen("sides");
   const named = PEERS.filter(({ name }) =>
     wanted ? wanted.includes(name) : !options.quick || ["replaced", "floor", "better-auth"].includes(name),
   );
+  const isWide = chosen("only")?.includes("wide") ?? false;
   const scenarios = SCENARIOS.filter(
     ({ name, rate }) => (chosen("only")?.includes(name) ?? true) && !(options.quick && rate !== undefined),
   );
@@ -248,11 +249,14 @@ async function run(): Promise<number> {
       await profiles(scenarios, world, SERVER, load, RESULTS);
     }
     console.log(goalsTable(judged));
-    if (whole) write(results, judged, started, []);
+    if (whole) write(results, judged, started);
     else warnOfWorse(judged);
-    const more = whole && !options.quick ? await wider(world, SERVER, load) : [];
-    for (const { table } of more) console.log(table);
-    if (more.length > 0) write(results, judged, started, more);
+    if (isWide || (whole && !options.quick)) {
+      for (const { stop } of sides) await stop();
+      const tables = (await wider(world, SERVER, load)).map(({ table }) => table);
+      console.log(tables.join("\n"));
+      writeFileSync(join(RESULTS, "wide.md"), tables.join("\n"));
+    }
     const met = judged.filter(({ outcome }) => outcome === "met").length;
     console.log(`goals: ${met} of ${judged.length}`);
     return options.check && judged.some(({ outcome }) => outcome === "missed") ? 1 : 0;

@@ -39,6 +39,25 @@ export const processorTime = (pids: number[]): number =>
     .filter(Number.isFinite)
     .reduce((sum, ticks) => sum + ticks * TICK, 0);
 
+/** How busy the machine's processors were over some milliseconds, from 0 to 1. */
+async function busyFor(milliseconds: number): Promise<number> {
+  const times = () => {
+    const [all = ""] = read("/proc/stat").split("\n");
+    const ticks = all.split(/\s+/).slice(1).map(Number);
+    return { all: ticks.reduce((sum, tick) => sum + tick, 0), idle: (ticks[3] ?? 0) + (ticks[4] ?? 0) };
+  };
+  const before = times();
+  await Bun.sleep(milliseconds);
+  const after = times();
+  return 1 - (after.idle - before.idle) / Math.max(1, after.all - before.all);
+}
+
+/** Waits until nothing else is done on this machine (a database tidies up after many writes), ten minutes at most. */
+export async function untilIdle(): Promise<void> {
+  for (let quiet = 0, tries = 0; quiet < 3 && tries < 120; tries++)
+    quiet = (await busyFor(5000)) < 0.1 ? quiet + 1 : 0;
+}
+
 /** Memory that these processes hold in RAM, in MB. */
 export const residentMegabytes = (pids: number[]): number =>
   pids

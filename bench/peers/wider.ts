@@ -3,10 +3,11 @@ import { parseConfig } from "../../src/config";
 import { silentLogger } from "../../src/telemetry/log";
 import { createDeps } from "../../src/wire";
 import { GROWTH_GOAL, PROCESSES_GOAL } from "../goals";
+import { untilIdle } from "./machine";
 import { type Load, type Measured, measure } from "./measure";
 import { median } from "./report";
 import { SCENARIOS, type Scenario } from "./scenarios";
-import { PRODUCT, startSide } from "./sides";
+import { PRODUCT, type Running, startSide } from "./sides";
 import { addProducts, type World } from "./world";
 
 const SECONDS = 5;
@@ -26,25 +27,30 @@ const scenarioOf = (name: string): Scenario => {
   return found;
 };
 
+/** Runs of one scenario against this project as each of the environments makes it, in turn. */
 async function timesOf(
   scenario: Scenario,
   world: World,
   server: string,
   load: Around,
-  env = {},
-): Promise<Measured[]> {
-  const running = await startSide(PRODUCT, server, { env });
+  environments: Record<string, string>[] = [{}],
+): Promise<Measured[][]> {
+  await untilIdle();
+  const sides: Running[] = [];
   try {
+    for (const env of environments) sides.push(await startSide(PRODUCT, server, { env }));
     const { connections } = scenario;
     const request = scenario.request(world, false);
-    await measure(running, request, { ...load, connections, seconds: 2 });
-    const runs: Measured[] = [];
+    const runOf = (side: Running, seconds: number) =>
+      measure(side, request, { ...load, connections, seconds });
+    for (const side of sides) await runOf(side, SECONDS);
+    const runs: Measured[][] = sides.map(() => []);
     for (let round = 0; round < ROUNDS; round++) {
-      runs.push(await measure(running, request, { ...load, connections, seconds: SECONDS }));
+      for (const [index, side] of sides.entries()) runs[index]?.push(await runOf(side, SECONDS));
     }
     return runs;
   } finally {
-    await running.stop();
+    await Promise.all(sides.map(({ stop }) => stop()));
   }
 }
 
@@ -64,8 +70,8 @@ const HEAD = [
 async function processes(world: World, load: Around): Promise<Wider> {
   const both = { ...load, processor: "0,1" };
   const scenario = scenarioOf("me-customer");
-  const one = await timesOf(scenario, world, "0,1", both, { WEB_CONCURRENCY: "1" });
-  const two = await timesOf(scenario, world, "0,1", both, { WEB_CONCURRENCY: "2" });
+  const counts = [{ WEB_CONCURRENCY: "1" }, { WEB_CONCURRENCY: "2" }];
+  const [one = [], two = []] = await timesOf(scenario, world, "0,1", both, counts);
   const ratio = median(two.map((run) => run.perSecond)) / median(one.map((run) => run.perSecond));
   const title = `### Processes on two processors: ${ratio.toFixed(2)} of one (goal >= ${PROCESSES_GOAL})`;
   return { table: [title, "", ...HEAD, row("1 process", one), row("2 processes", two), ""].join("\n") };
@@ -74,7 +80,7 @@ async function processes(world: World, load: Around): Promise<Wider> {
 /** A page of a shop of today's size, and of one with 100,000 products. */
 async function growth(world: World, server: string, load: Around): Promise<Wider> {
   const scenario = scenarioOf("list");
-  const few = await timesOf(scenario, world, server, load);
+  const [few = []] = await timesOf(scenario, world, server, load);
   const deps = createDeps(parseConfig(process.env), silentLogger());
   try {
     await deps.mongo.connection.asPromise();
@@ -82,7 +88,7 @@ async function growth(world: World, server: string, load: Around): Promise<Wider
   } finally {
     await deps.close();
   }
-  const many = await timesOf(scenario, world, server, load);
+  const [many = []] = await timesOf(scenario, world, server, load);
   const ratio = median(many.map(({ p50 }) => p50)) / median(few.map(({ p50 }) => p50));
   const title = `### A page of 20 of 100,000 products: ${ratio.toFixed(2)} of its time among few (goal <= ${GROWTH_GOAL})`;
   return { table: [title, "", ...HEAD, row("few", few), row("100,000", many), ""].join("\n") };

@@ -8,6 +8,9 @@ export interface SkuRename {
   to: { sku: string; skuKey: string };
 }
 
+/** Whether a level has no units, owes none, and holds none. */
+const isEmpty = ({ onHand, reserved }: LevelDocument): boolean => onHand === 0 && reserved === 0;
+
 /** Stock of SKUs that are spelled otherwise from now on. */
 export const createRenameStore = (mongo: Mongo) => {
   const Level = levelModel(mongo.connection);
@@ -39,7 +42,7 @@ export const createRenameStore = (mongo: Mongo) => {
     /**
      * Gives levels and active reservations of SKUs their new SKUs. Movements are not edited: a level's older ones are
      * found under its former SKUs.
-     * @throws AppError conflict when a new SKU has levels of its own
+     * @throws AppError conflict when a new SKU has stock of its own
      */
     async renameSkus(renames: SkuRename[], now: Date, tx: MongoTx): Promise<void> {
       const byKey = new Map(renames.map(({ from, to }) => [from, to]));
@@ -47,7 +50,8 @@ export const createRenameStore = (mongo: Mongo) => {
       // A write before the first read: sales of these SKUs would else always be faster.
       await Level.updateMany({ skuKey: { $in: keys } }, { $inc: { version: 1 } }, mongo.in(tx));
       const targets = renames.map(({ to }) => to.skuKey).filter((skuKey) => !byKey.has(skuKey));
-      const other = await Level.findOne({ skuKey: { $in: targets } }, { sku: 1 }, mongo.in(tx)).lean();
+      const others = await Level.find({ skuKey: { $in: targets } }, null, mongo.in(tx)).lean();
+      const other = others.find((level) => !isEmpty(level));
       if (other) {
         throw new AppError(
           "conflict",
@@ -55,6 +59,9 @@ export const createRenameStore = (mongo: Mongo) => {
           { members: { sku: other.sku } },
         );
       }
+      // Left by a product that is gone: what was there is in their movements, and nothing is to be kept apart.
+      if (others.length > 0)
+        await Level.deleteMany({ _id: { $in: others.map(({ _id }) => _id) } }, mongo.in(tx));
       const levels = await Level.find({ skuKey: { $in: keys } }, null, mongo.in(tx)).lean();
       // SKUs that change places step aside first: SKU and location are unique.
       if (renames.some(({ from, to }) => to.skuKey !== from && byKey.has(to.skuKey))) {

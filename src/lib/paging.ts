@@ -32,7 +32,7 @@ export const pageEnd = (
  */
 export function pageFrom<Row, Item>(
   deps: { cursors: Cursors },
-  rows: Row[],
+  rows: readonly Row[],
   limit: number,
   filter: JsonValue,
   map: (row: Row) => Item,

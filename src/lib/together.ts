@@ -18,3 +18,29 @@ export function together<Key, Value>(
   });
   return (key) => loader.load(key);
 }
+
+/**
+ * A look-up of which one answer serves all who ask the same in one turn of the event loop; it begins after the last of
+ * them has asked. Nobody may change what they are given.
+ * @param ask gets what JSON can hold, which tells questions apart
+ * @example const page = sameAtOnce((query: Query) => store.read(query)); await page(query);
+ */
+export function sameAtOnce<Question, Answer>(
+  ask: (question: Question) => Promise<Answer>,
+): (question: Question) => Promise<Answer> {
+  const asked = new Map<string, Promise<Answer>>();
+  return (question) => {
+    const key = JSON.stringify(question);
+    let answer = asked.get(key);
+    if (!answer) {
+      answer = new Promise((resolve) => {
+        setImmediate(() => {
+          asked.delete(key);
+          resolve(ask(question));
+        });
+      });
+      asked.set(key, answer);
+    }
+    return answer;
+  };
+}

@@ -1,5 +1,6 @@
 import { type Mongo, tookTooLong } from "../db/mongo";
 import { AppError } from "../lib/errors";
+import { sameAtOnce } from "../lib/together";
 import { type ProductFilter, SORTS, type SortName } from "./filters";
 import { LIVING, type ProductDocument, type ProductStatus, productModel } from "./model";
 import { type ListedProduct, SUMMARY } from "./summary";
@@ -66,6 +67,15 @@ export interface ListPosition {
   id: string;
 }
 
+/** What a page is asked for by. */
+interface PageQuestion {
+  filter: ProductFilter;
+  sort: ProductSort;
+  after: ListPosition | null;
+  limit: number;
+  fields: Record<string, 1>;
+}
+
 /** The ranges of an index that a page is read from, in their order. */
 function stepsOf({ name, descending }: ProductSort, after: ListPosition | null): Record<string, unknown>[] {
   if (after === null) return [{}];
@@ -118,21 +128,8 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
       },
     );
   };
-  return {
-    /**
-     * A page of living products in the order of a sort, `limit` + 1 at most so that the caller sees if more
-     * follow. What comes behind `after` is asked for in two steps, the rows of the same sort key and the rows
-     * beyond it: each is one range of an index, and both are asked for at once, so that a page far behind takes
-     * as long as the first.
-     * @throws AppError service_unavailable when the server takes longer than 3 s
-     */
-    async list(
-      filter: ProductFilter,
-      sort: ProductSort,
-      after: ListPosition | null,
-      limit: number,
-      fields: Record<string, 1> = SUMMARY,
-    ): Promise<ListedProduct[]> {
+  const readPage = sameAtOnce(
+    async ({ filter, sort, after, limit, fields }: PageQuestion): Promise<ListedProduct[]> => {
       const read = { ...fields, ...(sort.name === "name" ? { nameKey: 1 } : {}) };
       const pages = await Promise.all(
         stepsOf(sort, after).map((step) => pageQuery(filter, sort, step, limit + 1, read).toArray()),
@@ -141,6 +138,33 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
       });
       return pages.flat().slice(0, limit + 1);
     },
+  );
+  const findOtherCurrency = sameAtOnce(
+    async ({ status, currency }: { status: ProductStatus; currency: string }): Promise<boolean> => {
+      // Two ranges of an index, and not `$ne`, for which the local engine looks at every key.
+      const other = { $or: [{ currency: { $lt: currency } }, { currency: { $gt: currency } }] };
+      const found = await Product.collection.findOne(
+        { ...LIVING, status, ...other },
+        { projection: { _id: 1 }, hint: { status: 1, currency: 1, _id: 1 }, maxTimeMS: listLimit },
+      );
+      return found !== null;
+    },
+  );
+  return {
+    /**
+     * A page of living products in the order of a sort, `limit` + 1 at most so that the caller sees if more
+     * follow. What comes behind `after` is asked for in two steps, the rows of the same sort key and the rows
+     * beyond it: each is one range of an index, and both are asked for at once, so that a page far behind takes
+     * as long as the first. Those who ask for the same page at the same moment are given the same rows.
+     * @throws AppError service_unavailable when the server takes longer than 3 s
+     */
+    list: (
+      filter: ProductFilter,
+      sort: ProductSort,
+      after: ListPosition | null,
+      limit: number,
+      fields: Record<string, 1> = SUMMARY,
+    ): Promise<readonly ListedProduct[]> => readPage({ filter, sort, after, limit, fields }),
 
     /** The first and the last currency of products of this status, by their codes: two when there are several. */
     async currencies(status: ProductStatus): Promise<string[]> {
@@ -159,15 +183,8 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
     },
 
     /** Whether products of this status have prices in another currency than this one. */
-    async hasOtherCurrency(status: ProductStatus, currency: string): Promise<boolean> {
-      // Two ranges of an index, and not `$ne`, for which the local engine looks at every key.
-      const other = { $or: [{ currency: { $lt: currency } }, { currency: { $gt: currency } }] };
-      const found = await Product.collection.findOne(
-        { ...LIVING, status, ...other },
-        { projection: { _id: 1 }, hint: { status: 1, currency: 1, _id: 1 }, maxTimeMS: listLimit },
-      );
-      return found !== null;
-    },
+    hasOtherCurrency: (status: ProductStatus, currency: string): Promise<boolean> =>
+      findOtherCurrency({ status, currency }),
 
     /** One or two of the currencies that the products of a filter have. */
     async currenciesOf(filter: ProductFilter): Promise<string[]> {

@@ -203,6 +203,24 @@ describe("another SKU takes along", () => {
     expect((await send("GET", `/${product.id}`)).data.version).toBe(1);
   });
 
+  test("its place, where a product that is gone left the SKU without stock", async () => {
+    const [a, sold] = [unique("A"), unique("Sold")];
+    const gone = await made({ sku: sold, price: 1 });
+    await add(sold, 1);
+    const { data: reservation } = await stock.reserve([{ sku: sold, quantity: 1 }]);
+    expect((await stock.post(`/reservations/${reservation.id}/commit`)).status).toBe(200);
+    await send("DELETE", `/${gone.id}`);
+    const product = await made({ sku: a, price: 1 });
+    await add(a, 5);
+    const path = `/${product.id}/variants/${product.variants[0].id}`;
+    expect((await send("PATCH", path, { sku: sold })).status).toBe(200);
+    expect(await stock.level(sold)).toMatchObject({ sku: sold, onHand: 5 });
+    const { data: own } = await stock.get(`/movements?sku=${sold}`);
+    expect(own.map(({ kind }: { kind: string }) => kind)).toEqual(["receive"]);
+    expect((await stock.get(`/movements?reservationId=${reservation.id}`)).data).toHaveLength(2);
+    expect(await stock.differences()).toEqual([]);
+  });
+
   test("every sale, however many are made while it is renamed", async () => {
     const [a, b] = [unique("Hot"), unique("Hotter")];
     const product = await made({ sku: a, price: 1 });

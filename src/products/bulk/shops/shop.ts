@@ -105,12 +105,9 @@ export const listOf = (text: string): string[] =>
     .map((name) => name.replaceAll("\\,", ",").trim())
     .filter((name) => name !== "");
 
-/** "A > B" as a path. */
+/** "A > B" as a path; a name that is missing stays empty, and is a fault of its row. */
 export const pathOf = (text: string): string[] =>
-  text
-    .split(">")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
+  text.trim() === "" ? [] : text.split(">").map((name) => name.trim());
 
 /** What goes into `metadata`; nothing when there is nothing, so that it stays as it is. */
 export const metadataOf = (tags: string[], more: Record<string, unknown> = {}) => {

@@ -397,12 +397,23 @@ ${Array.from({ length: 24 }, (_, n) => simple(n)).join("\n")}
   });
 });
 
+test("a path of categories that lacks a name is a fault, not a shorter path", async () => {
+  const rows = ["Name,SKU,Regular price,Categories", "Lamp,L-1,10,Home > > Light", "Chair,C-1,10,Home > Chairs", "Mug,M-1,10,"];
+  const { created, faults } = await load("woocommerce", rows.join("\n"));
+  expect(created).toBe(2);
+  expect(faults).toEqual([expect.stringMatching(/^1: categories\.0\.1 /)]);
+});
+
 describe("descriptions", () => {
   test.each([
     ["<p>One</p><p>Two<br>three</p>", "One\nTwo\nthree"],
     ["a &lt;b&gt; &amp;amp; &#8364;&#x20ac; &unknown;", "a <b> &amp; €€ &unknown;"],
     ["<style>p{}</style>x<!-- c --><script>y</script", "x"],
     ["2 < 3 and 4 > 1", "2 < 3 and 4 > 1"],
+    ['<img alt="a > b" src="x">pic', "pic"],
+    ["<li class='x > y'>one<li>two", "- one\n- two"],
+    ['<p title="open>text</p>', "text"],
+    ['<a href="'.repeat(20_000), ""],
     ["<img src=x onerror=alert(1)>pic", "pic"],
     ["caf&eacute; &frac12;&#1;&nbsp;&rsquo;", "café ½ ’"],
   ])("%s", (html, text) => {

@@ -24,6 +24,7 @@ import { createDeps } from "../src/wire";
 import { type ServerProcess, startServer } from "../test/processes";
 import { generate, sources } from "./catalogue-file";
 import { addPerson, type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import { untilIdle } from "./peers/machine";
 
 const PRODUCTS = options.quick ? 3_000 : 100_000;
 const PAGES = options.quick ? 30 : 100;
@@ -321,6 +322,8 @@ process.exitCode = await onThrowAwayDatabases(async () => {
       `  import: ${seconds.toFixed(0)} s, ${(PRODUCTS / seconds).toFixed(0)} products and ${(variants / seconds).toFixed(0)} ` +
         `variants a second, ${memory.toFixed(0)} MB at most\n`,
     );
+    // The database tidies up after so many writes, for minutes.
+    await untilIdle();
     const server = await startServer({ LOG_LEVEL: "info" });
     try {
       const signedIn = await body<{ data: { accessToken: string } }>(

@@ -139,17 +139,21 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
       return pages.flat().slice(0, limit + 1);
     },
   );
-  const findOtherCurrency = sameAtOnce(
-    async ({ status, currency }: { status: ProductStatus; currency: string }): Promise<boolean> => {
-      // Two ranges of an index, and not `$ne`, for which the local engine looks at every key.
-      const other = { $or: [{ currency: { $lt: currency } }, { currency: { $gt: currency } }] };
-      const found = await Product.collection.findOne(
-        { ...LIVING, status, ...other },
-        { projection: { _id: 1 }, hint: { status: 1, currency: 1, _id: 1 }, maxTimeMS: listLimit },
+  const readCurrencies = sameAtOnce(async (status: ProductStatus): Promise<string[]> => {
+    // Both ends of an index: one look for "any other than this" reads every key on the local engine.
+    const end = (direction: 1 | -1) =>
+      Product.collection.findOne<{ currency: string }>(
+        { ...LIVING, status },
+        {
+          projection: { _id: 0, currency: 1 },
+          sort: { currency: direction, _id: direction },
+          hint: { status: 1, currency: 1, _id: 1 },
+          maxTimeMS: listLimit,
+        },
       );
-      return found !== null;
-    },
-  );
+    const found = await Promise.all([end(1), end(-1)]);
+    return [...new Set(found.flatMap((product) => product?.currency ?? []))];
+  });
   return {
     /**
      * A page of living products in the order of a sort, `limit` + 1 at most so that the caller sees if more
@@ -167,24 +171,7 @@ export const createProductLists = (mongo: Mongo, listLimit = LIST_LIMIT) => {
     ): Promise<readonly ListedProduct[]> => readPage({ filter, sort, after, limit, fields }),
 
     /** The first and the last currency of products of this status, by their codes: two when there are several. */
-    async currencies(status: ProductStatus): Promise<string[]> {
-      const end = (direction: 1 | -1) =>
-        Product.collection.findOne<{ currency: string }>(
-          { ...LIVING, status },
-          {
-            projection: { _id: 0, currency: 1 },
-            sort: { currency: direction, _id: direction },
-            hint: { status: 1, currency: 1, _id: 1 },
-            maxTimeMS: listLimit,
-          },
-        );
-      const found = await Promise.all([end(1), end(-1)]);
-      return [...new Set(found.flatMap((product) => product?.currency ?? []))];
-    },
-
-    /** Whether products of this status have prices in another currency than this one. */
-    hasOtherCurrency: (status: ProductStatus, currency: string): Promise<boolean> =>
-      findOtherCurrency({ status, currency }),
+    currencies: (status: ProductStatus): Promise<readonly string[]> => readCurrencies(status),
 
     /** One or two of the currencies that the products of a filter have. */
     async currenciesOf(filter: ProductFilter): Promise<string[]> {

@@ -77,18 +77,15 @@ export async function resolveFilter(deps: ProductDeps, filter: ProductFilter): P
 
 /**
  * Amounts of different currencies are not compared: a price filter or sort names one once products have several.
- * @param found a product that the list found: where the shop has no other currency than its own, one look is enough
  * @throws AppError invalid_input
  */
 export async function requireCurrency(
   deps: ProductDeps,
   filter: ProductFilter,
   sort: ProductListQuery["sort"] | undefined,
-  found?: { currency: string },
 ): Promise<void> {
   const compared = sort?.name === "price" || filter.priceFrom !== undefined || filter.priceTo !== undefined;
   if (!compared || filter.currency !== undefined) return;
-  if (found && !(await deps.products.hasOtherCurrency(filter.status, found.currency))) return;
   // Of several, the list itself may still have one alone.
   const [first, second] = await deps.products.currencies(filter.status);
   if (first === undefined || second === undefined) return;
@@ -125,8 +122,8 @@ export async function listProducts(deps: ProductDeps, actor: Actor | undefined, 
   const [rows, total] = await Promise.all([
     deps.products.list(filter, sort, after, limit, fieldsFor(include)),
     query.count ? deps.products.countOf(filter, MOST_COUNTED + 1) : undefined,
+    requireCurrency(deps, filter, sort),
   ]);
-  await requireCurrency(deps, filter, sort, rows[0]);
   const keyOf = (row: (typeof rows)[number]): string | number => {
     if (sort.name === "createdAt") return row.createdAt.getTime();
     return sort.name === "name" ? (row.nameKey ?? "") : row[sort.name];

@@ -16,8 +16,10 @@ import { printResult } from "./summary";
 
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
-/** Memory of the process, in bytes, above which what is not needed any more is given back after a batch. */
-const TIDY_ABOVE = 195 * 1024 * 1024;
+/** Memory of the process, in bytes, above which what is not needed any more is given back. */
+const TIDY_ABOVE = 200 * 1024 * 1024;
+/** How often that is looked at, in milliseconds. */
+const TIDY_EVERY = 200;
 /** How long an interrupted import may be gone on with. */
 const KEEP = 7 * DAY;
 
@@ -60,6 +62,9 @@ async function main(): Promise<number> {
         `Going on ${place}, where an import of this file was interrupted (--restart begins anew).`,
       );
     }
+    // Beside the batches too: what takes products into the search reads thousands of them, and leaves as much behind.
+    const tidying = setInterval(() => process.memoryUsage.rss() > TIDY_ABOVE && Bun.gc(true), TIDY_EVERY);
+    tidying.unref();
     const progress = createProgress(dryRun ? "Checking" : "Importing", file.size);
     let shown = 0;
     const result = await importFile(
@@ -74,10 +79,10 @@ async function main(): Promise<number> {
         for (const { row, message } of faults) {
           if (shown++ < SHOWN_FAULTS) progress.print(`row ${row}: ${message}`);
         }
-        if (process.memoryUsage.rss() > TIDY_ABOVE) Bun.gc(true);
         if (!dryRun) await deps.bulk.saveCheckpoint(key, now, after(deps.clock.now(), KEEP));
       },
     );
+    clearInterval(tidying);
     progress.end();
     if (!dryRun) await forget(deps, key);
     if (shown > SHOWN_FAULTS) console.error(`… and ${shown - SHOWN_FAULTS} more bad rows`);

@@ -4,7 +4,7 @@ import type { TermEntry } from "./analyse";
 import type { Numbers } from "./columns";
 import type { SegmentView } from "./match";
 import type { SearchDocument } from "./model";
-import { type Postings, PostingWriter } from "./segment";
+import { type Postings, PostingsWriter } from "./segment";
 
 /** What a column's entries stand for, each once. */
 class Numbered<T> {
@@ -79,13 +79,13 @@ export const NO_COLUMNS: Columns = {
 export const tieOf = (id: string): number =>
   Number(createHash("sha256").update(id).digest().readBigUInt64BE() >> 11n);
 
-type BuiltFrom = Omit<SearchDocument, "packed" | "currency"> & { currency?: string };
+type BuiltFrom = Omit<SearchDocument, "packed" | "currency"> & { packed: Uint8Array; currency?: string };
 
 /** A segment in the making. */
 export class SegmentBuilder {
   readonly ids: string[] = [];
   readonly nameKeys: string[] = [];
-  readonly postings = new Map<string, PostingWriter>();
+  readonly postings = new PostingsWriter();
   readonly #currencies = new Numbered<string>();
   readonly #brands = new Numbered<[string, string]>();
   readonly #trees = new Numbered<string[]>();
@@ -107,16 +107,13 @@ export class SegmentBuilder {
 
   /**
    * @param document its id comes after those before it
-   * @param entries its terms, or those that are asked for
+   * @param entries those of its terms that are asked for; all when left out
    */
-  add(document: BuiltFrom, entries: Iterable<TermEntry>): void {
+  add(document: BuiltFrom, entries?: Iterable<TermEntry>): void {
     const ordinal = this.ids.push(document._id) - 1;
     this.nameKeys.push(document.nameKey);
-    for (const entry of entries) {
-      const writer = this.postings.get(entry.term) ?? new PostingWriter();
-      this.postings.set(entry.term, writer);
-      writer.add(ordinal, entry);
-    }
+    if (entries === undefined) this.postings.addPacked(ordinal, document);
+    else for (const entry of entries) this.postings.add(ordinal, entry);
     const { brandKey, brand, categoryTree, currency, head, categoryHeads, categoryIds, targeted } = document;
     const kind = this.#kinds.of(JSON.stringify([head, categoryIds]), () => ({
       head,

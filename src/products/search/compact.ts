@@ -7,7 +7,6 @@ import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument } from "../model";
 import { SegmentBuilder, tieOf } from "./builder";
 import { countWords, usesOf, type WordCounts } from "./count-words";
-import { unpack } from "./document";
 import type { ReadDocument } from "./documents.store";
 import { INDEX_FORMAT, type ManifestDocument, type SegmentEntry, UNSEEN } from "./model";
 import { BLOCK, deadBits } from "./segments.store";
@@ -76,7 +75,7 @@ async function build(
     const documents = new Map(read.map((document) => [document._id, document]));
     for (const one of part) {
       const document = fresh.get(one) ?? documents.get(one);
-      if (document?.live) builder.add(document, unpack(document));
+      if (document?.live) builder.add(document);
     }
   }
   return store.segments.write(id, builder);
@@ -211,7 +210,7 @@ export async function rebuildSegments(worker: Worker, onProgress: (done: number)
         if (document.epoch > manifest.epoch || document.epoch === UNSEEN)
           read.push({ id: document._id, stamp: document.stamp });
         if (!document.live) continue;
-        builder.add(document, unpack(document));
+        builder.add(document);
         countWords(counts, document, true);
       }
       onProgress(done);

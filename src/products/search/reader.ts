@@ -115,7 +115,9 @@ export function createIndexReader(store: IndexStore): IndexReader {
         document,
         terms.flatMap((term) => own.get(term) ?? []),
       );
-    const postings = new Map([...builder.postings].map(([term, list]) => [term, readPostings(list.done())]));
+    const postings = new Map(
+      [...builder.postings.terms()].map((term) => [term, readPostings(builder.postings.of(term))]),
+    );
     const count = sorted.length;
     return { builder, segment: viewOf("", count, postings, builder.columns(), new Uint8Array(count)) };
   };

@@ -40,8 +40,26 @@ export class Writer {
     this.length += values.length;
   }
 
+  /** Four bytes, which may be set again. @param at where they were written */
+  word(value: number, at = this.length): void {
+    if (at === this.length) {
+      this.#room(4);
+      this.length += 4;
+    }
+    for (let index = 0; index < 4; index++) this.#bytes[at + index] = value >>> (index * 8);
+  }
+
+  /** What was written so far, good until more is written. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+
   done(): Uint8Array {
     return this.#bytes.slice(0, this.length);
+  }
+
+  clear(): void {
+    this.length = 0;
   }
 }
 
@@ -51,6 +69,19 @@ export class Reader {
     readonly data: Uint8Array,
     public at = 0,
   ) {}
+
+  word(): number {
+    const { data, at } = this;
+    this.at += 4;
+    const byte = (index: number) => data[at + index] as number;
+    return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
+  }
+
+  /** Passes over numbers: the last byte of each is the one below 128. */
+  skip(numbers: number): void {
+    const { data } = this;
+    for (let left = numbers; left > 0; left--) while ((data[this.at++] as number) > 127);
+  }
 
   number(): number {
     const { data } = this;
@@ -63,33 +94,97 @@ export class Reader {
   }
 }
 
-/** Gathers what products of one segment have of one term. */
-export class PostingWriter {
-  readonly #ordinals = new Writer();
-  readonly #impacts = new Writer();
-  readonly #places = new Writer();
-  #count = 0;
-  #last = 0;
+/** No record follows: the log begins with something else. */
+const END = 0;
 
-  /** @param ordinal greater than that of the call before */
-  add(ordinal: number, { impact, places }: Pick<TermEntry, "impact" | "places">): void {
-    this.#ordinals.number(ordinal - this.#last);
-    this.#last = ordinal;
-    this.#impacts.byte(impact);
-    this.#places.number(places.length);
-    let last = 0;
-    for (const place of places) {
-      this.#places.number(place - last);
-      last = place;
-    }
-    this.#count++;
+/**
+ * Gathers what products of one segment have of its terms. All of it lies in one log, a record for each product and term,
+ * and each record names the next one of its term: a segment has a hundred thousand terms, most of them in a product or
+ * two, and buffers of their own would take ten times the memory of what is in them.
+ */
+export class PostingsWriter {
+  readonly #log = new Writer();
+  /** The place of each term in the lists below. */
+  readonly #terms = new Map<string, number>();
+  readonly #first: number[] = [];
+  readonly #last: number[] = [];
+  readonly #counts: number[] = [];
+  readonly #parts = [new Writer(), new Writer(), new Writer()] as const;
+
+  constructor() {
+    this.#log.byte(END);
   }
 
-  /** Count, ordinals as differences, impacts, places. */
-  done(): Uint8Array {
+  get size(): number {
+    return this.#terms.size;
+  }
+
+  terms(): IterableIterator<string> {
+    return this.#terms.keys();
+  }
+
+  /** Begins a record. @param ordinal not smaller than that of the call before, greater than the term's own one before */
+  #begin(term: string, ordinal: number, impact: number): void {
+    const log = this.#log;
+    const at = log.length;
+    const index = this.#terms.get(term) ?? this.#terms.size;
+    if (index === this.#terms.size) {
+      this.#terms.set(term, index);
+      this.#first.push(at);
+      this.#counts.push(0);
+    } else log.word(at, this.#last[index]);
+    this.#last[index] = at;
+    (this.#counts[index] as number)++;
+    log.word(END);
+    log.number(ordinal);
+    log.byte(impact);
+  }
+
+  add(ordinal: number, { term, impact, places }: TermEntry): void {
+    this.#begin(term, ordinal, impact);
+    this.#log.number(places.length);
+    let before = 0;
+    for (const place of places) {
+      this.#log.number(place - before);
+      before = place;
+    }
+  }
+
+  /** Adds all terms of a product as its search document packs them, without unpacking: there are a million of them. */
+  addPacked(ordinal: number, { terms, packed }: { terms: string[]; packed: Uint8Array }): void {
+    const reader = new Reader(packed);
+    for (const term of terms) {
+      // The flags of the word, which a segment does not keep.
+      reader.skip(1);
+      this.#begin(term, ordinal, reader.number());
+      const from = reader.at;
+      reader.skip(reader.number());
+      this.#log.bytes(packed.subarray(from, reader.at));
+    }
+  }
+
+  /** What there is of a term, for `readPostings`: count, ordinals as differences, impacts, places. */
+  of(term: string): Uint8Array {
+    const index = this.#terms.get(term) ?? -1;
+    const parts = this.#parts;
+    for (const part of parts) part.clear();
+    const [ordinals, impacts, places] = parts;
+    const data = this.#log.view();
+    let before = 0;
+    for (let at = this.#first[index] ?? END; at !== END; ) {
+      const reader = new Reader(data, at);
+      at = reader.word();
+      const ordinal = reader.number();
+      ordinals.number(ordinal - before);
+      before = ordinal;
+      impacts.byte(data[reader.at++] as number);
+      const from = reader.at;
+      reader.skip(reader.number());
+      places.bytes(data.subarray(from, reader.at));
+    }
     const all = new Writer();
-    all.number(this.#count);
-    for (const part of [this.#ordinals, this.#impacts, this.#places]) all.bytes(part.done());
+    all.number(this.#counts[index] ?? 0);
+    for (const part of parts) all.bytes(part.view());
     return all.done();
   }
 }
@@ -109,7 +204,7 @@ export interface Postings {
   data: Uint8Array;
 }
 
-/** Reads what `PostingWriter` wrote. */
+/** Reads what `PostingsWriter` gives. */
 export function readPostings(data: Uint8Array): Postings {
   const reader = new Reader(data);
   const count = reader.number();
@@ -122,14 +217,9 @@ export function readPostings(data: Uint8Array): Postings {
   const impacts = data.subarray(reader.at, reader.at + count);
   reader.at += count;
   const starts = new Uint32Array(count);
-  let { at } = reader;
   for (let index = 0; index < count; index++) {
-    starts[index] = at;
-    reader.at = at;
-    let left = reader.number();
-    at = reader.at;
-    // The last byte of each number is the one below 128.
-    for (; left > 0; left--) while ((data[at++] as number) > 127);
+    starts[index] = reader.at;
+    reader.skip(reader.number());
   }
   let mass = 0;
   for (let index = 0; index < count; index++) mass += Math.min(1, (impacts[index] as number) / NAMED);

@@ -138,14 +138,14 @@ export const createSegmentStore = (mongo: Mongo) => {
         await flush(2 ** 20);
       };
       const terms = new Map<number, string[]>();
-      for (const term of builder.postings.keys()) {
+      for (const term of builder.postings.terms()) {
         const bucket = hashOf(term) & (buckets - 1);
         const list = terms.get(bucket);
         if (list) list.push(term);
         else terms.set(bucket, [term]);
       }
       for (const [bucket, list] of terms) {
-        const data = list.map((term) => builder.postings.get(term)?.done() as Uint8Array);
+        const data = list.map((term) => builder.postings.of(term));
         await add(
           String(bucket),
           { terms: list, data: data.map((bytes) => new Binary(bytes)) },

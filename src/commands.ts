@@ -119,18 +119,19 @@ Walks the whole path against the running server (DEMO_URL) through the typed cli
 development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD).`,
   },
   bench: {
-    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--rate=N] [--minutes=N]
+    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--large] [--rate=N] [--minutes=N]
        bun run bench speed [--quick] [--check] [--save] [--seconds=N] [--only=NAME,…] [--sides=NAME,…] [--against=CHECKOUT]
 Runs one benchmark of bench/, or each in turn.
   --quick              less time and less data
   --check              ends with 1 when a goal is missed
   --events, --reports, --rebuild
                        one part of analytics alone; the last only so
+  --large              search among 100,000 products alone
   --rate=N             events a second that are offered
   --minutes=N          how long soak goes on (2)
   --save               a quick run of speed writes its results too
   --seconds=N          length of each counted run of speed
-  --only=NAME,…        scenarios of speed
+  --only=NAME,…        scenarios of speed; "wide" is its last part, two processes and 100,000 products
   --sides=NAME,…       sides of speed, beside this project
   --against=CHECKOUT   another checkout of this project as a side of speed`,
     options: {
@@ -138,6 +139,7 @@ Runs one benchmark of bench/, or each in turn.
       check: flag,
       events: flag,
       rebuild: flag,
+      large: flag,
       reports: flag,
       rate: text,
       minutes: text,

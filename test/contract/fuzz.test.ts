@@ -15,7 +15,7 @@ import { nameOf, type Operation, operationsOf } from "./operations";
 const t = useTestApp((config) => ({ trustedProxies: ["127.0.0.1", ...config.trustedProxies] }));
 const LONG = process.env.AIZY_LONG === "1";
 const SEED = Number(process.env.AIZY_FUZZ_SEED ?? (LONG ? Date.now() % 1e9 : 21));
-const REQUESTS = Number(process.env.AIZY_FUZZ_REQUESTS ?? (LONG ? 20_000 : 500));
+const REQUESTS = Number(process.env.AIZY_FUZZ_REQUESTS ?? (LONG ? 20_000 : 1500));
 /** A hang guard of one request, in milliseconds. */
 const PATIENCE = 120_000;
 /** After so many requests people sign in anew: meanwhile they may have lost their roles. */

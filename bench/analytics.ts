@@ -516,7 +516,7 @@ async function reports(deps: Deps, now: number): Promise<Goal[]> {
 
 /** Rebuilds everything beside a server that goes on serving: 20 pages of products and 5 batches of 20 events a second. */
 async function rebuildBesideServing(now: number): Promise<Goal[]> {
-  const server = await startServer({ LOG_LEVEL: "warn" });
+  const server = await startServer({ LOG_LEVEL: "info" });
   let done = false;
   const beside = async (rate: number, call: (index: number) => Promise<Response>): Promise<number[]> => {
     const times: number[] = [];

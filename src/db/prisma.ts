@@ -176,6 +176,7 @@ function guardPool(pool: mariadb.Pool, pulse: Pulse): void {
       () => {
         late = true;
       },
+      false,
     );
     // Not given back with a transaction that is open: whoever came next would commit it.
     const { execute: run, query: ask } = connection;

@@ -33,12 +33,20 @@ export function createMongoPulse(uri: string): Pulse {
 interface DriverTopology {
   selectServer(selector: unknown, options: { operationName?: string }): Promise<DriverServer>;
 }
+interface DriverOperation {
+  commandName: string;
+  session?: ClientSession;
+  /** Of `runCommand`, by which the driver ends transactions too. */
+  command?: Record<string, unknown>;
+}
 interface DriverServer {
-  command(operation: { commandName: string; session?: ClientSession }, timeout: unknown): Promise<unknown>;
+  command(operation: DriverOperation, timeout: unknown): Promise<unknown>;
 }
 
 /** What ends something is not refused: it takes no answer to whoever asks, and would be missing later. */
-const ENDS: ReadonlySet<string> = new Set(["abortTransaction", "endSessions", "killCursors"]);
+const ENDS: ReadonlySet<string> = new Set(["endSessions", "killCursors"]);
+const isEnd = ({ commandName, command }: DriverOperation): boolean =>
+  ENDS.has(commandName) || command?.abortTransaction !== undefined;
 
 /**
  * Has a pulse guard all that is asked through a client, both the wait for a server and the wait for its answer. Every
@@ -52,7 +60,7 @@ export function guardClient(client: object, pulse: Pulse): WeakMap<ClientSession
     guarded.add(server);
     const command = server.command.bind(server);
     server.command = (operation, timeout) => {
-      if (ENDS.has(operation.commandName)) return command(operation, timeout);
+      if (isEnd(operation)) return command(operation, timeout);
       let running: Promise<unknown> | undefined;
       return pulse.guard(
         () => {
@@ -69,7 +77,10 @@ export function guardClient(client: object, pulse: Pulse): WeakMap<ClientSession
   const selectServer = topology.selectServer.bind(topology);
   topology.selectServer = async (selector, options) => {
     const select = () => selectServer(selector, options);
-    const server = await (ENDS.has(options.operationName ?? "") ? select() : pulse.guard(select));
+    const { operationName = "" } = options;
+    // The end of a transaction is not to be told from other commands here.
+    const mayEnd = ENDS.has(operationName) || operationName === "runCommand";
+    const server = await (mayEnd ? select() : pulse.guard(select, undefined, false));
     if (!guarded.has(server)) guardServer(server);
     return server;
   };

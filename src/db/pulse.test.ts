@@ -109,3 +109,16 @@ test("a database that is slow, and answers somebody, is not down", async () => {
   expect(await pulse.guard(() => slow.promise)).toBe("answered");
   pulse.close();
 });
+
+test("connections that are had without a word of the database are no sign of life", async () => {
+  const never = Promise.withResolvers<string>();
+  const pulse = createPulse(
+    async () => {
+      await pulse.guard(async () => "a connection of the pool", undefined, false);
+      throw new Error("silent");
+    },
+    () => new Error("down"),
+  );
+  expect(await refusalOf(pulse.guard(() => never.promise))).toEqual(new Error("down"));
+  pulse.close();
+});

@@ -25,10 +25,11 @@ export interface Pulse {
   /**
    * Runs `work`, unless the database is down.
    * @param refused called when `work` is not waited for any longer, or was not begun
+   * @param isAnswer false for what may succeed without a word of the database, such as a connection of the pool
    * @throws what `unavailable` makes, also while `work` still runs
    * @example await pulse.guard(() => pool.execute("SELECT 1"))
    */
-  guard<T>(work: () => Promise<T>, refused?: () => void): Promise<T>;
+  guard<T>(work: () => Promise<T>, refused?: () => void, isAnswer?: boolean): Promise<T>;
   close(): void;
 }
 
@@ -81,7 +82,7 @@ export function createPulse(
   };
 
   return {
-    guard(work, refused) {
+    guard(work, refused, isAnswer = true) {
       if (down !== undefined) {
         refused?.();
         return Promise.reject(down);
@@ -95,7 +96,7 @@ export function createPulse(
         if (timer === undefined) schedule(BEAT);
         work()
           .then((value) => {
-            answers++;
+            if (isAnswer) answers++;
             resolve(value);
           }, reject)
           .finally(() => waiting.delete(refuse));

@@ -70,3 +70,19 @@ test("a call that finds nobody goes at once; those that find others go together"
   expect(await Promise.all([first, ...others])).toEqual([1, 2, 3, 4]);
   expect(runs).toEqual([[1], [2, 3, 4]]);
 });
+
+test("a run that takes too long keeps nobody else waiting, and still answers its own", async () => {
+  const held = Promise.withResolvers<void>();
+  const call = batched<number, number>(
+    async (items) => {
+      if (items.includes(1)) await held.promise;
+      return items.map((value) => ({ ok: true, value }));
+    },
+    { atOnce: 1, most: 10, patience: 20 },
+  );
+  const first = call(1);
+  expect(await Promise.all([call(2), call(3)])).toEqual([2, 3]);
+  expect(await call(4)).toBe(4);
+  held.resolve();
+  expect(await first).toBe(1);
+});

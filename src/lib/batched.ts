@@ -7,17 +7,27 @@ export type Outcome<Value> = { ok: true; value: Value } | { ok: false; error: un
  * @param run does several, and gives an outcome for each in their order; what it throws becomes of all of them
  * @param limits.atOnce runs under way at once
  * @param limits.most items of one run
+ * @param limits.patience how long a run may keep others waiting, in milliseconds; one that takes longer goes on beside
+ * the next; for ever when left out
  * @example const insert = batched(insertAll, { atOnce: 2, most: 100 }); await insert(document);
  */
 export function batched<Item, Value>(
   run: (items: Item[]) => Promise<Outcome<Value>[]>,
-  { atOnce, most }: { atOnce: number; most: number },
+  { atOnce, most, patience }: { atOnce: number; most: number; patience?: number },
 ): (item: Item) => Promise<Value> {
   let waiting: { item: Item; resolve: (value: Value) => void; reject: (error: unknown) => void }[] = [];
   let running = 0;
   const start = async (): Promise<void> => {
     if (running >= atOnce || waiting.length === 0) return;
     running++;
+    let isOver = false;
+    const leave = () => {
+      if (isOver) return;
+      isOver = true;
+      running--;
+      void start();
+    };
+    const timer = patience === undefined ? undefined : setTimeout(leave, patience);
     const taken = waiting.slice(0, most);
     waiting = waiting.slice(most);
     try {
@@ -30,8 +40,8 @@ export function batched<Item, Value>(
     } catch (error) {
       for (const { reject } of taken) reject(error);
     } finally {
-      running--;
-      void start();
+      clearTimeout(timer);
+      leave();
     }
   };
   return (item) =>

@@ -30,8 +30,10 @@ export interface ProductCreations {
 
 /** Products of one transaction: it has to stay far below its time limit and the size of a message. */
 const MOST = 16;
-/** Transactions of this process at once. */
+/** Transactions of this process at once: more carry less each. */
 const AT_ONCE = 1;
+/** How long one may keep others waiting, in milliseconds: several times what it takes under load. */
+const PATIENCE = 250;
 
 /**
  * The transaction of a creation has statements in five collections; a caller that comes while others' run shares the
@@ -79,7 +81,7 @@ export function createProductCreations(deps: {
         return outcomes;
       }
     },
-    { atOnce: AT_ONCE, most: MOST },
+    { atOnce: AT_ONCE, most: MOST, patience: PATIENCE },
   );
   return { make: (creation) => make({ ...creation, scope: currentScope() }) };
 }

@@ -548,6 +548,8 @@ async function rebuildBesideServing(now: number): Promise<Goal[]> {
     }),
   );
   const child = Bun.spawn([process.execPath, "src/analytics/rebuild.cli.ts"], {
+    // Given, because the names of the databases were changed since the start.
+    env: { ...process.env },
     stdout: "inherit",
     stderr: "inherit",
   });

@@ -1,7 +1,7 @@
 /**
  * Speed beside the stack that this project replaces, its peers and the floor: `bun run bench speed [--quick] [--check]
- * [--save] [--seconds=N] [--only=SCENARIO,…] [--sides=SIDE,…] [--against=CHECKOUT]`, on databases of its own beside those that the
- * environment names. Linux only: processor time and memory are read from /proc.
+ * [--save] [--seconds=N] [--only=SCENARIO,…] [--sides=SIDE,…] [--against=CHECKOUT]`, on databases of its own beside
+ * those that the environment names. Linux only: processor time and memory are read from /proc.
  *
  * Every side is a server of its own on the first processor; the load and the databases have the second. Sides take
  * turns within each round, so what else the machine does falls on all of them, and results are ratios within one

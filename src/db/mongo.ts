@@ -155,7 +155,7 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
       .on("connectionCheckedIn", () => pool.used--);
   const pulse = createMongoPulse(uri);
   /** What sessions still wait for, although whoever asked was refused. */
-  let pending = new WeakMap<ClientSession, Promise<unknown>>();
+  const pending = new WeakMap<ClientSession, Promise<unknown>>();
   let closed = false;
   // The driver finds a server again that went away; one that was down at the start it does not look for.
   const open = async (): Promise<void> => {
@@ -163,7 +163,7 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
       try {
         await connection.openUri(uri, options);
         watchPool();
-        pending = guardClient(connection.getClient(), pulse);
+        guardClient(connection.getClient(), pulse, pending);
         if (closed) await connection.close();
         return;
       } catch {
@@ -257,11 +257,11 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
             }
           } finally {
             // What was begun is given up; a server that is away forgets it by itself, and is not waited for long.
+            const end = () => session.endSession();
             const unanswered = pending.get(session);
             // A statement that arrived after the end would begin the transaction anew.
-            if (unanswered) void Promise.allSettled([unanswered]).then(() => session.endSession());
-            else
-              await (lost ? Promise.race([session.endSession(), sleep(ABORT_LIMIT)]) : session.endSession());
+            if (unanswered) void unanswered.then(end, end);
+            else await (lost ? Promise.race([end(), sleep(ABORT_LIMIT)]) : end());
           }
           await sleep(jitter(0, Math.min(250, 5 * 1.5 ** attempt)));
         }

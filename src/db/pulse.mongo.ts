@@ -51,10 +51,13 @@ const isEnd = ({ commandName, command }: DriverOperation): boolean =>
 /**
  * Has a pulse guard all that is asked through a client, both the wait for a server and the wait for its answer. Every
  * operation of the driver takes this way, those of cursors and transactions too; it has no public place for it.
- * @returns what a session still waits for, although whoever asked was refused
+ * @param pending gets what a session still waits for, although whoever asked was refused
  */
-export function guardClient(client: object, pulse: Pulse): WeakMap<ClientSession, Promise<unknown>> {
-  const pending = new WeakMap<ClientSession, Promise<unknown>>();
+export function guardClient(
+  client: object,
+  pulse: Pulse,
+  pending: WeakMap<ClientSession, Promise<unknown>>,
+): void {
   const guarded = new WeakSet<DriverServer>();
   const guardServer = (server: DriverServer) => {
     guarded.add(server);
@@ -84,5 +87,4 @@ export function guardClient(client: object, pulse: Pulse): WeakMap<ClientSession
     if (!guarded.has(server)) guardServer(server);
     return server;
   };
-  return pending;
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { duplicateKey } from "../../db/mongo";
 import { AppError, refusedFields } from "../../lib/errors";
 import { addSlugSuffix, categoriesOf } from "../build";
 import type { CategoryDocument } from "../categories/model";
@@ -7,7 +8,6 @@ import type { ProductDeps } from "../deps";
 import type { ProductDocument } from "../model";
 import type { Prepared } from "../search/engine";
 import { signalProduct } from "../stock-signal";
-import { KeyTaken } from "../store";
 import { type GoodLine, refusal } from "./check";
 import { type Plan, plan } from "./plan";
 import type { ImportFault } from "./shapes";
@@ -46,6 +46,13 @@ const KNOWN = 10_000;
 
 /** Somebody else wrote a product between the look-up and the write. */
 class Missed extends Error {}
+
+/** Whether one of those written together cannot be as it stands: each by itself says which. */
+const isOfOne = (error: unknown): boolean =>
+  error instanceof Missed ||
+  refusedFields(error) !== undefined ||
+  duplicateKey(error) !== undefined ||
+  (error instanceof AppError && error.status === 409);
 
 /** Imports the lines of one file. */
 export class Importer {
@@ -233,9 +240,8 @@ export class Importer {
       await this.deps.mongo.transaction((tx) => this.deps.products.create(products, tx, prepared));
       return [];
     } catch (error) {
-      // One is refused or taken and none was made: each by itself says which.
-      if (error instanceof KeyTaken || refusedFields(error)) return work;
-      throw error;
+      if (!isOfOne(error)) throw error;
+      return work;
     }
   }
 
@@ -253,11 +259,7 @@ export class Importer {
       });
       return [];
     } catch (error) {
-      const single =
-        error instanceof Missed ||
-        refusedFields(error) !== undefined ||
-        (error instanceof AppError && error.status === 409);
-      if (!single) throw error;
+      if (!isOfOne(error)) throw error;
       return work;
     }
   }

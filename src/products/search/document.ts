@@ -30,12 +30,7 @@ function pack({ terms, joins, named, behindNumbers }: AnalysedProduct): Uint8Arr
       (behindNumbers.has(term) ? BEHIND_NUMBER : 0);
     writer.number(flags);
     writer.number(impact);
-    writer.number(places.length);
-    let last = 0;
-    for (const place of places) {
-      writer.number(place - last);
-      last = place;
-    }
+    writer.ascending(places);
   }
   return writer.done();
 }

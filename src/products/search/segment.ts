@@ -29,6 +29,16 @@ export class Writer {
     this.#bytes[this.length++] = rest;
   }
 
+  /** How many numbers there are, and each as its distance from the one before. */
+  ascending(values: readonly number[]): void {
+    this.number(values.length);
+    let before = 0;
+    for (const value of values) {
+      this.number(value - before);
+      before = value;
+    }
+  }
+
   byte(value: number): void {
     this.#room(1);
     this.#bytes[this.length++] = value;
@@ -142,12 +152,7 @@ export class PostingsWriter {
 
   add(ordinal: number, { term, impact, places }: TermEntry): void {
     this.#begin(term, ordinal, impact);
-    this.#log.number(places.length);
-    let before = 0;
-    for (const place of places) {
-      this.#log.number(place - before);
-      before = place;
-    }
+    this.#log.ascending(places);
   }
 
   /** Adds all terms of a product as its search document packs them, without unpacking: there are a million of them. */

@@ -25,23 +25,10 @@ const SESSION_FIELDS = {
   todo: 1,
 } as const;
 
-/** The fields of an event that say what a rebuild may judge again. */
-const JUDGED_FIELDS = {
-  at: 1,
-  receivedAt: 1,
-  type: 1,
-  visitor: 1,
-  userAgent: 1,
-  bot: 1,
-  background: 1,
-  origin: 1,
-  page: 1,
-  device: 1,
-  userId: 1,
-} as const;
-export type JudgedEvent = Pick<EventDocument, "_id" | keyof typeof JUDGED_FIELDS>;
-
 export type PendingEvent = SessionEvent & Pick<EventDocument, "receivedAt">;
+
+/** An event, and what a rebuild judges anew by. */
+export type JudgedEvent = PendingEvent & Pick<EventDocument, "type" | "userAgent" | "origin">;
 
 /** `todo` marks a stored event that waits; elsewhere it is called pending. */
 const toSessionEvents = <Event extends SessionEvent>(rows: (Event & { todo?: 1 })[]): Event[] => {
@@ -127,30 +114,34 @@ export const createQueueStore = (mongo: Mongo) => {
       }
     },
 
-    /** Events up to a time in the order in which they came, from behind one on: what says whether a bot made them. */
-    eventsAfter: (
+    /** Events up to a time in the order in which they came, from behind one on. */
+    eventsAfter: async (
       after: Pick<JudgedEvent, "_id" | "receivedAt"> | null,
       until: Date,
       limit: number,
+      tx?: MongoTx,
     ): Promise<JudgedEvent[]> =>
-      Event.find(
-        {
-          receivedAt: { $lte: until, ...(after === null ? {} : { $gte: after.receivedAt }) },
-          ...(after === null
-            ? {}
-            : {
-                $or: [
-                  { receivedAt: { $gt: after.receivedAt } },
-                  { receivedAt: after.receivedAt, _id: { $gt: after._id } },
-                ],
-              }),
-        },
-        JUDGED_FIELDS,
-      )
-        .sort({ receivedAt: 1, _id: 1 })
-        .hint(RECEIVED_INDEX)
-        .limit(limit)
-        .lean<JudgedEvent[]>(),
+      toSessionEvents(
+        await Event.find(
+          {
+            receivedAt: { $lte: until, ...(after === null ? {} : { $gte: after.receivedAt }) },
+            ...(after === null
+              ? {}
+              : {
+                  $or: [
+                    { receivedAt: { $gt: after.receivedAt } },
+                    { receivedAt: after.receivedAt, _id: { $gt: after._id } },
+                  ],
+                }),
+          },
+          { ...SESSION_FIELDS, receivedAt: 1, type: 1, userAgent: 1, origin: 1 },
+          mongo.in(tx),
+        )
+          .sort({ receivedAt: 1, _id: 1 })
+          .hint(RECEIVED_INDEX)
+          .limit(limit)
+          .lean<JudgedEvent[]>(),
+      ),
 
     /** About how many events there are. */
     count: (): Promise<number> => Event.estimatedDocumentCount(),
@@ -159,13 +150,11 @@ export const createQueueStore = (mongo: Mongo) => {
     eventsAt: (times: Date[]): Promise<Pick<EventDocument, "visitor" | "at">[]> =>
       Event.find({ at: { $in: times }, background: { $exists: false } }, { visitor: 1, at: 1 }).lean(),
 
-    /** Makes events wait for their session again; `judged` ones get another visitor. */
-    async makePending(
-      ids: string[],
-      judged: Pick<EventDocument, "_id" | "bot" | "visitor" | "background">[] = [],
-      tx?: MongoTx,
+    /** Stores who made events, where that was judged anew. */
+    async setJudgement(
+      judged: Pick<EventDocument, "_id" | "bot" | "visitor" | "background">[],
+      tx: MongoTx,
     ): Promise<void> {
-      await Event.updateMany({ _id: { $in: ids } }, { $set: { todo: 1 } }, mongo.in(tx));
       for (const part of chunks(judged, 1000)) {
         await Event.bulkWrite(
           part.map(({ _id, bot, visitor, background }) => ({

@@ -1,38 +1,87 @@
-import type { MongoTx } from "../db/mongo";
+import { type MongoTx, tookTooLong } from "../db/mongo";
+import { isUnavailable } from "../db/unavailable";
 import { after } from "../lib/clock";
 import type { AnalyticsDeps } from "./deps";
 import { learnDevicesAnew } from "./identity";
 import { AHEAD, keptSince } from "./intake/time";
 import type { JudgedEvent } from "./queue.store";
+import { quarterHourOf } from "./rollups/buckets";
 import { KEYS, type Spans, widen } from "./sessions/around";
 import { remakeSessions } from "./sessions/remake";
-import { markQuarterHours, settleStep } from "./sessions/step";
-import { isBusy, STEP, settle } from "./settle";
+import { markQuarterHours, remakeAround } from "./sessions/step";
+import { isBusy, LONG_STEP, STEP, settle } from "./settle";
 import { isBackground, isBot, visitorOf } from "./visitor";
 
-/** Makes events wait again, with a new judgement of which of them are a bot's. */
-async function makePendingAgain(deps: AnalyticsDeps, events: JudgedEvent[]): Promise<void> {
-  const ids = events.map(({ _id }) => _id);
-  const judged = events.flatMap((event) => {
+/** Judges anew which events are a bot's or happened in the background. @returns those that changed, as they were and are */
+function judgeAnew(events: JudgedEvent[]): { before: JudgedEvent[]; now: JudgedEvent[] } {
+  const before: JudgedEvent[] = [];
+  const now: JudgedEvent[] = [];
+  for (const event of events) {
     const bot = isBot(event.userAgent);
-    const background = event.background === true || isBackground(event);
-    if (bot === event.bot && background === (event.background ?? false)) return [];
-    const visitor = bot === event.bot ? event.visitor : visitorOf({ ...event, bot });
-    return [{ ...event, bot, visitor, ...(background ? { background } : {}) }];
-  });
-  if (judged.length === 0) return deps.analytics.queue.makePending(ids);
-  const changed = new Set(judged.map(({ _id }) => _id));
+    // The projection that events are read with leaves a page out that is null.
+    const background = event.background === true || isBackground({ ...event, page: event.page ?? null });
+    if (bot === event.bot && background === (event.background ?? false)) continue;
+    before.push({ ...event });
+    event.visitor = bot === event.bot ? event.visitor : visitorOf({ ...event, bot });
+    event.bot = bot;
+    if (background) event.background = background;
+    now.push(event);
+  }
+  return { before, now };
+}
+
+/**
+ * Makes the visitors and sessions of up to `limit` events anew, in one transaction, and writes what is another than before.
+ * @returns the events, none when there are no more
+ */
+function remakeStep(
+  deps: AnalyticsDeps,
+  { last, until, limit }: { last: JudgedEvent | null; until: Date; limit: number },
+): Promise<JudgedEvent[]> {
   const token = deps.random.id();
-  await deps.mongo.transaction(async (tx) => {
+  return deps.mongo.transaction(async (tx) => {
     await deps.analytics.queue.guard(tx);
-    await deps.analytics.queue.makePending(ids, judged, tx);
-    // What they were part of loses them now; what they become part of is found when they are settled.
-    const affected: Spans = new Map();
-    for (const { _id, visitor, at } of events) if (changed.has(_id)) widen(affected, visitor, at);
-    const left = new Set(affected.keys());
-    const { touched } = await remakeSessions(deps, { affected, left, devices: new Map(), moved: [] }, tx);
-    await markQuarterHours(deps, [...judged.map(({ at }) => at), ...touched], token, tx);
+    const events = await deps.analytics.queue.eventsAfter(last, until, limit, tx);
+    const { before, now } = judgeAnew(events);
+    await deps.analytics.queue.setJudgement(now, tx);
+    await remakeAround(deps, events, { anew: true, before, token }, tx);
+    return events;
   });
+}
+
+/**
+ * Does all steps. What fails is done again in halves, and one event that fails alone is left out.
+ * @param counted is told of the events of each step
+ */
+async function remakeAll(
+  deps: AnalyticsDeps,
+  { stopped, counted }: { stopped: () => boolean; counted: (events: JudgedEvent[]) => void },
+): Promise<void> {
+  // Servers whose clocks are a little ahead have received events too.
+  const until = after(deps.clock.now(), AHEAD);
+  let last: JudgedEvent | null = null;
+  let failures = 0;
+  for (let limit = STEP; !stopped(); ) {
+    const began = performance.now();
+    let events: JudgedEvent[];
+    try {
+      events = await remakeStep(deps, { last, until, limit });
+      failures = 0;
+    } catch (error) {
+      if (isUnavailable(error) && !tookTooLong(error)) throw error;
+      if (isBusy(error) && ++failures === TRIES) throw error;
+      if (limit > 1 || isBusy(error)) {
+        limit = Math.ceil(limit / 2);
+        continue;
+      }
+      events = await deps.analytics.queue.eventsAfter(last, until, 1);
+      deps.log.error({ err: error, ids: events.map(({ _id }) => _id) }, "an event cannot get its session");
+    }
+    if (events.length === 0) return;
+    counted(events);
+    last = events.at(-1) ?? null;
+    limit = performance.now() - began > LONG_STEP ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+  }
 }
 
 /** Removes sessions whose visitor did nothing when they begin: no settling makes one like that. */
@@ -74,14 +123,6 @@ async function retryWhileBusy<T>(step: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Makes sessions until fewer events wait than one transaction takes, which is all that waited before. */
-async function settleSessions(deps: AnalyticsDeps, stopped: () => boolean): Promise<void> {
-  while (!stopped()) {
-    const { settled } = await retryWhileBusy(() => settleStep(deps, STEP));
-    if (settled < STEP) return;
-  }
-}
-
 /** Learns anew whose devices are. */
 async function relearnDevices(deps: AnalyticsDeps, stopped: () => boolean): Promise<void> {
   for (let afterId = ""; !stopped(); ) {
@@ -98,11 +139,18 @@ async function relearnDevices(deps: AnalyticsDeps, stopped: () => boolean): Prom
   }
 }
 
-/** Marks every bucket whose events are kept. @returns how many there are */
-async function markAll(deps: AnalyticsDeps, stopped: () => boolean): Promise<number> {
+/** Marks every bucket whose events are kept, and those of these quarter-hours. @returns how many there are */
+async function markAll(
+  deps: AnalyticsDeps,
+  quarterHours: Set<number>,
+  stopped: () => boolean,
+): Promise<number> {
   let marked = 0;
+  const kept = keptSince(deps.clock.now());
   for (const level of ["quarterHour", "day"] as const) {
-    const times = await deps.analytics.rollups.times(level, keptSince(deps.clock.now()));
+    const known = (await deps.analytics.rollups.times(level, kept)).map((time) => time.getTime());
+    const found = level === "day" ? [] : [...quarterHours].filter((time) => time >= kept.getTime());
+    const times = [...new Set([...known, ...found])].sort((a, b) => a - b).map((time) => new Date(time));
     const token = deps.random.id();
     for (let index = 0; index < times.length && !stopped(); index += KEYS) {
       const part = times.slice(index, index + KEYS);
@@ -133,23 +181,21 @@ export async function rebuild(
     progress = () => {},
   }: { stopped?: () => boolean; progress?: RebuildProgress } = {},
 ): Promise<boolean> {
-  // Servers whose clocks are a little ahead have received events too.
-  const until = after(deps.clock.now(), AHEAD);
   const total = await deps.analytics.queue.count();
+  const quarterHours = new Set<number>();
   let done = 0;
-  for (let last: JudgedEvent | null = null; !stopped(); ) {
-    const events: JudgedEvent[] = await deps.analytics.queue.eventsAfter(last, until, STEP);
-    last = events.at(-1) ?? null;
-    if (last === null) break;
-    await retryWhileBusy(() => makePendingAgain(deps, events));
-    await settleSessions(deps, stopped);
-    done += events.length;
-    progress("events", done, Math.max(done, total));
-  }
+  await remakeAll(deps, {
+    stopped,
+    counted: (events) => {
+      for (const { at } of events) quarterHours.add(quarterHourOf(at).getTime());
+      done += events.length;
+      progress("events", done, Math.max(done, total));
+    },
+  });
   await removeOrphans(deps, stopped);
   await relearnDevices(deps, stopped);
   if (stopped()) return false;
-  const buckets = await markAll(deps, stopped);
+  const buckets = await markAll(deps, quarterHours, stopped);
   let made = 0;
   const counted = (count: number) => {
     made += count;

@@ -24,6 +24,12 @@ export const createSessionStore = (mongo: Mongo) => {
         Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]
       >(),
 
+    /** Sessions by their ids, unsorted. */
+    byIds: (ids: string[], tx: MongoTx): Promise<SessionDocument[]> =>
+      inChunks(ids, (part) =>
+        Session.find({ _id: { $in: part } }, null, mongo.in(tx)).lean<SessionDocument[]>(),
+      ),
+
     /** Removes a visitor's sessions that are over by a time, and that they came before. @returns their begins */
     async removeOf(visitor: string, until: Date, tx: MongoTx): Promise<Date[]> {
       await State.deleteOne({ _id: returningId(visitor) }, mongo.in(tx));
@@ -39,7 +45,7 @@ export const createSessionStore = (mongo: Mongo) => {
     async replace(removed: string[], made: SessionDocument[], tx: MongoTx): Promise<void> {
       for (const part of chunks(removed)) await Session.deleteMany({ _id: { $in: part } }, mongo.in(tx));
       for (const part of chunks(made, 1000)) {
-        await Session.bulkWrite(
+        await collectionOf<SessionDocument>(Session).bulkWrite(
           part.map((session) => ({
             replaceOne: { filter: { _id: session._id }, replacement: session, upsert: true },
           })),

@@ -8,7 +8,7 @@ export const STEP = 10_000;
 /** Events that one transaction should read around them, so that memory stays bounded when visits are very long. */
 const MAX_READ = 150_000;
 /** A step of that many milliseconds is made smaller before it comes near the limit of a transaction. */
-const LONG_STEP = 2000;
+export const LONG_STEP = 2000;
 
 /** How long sessions and rollups each have their turn while more events wait, in milliseconds. */
 const TURN = 2000;

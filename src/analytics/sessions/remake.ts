@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { MongoTx } from "../../db/mongo";
 import { after } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
@@ -27,10 +28,14 @@ export interface Attributed {
   moved: SessionEvent[];
 }
 
-/** Gives the events of devices their visitors. */
+/**
+ * Gives the events of devices their visitors.
+ * @param anew whether the visits of everybody around these events are made anew, not only of those whose events wait
+ */
 export async function attributeDevices(
   deps: AnalyticsDeps,
   pending: PendingEvent[],
+  { anew }: { anew: boolean },
   tx: MongoTx,
 ): Promise<Attributed> {
   const spans: Spans = new Map();
@@ -44,7 +49,7 @@ export async function attributeDevices(
   const before: SessionEvent[] = [];
   const left = new Set<string>();
   const move = (event: SessionEvent, visitor: string) => {
-    if (event.pending || visitor !== event.visitor) widen(affected, visitor, event.at);
+    if (anew || event.pending || visitor !== event.visitor) widen(affected, visitor, event.at);
     if (visitor === event.visitor) return;
     // An event that waits may have a session too, when it was reopened.
     widen(affected, event.visitor, event.at);
@@ -163,8 +168,24 @@ async function backgroundAround(
   return background;
 }
 
+/** Of sessions, the ids of those that are stored just as they are. */
+async function unchanged(
+  deps: AnalyticsDeps,
+  sessions: SessionDocument[],
+  tx: MongoTx,
+): Promise<Set<string>> {
+  const stored = await deps.analytics.sessions.byIds(
+    sessions.map(({ _id }) => _id),
+    tx,
+  );
+  const before = new Map(stored.map((session) => [session._id, session]));
+  const same = sessions.filter((session) => isDeepStrictEqual(session, before.get(session._id)));
+  return new Set(same.map(({ _id }) => _id));
+}
+
 /**
  * Makes the sessions of visitors anew around spans in which their events changed.
+ * @param compare leaves sessions alone that are made just as they are stored, which most are when all are made anew
  * @returns the begins of all sessions that were made, removed, or may have become a visitor's first, and how
  * many events they were made from
  */
@@ -172,6 +193,7 @@ export async function remakeSessions(
   deps: AnalyticsDeps,
   attributed: Attributed,
   tx: MongoTx,
+  { compare = false }: { compare?: boolean } = {},
 ): Promise<{ touched: Date[]; read: number }> {
   const { affected } = attributed;
   const visitors = [...affected.keys()];
@@ -191,9 +213,7 @@ export async function remakeSessions(
   }
   const background = await backgroundAround(deps, attributed, sessions, tx);
   const events = await visitorEventsAround(deps, attributed, tx);
-  const removed: string[] = [];
-  const made: SessionDocument[] = [];
-  const touched: Date[] = [];
+  const remade = new Map<string, SessionDocument[]>();
   for (const [visitor, span] of affected) {
     const own = new Map((events.get(visitor) ?? []).map((event) => [event._id, event]));
     const following = Math.min(
@@ -203,21 +223,36 @@ export async function remakeSessions(
       const time = event.at.getTime();
       if (time >= span.low && time < following && !own.has(event._id)) own.set(event._id, event);
     }
-    const fresh = sessionise(visitor, [...own.values()].sort(byTime)).filter(
-      ({ start }) => start.getTime() >= span.low,
+    remade.set(
+      visitor,
+      sessionise(visitor, [...own.values()].sort(byTime)).filter(({ start }) => start.getTime() >= span.low),
     );
+  }
+  const same = compare ? await unchanged(deps, [...remade.values()].flat(), tx) : new Set<string>();
+  const removed: string[] = [];
+  const made: SessionDocument[] = [];
+  const touched: Date[] = [];
+  for (const [visitor, span] of affected) {
+    const fresh = remade.get(visitor) ?? [];
     const ids = new Set(fresh.map(({ _id }) => _id));
-    for (const session of fresh) {
+    const gone = (sessions.get(visitor) ?? []).filter(({ _id, start }) => {
+      const time = start.getTime();
+      return time >= span.low && time <= span.high && !ids.has(_id);
+    });
+    const changed = fresh.filter(({ _id }) => !same.has(_id));
+    if (compare && changed.length + gone.length === 0) continue;
+    for (const session of changed) {
       made.push(session);
       touched.push(session.start);
     }
+    for (const { _id, start } of gone) {
+      removed.push(_id);
+      touched.push(start);
+    }
     let next: Date | undefined;
-    for (const { _id, start } of sessions.get(visitor) ?? []) {
+    for (const { start } of sessions.get(visitor) ?? []) {
       const time = start.getTime();
-      if (time >= span.low && time <= span.high && !ids.has(_id)) {
-        removed.push(_id);
-        touched.push(start);
-      } else if (time > span.high && (next === undefined || start < next)) next = start;
+      if (time > span.high && (next === undefined || start < next)) next = start;
       // What a visit came from counts for direct ones after it.
       if (time > span.high && time - span.high <= SOURCE_WINDOW) touched.push(start);
     }

@@ -6,6 +6,7 @@ import type { AnalyticsDeps } from "../deps";
 import { identityTimes, learnDevices } from "../identity";
 import { keptSince } from "../intake/time";
 import type { EventDocument, Range } from "../model";
+import type { PendingEvent } from "../queue.store";
 import { type Recounted, recountOrders } from "../recount";
 import { quarterHourOf } from "../rollups/buckets";
 import { ORDER_WINDOW, type SearchEvent, searchBefore, searchesOf, searchLine } from "../rollups/follow";
@@ -80,6 +81,41 @@ function spread({ affected, devices }: Attributed, recounted: Recounted[]): void
 }
 
 /**
+ * Gives events their visitors and sessions, and marks the buckets that change.
+ * @param anew also when nothing of them may have changed: then what is stored just so is left alone
+ * @returns how many events were read to do so
+ */
+export async function remakeAround(
+  deps: AnalyticsDeps,
+  events: PendingEvent[],
+  {
+    anew,
+    before = [],
+    token,
+  }: { anew: boolean /** Events as they were until now. */; before?: PendingEvent[]; token: string },
+  tx: MongoTx,
+): Promise<number> {
+  const attributed = await attributeDevices(deps, events, { anew }, tx);
+  for (const { visitor, at } of before) {
+    widen(attributed.affected, visitor, at);
+    attributed.left.add(visitor);
+  }
+  const recounted = await recountOrders(deps, [...events, ...attributed.moved], tx);
+  spread(attributed, recounted);
+  const { touched, read } = await remakeSessions(deps, attributed, tx, { compare: anew });
+  const changed = await learnDevices(deps, events, tx);
+  const isSame = touched.length + before.length + recounted.length + attributed.moved.length === 0;
+  if (anew && isSame && changed.devices.length === 0) return read;
+  const visitors = [...attributed.affected.keys()];
+  touched.push(...(await identityTimes(deps, { visitors, changed }, tx)));
+  // Who an event belongs to decides which orders its search led to.
+  const searched = await searchesBehind(deps, [...events, ...attributed.moved], tx);
+  const times = [...events, ...recounted].map(({ at }) => at);
+  await markQuarterHours(deps, [...times, ...touched, ...searched], token, tx);
+  return read;
+}
+
+/**
  * Gives up to `limit` waiting events their visitors and sessions and marks the buckets that change, in one
  * transaction: a crash leaves all of it or nothing, and two processes at once conflict on the guard. What fails
  * is done again in halves, and one event that fails alone is set aside, so that it keeps no other from its session.
@@ -99,21 +135,7 @@ export async function settleStep(
       await deps.analytics.queue.guard(tx);
       const pending = await deps.analytics.queue.pending(limit, tx);
       ids = pending.map(({ _id }) => _id);
-      const attributed = await attributeDevices(deps, pending, tx);
-      const recounted = await recountOrders(deps, [...pending, ...attributed.moved], tx);
-      spread(attributed, recounted);
-      const { touched, read } = await remakeSessions(deps, attributed, tx);
-      const changed = await learnDevices(deps, pending, tx);
-      const visitors = [...attributed.affected.keys()];
-      touched.push(...(await identityTimes(deps, { visitors, changed }, tx)));
-      // Who an event belongs to decides which orders its search led to.
-      const searched = await searchesBehind(deps, [...pending, ...attributed.moved], tx);
-      await markQuarterHours(
-        deps,
-        [...[...pending, ...recounted].map(({ at }) => at), ...touched, ...searched],
-        token,
-        tx,
-      );
+      const read = await remakeAround(deps, pending, { anew: false, token }, tx);
       await deps.analytics.queue.settle(ids, tx);
       return { settled: pending.length, read };
     });

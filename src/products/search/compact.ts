@@ -58,27 +58,28 @@ function absorbed(segments: SegmentEntry[], fresh: number): SegmentEntry[] {
   return chosen;
 }
 
-/** Puts products into a new segment in the order of their ids. @returns what was read, and the segment */
+/**
+ * Puts products into a new segment in the order of their ids. Few of them are in memory at a time.
+ * @param onDocument called with each that is for sale
+ * @returns the segment, or null when none is for sale
+ */
 async function build(
   store: IndexStore,
   id: string,
   ids: string[],
-  fresh: Map<string, ReadDocument>,
-): Promise<SegmentEntry> {
+  onDocument: (document: ReadDocument) => void,
+): Promise<SegmentEntry | null> {
   const builder = new SegmentBuilder();
   const sorted = ids.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   for (let from = 0; from < sorted.length; from += READ) {
     const part = sorted.slice(from, from + READ);
-    const missing = part.filter((one) => !fresh.has(one));
-    const read =
-      missing.length === 0 ? [] : await store.documents.read({ after: null, limit: READ, ids: missing });
-    const documents = new Map(read.map((document) => [document._id, document]));
-    for (const one of part) {
-      const document = fresh.get(one) ?? documents.get(one);
-      if (document?.live) builder.add(document);
+    for (const document of await store.documents.read({ after: null, limit: READ, ids: part })) {
+      if (!document.live) continue;
+      builder.add(document);
+      onDocument(document);
     }
   }
-  return store.segments.write(id, builder);
+  return builder.ids.length === 0 ? null : store.segments.write(id, builder);
 }
 
 /** Whoever works on the segments of an index, and what is asked of the world outside. */
@@ -131,18 +132,20 @@ export async function compact(worker: Worker, least: number): Promise<number> {
   const { store, clock, random } = worker;
   return (
     (await withLease(worker, async (manifest, holder) => {
-      const read = await store.documents.read({ after: null, limit: MOST_RECENT, since: manifest.epoch });
-      if (read.length < Math.max(1, least)) return 0;
-      const fresh = new Map(read.map((document) => [document._id, document]));
-      const living = read.filter(({ live }) => live);
-      const chosen = absorbed(manifest.segments, living.length);
-      const kept: string[] = [];
-      for (const entry of chosen) kept.push(...(await idsOf(store, entry)).filter((id) => !fresh.has(id)));
-      const id = random.id();
-      const ids = [...kept, ...living.map(({ _id }) => _id)];
-      const made = ids.length === 0 ? [] : [await build(store, id, ids, fresh)];
+      const changed = await store.documents.changedSince(manifest.epoch, MOST_RECENT);
+      if (changed.length < Math.max(1, least)) return 0;
+      const stamps = new Map(changed.map(({ id, stamp }) => [id, stamp]));
+      const chosen = absorbed(manifest.segments, changed.length);
+      const ids = [...stamps.keys()];
+      for (const entry of chosen) ids.push(...(await idsOf(store, entry)).filter((id) => !stamps.has(id)));
+      const counts: WordCounts = new Map();
+      const built = await build(store, random.id(), ids, (document) => {
+        // One that was written again meanwhile counts when that is taken up.
+        if (stamps.get(document._id) === document.stamp) countWords(counts, document, false);
+      });
+      const made = built ? [built] : [];
       const rest = manifest.segments.filter((entry) => !chosen.includes(entry));
-      const segments = [...(await buryIn(store, rest, fresh)), ...made];
+      const segments = [...(await buryIn(store, rest, stamps)), ...made];
       const now = clock.now().getTime();
       const old = manifest.retired.filter(({ at }) => at < now - GRACE);
       const retired = [
@@ -153,15 +156,10 @@ export async function compact(worker: Worker, least: number): Promise<number> {
         await store.segments.remove(made.map((entry) => entry.id));
         return 0;
       }
-      await store.documents.settle(
-        read.map(({ _id, stamp }) => ({ id: _id, stamp })),
-        manifest.epoch + 1,
-      );
-      const counts: WordCounts = new Map();
-      for (const document of living) countWords(counts, document, false);
+      await store.documents.settle(changed, manifest.epoch + 1);
       await store.words.addCounts(counts);
       await store.segments.remove(old.map((one) => one.id));
-      return read.length;
+      return changed.length;
     })) ?? 0
   );
 }

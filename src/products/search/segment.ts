@@ -9,8 +9,12 @@ const NAMED = 5 * IMPACT_STEPS;
 
 /** Writes whole numbers, small ones in one byte (LEB128). */
 export class Writer {
-  #bytes = new Uint8Array(16);
+  #bytes: Uint8Array;
   length = 0;
+
+  constructor(room = 16) {
+    this.#bytes = new Uint8Array(room);
+  }
 
   #room(more: number): void {
     if (this.length + more <= this.#bytes.length) return;
@@ -106,6 +110,10 @@ export class Reader {
 
 /** No record follows: the log begins with something else. */
 const END = 0;
+/** The log is in blocks of so many bytes, since a list that doubles takes three times its bytes while it does so. */
+const BLOCK = 2 ** 20;
+/** More bytes than any record has. */
+const RECORD = 1024;
 
 /**
  * Gathers what products of one segment have of its terms. All of it lies in one log, a record for each product and term,
@@ -113,7 +121,7 @@ const END = 0;
  * two, and buffers of their own would take ten times the memory of what is in them.
  */
 export class PostingsWriter {
-  readonly #log = new Writer();
+  readonly #blocks = [new Writer(BLOCK)];
   /** The place of each term in the lists below. */
   readonly #terms = new Map<string, number>();
   readonly #first: number[] = [];
@@ -122,7 +130,7 @@ export class PostingsWriter {
   readonly #parts = [new Writer(), new Writer(), new Writer()] as const;
 
   constructor() {
-    this.#log.byte(END);
+    this.#blocks[0]?.byte(END);
   }
 
   get size(): number {
@@ -133,26 +141,37 @@ export class PostingsWriter {
     return this.#terms.keys();
   }
 
-  /** Begins a record. @param ordinal not smaller than that of the call before, greater than the term's own one before */
-  #begin(term: string, ordinal: number, impact: number): void {
-    const log = this.#log;
-    const at = log.length;
+  /**
+   * Begins a record.
+   * @param ordinal not smaller than that of the call before, greater than the term's own one before
+   * @returns where the rest of it is written
+   */
+  #begin(term: string, ordinal: number, impact: number): Writer {
+    let log = this.#blocks.at(-1) as Writer;
+    if (log.length > BLOCK - RECORD) {
+      log = new Writer(BLOCK);
+      this.#blocks.push(log);
+    }
+    const at = (this.#blocks.length - 1) * BLOCK + log.length;
     const index = this.#terms.get(term) ?? this.#terms.size;
     if (index === this.#terms.size) {
       this.#terms.set(term, index);
       this.#first.push(at);
       this.#counts.push(0);
-    } else log.word(at, this.#last[index]);
+    } else {
+      const last = this.#last[index] as number;
+      this.#blocks[Math.floor(last / BLOCK)]?.word(at, last % BLOCK);
+    }
     this.#last[index] = at;
     (this.#counts[index] as number)++;
     log.word(END);
     log.number(ordinal);
     log.byte(impact);
+    return log;
   }
 
   add(ordinal: number, { term, impact, places }: TermEntry): void {
-    this.#begin(term, ordinal, impact);
-    this.#log.ascending(places);
+    this.#begin(term, ordinal, impact).ascending(places);
   }
 
   /** Adds all terms of a product as its search document packs them, without unpacking: there are a million of them. */
@@ -161,10 +180,10 @@ export class PostingsWriter {
     for (const term of terms) {
       // The flags of the word, which a segment does not keep.
       reader.skip(1);
-      this.#begin(term, ordinal, reader.number());
+      const log = this.#begin(term, ordinal, reader.number());
       const from = reader.at;
       reader.skip(reader.number());
-      this.#log.bytes(packed.subarray(from, reader.at));
+      log.bytes(packed.subarray(from, reader.at));
     }
   }
 
@@ -174,10 +193,10 @@ export class PostingsWriter {
     const parts = this.#parts;
     for (const part of parts) part.clear();
     const [ordinals, impacts, places] = parts;
-    const data = this.#log.view();
     let before = 0;
     for (let at = this.#first[index] ?? END; at !== END; ) {
-      const reader = new Reader(data, at);
+      const data = this.#blocks[Math.floor(at / BLOCK)]?.view() as Uint8Array;
+      const reader = new Reader(data, at % BLOCK);
       at = reader.word();
       const ordinal = reader.number();
       ordinals.number(ordinal - before);

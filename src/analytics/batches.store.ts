@@ -28,6 +28,9 @@ export const within = (field: string, ranges: Range[]) => {
   return periods.length === 1 ? { ...periods[0] } : { $or: periods };
 };
 
+/** Option of what is read as a whole: the first answer holds a hundred documents otherwise, and the rest is asked for. */
+export const WHOLE = { batchSize: 10_000 };
+
 /** Options of what is read in batches; the time is the server's for all of them together, in milliseconds. */
 export const STREAM = { batchSize: CHUNK, maxTimeMS: 60_000 };
 

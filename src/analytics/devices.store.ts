@@ -1,5 +1,5 @@
 import type { Mongo, MongoTx } from "../db/mongo";
-import { chunks, inChunks } from "./batches.store";
+import { chunks, inChunks, WHOLE } from "./batches.store";
 import { type DeviceDocument, deviceModel } from "./model";
 
 /** Whose devices are. */
@@ -9,12 +9,12 @@ export const createDeviceStore = (mongo: Mongo) => {
   return {
     find: (devices: string[], tx?: MongoTx): Promise<DeviceDocument[]> =>
       inChunks(devices, (part) =>
-        Device.find({ _id: { $in: part } }, null, mongo.in(tx)).lean<DeviceDocument[]>(),
+        Device.find({ _id: { $in: part } }, null, { ...mongo.in(tx), ...WHOLE }).lean<DeviceDocument[]>(),
       ),
 
     ofPersons: (persons: string[], tx?: MongoTx): Promise<DeviceDocument[]> =>
       inChunks(persons, (part) =>
-        Device.find({ person: { $in: part } }, null, mongo.in(tx)).lean<DeviceDocument[]>(),
+        Device.find({ person: { $in: part } }, null, { ...mongo.in(tx), ...WHOLE }).lean<DeviceDocument[]>(),
       ),
 
     async set(devices: DeviceDocument[], tx: MongoTx): Promise<void> {

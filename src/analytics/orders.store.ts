@@ -1,5 +1,5 @@
 import type { Mongo, MongoTx } from "../db/mongo";
-import { chunks, inChunks } from "./batches.store";
+import { chunks, inChunks, WHOLE } from "./batches.store";
 import { type EventDocument, eventModel, type OrderPart } from "./model";
 import { ORDER_KINDS, type OrderEvent } from "./orders";
 
@@ -23,7 +23,9 @@ const ORDER_FIELDS = {
 export const createOrderStore = (mongo: Mongo) => {
   const Event = eventModel(mongo.connection);
   const read = (filter: Record<string, unknown>, tx: MongoTx) =>
-    Event.find({ ...filter, kind: { $in: ORDER_KINDS } }, ORDER_FIELDS, mongo.in(tx)).lean<OrderEvent[]>();
+    Event.find({ ...filter, kind: { $in: ORDER_KINDS } }, ORDER_FIELDS, { ...mongo.in(tx), ...WHOLE }).lean<
+      OrderEvent[]
+    >();
 
   return {
     /** All events of orders, and single ones that name no order; unsorted. */

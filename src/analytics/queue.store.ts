@@ -1,5 +1,5 @@
 import type { Mongo, MongoTx } from "../db/mongo";
-import { chunks, inChunks } from "./batches.store";
+import { chunks, inChunks, WHOLE } from "./batches.store";
 import { RECEIVED_INDEX } from "./events.store";
 import { analyticsStateModel, type EventDocument, eventModel, type Range } from "./model";
 import type { SessionEvent } from "./sessions/sessionise";
@@ -50,7 +50,7 @@ export const createQueueStore = (mongo: Mongo) => {
     /** Events that have no session yet, the longest waiting first. */
     pending: async (limit: number, tx?: MongoTx): Promise<PendingEvent[]> =>
       toSessionEvents(
-        await Event.find({ todo: 1 }, { ...SESSION_FIELDS, receivedAt: 1 }, mongo.in(tx))
+        await Event.find({ todo: 1 }, { ...SESSION_FIELDS, receivedAt: 1 }, { ...mongo.in(tx), ...WHOLE })
           .sort({ receivedAt: 1 })
           .limit(limit)
           .lean<PendingEvent[]>(),
@@ -68,7 +68,9 @@ export const createQueueStore = (mongo: Mongo) => {
         at: { $gte: from, $lt: to },
         ...(field === "device" ? { bot: false } : {}),
       };
-      return toSessionEvents(await Event.find(filter, SESSION_FIELDS, mongo.in(tx)).lean<SessionEvent[]>());
+      return toSessionEvents(
+        await Event.find(filter, SESSION_FIELDS, { ...mongo.in(tx), ...WHOLE }).lean<SessionEvent[]>(),
+      );
     },
 
     /** Those of these events that belong to somebody else than a visitor, unsorted. */
@@ -88,7 +90,9 @@ export const createQueueStore = (mongo: Mongo) => {
           at: { $gte: from, $lt: to },
           ...(field === "device" ? { bot: false } : {}),
         };
-        return toSessionEvents(await Event.find(filter, SESSION_FIELDS, mongo.in(tx)).lean<SessionEvent[]>());
+        return toSessionEvents(
+          await Event.find(filter, SESSION_FIELDS, { ...mongo.in(tx), ...WHOLE }).lean<SessionEvent[]>(),
+        );
       }),
 
     /** Whose the last thing is that happened on a device, not in the background, from `from` to before `to`. */
@@ -135,7 +139,7 @@ export const createQueueStore = (mongo: Mongo) => {
                 }),
           },
           { ...SESSION_FIELDS, receivedAt: 1, type: 1, userAgent: 1, origin: 1 },
-          mongo.in(tx),
+          { ...mongo.in(tx), ...WHOLE },
         )
           .sort({ receivedAt: 1, _id: 1 })
           .hint(RECEIVED_INDEX)
@@ -148,7 +152,7 @@ export const createQueueStore = (mongo: Mongo) => {
 
     /** Who did something at these times. By the times alone: few events share one, and many visitors have many. */
     eventsAt: (times: Date[]): Promise<Pick<EventDocument, "visitor" | "at">[]> =>
-      Event.find({ at: { $in: times }, background: { $exists: false } }, { visitor: 1, at: 1 }).lean(),
+      Event.find({ at: { $in: times }, background: { $exists: false } }, { visitor: 1, at: 1 }, WHOLE).lean(),
 
     /** Stores who made events, where that was judged anew. */
     async setJudgement(

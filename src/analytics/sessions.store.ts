@@ -1,6 +1,6 @@
 import type { Mongo, MongoTx } from "../db/mongo";
 import { after, DAY } from "../lib/clock";
-import { batchesOf, chunks, collectionOf, inChunks, STREAM, within } from "./batches.store";
+import { batchesOf, chunks, collectionOf, inChunks, STREAM, WHOLE, within } from "./batches.store";
 import { RETENTION } from "./intake/time";
 import { analyticsSessionModel, analyticsStateModel, type Range, type SessionDocument } from "./model";
 
@@ -20,14 +20,16 @@ export const createSessionStore = (mongo: Mongo) => {
   return {
     /** Begin and end of every session of visitors. */
     of: (visitors: string[], tx?: MongoTx) =>
-      Session.find({ visitor: { $in: visitors } }, { visitor: 1, start: 1, end: 1 }, mongo.in(tx)).lean<
-        Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]
-      >(),
+      Session.find(
+        { visitor: { $in: visitors } },
+        { visitor: 1, start: 1, end: 1 },
+        { ...mongo.in(tx), ...WHOLE },
+      ).lean<Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]>(),
 
     /** Sessions by their ids, unsorted. */
     byIds: (ids: string[], tx: MongoTx): Promise<SessionDocument[]> =>
       inChunks(ids, (part) =>
-        Session.find({ _id: { $in: part } }, null, mongo.in(tx)).lean<SessionDocument[]>(),
+        Session.find({ _id: { $in: part } }, null, { ...mongo.in(tx), ...WHOLE }).lean<SessionDocument[]>(),
       ),
 
     /** Removes a visitor's sessions that are over by a time, and that they came before. @returns their begins */

@@ -132,7 +132,11 @@ export const createDocumentStore = (mongo: Mongo) => {
             ...(filter.ids === undefined ? {} : { _id: { $in: filter.ids as never[] } }),
             ...(filter.after === null ? {} : { _id: { $gt: filter.after as never } }),
           },
-          { sort: filter.since === undefined ? { _id: 1 } : { epoch: 1, _id: 1 }, limit: filter.limit },
+          {
+            sort: filter.since === undefined ? { _id: 1 } : { epoch: 1, _id: 1 },
+            limit: filter.limit,
+            batchSize: filter.limit,
+          },
         )
         .toArray();
       return (rows as unknown as SearchDocument[]).map(readDocument);

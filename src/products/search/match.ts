@@ -1,7 +1,7 @@
 /** Which products of a segment have what a plan looks for. */
 import { IMPACT_STEPS } from "./analyse";
 import type { Plan } from "./plan";
-import { PLACES, type Postings, placesAt, readPlaces } from "./segment";
+import { PLACES, type Postings, placesAt } from "./segment";
 import type { Slot } from "./slots";
 
 /** What of a segment a score is made from. */
@@ -129,7 +129,7 @@ export function matchSlot(
 /** Where a product has what it has for a slot. */
 export function readPlacesOf({ lists, value, source, index }: Match, ordinal: number, into: Places): void {
   const list = (value[ordinal] as number) > 0 ? lists[(source[ordinal] as number) - 1] : undefined;
-  into.count = list ? readPlaces(list, index[ordinal] as number, into.list) : 0;
+  into.count = list ? list.readPlaces(index[ordinal] as number, into.list) : 0;
 }
 
 /** 1 when two stand side by side in their order or are one, 0.5 with one word between them, else 0. */

@@ -8,7 +8,7 @@ import { kindsOf } from "./kinds";
 import { type Lexicon, remembered } from "./lexicon";
 import type { Kind } from "./match";
 import type { Head } from "./model";
-import { readPostings } from "./segment";
+import { Postings } from "./segment";
 import { BLOCK, type Group } from "./segments.store";
 import type { IndexStore } from "./store";
 
@@ -116,7 +116,7 @@ export function createIndexReader(store: IndexStore): IndexReader {
         terms.flatMap((term) => own.get(term) ?? []),
       );
     const postings = new Map(
-      [...builder.postings.terms()].map((term) => [term, readPostings(builder.postings.of(term))]),
+      [...builder.postings.terms()].map((term) => [term, new Postings(builder.postings.of(term))]),
     );
     const count = sorted.length;
     return { builder, segment: viewOf("", count, postings, builder.columns(), new Uint8Array(count)) };

@@ -187,7 +187,7 @@ export class PostingsWriter {
     }
   }
 
-  /** What there is of a term, for `readPostings`: count, ordinals as differences, impacts, places. */
+  /** What there is of a term, for `Postings`: count, ordinals as differences, impacts, places. */
   of(term: string): Uint8Array {
     const index = this.#terms.get(term) ?? -1;
     const parts = this.#parts;
@@ -216,64 +216,86 @@ export class PostingsWriter {
 /** Most places of a term in one product that are looked at; the analysis keeps fewer. */
 export const PLACES = 32;
 
-/** The products of a segment that have a term. */
-export interface Postings {
+/** What an impact says of how many products are named after a term: those that only mention it count in part. */
+const MASS = Float64Array.from({ length: 256 }, (_, impact) => Math.min(1, impact / NAMED));
+
+/** The products of a segment that have a term, read from what `PostingsWriter` gives. */
+export class Postings {
   /** A segment has fewer than 65,536 products. */
-  ordinals: Uint16Array;
-  impacts: Uint8Array;
-  /** How many products are named after it, those that only mention it counted in part. */
-  mass: number;
-  /** Where the places of each begin in `data`. Read by `placesAt`. */
-  starts: Uint32Array;
-  data: Uint8Array;
-}
+  readonly ordinals: Uint16Array;
+  readonly impacts: Uint8Array;
+  readonly #data: Uint8Array;
+  /** Where the places of each begin in `data`, once one is asked for. */
+  #starts: Uint32Array | undefined;
 
-/** Reads what `PostingsWriter` gives. */
-export function readPostings(data: Uint8Array): Postings {
-  const reader = new Reader(data);
-  const count = reader.number();
-  const ordinals = new Uint16Array(count);
-  let ordinal = 0;
-  for (let index = 0; index < count; index++) {
-    ordinal += reader.number();
-    ordinals[index] = ordinal;
-  }
-  const impacts = data.subarray(reader.at, reader.at + count);
-  reader.at += count;
-  const starts = new Uint32Array(count);
-  for (let index = 0; index < count; index++) {
-    starts[index] = reader.at;
-    reader.skip(reader.number());
-  }
-  let mass = 0;
-  for (let index = 0; index < count; index++) mass += Math.min(1, (impacts[index] as number) / NAMED);
-  return { ordinals, impacts, mass, starts, data };
-}
-
-/** The places of one product's term, written into `into`. @returns how many there are */
-export function readPlaces({ data, starts }: Postings, index: number, into: Uint32Array): number {
-  let at = starts[index] as number;
-  const number = (): number => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = data[at++] as number;
-      value |= (byte & 127) << shift;
-      if (byte < 128) return value;
+  constructor(data: Uint8Array) {
+    const reader = new Reader(data);
+    const count = reader.number();
+    const ordinals = new Uint16Array(count);
+    let at = reader.at;
+    let ordinal = 0;
+    for (let index = 0; index < count; index++) {
+      let byte = data[at++] as number;
+      let step = byte & 127;
+      for (let shift = 7; byte > 127; shift += 7) {
+        byte = data[at++] as number;
+        step |= (byte & 127) << shift;
+      }
+      ordinal += step;
+      ordinals[index] = ordinal;
     }
-  };
-  const count = Math.min(number(), into.length);
-  let place = 0;
-  for (let n = 0; n < count; n++) {
-    place += number();
-    into[n] = place;
+    this.ordinals = ordinals;
+    this.impacts = data.subarray(at, at + count);
+    this.#data = data;
   }
-  return count;
+
+  /** How many products are named after it, those that only mention it counted in part. */
+  get mass(): number {
+    let mass = 0;
+    for (let index = 0; index < this.impacts.length; index++)
+      mass += MASS[this.impacts[index] as number] as number;
+    return mass;
+  }
+
+  /** Where the places of each product begin. */
+  get #places(): Uint32Array {
+    if (this.#starts) return this.#starts;
+    const starts = new Uint32Array(this.ordinals.length);
+    const reader = new Reader(this.#data, this.impacts.byteOffset - this.#data.byteOffset + starts.length);
+    for (let index = 0; index < starts.length; index++) {
+      starts[index] = reader.at;
+      reader.skip(reader.number());
+    }
+    this.#starts = starts;
+    return starts;
+  }
+
+  /** The places of one product's term, written into `into`. @returns how many there are */
+  readPlaces(index: number, into: Uint32Array): number {
+    const data = this.#data;
+    let at = this.#places[index] as number;
+    const number = (): number => {
+      let value = 0;
+      for (let shift = 0; ; shift += 7) {
+        const byte = data[at++] as number;
+        value |= (byte & 127) << shift;
+        if (byte < 128) return value;
+      }
+    };
+    const count = Math.min(number(), into.length);
+    let place = 0;
+    for (let n = 0; n < count; n++) {
+      place += number();
+      into[n] = place;
+    }
+    return count;
+  }
 }
 
 /** The places of one product's term. */
 export function placesAt(postings: Postings, index: number): number[] {
   const places = new Uint32Array(PLACES);
-  return [...places.subarray(0, readPlaces(postings, index, places))];
+  return [...places.subarray(0, postings.readPlaces(index, places))];
 }
 
 /** FNV-1a: which bucket a term is in. */

@@ -76,26 +76,29 @@ export const createWordStore = (mongo: Mongo) => {
     made,
   });
 
-  /** Words by the index of their beginnings or neighbourhoods. */
-  const wordsBy = async (filter: object, limit: number) =>
+  /** Words by the index of their beginnings, neighbourhoods or stems, or by themselves. */
+  const wordsBy = async (filter: object, options: { sort?: { count: -1 }; limit?: number } = {}) =>
     (
       await Words.collection
-        .find(filter, { projection: { stem: 0, prefixes: 0, near: 0, since: 0 }, sort: { count: -1 }, limit })
+        .find(filter, {
+          projection: { stem: 0, prefixes: 0, near: 0, since: 0 },
+          batchSize: 1000,
+          ...options,
+        })
         .toArray()
     ).map((word) => entryOf(word as unknown as WordDocument));
+  const mostFrequent = (filter: object, limit: number) => wordsBy(filter, { sort: { count: -1 }, limit });
 
   const lexicon: Lexicon = {
     async find(surfaces, stems) {
       const known = stems.filter((stem) => stem !== "");
-      const words = await Words.collection
-        .find(
-          known.length === 0
-            ? { _id: { $in: surfaces as never[] } }
-            : { $or: [{ _id: { $in: surfaces as never[] } }, { stem: { $in: known } }] },
-          { projection: { stem: 0, prefixes: 0, near: 0, since: 0 } },
-        )
-        .toArray();
-      return words.map((word) => entryOf(word as unknown as WordDocument));
+      // Two questions: an engine that finds no index for either of them together reads every word.
+      const [own, alike] = await Promise.all([
+        surfaces.length === 0 ? [] : wordsBy({ _id: { $in: surfaces } }),
+        known.length === 0 ? [] : wordsBy({ stem: { $in: known } }),
+      ]);
+      const words = new Map([...own, ...alike].map((entry) => [entry.surface, entry]));
+      return [...words.values()];
     },
     async startingWith(prefix, limit, made) {
       if (made) {
@@ -106,14 +109,14 @@ export const createWordStore = (mongo: Mongo) => {
       }
       const characters = [...prefix];
       if (characters.length < SHORTEST) return [];
-      const words = await wordsBy(
+      const words = await mostFrequent(
         { prefixes: characters.slice(0, LONGEST).join("") },
         characters.length > LONGEST ? 200 : limit,
       );
       return words.filter(({ surface }) => surface.startsWith(prefix)).slice(0, limit);
     },
     corrections: (surface) =>
-      correctionsOf(surface, (members) => wordsBy({ near: { $in: members } }, MOST_NEAR)),
+      correctionsOf(surface, (members) => mostFrequent({ near: { $in: members } }, MOST_NEAR)),
   };
 
   const add = async (uses: Map<string, WordUse>, since: number): Promise<void> => {

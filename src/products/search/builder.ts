@@ -180,7 +180,7 @@ const NO_ORDER = new Uint16Array();
 export const viewOf = (
   id: string,
   count: number,
-  postings: Map<string, Postings>,
+  postings: (term: string) => Postings | undefined,
   columns: Columns,
   hidden: Uint8Array,
 ): ReadSegment => ({
@@ -192,5 +192,5 @@ export const viewOf = (
   kind: columns.kind,
   kinds: [],
   order: NO_ORDER,
-  postings: (term) => postings.get(term),
+  postings,
 });

@@ -1,6 +1,9 @@
-/** Values kept in memory up to a number of bytes; what was not asked for longest goes first. */
+/**
+ * Values kept in memory up to a number of bytes; what was not asked for since it was last spared goes first (second
+ * chance, which is nearly least recently used, and leaves nothing to be moved when something is asked for).
+ */
 export class ByteCache {
-  readonly #entries = new Map<string, { value: unknown; bytes: number }>();
+  readonly #entries = new Map<string, { value: unknown; bytes: number; asked: boolean }>();
   #bytes = 0;
 
   constructor(readonly most: number) {}
@@ -8,9 +11,7 @@ export class ByteCache {
   get<T>(key: string): T | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    // A Map is in the order of insertion.
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
+    entry.asked = true;
     return entry.value as T;
   }
 
@@ -19,12 +20,14 @@ export class ByteCache {
     const before = this.#entries.get(key);
     if (before) this.#bytes -= before.bytes;
     this.#entries.delete(key);
-    this.#entries.set(key, { value, bytes });
+    this.#entries.set(key, { value, bytes, asked: false });
     this.#bytes += bytes;
+    // A Map is in the order of insertion, and what is inserted meanwhile is come to in the end.
     for (const [oldest, entry] of this.#entries) {
       if (this.#bytes <= this.most) break;
       this.#entries.delete(oldest);
-      this.#bytes -= entry.bytes;
+      if (entry.asked) this.#entries.set(oldest, { ...entry, asked: false });
+      else this.#bytes -= entry.bytes;
     }
     return value;
   }

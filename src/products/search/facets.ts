@@ -153,20 +153,25 @@ export class FacetCounter {
   }
 
   #gather(columns: Columns, brands: Uint32Array, trees: Uint32Array, attrs: Uint32Array): void {
-    for (const [index, [key, name]] of columns.brands.entries()) {
+    // By number, since most are of products that do not fit.
+    for (let index = 0; index < columns.brands.length; index++) {
       const count = brands[index + 1] as number;
       if (count === 0) continue;
+      const [key, name] = columns.brands[index] as Columns["brands"][number];
       const known = this.#brands.get(key);
       if (known) known.count += count;
       else this.#brands.set(key, { name, count });
     }
-    for (const [index, tree] of columns.trees.entries()) {
+    for (let index = 0; index < columns.trees.length; index++) {
       const count = trees[index] as number;
-      if (count > 0) for (const id of tree) this.#categories.set(id, (this.#categories.get(id) ?? 0) + count);
+      if (count === 0) continue;
+      for (const id of columns.trees[index] as string[])
+        this.#categories.set(id, (this.#categories.get(id) ?? 0) + count);
     }
-    for (const [index, [attrKey, key, value]] of columns.attrs.entries()) {
+    for (let index = 0; index < columns.attrs.length; index++) {
       const count = attrs[index] as number;
       if (count === 0) continue;
+      const [attrKey, key, value] = columns.attrs[index] as Columns["attrs"][number];
       const canonical = keyOf(attrKey);
       const facet = this.#attributes.get(canonical) ?? { key, values: new Map() };
       this.#attributes.set(canonical, facet);

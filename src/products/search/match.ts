@@ -83,9 +83,10 @@ function emptyMatch(slot: number, count: number): Match {
 }
 
 /** Impacts of postings by ordinal. */
-function spread({ ordinals, impacts }: Postings, count: number): Uint8Array {
+function spread(postings: Postings, count: number): Uint8Array {
+  const { ordinals } = postings;
   const all = new Uint8Array(count);
-  for (let n = 0; n < ordinals.length; n++) all[ordinals[n] as number] = impacts[n] as number;
+  for (let n = 0; n < ordinals.length; n++) all[ordinals[n] as number] = postings.impactAt(n);
   return all;
 }
 
@@ -107,10 +108,10 @@ export function matchSlot(
     const place = Math.min(255, match.lists.push(first));
     // Of several terms that are all needed, the weakest decides.
     const rest = others.map((list) => spread(list, segment.count));
-    const { ordinals, impacts } = first;
+    const { ordinals } = first;
     for (let n = 0; n < ordinals.length; n++) {
       const ordinal = ordinals[n] as number;
-      let impact = impacts[n] as number;
+      let impact = first.impactAt(n);
       for (let other = 0; other < rest.length; other++)
         impact = Math.min(impact, (rest[other] as Uint8Array)[ordinal] as number);
       const worth = weight * saturate(impact);
@@ -167,11 +168,12 @@ function together(
   for (let n = 0; n < first.ordinals.length; n++) {
     const ordinal = first.ordinals[n] as number;
     let all = true;
-    for (const [index, list] of others.entries()) {
+    for (let index = 0; index < others.length; index++) {
+      const { ordinals } = others[index] as Postings;
       let place = at[index] as number;
-      while (place < list.ordinals.length && (list.ordinals[place] as number) < ordinal) place++;
+      while (place < ordinals.length && (ordinals[place] as number) < ordinal) place++;
       at[index] = place;
-      if (list.ordinals[place] !== ordinal) all = false;
+      if (ordinals[place] !== ordinal) all = false;
     }
     if (all)
       found(ordinal, [

@@ -119,7 +119,10 @@ export function createIndexReader(store: IndexStore): IndexReader {
       [...builder.postings.terms()].map((term) => [term, new Postings(builder.postings.of(term))]),
     );
     const count = sorted.length;
-    return { builder, segment: viewOf("", count, postings, builder.columns(), new Uint8Array(count)) };
+    return {
+      builder,
+      segment: viewOf("", count, (term) => postings.get(term), builder.columns(), new Uint8Array(count)),
+    };
   };
 
   /** Says of each segment what kinds it has and how its ties are ordered, once for each epoch. */

@@ -118,18 +118,37 @@ function fitting(matches: Match[], ordinal: number): number {
   return fits;
 }
 
-/** The products that have something for enough slots, in any order. */
-function* candidatesOf(matches: Match[], need: number, count: number): Generator<number> {
-  if (need < matches.length) {
-    for (let ordinal = 0; ordinal < count; ordinal++) if (fitting(matches, ordinal) >= need) yield ordinal;
-    return;
-  }
+/** Calls back for the products that have something for enough slots, in any order. */
+function eachCandidate(
+  matches: Match[],
+  need: number,
+  count: number,
+  found: (ordinal: number, fits: number) => void,
+): void {
   const [rarest] = matches.toSorted((a, b) => a.found - b.found);
-  const { ordinals, found } = rarest as Match;
-  for (let n = 0; n < found; n++) {
-    const ordinal = ordinals[n] as number;
-    if (fitting(matches, ordinal) === need) yield ordinal;
+  // Whatever has all slots has the rarest.
+  const among = need < matches.length ? undefined : (rarest as Match);
+  const most = among?.found ?? count;
+  for (let n = 0; n < most; n++) {
+    const ordinal = among ? (among.ordinals[n] as number) : n;
+    const fits = fitting(matches, ordinal);
+    if (fits >= need) found(ordinal, fits);
   }
+}
+
+/** The products that a plan leaves out, whatever their words are worth; undefined when there are none. */
+function barredBy({ phrases, without }: Plan, segment: SegmentView): Uint8Array | undefined {
+  if (phrases.length + without.length === 0) return undefined;
+  const barred = new Uint8Array(segment.count);
+  for (const terms of phrases) {
+    const marked = markPhrase(segment, terms);
+    for (let ordinal = 0; ordinal < barred.length; ordinal++) if (marked[ordinal] === 0) barred[ordinal] = 1;
+  }
+  for (const terms of without) {
+    const marked = markPhrase(segment, terms);
+    for (let ordinal = 0; ordinal < barred.length; ordinal++) if (marked[ordinal] === 1) barred[ordinal] = 1;
+  }
+  return barred;
 }
 
 /** Scores of what the words of a product are worth: 0 when they do not fit. */
@@ -191,8 +210,7 @@ export function scoresOf(segment: SegmentView, plan: Plan, weights: Weights, str
   const need = Math.max(1, wordsNeeded(plan.slots.length, strictness));
   const matches = plan.slots.map((slot, number) => matchSlot(segment, number, slot, strictness));
   if (matches.filter(({ found }) => found > 0).length < need) return { ordinals: NONE, scores };
-  const required = plan.phrases.map((terms) => markPhrase(segment, terms));
-  const excluded = plan.without.map((terms) => markPhrase(segment, terms));
+  const barred = barredBy(plan, segment);
   const brands = plan.brands.map(({ term, from, length }) => {
     const marked = new Uint8Array(count);
     for (const ordinal of segment.postings(term)?.ordinals ?? []) marked[ordinal] = 1;
@@ -202,14 +220,13 @@ export function scoresOf(segment: SegmentView, plan: Plan, weights: Weights, str
   const factorAt = factorsOf(segment, plan, matches, need);
   const ordinals = new Uint16Array(count);
   let found = 0;
-  for (const ordinal of candidatesOf(matches, need, count)) {
-    if (required.some((marks) => marks[ordinal] === 0) || excluded.some((marks) => marks[ordinal] === 1))
-      continue;
-    let sum = scoreOf(ordinal, fitting(matches, ordinal));
-    if (sum === 0) continue;
+  eachCandidate(matches, need, count, (ordinal, fits) => {
+    if (barred?.[ordinal] === 1) return;
+    let sum = scoreOf(ordinal, fits);
+    if (sum === 0) return;
     for (const { marked, worth } of brands) if (marked[ordinal] === 1) sum += worth * OF_BRAND;
     scores[ordinal] = sum * factorAt(ordinal);
     ordinals[found++] = ordinal;
-  }
+  });
   return { ordinals: ordinals.subarray(0, found).sort(), scores };
 }

@@ -223,8 +223,9 @@ const MASS = Float64Array.from({ length: 256 }, (_, impact) => Math.min(1, impac
 export class Postings {
   /** A segment has fewer than 65,536 products. */
   readonly ordinals: Uint16Array;
-  readonly impacts: Uint8Array;
   readonly #data: Uint8Array;
+  /** Where the impacts begin in `data`. A view of them would take longer to make than most lists take to read. */
+  readonly #impacts: number;
   /** Where the places of each begin in `data`, once one is asked for. */
   #starts: Uint32Array | undefined;
 
@@ -245,15 +246,18 @@ export class Postings {
       ordinals[index] = ordinal;
     }
     this.ordinals = ordinals;
-    this.impacts = data.subarray(at, at + count);
+    this.#impacts = at;
     this.#data = data;
+  }
+
+  impactAt(index: number): number {
+    return this.#data[this.#impacts + index] as number;
   }
 
   /** How many products are named after it, those that only mention it counted in part. */
   get mass(): number {
     let mass = 0;
-    for (let index = 0; index < this.impacts.length; index++)
-      mass += MASS[this.impacts[index] as number] as number;
+    for (let index = 0; index < this.ordinals.length; index++) mass += MASS[this.impactAt(index)] as number;
     return mass;
   }
 
@@ -261,10 +265,12 @@ export class Postings {
   get #places(): Uint32Array {
     if (this.#starts) return this.#starts;
     const starts = new Uint32Array(this.ordinals.length);
-    const reader = new Reader(this.#data, this.impacts.byteOffset - this.#data.byteOffset + starts.length);
+    const data = this.#data;
+    let at = this.#impacts + starts.length;
     for (let index = 0; index < starts.length; index++) {
-      starts[index] = reader.at;
-      reader.skip(reader.number());
+      starts[index] = at;
+      // There are fewer places than 128; the last byte of each is the one below that.
+      for (let left = data[at++] as number; left > 0; left--) while ((data[at++] as number) > 127);
     }
     this.#starts = starts;
     return starts;
@@ -292,10 +298,14 @@ export class Postings {
   }
 }
 
+const scratch = new Uint32Array(PLACES);
+
 /** The places of one product's term. */
 export function placesAt(postings: Postings, index: number): number[] {
-  const places = new Uint32Array(PLACES);
-  return [...places.subarray(0, postings.readPlaces(index, places))];
+  const count = postings.readPlaces(index, scratch);
+  const places: number[] = [];
+  for (let n = 0; n < count; n++) places.push(scratch[n] as number);
+  return places;
 }
 
 /** FNV-1a: which bucket a term is in. */

@@ -99,6 +99,20 @@ function postingsOf(data: unknown): Sized {
   return { value, bytes: value.length + 250 };
 }
 
+/** Reads postings when they are first asked for: many are of words that stand in only when nothing else is found. */
+function readerOf(stored: Map<string, Uint8Array>): (term: string) => Postings | undefined {
+  const read = new Map<string, Postings>();
+  return (term) => {
+    const known = read.get(term);
+    if (known) return known;
+    const data = stored.get(term);
+    if (data === undefined) return undefined;
+    const postings = new Postings(data);
+    read.set(term, postings);
+    return postings;
+  };
+}
+
 export const createSegmentStore = (mongo: Mongo) => {
   const Manifests = searchManifestModel(mongo.connection);
   const Parts = searchPartModel(mongo.connection);
@@ -200,11 +214,11 @@ export const createSegmentStore = (mongo: Mongo) => {
             if (wanted.has(term)) keep(`${row.segment}:${term}`, postingsOf((row.data as unknown[])[index]));
       }
       return entries.map((entry) => {
-        const postings = new Map<string, Postings>();
+        const stored = new Map<string, Uint8Array>();
         for (const term of terms) {
           const key = `${entry.id}:${term}`;
           const value = found.get(key) ?? cache.set(key, NOWHERE, key.length + 50);
-          if (value !== NOWHERE) postings.set(term, new Postings(value as Uint8Array));
+          if (value !== NOWHERE) stored.set(term, value as Uint8Array);
         }
         const columns = Object.assign(
           { ...NO_COLUMNS },
@@ -212,7 +226,7 @@ export const createSegmentStore = (mongo: Mongo) => {
         );
         const key = `${entry.id}.dead.${entry.deadCount}`;
         const hidden = cache.get<Uint8Array>(key) ?? cache.set(key, hiddenOf(entry), entry.count);
-        return viewOf(entry.id, entry.count, postings, columns, hidden);
+        return viewOf(entry.id, entry.count, readerOf(stored), columns, hidden);
       });
     },
 

@@ -18,7 +18,7 @@ import { parseQuery } from "./parse";
 import type { Plan } from "./plan";
 import { createIndexReader } from "./reader";
 import { rebuildIndex } from "./rebuild";
-import { suggestFrom } from "./suggest";
+import { suggester } from "./suggest";
 
 /** Changed products from which on a round of taking them into segments is worth while. */
 const WORTH_WHILE = 128;
@@ -88,12 +88,12 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     const code = canonicalKey(request.text);
     const codes = GTIN.test(code) ? [code, gtinKeyOf(code)] : codesOf(code);
     // First of all: what is taken into segments after it is still read from its document.
-    const [head, coded] = await Promise.all([
-      reader.head(),
+    const [seen, coded] = await Promise.all([
+      reader.look(),
       code.length > 100 ? [] : store.documents.withCode(codes),
     ]);
     const { text, synonyms, pinned, hidden } = request;
-    return find(reader, head, parseQuery(text), synonyms, { pinned, coded, hidden }, groups);
+    return find(reader, seen, parseQuery(text), synonyms, { pinned, coded, hidden }, groups);
   };
 
   return {
@@ -123,7 +123,7 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
       };
     },
 
-    suggest: (text, limit, hidden) => suggestFrom(reader, text, limit, hidden),
+    suggest: suggester(reader),
 
     rebuild: (onProgress) => rebuildIndex(options, put, onProgress),
 

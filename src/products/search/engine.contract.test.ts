@@ -197,6 +197,44 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
       expect(counts).toEqual(steady.map(() => 1));
     });
 
+    test("a suggestion is as the products are at that moment, however often it was asked for", async () => {
+      const tag = `typed${serial++}qq`;
+      const row: Row = {
+        words: [0],
+        brand: 0,
+        category: 0,
+        price: 1,
+        currency: 0,
+        colour: 0,
+        inStock: true,
+        active: true,
+      };
+      const suggested = async (hidden: string[] = []) => {
+        const found = await engineOf().suggest(tag, 10, hidden);
+        return found.products.toSorted();
+      };
+      const twice = async (hidden?: string[]) => {
+        const first = await suggested(hidden);
+        expect(await suggested(hidden)).toEqual(first);
+        return first;
+      };
+      const [a, b] = [productOf(row, tag), productOf(row, tag)] as [ProductDocument, ProductDocument];
+      for (const done of [async () => undefined, between]) {
+        await put([a], true);
+        await done();
+        expect(await twice()).toEqual([a._id]);
+        await put([b], true);
+        expect(await twice()).toEqual([a._id, b._id].toSorted());
+        await done();
+        expect(await twice([a._id])).toEqual([b._id]);
+        for (const product of [a, b]) {
+          await put([{ ...product, status: "archived" }], false);
+          expect(await twice()).not.toContain(product._id);
+        }
+        [a._id, b._id] = [productOf(row, tag)._id, productOf(row, tag)._id];
+      }
+    });
+
     test("what is pinned comes first, what is hidden not at all", async () => {
       const tag = `pins${serial++}qq`;
       const row: Row = {

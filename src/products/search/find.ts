@@ -1,10 +1,9 @@
 /** Which products fit a text, with scores, over the segments and what changed since they were made. */
 import { tieOf } from "./builder";
 import { STRICTNESS, type Strictness } from "./match";
-import type { Head } from "./model";
 import type { ParsedQuery } from "./parse";
 import { type Plan, planOf, type Synonyms } from "./plan";
-import { type IndexReader, type Opened, ordinalsOf } from "./reader";
+import { type IndexReader, type Opened, ordinalsOf, type Seen } from "./reader";
 import { scoresOf, termsOf, type Weights, weightsOf } from "./score";
 import type { Group } from "./segments.store";
 
@@ -65,27 +64,27 @@ function fitsOf(opened: Opened, { plan, weights, strictness, first, hidden }: Fr
 
 /** Finds again what the first page of a search found. */
 export async function findAgain(reader: IndexReader, frozen: Frozen, groups: Group[]): Promise<Found> {
-  const opened = await reader.open(await reader.head(), termsOf(frozen.plan), groups, frozen.first);
+  const opened = await reader.open(await reader.look(), termsOf(frozen.plan), groups, frozen.first);
   return { ...frozen, opened, fits: fitsOf(opened, frozen, 0) };
 }
 
 /** Finds products by text: as it is written; if nothing fits, by what is near to it; then by most of its words. */
 export async function find(
   reader: IndexReader,
-  head: Head,
+  seen: Seen,
   parsed: ParsedQuery,
   synonyms: Synonyms,
   { pinned, coded, hidden }: { pinned: string[]; coded: string[]; hidden: string[] },
   groups: Group[],
 ): Promise<Found> {
   const first = [...new Set([...pinned, ...coded])];
-  const lexicon = reader.lexicon(head);
+  const lexicon = reader.lexicon(seen);
   let plan = await planOf(parsed, lexicon, synonyms, { spare: false });
-  let opened = await reader.open(head, termsOf(plan), groups, first);
+  let opened = await reader.open(seen, termsOf(plan), groups, first);
   for (const strictness of STRICTNESS) {
     if (strictness === "spare") {
       plan = await planOf(parsed, lexicon, synonyms, { spare: true });
-      opened = await reader.open(head, termsOf(plan), groups, first);
+      opened = await reader.open(seen, termsOf(plan), groups, first);
     }
     const frozen: Frozen = { plan, weights: weightsOf(plan, opened.segments), strictness, first, hidden };
     const fits = fitsOf(opened, frozen, pinned.length);

@@ -62,23 +62,22 @@ export async function readKeysOf(
 /** The first of many, in their order. */
 export class TopHits {
   readonly hits: Hit[] = [];
-  /** Keys whose first ones are compared, the others being equal. */
-  readonly #probe: Keys = [0, 0, 0];
-  readonly #last: Keys = [0, 0, 0];
+  /** The first key of the last of `most` hits, and whether a smaller or a greater one comes behind it. */
+  #last: number | string | undefined;
+  readonly #descending: boolean;
 
   constructor(
     readonly most: number,
     readonly compare: (left: Keys, right: Keys) => number,
-  ) {}
+  ) {
+    this.#descending = compare([1], [0]) < 0;
+  }
 
   /** Whether one with this first key comes too late, whatever its others. */
   refuses(first: number | string): boolean {
-    const { hits, most } = this;
-    if (hits.length < most) return false;
-    this.#probe[0] = first;
-    const { keys } = hits[most - 1] as Hit;
-    this.#last[0] = keys[0] as number | string;
-    return this.compare(this.#probe, this.#last) > 0;
+    const last = this.#last;
+    if (last === undefined) return false;
+    return this.#descending ? first < last : first > last;
   }
 
   add(hit: Hit): void {
@@ -93,5 +92,6 @@ export class TopHits {
     }
     hits.splice(low, 0, hit);
     if (hits.length > most) hits.pop();
+    if (hits.length === most) this.#last = hits[most - 1]?.keys[0];
   }
 }

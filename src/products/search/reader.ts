@@ -36,15 +36,20 @@ interface Changed {
   terms: Map<string, TermEntry>;
 }
 
+/** What the index consists of at one moment. */
+export interface Seen extends Head {
+  /** Products that changed since the segments were made, with the stamps of the last writes. */
+  changed: { id: string; stamp: string }[];
+}
+
 export interface IndexReader {
-  head(): Promise<Head>;
-  lexicon(head: Head): Lexicon;
+  look(): Promise<Seen>;
+  lexicon(seen: Head): Lexicon;
   /**
-   * Reads what terms need. The head is read before: what was taken into segments after that is still read from its
-   * document.
+   * Reads what terms need. What was taken into segments since the look is still read from its document.
    * @param ids products that are read even when they have none of the terms
    */
-  open(head: Head, terms: string[], groups: Group[], ids: string[]): Promise<Opened>;
+  open(seen: Seen, terms: string[], groups: Group[], ids: string[]): Promise<Opened>;
 }
 
 /** Where the products of a segment with these ties are. */
@@ -77,6 +82,7 @@ function orderByTie({ columns: { tie }, count }: ReadSegment): Uint16Array {
 export function createIndexReader(store: IndexStore): IndexReader {
   const words = new ByteCache(WORDS);
   let changedOnes = new Map<string, Changed>();
+  let lastEpoch: number | undefined;
   let learnt: { epoch: number; kinds: Map<string, Kind[]>; orders: Map<string, Uint16Array> } | undefined;
 
   const changedOf = (document: ReadDocument): Changed => ({
@@ -141,16 +147,24 @@ export function createIndexReader(store: IndexStore): IndexReader {
   };
 
   return {
-    head: () => store.segments.head(),
+    async look() {
+      const expected = lastEpoch;
+      const changedSince = (epoch: number) => store.documents.changedSince(epoch, MOST_CHANGED);
+      // At the same time, since the epoch is nearly always what it was a moment ago.
+      const [head, changed] = await Promise.all([
+        store.segments.head(),
+        expected === undefined ? [] : changedSince(expected),
+      ]);
+      const { epoch } = head.manifest;
+      lastEpoch = epoch;
+      return { ...head, changed: epoch === expected ? changed : await changedSince(epoch) };
+    },
 
     lexicon: ({ words: version }) => remembered(store.words.lexicon, words, version),
 
-    async open({ manifest }, terms, groups, ids) {
+    async open({ manifest, changed: listed }, terms, groups, ids) {
       const { epoch } = manifest;
-      const [read, listed] = await Promise.all([
-        store.segments.read(manifest.segments, terms, groups),
-        store.documents.changedSince(epoch, MOST_CHANGED),
-      ]);
+      const read = await store.segments.read(manifest.segments, terms, groups);
       const changed = await readChanged(epoch, listed, terms, ids);
       const { kinds, orders } = learn(epoch, read);
       const ties = listed.map(({ id }) => tieOf(id));

@@ -82,6 +82,20 @@ function factorOf({ head, categories, accessory }: Kind, stems: Set<string>[]): 
   return stems.some(asked) ? 1 : 1 - ACCESSORY * accessory;
 }
 
+/** By the popularity of a segment's products, what it makes of their scores. It is the same for every search. */
+const boosts = new WeakMap<object, Float32Array>();
+
+function boostsOf({ popularity, count }: SegmentView): Float32Array {
+  const known = boosts.get(popularity);
+  if (known?.length === count) return known;
+  const made = Float32Array.from({ length: count }, (_, ordinal) => {
+    const value = (popularity[ordinal] as number) || 0;
+    return 1 + POPULARITY * Math.log10(1 + Math.max(0, value));
+  });
+  boosts.set(popularity, made);
+  return made;
+}
+
 /** What each product's kind, popularity and model make of the score of its text. */
 function factorsOf(
   segment: SegmentView,
@@ -98,15 +112,12 @@ function factorsOf(
   const others = plan.variants.length === 0 ? undefined : new Uint8Array(segment.count);
   const isWanted = (ordinal: number) => fitting(matches, ordinal) >= need;
   for (const variant of plan.variants) markVariant(segment, variant, isWanted, others as Uint8Array);
-  const { popularity, kind, kinds } = segment;
+  const { kind, kinds } = segment;
+  const boost = boostsOf(segment);
   return (ordinal) => {
     const number = kind[ordinal] as number;
     if (ofKind[number] === 0) ofKind[number] = factorOf(kinds[number] as Kind, stems);
-    return (
-      (1 + POPULARITY * Math.log10(1 + Math.max(0, (popularity[ordinal] as number) || 0))) *
-      (ofKind[number] || 1) *
-      (others?.[ordinal] === 1 ? OTHER_MODEL : 1)
-    );
+    return (boost[ordinal] as number) * (ofKind[number] || 1) * (others?.[ordinal] === 1 ? OTHER_MODEL : 1);
   };
 }
 

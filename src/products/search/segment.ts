@@ -9,12 +9,8 @@ const NAMED = 5 * IMPACT_STEPS;
 
 /** Writes whole numbers, small ones in one byte (LEB128). */
 export class Writer {
-  #bytes: Uint8Array;
+  #bytes = new Uint8Array(16);
   length = 0;
-
-  constructor(room = 16) {
-    this.#bytes = new Uint8Array(room);
-  }
 
   #room(more: number): void {
     if (this.length + more <= this.#bytes.length) return;
@@ -121,7 +117,7 @@ const RECORD = 1024;
  * two, and buffers of their own would take ten times the memory of what is in them.
  */
 export class PostingsWriter {
-  readonly #blocks = [new Writer(BLOCK)];
+  readonly #blocks = [new Writer()];
   /** The place of each term in the lists below. */
   readonly #terms = new Map<string, number>();
   readonly #first: number[] = [];
@@ -149,7 +145,7 @@ export class PostingsWriter {
   #begin(term: string, ordinal: number, impact: number): Writer {
     let log = this.#blocks.at(-1) as Writer;
     if (log.length > BLOCK - RECORD) {
-      log = new Writer(BLOCK);
+      log = new Writer();
       this.#blocks.push(log);
     }
     const at = (this.#blocks.length - 1) * BLOCK + log.length;

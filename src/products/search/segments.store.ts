@@ -1,6 +1,6 @@
 /** Segments: immutable postings and columns of many products, and the manifest that says which of them count. */
 import mongoose from "mongoose";
-import type { Mongo } from "../../db/mongo";
+import { duplicateKey, type Mongo } from "../../db/mongo";
 import { type Columns, NO_COLUMNS, type ReadSegment, type SegmentBuilder, viewOf } from "./builder";
 import { ByteCache } from "./cache";
 import { packNumbers, unpackNumbers } from "./columns";
@@ -124,6 +124,21 @@ export const createSegmentStore = (mongo: Mongo) => {
       : ((await Parts.collection
           .find({ _id: { $in: ids as never[] } }, { batchSize: 10_000, promoteBuffers: false })
           .toArray()) as unknown as PartDocument[]);
+
+  /** Makes the manifest of an index that nothing was done with yet. */
+  const ensureManifest = async (): Promise<void> => {
+    const { _id, ...empty } = NO_SEGMENTS;
+    try {
+      await Manifests.collection.updateOne(
+        { _id: _id as never },
+        { $setOnInsert: empty as never },
+        { upsert: true },
+      );
+    } catch (error) {
+      // Another process made it at the same moment.
+      if (duplicateKey(error) === undefined) throw error;
+    }
+  };
 
   return {
     async head(): Promise<Head> {
@@ -250,16 +265,13 @@ export const createSegmentStore = (mongo: Mongo) => {
 
     /** Says that all that is indexed has a format. */
     async setFormat(format: number): Promise<void> {
+      await ensureManifest();
       await Manifests.collection.updateOne({ _id: "manifest" as never }, { $set: { format } as never });
     },
 
     /** Takes the lease of work on segments, unless another holds it. @returns the manifest, or null */
     async takeLease(holder: string, now: number, until: number): Promise<ManifestDocument | null> {
-      await Manifests.collection.updateOne(
-        { _id: "manifest" as never },
-        { $setOnInsert: { epoch: 0, segments: [], retired: [], lease: null } as never },
-        { upsert: true },
-      );
+      await ensureManifest();
       const taken = await Manifests.collection.findOneAndUpdate(
         {
           _id: "manifest" as never,

@@ -1,17 +1,13 @@
 /** Ways to go on from what was typed so far: every one of them finds something. */
 import { tieOf } from "./builder";
+import { ByteCache } from "./cache";
 import type { Suggestions } from "./engine";
-import { TopHits } from "./order";
+import { orderOf, TopHits } from "./order";
 import { parseQuery } from "./parse";
 import { planOf } from "./plan";
-import { type IndexReader, ordinalsOf } from "./reader";
+import { type IndexReader, ordinalsOf, type Seen } from "./reader";
 import { scoresOf, termsOf, weightsOf } from "./score";
 import { wordsOf } from "./text";
-
-const compare = (left: (number | string)[], right: (number | string)[]): number =>
-  Number(right[0]) - Number(left[0]) ||
-  Number(right[1]) - Number(left[1]) ||
-  Number(left[2]) - Number(right[2]);
 
 /** Whether each word that was typed begins a word of a name. */
 const begins = (typed: string[], name: string): boolean => {
@@ -19,26 +15,51 @@ const begins = (typed: string[], name: string): boolean => {
   return typed.every((part) => words.some((word) => word.startsWith(part)));
 };
 
-/** @param limit most of each kind */
-export async function suggestFrom(
+/** Memory for suggestions that were made, in bytes. */
+const KEPT = 2 ** 20;
+/** Changed products up to which suggestions are kept: with many, the next change comes sooner than the same text. */
+const FEW = 100;
+
+/**
+ * Makes suggestions. What begins alike is typed again and again, so they are kept as long as the index is the same.
+ * @returns a function that takes a text, the most of each kind, and the ids of products that are left out
+ */
+export function suggester(
   reader: IndexReader,
+): (text: string, limit: number, without: string[]) => Promise<Suggestions> {
+  const kept = new ByteCache(KEPT);
+  return async (text, limit, without) => {
+    const seen = await reader.look();
+    const { manifest, words, changed } = seen;
+    if (changed.length > FEW) return suggestFrom(reader, seen, text, limit, without);
+    const stamps = changed.map(({ stamp }) => stamp);
+    const key = JSON.stringify([text, limit, without, manifest.epoch, words, stamps]);
+    const known = kept.get<Suggestions>(key);
+    if (known) return known;
+    const made = await suggestFrom(reader, seen, text, limit, without);
+    return kept.set(key, made, 2 * (key.length + JSON.stringify(made).length));
+  };
+}
+
+async function suggestFrom(
+  reader: IndexReader,
+  seen: Seen,
   text: string,
   limit: number,
   without: string[],
 ): Promise<Suggestions> {
   const nothing: Suggestions = { queries: [], products: [], brands: [], categories: [] };
   const parsed = parseQuery(text);
-  const head = await reader.head();
-  const plan = await planOf({ ...parsed, open: true }, reader.lexicon(head), () => [], {
+  const plan = await planOf({ ...parsed, open: true }, reader.lexicon(seen), () => [], {
     spare: false,
     finish: true,
   });
   const last = plan.slots.at(-1);
   if (!last) return nothing;
-  const opened = await reader.open(head, termsOf(plan), ["rank", "labels"], []);
+  const opened = await reader.open(seen, termsOf(plan), ["rank", "labels"], []);
   const away = without.map(tieOf);
   const weights = weightsOf(plan, opened.segments);
-  const top = new TopHits(limit, compare);
+  const top = new TopHits(limit, orderOf(undefined));
   const brands = new Map<string, { name: string; count: number }>();
   const categories = new Map<string, number>();
   const completions = new Map<string, number>();
@@ -48,7 +69,8 @@ export async function suggestFrom(
     for (const ordinal of ordinalsOf(segment, away)) scores[ordinal] = 0;
     const byBrand = new Uint32Array(columns.brands.length + 1);
     const byTree = new Uint32Array(columns.trees.length);
-    for (const ordinal of ordinals) {
+    for (let n = 0; n < ordinals.length; n++) {
+      const ordinal = ordinals[n] as number;
       if (hidden[ordinal] === 1) scores[ordinal] = 0;
       const score = scores[ordinal] as number;
       if (score === 0) continue;
@@ -63,20 +85,25 @@ export async function suggestFrom(
         keys: [score, columns.popularity[ordinal] as number, columns.tie[ordinal] as number],
       });
     }
-    for (const [index, [key, name]] of columns.brands.entries()) {
+    for (let index = 0; index < columns.brands.length; index++) {
       const count = byBrand[index + 1] as number;
-      if (count > 0) brands.set(key, { name, count: (brands.get(key)?.count ?? 0) + count });
+      if (count === 0) continue;
+      const [key, name] = columns.brands[index] as (typeof columns.brands)[number];
+      brands.set(key, { name, count: (brands.get(key)?.count ?? 0) + count });
     }
-    for (const [index, tree] of columns.trees.entries()) {
+    for (let index = 0; index < columns.trees.length; index++) {
       const count = byTree[index] as number;
-      if (count > 0) for (const id of tree) categories.set(id, (categories.get(id) ?? 0) + count);
+      if (count === 0) continue;
+      for (const id of columns.trees[index] as string[])
+        categories.set(id, (categories.get(id) ?? 0) + count);
     }
     for (const { terms } of last.alternatives) {
       const term = terms.length === 1 ? (terms[0] as string) : "";
       if (!term.startsWith(last.surface)) continue;
+      const own = segment.postings(term)?.ordinals;
       let count = 0;
-      for (const ordinal of segment.postings(term)?.ordinals ?? [])
-        if ((scores[ordinal] as number) > 0) count++;
+      for (let n = 0; own !== undefined && n < own.length; n++)
+        if ((scores[own[n] as number] as number) > 0) count++;
       if (count > 0) completions.set(term, (completions.get(term) ?? 0) + count);
     }
   }

@@ -23,7 +23,7 @@ const GRACE = 60_000;
 /** How long work on segments holds off others, in milliseconds. */
 const LEASE = 120_000;
 /** Documents read at once. */
-const READ = 256;
+const READ = 128;
 
 /** Every id of a segment with its ordinal, those that are gone left out. */
 async function idsOf(store: IndexStore, entry: SegmentEntry): Promise<string[]> {

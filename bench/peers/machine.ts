@@ -54,7 +54,7 @@ async function busyFor(milliseconds: number): Promise<number> {
 
 /** Waits until nothing else is done on this machine (a database tidies up after many writes), ten minutes at most. */
 export async function untilIdle(): Promise<void> {
-  for (let quiet = 0, tries = 0; quiet < 3 && tries < 120; tries++)
+  for (let quiet = 0, tries = 0; quiet < 6 && tries < 120; tries++)
     quiet = (await busyFor(5000)) < 0.1 ? quiet + 1 : 0;
 }
 

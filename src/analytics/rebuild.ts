@@ -9,7 +9,7 @@ import { quarterHourOf } from "./rollups/buckets";
 import { KEYS, type Spans, widen } from "./sessions/around";
 import { remakeSessions } from "./sessions/remake";
 import { markQuarterHours, remakeAround } from "./sessions/step";
-import { isBusy, LONG_STEP, STEP, settle } from "./settle";
+import { isBusy, nextLimit, STEP, settle } from "./settle";
 import { isBackground, isBot, visitorOf } from "./visitor";
 
 /** Judges anew which events are a bot's or happened in the background. @returns those that changed, as they were and are */
@@ -31,21 +31,21 @@ function judgeAnew(events: JudgedEvent[]): { before: JudgedEvent[]; now: JudgedE
 }
 
 /**
- * Makes the visitors and sessions of up to `limit` events anew, in one transaction, and writes what is another than before.
- * @returns the events, none when there are no more
+ * Makes the visitors and sessions of up to `limit` events anew, in one transaction, and writes what differs from what is stored.
+ * @returns the events, none when there are no more, and how many were read around them
  */
 function remakeStep(
   deps: AnalyticsDeps,
   { last, until, limit }: { last: JudgedEvent | null; until: Date; limit: number },
-): Promise<JudgedEvent[]> {
+): Promise<{ events: JudgedEvent[]; read: number }> {
   const token = deps.random.id();
   return deps.mongo.transaction(async (tx) => {
     await deps.analytics.queue.guard(tx);
     const events = await deps.analytics.queue.eventsAfter(last, until, limit, tx);
     const { before, now } = judgeAnew(events);
     await deps.analytics.queue.setJudgement(now, tx);
-    await remakeAround(deps, events, { anew: true, before, token }, tx);
-    return events;
+    const read = await remakeAround(deps, events, { anew: true, before, token }, tx);
+    return { events, read };
   });
 }
 
@@ -63,24 +63,27 @@ async function remakeAll(
   let failures = 0;
   for (let limit = STEP; !stopped(); ) {
     const began = performance.now();
-    let events: JudgedEvent[];
+    let step: Awaited<ReturnType<typeof remakeStep>>;
     try {
-      events = await remakeStep(deps, { last, until, limit });
+      step = await remakeStep(deps, { last, until, limit });
       failures = 0;
     } catch (error) {
-      if (isUnavailable(error) && !tookTooLong(error)) throw error;
-      if (isBusy(error) && ++failures === TRIES) throw error;
-      if (limit > 1 || isBusy(error)) {
+      const busy = isBusy(error);
+      // That others were quicker is told with what the database said, which alone would mean that it is away.
+      if (busy ? ++failures === TRIES : isUnavailable(error) && !tookTooLong(error)) throw error;
+      if (limit > 1 || busy) {
         limit = Math.ceil(limit / 2);
         continue;
       }
-      events = await deps.analytics.queue.eventsAfter(last, until, 1);
+      const events = await deps.analytics.queue.eventsAfter(last, until, 1);
+      step = { events, read: 0 };
       deps.log.error({ err: error, ids: events.map(({ _id }) => _id) }, "an event cannot get its session");
     }
+    const { events, read } = step;
     if (events.length === 0) return;
     counted(events);
     last = events.at(-1) ?? null;
-    limit = performance.now() - began > LONG_STEP ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+    limit = nextLimit(limit, { read, took: performance.now() - began });
   }
 }
 
@@ -169,9 +172,9 @@ export type RebuildProgress = (what: "events" | "buckets", done: number, total: 
 /**
  * Makes all sessions and rollups anew from the events, for instance after a change of their rules or of the
  * list of bots. A part of the events after the other, in the order in which they came, so that what comes in meanwhile
- * waits for one part at most; other processes may go on, and one that dies in the midst leaves what the next settling
- * or the next rebuild finishes. Reports say that they are not complete. Rollups of a time whose events are no longer
- * kept stay.
+ * waits for one part at most; other processes may go on. One that dies in the midst leaves nothing wrong that was right
+ * before, and is to be run again. Reports stay as they were counted until all sessions are made, and then say that they
+ * are not complete. Rollups of a time whose events are no longer kept stay.
  * @returns false when it stopped before the end, or rollups could not be made
  */
 export async function rebuild(

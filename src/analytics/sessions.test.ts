@@ -507,6 +507,20 @@ describe("a rebuild", () => {
     }
   }, 300_000);
 
+  test("goes on when others hold it up for longer than a transaction may take", async () => {
+    await fill(300);
+    const { promise: held, resolve: hold } = Promise.withResolvers<void>();
+    const others = t.deps.mongo.transaction(async (tx) => {
+      await t.deps.analytics.queue.guard(tx);
+      hold();
+      await Bun.sleep(6000);
+    });
+    await held;
+    expect(await rebuild(t.deps)).toBe(true);
+    await others;
+    await isRight();
+  }, 60_000);
+
   test("while other processes settle and events come in leaves what is right", async () => {
     await fill(800);
     const others = Array.from({ length: 2 }, () => startProgram(["src/analytics/rebuild.cli.ts"]));

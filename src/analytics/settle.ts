@@ -8,7 +8,16 @@ export const STEP = 10_000;
 /** Events that one transaction should read around them, so that memory stays bounded when visits are very long. */
 const MAX_READ = 150_000;
 /** A step of that many milliseconds is made smaller before it comes near the limit of a transaction. */
-export const LONG_STEP = 2000;
+const LONG_STEP = 2000;
+
+/**
+ * How many events the next step takes.
+ * @param limit how many the step took that is done
+ * @param read events that were read for it
+ * @param took how long that was, in milliseconds
+ */
+export const nextLimit = (limit: number, { read, took }: { read: number; took: number }): number =>
+  read > MAX_READ || took > LONG_STEP ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
 
 /** How long sessions and rollups each have their turn while more events wait, in milliseconds. */
 const TURN = 2000;
@@ -25,11 +34,11 @@ async function settleNow(
     do {
       const began = performance.now();
       const { settled, read } = await settleStep(deps, limit);
-      const slow = performance.now() - began > LONG_STEP;
+      const took = performance.now() - began;
       if (stopped()) return false;
       // Less than it may take is all that waited. Nothing at all is never found while events come in.
       emptied = settled < limit;
-      limit = read > MAX_READ || slow ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+      limit = nextLimit(limit, { read, took });
     } while (!emptied && performance.now() < turn);
     // Rollups have their turn also when sessions have used up the time, or a backlog would keep them for good.
     const next = performance.now() + TURN;

@@ -82,20 +82,18 @@ function spread({ affected, devices }: Attributed, recounted: Recounted[]): void
 
 /**
  * Gives events their visitors and sessions, and marks the buckets that change.
- * @param anew also when nothing of them may have changed: then what is stored just so is left alone
+ * @param anew even where nothing may have changed: what is stored just so is left alone then
+ * @param before those of them that changed already, as they were
  * @returns how many events were read to do so
  */
 export async function remakeAround(
   deps: AnalyticsDeps,
   events: PendingEvent[],
-  {
-    anew,
-    before = [],
-    token,
-  }: { anew: boolean /** Events as they were until now. */; before?: PendingEvent[]; token: string },
+  { anew, before = [], token }: { anew: boolean; before?: PendingEvent[]; token: string },
   tx: MongoTx,
 ): Promise<number> {
-  const attributed = await attributeDevices(deps, events, { anew }, tx);
+  // What was a person's may have named whose the others on its device are.
+  const attributed = await attributeDevices(deps, [...events, ...before], { anew }, tx);
   for (const { visitor, at } of before) {
     widen(attributed.affected, visitor, at);
     attributed.left.add(visitor);

@@ -258,8 +258,8 @@ export async function importProducts(
   const onChunk = (length: number) => {
     run.bytes += length;
   };
-  // An index of nothing gets its format by this; the first server to start would make that of the import anew.
-  if (options.dryRun !== true) await deps.search.isOutdated();
+  // Or the first server that starts would make the index of these products anew.
+  if (options.dryRun !== true) await deps.search.begin();
   try {
     for await (const read of readProducts(options.format, open, onChunk, other)) await run.take(read);
     await run.end();

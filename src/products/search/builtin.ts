@@ -96,6 +96,8 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     return find(reader, seen, parseQuery(text), synonyms, { pinned, coded, hidden }, groups);
   };
 
+  const isCurrent = async () => (await store.segments.head()).manifest.format === INDEX_FORMAT;
+
   return {
     prepare: async (products) => ({ prepared: await prepare(products) }),
 
@@ -127,14 +129,12 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
 
     rebuild: (onProgress) => rebuildIndex(options, put, onProgress),
 
-    async isOutdated() {
-      const { manifest } = await store.segments.head();
-      const { format } = manifest;
-      if (format === INDEX_FORMAT) return false;
-      if ((await options.countProducts()) > 0) return true;
+    async begin() {
+      if ((await isCurrent()) || (await options.countProducts()) > 0) return;
       await store.segments.setFormat(INDEX_FORMAT);
-      return false;
     },
+
+    isOutdated: async () => !(await isCurrent()),
 
     async maintain() {
       if (written < MANY) return;

@@ -15,20 +15,23 @@ export class ByteCache {
     return entry.value as T;
   }
 
-  /** @param bytes about how much memory the value takes */
+  /** @param bytes about how much memory the value takes; what takes more than the whole cache is not kept */
   set<T>(key: string, value: T, bytes: number): T {
     const before = this.#entries.get(key);
     if (before) this.#bytes -= before.bytes;
     this.#entries.delete(key);
+    if (bytes > this.most) return value;
+    // A Map is in the order of insertion, and what is inserted meanwhile is reached last.
+    for (const [oldest, entry] of this.#entries) {
+      if (this.#bytes + bytes <= this.most) break;
+      this.#entries.delete(oldest);
+      if (entry.asked) {
+        entry.asked = false;
+        this.#entries.set(oldest, entry);
+      } else this.#bytes -= entry.bytes;
+    }
     this.#entries.set(key, { value, bytes, asked: false });
     this.#bytes += bytes;
-    // A Map is in the order of insertion, and what is inserted meanwhile is come to in the end.
-    for (const [oldest, entry] of this.#entries) {
-      if (this.#bytes <= this.most) break;
-      this.#entries.delete(oldest);
-      if (entry.asked) this.#entries.set(oldest, { ...entry, asked: false });
-      else this.#bytes -= entry.bytes;
-    }
     return value;
   }
 }

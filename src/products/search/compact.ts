@@ -135,6 +135,7 @@ export async function compact(worker: Worker, least: number): Promise<number> {
       const changed = await store.documents.changedSince(manifest.epoch, MOST_RECENT);
       if (changed.length < Math.max(1, least)) return 0;
       const stamps = new Map(changed.map(({ id, stamp }) => [id, stamp]));
+      // At most so many are for sale.
       const chosen = absorbed(manifest.segments, changed.length);
       const ids = [...stamps.keys()];
       for (const entry of chosen) ids.push(...(await idsOf(store, entry)).filter((id) => !stamps.has(id)));

@@ -108,6 +108,8 @@ export interface SearchEngine {
    * @param onProgress called with how many of how many products are done
    */
   rebuild(onProgress: (done: number, all: number) => void): Promise<void>;
+  /** Before the first product of a shop: an index that holds nothing is one of this version. */
+  begin(): Promise<void>;
   /** Whether the index was built by a version that indexed differently, or never: `rebuild` mends it. */
   isOutdated(): Promise<boolean>;
   /** For whoever writes many products, between two writes: brings the index in order when there is much to do. */

@@ -11,6 +11,7 @@ export async function planRebuild({
   clock,
   random,
 }: Pick<ProductDeps, "search" | "jobs" | "clock" | "random">): Promise<void> {
+  await search.begin();
   if (!(await search.isOutdated())) return;
   const dedupeKey = `${KIND}:${INDEX_FORMAT}`;
   await jobs.mongo.enqueue({ id: random.id(), kind: KIND, payload: {}, runAt: clock.now(), dedupeKey });

@@ -167,7 +167,9 @@ export function createIndexReader(store: IndexStore): IndexReader {
       const read = await store.segments.read(manifest.segments, terms, groups);
       const changed = await readChanged(epoch, listed, terms, ids);
       const { kinds, orders } = learn(epoch, read);
-      const ties = listed.map(({ id }) => tieOf(id));
+      // Of many, some may have been written since they were listed.
+      const recentIds = new Set([...listed.map(({ id }) => id), ...changed.map((one) => one.document._id)]);
+      const ties = [...recentIds].map(tieOf);
       for (const segment of read) {
         segment.kinds = kinds.get(segment.id) as Kind[];
         segment.order = orders.get(segment.id) as Uint16Array;

@@ -107,7 +107,7 @@ export class Reader {
 /** No record follows: the log begins with something else. */
 const END = 0;
 /** The log is in blocks of so many bytes, since a list that doubles takes three times its bytes while it does so. */
-const BLOCK = 2 ** 20;
+const LOG_BLOCK = 2 ** 20;
 /** More bytes than any record has. */
 const RECORD = 1024;
 
@@ -144,11 +144,11 @@ export class PostingsWriter {
    */
   #begin(term: string, ordinal: number, impact: number): Writer {
     let log = this.#blocks.at(-1) as Writer;
-    if (log.length > BLOCK - RECORD) {
+    if (log.length > LOG_BLOCK - RECORD) {
       log = new Writer();
       this.#blocks.push(log);
     }
-    const at = (this.#blocks.length - 1) * BLOCK + log.length;
+    const at = (this.#blocks.length - 1) * LOG_BLOCK + log.length;
     const index = this.#terms.get(term) ?? this.#terms.size;
     if (index === this.#terms.size) {
       this.#terms.set(term, index);
@@ -156,7 +156,7 @@ export class PostingsWriter {
       this.#counts.push(0);
     } else {
       const last = this.#last[index] as number;
-      this.#blocks[Math.floor(last / BLOCK)]?.word(at, last % BLOCK);
+      this.#blocks[Math.floor(last / LOG_BLOCK)]?.word(at, last % LOG_BLOCK);
     }
     this.#last[index] = at;
     (this.#counts[index] as number)++;
@@ -191,8 +191,8 @@ export class PostingsWriter {
     const [ordinals, impacts, places] = parts;
     let before = 0;
     for (let at = this.#first[index] ?? END; at !== END; ) {
-      const data = this.#blocks[Math.floor(at / BLOCK)]?.view() as Uint8Array;
-      const reader = new Reader(data, at % BLOCK);
+      const data = this.#blocks[Math.floor(at / LOG_BLOCK)]?.view() as Uint8Array;
+      const reader = new Reader(data, at % LOG_BLOCK);
       at = reader.word();
       const ordinal = reader.number();
       ordinals.number(ordinal - before);
@@ -224,6 +224,7 @@ export class Postings {
   readonly #impacts: number;
   /** Where the places of each begin in `data`, once one is asked for. */
   #starts: Uint32Array | undefined;
+  #mass: number | undefined;
 
   constructor(data: Uint8Array) {
     const reader = new Reader(data);
@@ -252,8 +253,10 @@ export class Postings {
 
   /** How many products are named after it, those that only mention it counted in part. */
   get mass(): number {
+    if (this.#mass !== undefined) return this.#mass;
     let mass = 0;
     for (let index = 0; index < this.ordinals.length; index++) mass += MASS[this.impactAt(index)] as number;
+    this.#mass = mass;
     return mass;
   }
 

@@ -91,15 +91,15 @@ function columnsOf({ _id, segment, ...fields }: PartDocument): Sized {
 }
 
 /**
- * Postings as they are stored, in memory of their own: those of the driver lie in the whole answer's. To read them for
- * each search takes less than to have room for a third as many.
+ * Postings as they are stored: parsing them in each search costs less than a cache that holds a third as many. In memory
+ * of their own, because those of the driver are views of the whole answer, and so is a slice of them.
  */
 function postingsOf(data: unknown): Sized {
-  const value = bytesOf(data).slice();
+  const value = new Uint8Array(bytesOf(data));
   return { value, bytes: value.length + 250 };
 }
 
-/** Reads postings when they are first asked for: many are of words that stand in only when nothing else is found. */
+/** Parses postings when they are first asked for. */
 function readerOf(stored: Map<string, Uint8Array>): (term: string) => Postings | undefined {
   const read = new Map<string, Postings>();
   return (term) => {

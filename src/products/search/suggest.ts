@@ -18,7 +18,7 @@ const begins = (typed: string[], name: string): boolean => {
 /** Memory for suggestions that were made, in bytes. */
 const KEPT = 2 ** 20;
 /** Changed products up to which suggestions are kept: with many, the next change comes sooner than the same text. */
-const FEW = 100;
+const MOST_CHANGED = 100;
 
 /**
  * Makes suggestions. What begins alike is typed again and again, so they are kept as long as the index is the same.
@@ -31,7 +31,7 @@ export function suggester(
   return async (text, limit, without) => {
     const seen = await reader.look();
     const { manifest, words, changed } = seen;
-    if (changed.length > FEW) return suggestFrom(reader, seen, text, limit, without);
+    if (changed.length > MOST_CHANGED) return suggestFrom(reader, seen, text, limit, without);
     const stamps = changed.map(({ stamp }) => stamp);
     const key = JSON.stringify([text, limit, without, manifest.epoch, words, stamps]);
     const known = kept.get<Suggestions>(key);

@@ -34,7 +34,7 @@ async function idsOf(store: IndexStore, entry: SegmentEntry): Promise<string[]> 
     const places = blocks
       .slice(from, from + 8)
       .map((block) => ({ segment: entry.id, ordinal: block * BLOCK }));
-    const read = await store.segments.listed("ids", places);
+    const read = await store.segments.listed("ids", places, false);
     for (const block of blocks.slice(from, from + 8)) {
       for (const [index, id] of (read.get(`${entry.id}.ids.${block}`) ?? []).entries()) {
         if (!bits.has(block * BLOCK + index)) ids.push(id);
@@ -255,7 +255,9 @@ export async function refreshPopularity(worker: Worker): Promise<void> {
       const values: number[] = [];
       for (let ordinal = 0; ordinal < entry.count; ordinal += BLOCK) {
         const places = [{ segment: entry.id, ordinal }];
-        const ids = (await store.segments.listed("ids", places)).get(`${entry.id}.ids.${ordinal / BLOCK}`);
+        const ids = (await store.segments.listed("ids", places, false)).get(
+          `${entry.id}.ids.${ordinal / BLOCK}`,
+        );
         const known = await store.documents.popularityOf(ids ?? []);
         for (const one of ids ?? []) values.push(known.get(one) ?? 0);
       }

@@ -245,10 +245,14 @@ export const createSegmentStore = (mongo: Mongo) => {
       });
     },
 
-    /** Ids, or names in the form for sorting, by segment and ordinal. */
+    /**
+     * Ids, or names in the form for sorting, by segment and ordinal.
+     * @param keep false for whoever walks through all of a segment, and would fill the memory for parts of them
+     */
     async listed(
       what: "ids" | "names",
       places: { segment: string; ordinal: number }[],
+      keep = true,
     ): Promise<Map<string, string[]>> {
       const lists = new Map<string, string[]>();
       const missing: string[] = [];
@@ -258,8 +262,10 @@ export const createSegmentStore = (mongo: Mongo) => {
         if (list) lists.set(key, list);
         else missing.push(key);
       }
-      for (const { _id, list } of await readParts([...new Set(missing)]))
-        lists.set(_id, cache.set(_id, list as string[], BLOCK * (what === "ids" ? 64 : 128)));
+      for (const { _id, list } of await readParts([...new Set(missing)])) {
+        lists.set(_id, list as string[]);
+        if (keep) cache.set(_id, list, BLOCK * (what === "ids" ? 64 : 128));
+      }
       return lists;
     },
 

@@ -17,9 +17,9 @@ import { printResult } from "./summary";
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
 /** Memory of the process, in bytes, above which what is not needed any more is given back. */
-const TIDY_ABOVE = 190 * 2 ** 20;
+const TIDY_ABOVE = 200 * 2 ** 20;
 /** How often that is looked at, in milliseconds. */
-const TIDY_EVERY = 100;
+const TIDY_EVERY = 400;
 /** How long an interrupted import may be gone on with. */
 const KEEP = 7 * DAY;
 

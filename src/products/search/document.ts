@@ -4,8 +4,8 @@ import type { CategoryDocument } from "../categories/model";
 import type { ProductDocument } from "../model";
 import { gtinKeyOf } from "../shown";
 import { type AnalysedProduct, analyse, type TermEntry } from "./analyse";
+import { Reader, Writer } from "./leb128";
 import type { SearchDocument } from "./model";
-import { Reader, Writer } from "./segment";
 import { stemOf, wordsOf } from "./text";
 
 /** What of the words of a product goes into the lexicon. */

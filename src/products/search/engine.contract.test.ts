@@ -25,6 +25,18 @@ interface Row {
   active: boolean;
 }
 
+/** One of which nothing is out of the ordinary. */
+const PLAIN: Row = {
+  words: [0],
+  brand: 0,
+  category: 0,
+  price: 1,
+  currency: 0,
+  colour: 0,
+  inStock: true,
+  active: true,
+};
+
 const rows = fc.array(
   fc.record({
     words: fc.uniqueArray(fc.nat(3), { minLength: 1, maxLength: 3 }),
@@ -168,16 +180,7 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
 
     test("pages neither repeat nor skip while others come, change and go", async () => {
       const tag = `pages${serial++}qq`;
-      const row: Row = {
-        words: [0, 1],
-        brand: 0,
-        category: 0,
-        price: 1,
-        currency: 0,
-        colour: 0,
-        inStock: true,
-        active: true,
-      };
+      const row = { ...PLAIN, words: [0, 1] };
       const steady = Array.from({ length: 30 }, () => productOf(row, tag));
       const passing = Array.from({ length: 10 }, () => productOf({ ...row, words: [2] }, tag));
       await put([...steady, ...passing], true);
@@ -199,16 +202,7 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
 
     test("a suggestion is as the products are at that moment, however often it was asked for", async () => {
       const tag = `typed${serial++}qq`;
-      const row: Row = {
-        words: [0],
-        brand: 0,
-        category: 0,
-        price: 1,
-        currency: 0,
-        colour: 0,
-        inStock: true,
-        active: true,
-      };
+      const row = PLAIN;
       const suggested = async (hidden: string[] = []) => {
         const found = await engineOf().suggest(tag, 10, hidden);
         return found.products.toSorted();
@@ -237,16 +231,7 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
 
     test("what is pinned comes first, what is hidden not at all", async () => {
       const tag = `pins${serial++}qq`;
-      const row: Row = {
-        words: [0],
-        brand: 0,
-        category: 0,
-        price: 1,
-        currency: 0,
-        colour: 0,
-        inStock: true,
-        active: true,
-      };
+      const row = PLAIN;
       const [a, b, c] = [1, 2, 3].map(() => productOf(row, tag)) as [
         ProductDocument,
         ProductDocument,

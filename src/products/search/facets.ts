@@ -61,6 +61,14 @@ export function barsOf(filter: ProductFilter, columns: Columns): (ordinal: numbe
   };
 }
 
+/** Calls back for each place of which something was counted; of most values no product fits. */
+export function eachCounted(counts: Uint32Array, found: (place: number, count: number) => void): void {
+  for (let place = 0; place < counts.length; place++) {
+    const count = counts[place] as number;
+    if (count > 0) found(place, count);
+  }
+}
+
 /** The attribute that an entry of a filter is about. */
 const keyOf = (attrKey: string): string => attrKey.slice(0, attrKey.indexOf("="));
 
@@ -153,32 +161,27 @@ export class FacetCounter {
   }
 
   #gather(columns: Columns, brands: Uint32Array, trees: Uint32Array, attrs: Uint32Array): void {
-    // By number, since most are of products that do not fit.
-    for (let index = 0; index < columns.brands.length; index++) {
-      const count = brands[index + 1] as number;
-      if (count === 0) continue;
-      const [key, name] = columns.brands[index] as Columns["brands"][number];
+    eachCounted(brands, (place, count) => {
+      // 0 stands for no brand.
+      if (place === 0) return;
+      const [key, name] = columns.brands[place - 1] as Columns["brands"][number];
       const known = this.#brands.get(key);
       if (known) known.count += count;
       else this.#brands.set(key, { name, count });
-    }
-    for (let index = 0; index < columns.trees.length; index++) {
-      const count = trees[index] as number;
-      if (count === 0) continue;
-      for (const id of columns.trees[index] as string[])
+    });
+    eachCounted(trees, (place, count) => {
+      for (const id of columns.trees[place] as string[])
         this.#categories.set(id, (this.#categories.get(id) ?? 0) + count);
-    }
-    for (let index = 0; index < columns.attrs.length; index++) {
-      const count = attrs[index] as number;
-      if (count === 0) continue;
-      const [attrKey, key, value] = columns.attrs[index] as Columns["attrs"][number];
+    });
+    eachCounted(attrs, (place, count) => {
+      const [attrKey, key, value] = columns.attrs[place] as Columns["attrs"][number];
       const canonical = keyOf(attrKey);
       const facet = this.#attributes.get(canonical) ?? { key, values: new Map() };
       this.#attributes.set(canonical, facet);
       const known = facet.values.get(attrKey);
       if (known) known.count += count;
       else facet.values.set(attrKey, { value, count });
-    }
+    });
   }
 
   done(total: number): Facets {

@@ -2,10 +2,10 @@
 import { tieOf } from "./builder";
 import { STRICTNESS, type Strictness } from "./match";
 import type { ParsedQuery } from "./parse";
+import type { Group } from "./parts";
 import { type Plan, planOf, type Synonyms } from "./plan";
 import { type IndexReader, type Opened, ordinalsOf, type Seen } from "./reader";
 import { scoresOf, termsOf, type Weights, weightsOf } from "./score";
-import type { Group } from "./segments.store";
 
 /** The score of what comes first for another reason than its text; below it, those of texts. */
 const FIRST = 1e6;

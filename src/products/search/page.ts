@@ -4,7 +4,7 @@ import type { SearchRequest } from "./engine";
 import { barsOf, FacetCounter } from "./facets";
 import type { Found } from "./find";
 import { type Keys, orderOf, readKeysOf, TopHits } from "./order";
-import type { Group } from "./segments.store";
+import type { Group } from "./parts";
 
 /** The columns that a request needs. */
 export function groupsOf({ filter, sort, facets }: SearchRequest): Group[] {

@@ -8,8 +8,9 @@ import { kindsOf } from "./kinds";
 import { type Lexicon, remembered } from "./lexicon";
 import type { Kind } from "./match";
 import type { Head } from "./model";
+import type { Group } from "./parts";
 import { Postings } from "./segment";
-import { BLOCK, type Group } from "./segments.store";
+import { BLOCK } from "./segments.store";
 import type { IndexStore } from "./store";
 
 /** Most changed products that a search looks through. */

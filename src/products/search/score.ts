@@ -151,14 +151,13 @@ function eachCandidate(
 function barredBy({ phrases, without }: Plan, segment: SegmentView): Uint8Array | undefined {
   if (phrases.length + without.length === 0) return undefined;
   const barred = new Uint8Array(segment.count);
-  for (const terms of phrases) {
+  const bar = (terms: string[], mark: 0 | 1) => {
     const marked = markPhrase(segment, terms);
-    for (let ordinal = 0; ordinal < barred.length; ordinal++) if (marked[ordinal] === 0) barred[ordinal] = 1;
-  }
-  for (const terms of without) {
-    const marked = markPhrase(segment, terms);
-    for (let ordinal = 0; ordinal < barred.length; ordinal++) if (marked[ordinal] === 1) barred[ordinal] = 1;
-  }
+    for (let ordinal = 0; ordinal < barred.length; ordinal++)
+      if (marked[ordinal] === mark) barred[ordinal] = 1;
+  };
+  for (const terms of phrases) bar(terms, 0);
+  for (const terms of without) bar(terms, 1);
   return barred;
 }
 

@@ -3,7 +3,7 @@ import mongoose from "mongoose";
 import { duplicateKey, type Mongo } from "../../db/mongo";
 import { type Columns, NO_COLUMNS, type ReadSegment, type SegmentBuilder, viewOf } from "./builder";
 import { ByteCache } from "./cache";
-import { packNumbers, unpackNumbers } from "./columns";
+import { packNumbers } from "./columns";
 import {
   bytesOf,
   type Head,
@@ -13,7 +13,8 @@ import {
   searchManifestModel,
   searchPartModel,
 } from "./model";
-import { hashOf, Postings } from "./segment";
+import { columnParts, columnsOf, GROUPS, type Group, postingsOf, readerOf, type Sized } from "./parts";
+import { hashOf } from "./segment";
 
 const { Binary } = mongoose.mongo;
 
@@ -38,15 +39,6 @@ export function deadBits(entry: SegmentEntry): Set<number> {
   return dead;
 }
 
-/** The columns of a segment that belong together, each group in a document. */
-const GROUPS = {
-  rank: { numbers: ["popularity", "tie", "kind"], lists: ["kinds"] },
-  labels: { numbers: ["brand", "tree"], lists: ["brands", "trees"] },
-  facets: { numbers: ["price", "currency", "stock", "attrStart", "attr"], lists: ["attrs", "currencies"] },
-  created: { numbers: ["created"], lists: [] },
-} as const satisfies Record<string, { numbers: (keyof Columns)[]; lists: (keyof Columns)[] }>;
-export type Group = keyof typeof GROUPS;
-
 const NO_SEGMENTS: ManifestDocument = {
   _id: "manifest",
   epoch: 0,
@@ -61,57 +53,11 @@ const NOWHERE = Symbol("no postings");
 /** Memory for parts of segments, in bytes. They never change once written, so that they are never stale. */
 const CACHE = 32 * 2 ** 20;
 
-interface Sized {
-  value: unknown;
-  bytes: number;
-}
-
 const hiddenOf = (entry: SegmentEntry): Uint8Array => {
   const hidden = new Uint8Array(entry.count);
   for (const ordinal of deadBits(entry)) hidden[ordinal] = 1;
   return hidden;
 };
-
-/** The documents of these groups of columns, in the order in which the later ones count. */
-const columnParts = ({ id, popularity }: SegmentEntry, groups: Group[]): string[] => [
-  ...groups.map((group) => `${id}.${group}`),
-  ...(popularity !== undefined && groups.includes("rank") ? [`${id}.popularity.${popularity}`] : []),
-];
-
-/** The columns of a document. */
-function columnsOf({ _id, segment, ...fields }: PartDocument): Sized {
-  let bytes = 0;
-  const columns: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields)) {
-    const list = Array.isArray(value) ? value : unpackNumbers(bytesOf(value));
-    columns[name] = list;
-    bytes += Array.isArray(list) ? JSON.stringify(list).length * 4 : list.byteLength;
-  }
-  return { value: columns, bytes };
-}
-
-/**
- * Postings as they are stored: parsing them in each search costs less than a cache that holds a third as many. In memory
- * of their own, because those of the driver are views of the whole answer, and so is a slice of them.
- */
-function postingsOf(data: unknown): Sized {
-  const value = new Uint8Array(bytesOf(data));
-  return { value, bytes: value.length + 250 };
-}
-
-/** Parses postings when they are first asked for. */
-function readerOf(stored: Map<string, Uint8Array>): (term: string) => Postings | undefined {
-  const read = new Map<string, Postings>();
-  return (term) => {
-    const known = read.get(term);
-    if (known) return known;
-    const data = stored.get(term);
-    if (data === undefined) return undefined;
-    const postings = new Postings(data);
-    read.set(term, postings);
-    return postings;
-  };
-}
 
 export const createSegmentStore = (mongo: Mongo) => {
   const Manifests = searchManifestModel(mongo.connection);

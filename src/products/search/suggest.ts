@@ -2,6 +2,7 @@
 import { tieOf } from "./builder";
 import { ByteCache } from "./cache";
 import type { Suggestions } from "./engine";
+import { eachCounted } from "./facets";
 import { orderOf, TopHits } from "./order";
 import { parseQuery } from "./parse";
 import { planOf } from "./plan";
@@ -18,7 +19,7 @@ const begins = (typed: string[], name: string): boolean => {
 /** Memory for suggestions that were made, in bytes. */
 const KEPT = 2 ** 20;
 /** Changed products up to which suggestions are kept: with many, the next change comes sooner than the same text. */
-const MOST_CHANGED = 100;
+const FEW_CHANGED = 100;
 
 /**
  * Makes suggestions. What begins alike is typed again and again, so they are kept as long as the index is the same.
@@ -31,7 +32,7 @@ export function suggester(
   return async (text, limit, without) => {
     const seen = await reader.look();
     const { manifest, words, changed } = seen;
-    if (changed.length > MOST_CHANGED) return suggestFrom(reader, seen, text, limit, without);
+    if (changed.length > FEW_CHANGED) return suggestFrom(reader, seen, text, limit, without);
     const stamps = changed.map(({ stamp }) => stamp);
     const key = JSON.stringify([text, limit, without, manifest.epoch, words, stamps]);
     const known = kept.get<Suggestions>(key);
@@ -85,18 +86,16 @@ async function suggestFrom(
         keys: [score, columns.popularity[ordinal] as number, columns.tie[ordinal] as number],
       });
     }
-    for (let index = 0; index < columns.brands.length; index++) {
-      const count = byBrand[index + 1] as number;
-      if (count === 0) continue;
-      const [key, name] = columns.brands[index] as (typeof columns.brands)[number];
+    eachCounted(byBrand, (place, count) => {
+      // 0 stands for no brand.
+      if (place === 0) return;
+      const [key, name] = columns.brands[place - 1] as (typeof columns.brands)[number];
       brands.set(key, { name, count: (brands.get(key)?.count ?? 0) + count });
-    }
-    for (let index = 0; index < columns.trees.length; index++) {
-      const count = byTree[index] as number;
-      if (count === 0) continue;
-      for (const id of columns.trees[index] as string[])
+    });
+    eachCounted(byTree, (place, count) => {
+      for (const id of columns.trees[place] as string[])
         categories.set(id, (categories.get(id) ?? 0) + count);
-    }
+    });
     for (const { terms } of last.alternatives) {
       const term = terms.length === 1 ? (terms[0] as string) : "";
       if (!term.startsWith(last.surface)) continue;

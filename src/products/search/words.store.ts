@@ -102,10 +102,8 @@ export const createWordStore = (mongo: Mongo) => {
     },
     async startingWith(prefix, limit, made) {
       if (made) {
-        const words = await Words.collection
-          .find({ _id: { $gte: prefix, $lt: `${prefix}\u{10ffff}` } as never, made: true }, { limit: 200 })
-          .toArray();
-        return words.map((word) => entryOf(word as unknown as WordDocument)).slice(0, limit * 10);
+        const beginning = { _id: { $gte: prefix, $lt: `${prefix}\u{10ffff}` }, made: true };
+        return (await wordsBy(beginning, { limit: 200 })).slice(0, limit * 10);
       }
       const characters = [...prefix];
       if (characters.length < SHORTEST) return [];

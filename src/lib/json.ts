@@ -48,3 +48,25 @@ export function protoAt(value: unknown, path: string[] = []): string | undefined
   }
   return undefined;
 }
+
+/** A bracket of an object, or a string with the colon that makes it a name. */
+const NAMES = /[{}]|"((?:[^"\\]|\\.)*)"\s*(:?)/g;
+
+/**
+ * Finds a name that stands twice in one object: `JSON.parse` silently keeps the last of the values.
+ * @param text valid JSON
+ * @example repeatedName('{"a":{"b":1,"b":2}}') // "b"
+ */
+export function repeatedName(text: string): string | undefined {
+  const objects: Set<string>[] = [];
+  for (const [token, written = "", colon] of text.matchAll(NAMES)) {
+    if (token === "{") objects.push(new Set());
+    else if (token === "}") objects.pop();
+    else if (colon === ":") {
+      const name = written.includes("\\") ? (JSON.parse(`"${written}"`) as string) : written;
+      if (objects.at(-1)?.has(name)) return name;
+      objects.at(-1)?.add(name);
+    }
+  }
+  return undefined;
+}

@@ -52,6 +52,16 @@ describe("text that no database holds", () => {
 });
 
 describe("JSON that would change on its way", () => {
+  test("a name that stands twice is a fault: which of the values counts would be a guess", async () => {
+    const file =
+      '{"slug":"a","name":"A","price":1,"price":2}\n' +
+      '{"slug":"b","name":"B","variants":[{"sku":"B","price":1,"s\\u006bu":"C"}]}\n' +
+      '{"slug":"c","name":"C","price":1}\n';
+    const { created, faults } = await load(file, { format: "ndjson" });
+    expect(created).toBe(1);
+    expect(faults).toEqual(["1: price is there twice in one object", "2: sku is there twice in one object"]);
+  });
+
   test("a name that copies leave out, and a number that was another one, are faults", async () => {
     const file =
       '{"slug":"a","name":"A","price":1,"metadata":{"__proto__":{"x":1}}}\n' +

@@ -1,4 +1,4 @@
-import { mayNameProto, maySplitPairs, protoAt, splitPairAt } from "../../lib/json";
+import { mayNameProto, maySplitPairs, protoAt, repeatedName, splitPairAt } from "../../lib/json";
 import type { ReadLine } from "./shapes";
 
 /** Longest line, in bytes: a file without line breaks must not fill the memory. */
@@ -76,6 +76,7 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
           : JSON.parse(raw.text);
         const split = maySplitPairs(raw.text) ? splitPairAt(value) : undefined;
         const proto = mayNameProto(raw.text) ? protoAt(value) : undefined;
+        const repeated = repeatedName(raw.text);
         if (split !== undefined) {
           yield {
             row,
@@ -85,6 +86,8 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
           };
         } else if (proto !== undefined) {
           yield { row, last: row, size: 0, fault: `${proto} is not allowed as a key` };
+        } else if (repeated !== undefined) {
+          yield { row, last: row, size: 0, fault: `${repeated} is there twice in one object` };
         } else yield { row, last: row, size: raw.text.length, value };
       } catch {
         yield { row, last: row, size: 0, fault: "is not valid JSON" };

@@ -205,7 +205,8 @@ export async function rebuild(
     progress("buckets", made, Math.max(made, buckets));
   };
   for (let attempt = 1; attempt <= TRIES && !stopped(); attempt++) {
-    if (await retryWhileBusy(() => settle(deps, { stopped, counted }))) return true;
+    // Servers begin with the oldest: from the other end, nobody waits for what somebody else makes.
+    if (await retryWhileBusy(() => settle(deps, { first: "newest", stopped, counted }))) return true;
   }
   return false;
 }

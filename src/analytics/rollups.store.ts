@@ -14,6 +14,9 @@ import {
 /** A bucket to recompute; its token tells whether it was marked again since it was read. */
 export type Mark = Pick<DirtyDocument, "_id" | "at" | "token">;
 
+/** Which buckets are recomputed first. */
+export type MarkOrder = "oldest" | "newest";
+
 const markId = (level: Level, at: Date): string => `${STORED_LEVEL[level]}:${at.toISOString()}`;
 
 /** Rollups, and the marks of those that are to be recomputed. */
@@ -37,10 +40,16 @@ export const createRollupStore = (mongo: Mongo) => {
       }
     },
 
-    /** Buckets to recompute from behind a time on, the oldest first. */
-    marks: (level: Level, afterTime: Date, limit: number): Promise<Mark[]> =>
-      Dirty.find({ level: STORED_LEVEL[level], at: { $gt: afterTime } }, { at: 1, token: 1 })
-        .sort({ at: 1 })
+    /** Buckets to recompute beyond a time, the oldest first or, from the other end, the newest. */
+    marks: (level: Level, beyond: Date | null, limit: number, order: MarkOrder): Promise<Mark[]> =>
+      Dirty.find(
+        {
+          level: STORED_LEVEL[level],
+          ...(beyond && { at: order === "oldest" ? { $gt: beyond } : { $lt: beyond } }),
+        },
+        { at: 1, token: 1 },
+      )
+        .sort({ at: order === "oldest" ? 1 : -1 })
         .limit(limit)
         .lean(),
 

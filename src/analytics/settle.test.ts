@@ -276,6 +276,27 @@ describe("rollups", () => {
     expect(quarters.map((time) => (time.getTime() - begin) / (15 * MINUTE))).toEqual([0, 3, 4, 9, 40]);
   });
 
+  test("are made from the newest on for whoever asks, page after page", async () => {
+    const begin = dayBefore() - 12 * DAY;
+    const every = Array.from({ length: 1200 }, (_, quarter) => new Date(begin + quarter * 15 * MINUTE));
+    await t.deps.analytics.rollups.mark("quarterHour", every, "token");
+    for (const quarter of [0, 600, 1199]) await storeSearches(begin + quarter * 15 * MINUTE, 2);
+    let made = 0;
+    const undo = around(t.deps.analytics.rollups, "replace", { after: () => void made++ });
+    const newest = { all: true, first: "newest" } as const;
+    const quarters = async () =>
+      (await t.deps.analytics.rollups.times("quarterHour", new Date(0))).map(
+        (time) => (time.getTime() - begin) / (15 * MINUTE),
+      );
+    expect(await settleRollups(t.deps, { ...newest, stopped: () => made === 1 })).toBe(false);
+    undo();
+    expect(await quarters()).toEqual([1199]);
+    expect(await settleRollups(t.deps, { ...newest, stopped: () => false })).toBe(true);
+    expect(await quarters()).toEqual([0, 600, 1199]);
+    expect(await t.deps.analytics.rollups.marks("quarterHour", null, 1, "oldest")).toEqual([]);
+    expect(await t.deps.analytics.rollups.marks("day", null, 1, "newest")).toEqual([]);
+  });
+
   test("of a busy quarter-hour rest for some times what they took, unless everything is wanted", async () => {
     const begin = dayBefore();
     await storeSearches(begin, 40);

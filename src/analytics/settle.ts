@@ -1,6 +1,7 @@
 import { AppError } from "../lib/errors";
 import type { AnalyticsDeps } from "./deps";
 import { settleRollups } from "./rollups/recompute";
+import type { MarkOrder } from "./rollups.store";
 import { settleStep } from "./sessions/step";
 
 /** Events that get their session in one transaction, at most. */
@@ -26,8 +27,9 @@ const TURN = 2000;
 async function settleNow(
   deps: AnalyticsDeps,
   until: number,
-  { stopped, counted: told }: { stopped: () => boolean; counted: ((buckets: number) => void) | undefined },
+  options: { first?: MarkOrder; stopped: () => boolean; counted?: ((buckets: number) => void) | undefined },
 ): Promise<boolean> {
+  const { stopped } = options;
   for (let limit = STEP; ; ) {
     const turn = Math.min(until, performance.now() + TURN);
     let emptied: boolean;
@@ -44,9 +46,9 @@ async function settleNow(
     const next = performance.now() + TURN;
     const end = emptied ? Math.max(until, next) : next;
     const counted = await settleRollups(deps, {
+      ...options,
       all: until === Number.POSITIVE_INFINITY,
       stopped: () => stopped() || performance.now() > end,
-      counted: told,
     });
     if (emptied || stopped() || performance.now() > until) return emptied && counted;
   }
@@ -72,6 +74,7 @@ const always = () => true;
  * Brings sessions and rollups up to the events.
  * @param limit how long it should take, in milliseconds, which its last steps may exceed; by default as long as
  * it needs
+ * @param first the buckets of reports that are made first
  * @param counted is told how many buckets were made
  * @returns false when there is more to do
  * @throws AppError service_unavailable when other processes were quicker with it each time
@@ -80,9 +83,15 @@ export async function settle(
   deps: AnalyticsDeps,
   {
     limit,
+    first = "oldest",
     stopped = () => false,
     counted,
-  }: { limit?: number; stopped?: () => boolean; counted?: (buckets: number) => void } = {},
+  }: {
+    limit?: number;
+    first?: MarkOrder;
+    stopped?: () => boolean;
+    counted?: (buckets: number) => void;
+  } = {},
 ): Promise<boolean> {
   const until = limit === undefined ? Number.POSITIVE_INFINITY : performance.now() + limit;
   let before = running.get(deps);
@@ -92,7 +101,8 @@ export async function settle(
   } else if (before && !(await inTime(before.then(always, always), limit))) return false;
   // What came in since the one before began is not in it for sure: one more after it is.
   const work =
-    running.get(deps) ?? settleNow(deps, until, { stopped, counted }).finally(() => running.delete(deps));
+    running.get(deps) ??
+    settleNow(deps, until, { first, stopped, counted }).finally(() => running.delete(deps));
   running.set(deps, work);
   return work;
 }

@@ -3,7 +3,7 @@ import { after, DAY, midnightBefore } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import { firstStartsOf, identitiesOf } from "../identity";
 import type { Level, Range, SessionDocument } from "../model";
-import type { Mark } from "../rollups.store";
+import type { Mark, MarkOrder } from "../rollups.store";
 import {
   type Bucket,
   countEvents,
@@ -140,18 +140,18 @@ const TOGETHER = {
 /** A quarter-hour of so many events is busy: it has a transaction of its own, and rests after it. */
 const BUSY_FROM = 20_000;
 
-/** Marks, which are sorted by time, in groups that are recomputed together. */
-function groupsOf(level: Level, marks: Mark[]): Mark[][] {
+/** Marks in groups that are recomputed together, each sorted by time. */
+function groupsOf(level: Level, marks: Mark[], first: MarkOrder): Mark[][] {
   const { most, within } = TOGETHER[level];
   const groups: Mark[][] = [];
-  for (const mark of marks) {
+  for (const mark of marks.toSorted((a, b) => a.at.getTime() - b.at.getTime())) {
     const group = groups.at(-1);
-    const first = group?.[0];
-    if (group && first && group.length < most && mark.at.getTime() - first.at.getTime() < within)
+    const start = group?.[0];
+    if (group && start && group.length < most && mark.at.getTime() - start.at.getTime() < within)
       group.push(mark);
     else groups.push([mark]);
   }
-  return groups;
+  return first === "oldest" ? groups : groups.reverse();
 }
 
 const halvesOf = (marks: Mark[]): Mark[][] => {
@@ -175,7 +175,8 @@ function restsOf(deps: AnalyticsDeps): Map<string, number> {
 }
 
 /**
- * Recomputes every bucket that is marked, the oldest first. One that cannot be made keeps no other from it.
+ * Recomputes every bucket that is marked. One that cannot be made keeps no other from it.
+ * @param first with which it begins: who does a lot of them, while others do some of the oldest, begins with the newest
  * @param all also those that rest, because they took long and were made, or failed, a moment ago
  * @param counted is told how many buckets were made
  * @param busyFrom events that make a quarter-hour a busy one
@@ -186,12 +187,14 @@ export async function settleRollups(
   deps: AnalyticsDeps,
   {
     all,
+    first = "oldest",
     stopped,
     counted = () => {},
     busyFrom = BUSY_FROM,
     rest = REST,
   }: {
     all: boolean;
+    first?: MarkOrder;
     stopped: () => boolean;
     counted?: ((buckets: number) => void) | undefined;
     busyFrom?: number;
@@ -223,12 +226,12 @@ export async function settleRollups(
     return [];
   };
   for (const level of ["quarterHour", "day"] as const) {
-    for (let marks: Mark[] = [], last = new Date(0); ; last = marks.at(-1)?.at ?? last) {
-      marks = await deps.analytics.rollups.marks(level, last, PAGE);
+    for (let marks: Mark[] = [], last: Date | null = null; ; last = marks.at(-1)?.at ?? null) {
+      marks = await deps.analytics.rollups.marks(level, last, PAGE, first);
       if (marks.length === 0) break;
       const ready = marks.filter(({ _id }) => all || (rests.get(_id) ?? 0) <= performance.now());
       if (ready.length < marks.length) done = false;
-      const groups = groupsOf(level, ready);
+      const groups = groupsOf(level, ready, first);
       for (let group = groups.shift(); group; group = groups.shift()) {
         if (stopped()) return false;
         groups.unshift(...(await recompute(level, group)));

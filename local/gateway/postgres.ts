@@ -23,6 +23,9 @@ import { ConnectionLost, PostgresError } from "./errors.ts";
  *   holding its locks and its connection until it is done.
  * - `deadlock_timeout`: statements outside transactions that lock each other out are found and repeated.
  * - `autovacuum_naptime`: the planner uses an index's order only when it has statistics.
+ * - `autovacuum_vacuum_scale_factor`: the extension's indexes keep an entry for each earlier version of a document until
+ *   then, and a query reads through them. At PostgreSQL's 0.2, 14,000 changes of 100,000 documents made the question
+ *   "what changed since?" last 9 ms instead of 2.
  */
 export const POSTGRES_SETTINGS: Record<string, string> = {
   shared_preload_libraries: "pg_cron,pg_documentdb_extended_rum,pg_documentdb_core,pg_documentdb",
@@ -38,6 +41,7 @@ export const POSTGRES_SETTINGS: Record<string, string> = {
   client_connection_check_interval: "1s",
   deadlock_timeout: "100ms",
   autovacuum_naptime: "5s",
+  autovacuum_vacuum_scale_factor: "0.05",
   log_min_messages: "fatal",
   log_min_error_statement: "panic",
 };

@@ -6,16 +6,20 @@ test("a cache keeps within its bytes, gives back what was put last, and spares w
   const step = fc.record({
     key: fc.constantFrom("a", "b", "c", "d", "e", "f", "g", "h"),
     bytes: fc.integer({ min: 1, max: 60 }),
-    put: fc.boolean(),
+    what: fc.constantFrom("put", "ask", "ask", "forget"),
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const cache = new ByteCache(100);
       const last = new Map<string, { value: number; bytes: number }>();
-      for (const [value, { key, bytes, put }] of steps.entries()) {
-        if (put) {
+      for (const [value, { key, bytes, what }] of steps.entries()) {
+        if (what === "put") {
           cache.set(key, value, bytes);
           last.set(key, { value, bytes });
+        }
+        if (what === "forget") {
+          cache.keepOnly((name) => name !== key);
+          expect(cache.get(key)).toBeUndefined();
         }
         const known = cache.get<number>(key);
         if (known !== undefined) expect(known).toBe(last.get(key)?.value as number);
@@ -25,6 +29,8 @@ test("a cache keeps within its bytes, gives back what was put last, and spares w
     }),
   );
   const cache = new ByteCache(100);
+  cache.set("gone", 1, 95);
+  cache.keepOnly((name) => name !== "gone");
   cache.set("often", 1, 10);
   for (let index = 0; index < 1000; index++) {
     expect(cache.get<number>("often")).toBe(1);

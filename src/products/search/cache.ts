@@ -34,4 +34,13 @@ export class ByteCache {
     this.#bytes += bytes;
     return value;
   }
+
+  /** Forgets what nobody will ask for any more. */
+  keepOnly(wanted: (key: string) => boolean): void {
+    for (const [key, { bytes }] of this.#entries) {
+      if (wanted(key)) continue;
+      this.#entries.delete(key);
+      this.#bytes -= bytes;
+    }
+  }
 }

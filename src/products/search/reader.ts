@@ -84,6 +84,7 @@ export function createIndexReader(store: IndexStore): IndexReader {
   const words = new ByteCache(WORDS);
   let changedOnes = new Map<string, Changed>();
   let lastEpoch: number | undefined;
+  let lastWords: number | undefined;
   let learnt: { epoch: number; kinds: Map<string, Kind[]>; orders: Map<string, Uint16Array> } | undefined;
 
   const changedOf = (document: ReadDocument): Changed => ({
@@ -157,6 +158,8 @@ export function createIndexReader(store: IndexStore): IndexReader {
         expected === undefined ? [] : changedSince(expected),
       ]);
       const { epoch } = head.manifest;
+      if (head.words !== lastWords) words.keepOnly((key) => key.startsWith(`${head.words} `));
+      lastWords = head.words;
       lastEpoch = epoch;
       return { ...head, changed: epoch === expected ? changed : await changedSince(epoch) };
     },

@@ -63,6 +63,15 @@ export const createSegmentStore = (mongo: Mongo) => {
   const Manifests = searchManifestModel(mongo.connection);
   const Parts = searchPartModel(mongo.connection);
   const cache = new ByteCache(CACHE);
+  let cachedEpoch: number | undefined;
+
+  /** Forgets parts of segments that were replaced. A key begins with its segment's id. */
+  const forgetReplaced = ({ epoch, segments }: ManifestDocument): void => {
+    if (epoch === cachedEpoch) return;
+    cachedEpoch = epoch;
+    const living = new Set(segments.map(({ id }) => id));
+    cache.keepOnly((key) => living.has(/^[^.:]+/.exec(key)?.[0] ?? ""));
+  };
 
   const readParts = async (ids: string[]): Promise<PartDocument[]> =>
     ids.length === 0
@@ -91,9 +100,11 @@ export const createSegmentStore = (mongo: Mongo) => {
       const rows = await Manifests.collection
         .find({ _id: { $in: ["manifest", "words"] as never[] } })
         .toArray();
-      const manifest = rows.find(({ _id }) => String(_id) === "manifest");
+      const stored = rows.find(({ _id }) => String(_id) === "manifest");
+      const manifest = (stored as unknown as ManifestDocument | undefined) ?? NO_SEGMENTS;
+      forgetReplaced(manifest);
       return {
-        manifest: (manifest as unknown as ManifestDocument | undefined) ?? NO_SEGMENTS,
+        manifest,
         words: (rows.find(({ _id }) => String(_id) === "words")?.version as number | undefined) ?? 0,
       };
     },

@@ -7,11 +7,11 @@
  * turns within each round, so what else the machine does falls on all of them, and results are ratios within one
  * round. First all must give the same answers. A whole run writes tables, plots, profiles and ratios to
  * `bench/results/`; `--quick` has shorter runs, writes nothing (unless `--save` is there too), and warns where a ratio
- * got worse by more than a third since the last whole run. `--only=wide` runs its last part alone: two processes, and
- * 100,000 products. `--against` sets another checkout beside this one.
+ * got worse by more than a third since the last whole run. `--only=wide` runs its last part alone: two and three
+ * processes, 100,000 products, a million people. `--against` sets another checkout beside this one.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { SPEED_GOALS, START_GOALS, WORSE_BY } from "./goals";
 import { onThrowAwayDatabases, options } from "./lib";
@@ -23,7 +23,7 @@ import { goalsTable, type Judged, judge, median, plotOf, type Results, tableOf }
 import { SCENARIOS, type Scenario } from "./peers/scenarios";
 import { builtSide, otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
 import { wider } from "./peers/wider";
-import { makeWorld, type World } from "./peers/world";
+import { makeWorld, renewTokens, type World, withDeps } from "./peers/world";
 
 const RESULTS = join(import.meta.dir, "results");
 const ROUNDS = options.quick ? 2 : 3;
@@ -56,7 +56,7 @@ async function checkAnswers(sides: Running[], scenarios: Scenario[], world: Worl
   for (const scenario of scenarios) {
     let first: string | undefined;
     for (const running of sides.filter(({ side }) => answers(side, scenario))) {
-      const { path, method, headers, body, each } = requestFor(scenario, world, running);
+      const { path, method, headers, body, base64, each } = requestFor(scenario, world, running);
       const fresh = (text: string) =>
         Object.entries(each ?? {}).reduce(
           (whole, [kind, [first = ""]]) => whole.replaceAll(`[${kind}]`, first),
@@ -67,7 +67,7 @@ async function checkAnswers(sides: Running[], scenarios: Scenario[], world: Worl
         headers: Object.fromEntries(
           Object.entries(headers ?? {}).map(([name, value]) => [name, fresh(value)]),
         ),
-        ...(body === undefined ? {} : { body: fresh(body) }),
+        ...(body === undefined ? {} : { body: base64 ? Buffer.from(body, "base64") : fresh(body) }),
       });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${running.side.name}, ${scenario.name}: ${answer.status} ${text}`);
@@ -202,6 +202,8 @@ function write(results: Results, judged: Judged[], started: Map<string, number[]
 }
 
 async function run(): Promise<number> {
+  const files = mkdtempSync(join(tmpdir(), "aizy-bench-"));
+  process.env.STORAGE_DIR = files;
   const world = await makeWorld(PRODUCTS);
   const databases = databaseProcesses(process.env);
   if (databases.length === 0) console.log("The databases run elsewhere: their processor time is not seen.");
@@ -234,6 +236,7 @@ async function run(): Promise<number> {
     const results: Results = new Map();
     if (chosen("only") === undefined) results.set("idle", idleRuns(sides));
     for (const scenario of scenarios) {
+      await withDeps((deps) => renewTokens(deps, world));
       const runs = await runScenario(scenario, sides, world, databases);
       results.set(scenario.name, runs);
       console.log(tableOf(scenario.what, runs));
@@ -263,6 +266,7 @@ async function run(): Promise<number> {
   } finally {
     await Promise.all(sides.map(({ stop }) => stop()));
     pin(databases, `0-${availableParallelism() - 1}`);
+    rmSync(files, { recursive: true, force: true });
   }
 }
 

@@ -6,10 +6,14 @@ export interface Request {
   path: string;
   headers?: Record<string, string>;
   body?: string;
+  /** The body is in base64, and goes as it is. */
+  base64?: true;
   /** `[n]` in path, headers and body becomes a number of each request, `[account]` one of the people who sign in. */
   unique?: true;
-  /** Values that requests take in turn: `[product]` in path or headers becomes each of `each.product`. */
+  /** Values that requests take in turn: `[product]` in path, headers or body becomes each of `each.product`. */
   each?: Record<string, string[]>;
+  /** `[next]` becomes one of `each.next`, of which each goes once: an answer's field of this name takes its place. */
+  next?: string;
 }
 
 export interface Scenario {
@@ -45,6 +49,18 @@ const whole = ({ data }: { data: unknown }) => data;
 const BROWSER =
   "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 const LIST = "/api/products?sort=price&limit=20";
+
+const BOUNDARY = "bench-boundary";
+
+/** A form with a picture, as a browser sends it. */
+const formOf = (picture: Uint8Array): Buffer =>
+  Buffer.concat([
+    Buffer.from(
+      `--${BOUNDARY}\r\ncontent-disposition: form-data; name="file"; filename="photo.jpg"\r\ncontent-type: image/jpeg\r\n\r\n`,
+    ),
+    picture,
+    Buffer.from(`\r\n--${BOUNDARY}--\r\n`),
+  ]);
 
 export const SCENARIOS: Scenario[] = [
   {
@@ -146,6 +162,74 @@ export const SCENARIOS: Scenario[] = [
       unique: true,
     }),
     compared: ({ data }) => typeof data.accessToken,
+  },
+  {
+    name: "refresh",
+    what: "a session goes on: POST /auth/refresh, each token once",
+    own: true,
+    connections: 16,
+    request: ({ refreshTokens }) => ({
+      method: "POST",
+      path: "/auth/refresh",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ refreshToken: "[next]" }),
+      unique: true,
+      // Tokens that went are spent: each run takes others.
+      each: { next: refreshTokens.splice(0, 16) },
+      next: "refreshToken",
+    }),
+    compared: whole,
+  },
+  {
+    name: "people",
+    what: "a page of 20 people by name: GET /api/users?sort=name, an administrator",
+    own: true,
+    connections: 16,
+    request: (world) => ({
+      method: "GET",
+      path: "/api/users?sort=name&limit=20",
+      headers: bearer(world, "admin", false),
+    }),
+    compared: whole,
+  },
+  {
+    name: "reservation",
+    what: "a reservation: POST /api/products/inventory/reservations, one unit each of 256 SKUs in turn",
+    own: true,
+    connections: 16,
+    request: (world) => ({
+      method: "POST",
+      path: "/api/products/inventory/reservations",
+      headers: {
+        ...bearer(world, "admin", false),
+        "content-type": "application/json",
+        "idempotency-key": "bench-[n]",
+      },
+      body: JSON.stringify({ lines: [{ sku: "[sku]", quantity: 1 }] }),
+      unique: true,
+      each: { sku: world.stockedSkus },
+    }),
+    compared: whole,
+  },
+  {
+    name: "upload",
+    what: "a picture of 1200 by 900 points: POST /api/products/:id/images, 256 products in turn",
+    own: true,
+    connections: 2,
+    request: (world) => ({
+      method: "POST",
+      path: "/api/products/[product]/images",
+      headers: {
+        ...bearer(world, "admin", false),
+        "content-type": `multipart/form-data; boundary=${BOUNDARY}`,
+        "idempotency-key": "bench-[n]",
+      },
+      body: formOf(world.picture).toString("base64"),
+      base64: true,
+      unique: true,
+      each: { product: world.productIds },
+    }),
+    compared: whole,
   },
   {
     name: "key",

@@ -1,19 +1,18 @@
 /** What takes a shop of another size, or more processes: this project alone. */
-import { parseConfig } from "../../src/config";
-import { silentLogger } from "../../src/telemetry/log";
-import { createDeps } from "../../src/wire";
+import type { Deps } from "../../src/wire";
 import { GROWTH_GOAL, PROCESSES_GOAL } from "../goals";
 import { untilIdle } from "./machine";
 import { type Load, type Measured, measure } from "./measure";
 import { median } from "./report";
 import { SCENARIOS, type Scenario } from "./scenarios";
 import { PRODUCT, type Running, startSide } from "./sides";
-import { addProducts, type World } from "./world";
+import { addPeople, addProducts, renewTokens, type World, withDeps } from "./world";
 
 const SECONDS = 5;
 const ROUNDS = 3;
-/** Products of the larger shop. */
-const MANY = 100_000;
+/** Products of larger shops, and people of larger ones. */
+const PRODUCTS = [10_000, 100_000];
+const PEOPLE = [10_000, 1_000_000];
 
 export interface Wider {
   table: string;
@@ -35,14 +34,12 @@ async function timesOf(
   load: Around,
   environments: Record<string, string>[] = [{}],
 ): Promise<Measured[][]> {
-  await untilIdle();
   const sides: Running[] = [];
   try {
     for (const env of environments) sides.push(await startSide(PRODUCT, server, { env }));
     const { connections } = scenario;
-    const request = scenario.request(world, false);
     const runOf = (side: Running, seconds: number) =>
-      measure(side, request, { ...load, connections, seconds });
+      measure(side, scenario.request(world, false), { ...load, connections, seconds });
     for (const side of sides) await runOf(side, SECONDS);
     const runs: Measured[][] = sides.map(() => []);
     for (let round = 0; round < ROUNDS; round++) {
@@ -66,35 +63,83 @@ const HEAD = [
   "| --- | ---: | ---: | ---: | ---: |",
 ];
 
-/** 1 and 2 processes on both processors, the load and the databases beside them. */
+const ratioOf = (runs: Measured[], before: Measured[], what: "p50" | "perSecond"): string =>
+  (median(runs.map((run) => run[what])) / median(before.map((run) => run[what]))).toFixed(2);
+
+/** 1, 2 and 3 processes on both processors, the load and the databases beside them. */
 async function processes(world: World, load: Around): Promise<Wider> {
+  await withDeps((deps) => renewTokens(deps, world));
   const both = { ...load, processor: "0,1" };
   const scenario = scenarioOf("me-customer");
-  const counts = [{ WEB_CONCURRENCY: "1" }, { WEB_CONCURRENCY: "2" }];
-  const [one = [], two = []] = await timesOf(scenario, world, "0,1", both, counts);
-  const ratio = median(two.map((run) => run.perSecond)) / median(one.map((run) => run.perSecond));
-  const title = `### Processes on two processors: ${ratio.toFixed(2)} of one (goal >= ${PROCESSES_GOAL})`;
-  return { table: [title, "", ...HEAD, row("1 process", one), row("2 processes", two), ""].join("\n") };
+  const counts = ["1", "2", "3"].map((count) => ({ WEB_CONCURRENCY: count }));
+  const [one = [], two = [], three = []] = await timesOf(scenario, world, "0,1", both, counts);
+  const title = `### Processes on two processors: two answer ${ratioOf(two, one, "perSecond")} of one (goal >= ${PROCESSES_GOAL}), three ${ratioOf(three, one, "perSecond")}`;
+  const rows = [row("1 process", one), row("2 processes", two), row("3 processes", three)];
+  return { table: [title, "", ...HEAD, ...rows, ""].join("\n") };
 }
 
-/** A page of a shop of today's size, and of one with 100,000 products. */
-async function growth(world: World, server: string, load: Around): Promise<Wider> {
-  const scenario = scenarioOf("list");
-  const [few = []] = await timesOf(scenario, world, server, load);
-  const deps = createDeps(parseConfig(process.env), silentLogger());
-  try {
-    await deps.mongo.connection.asPromise();
-    await addProducts(deps, 1_000_000, MANY - (await deps.products.count()));
-  } finally {
-    await deps.close();
+/** What there is more and more of. */
+interface Growing {
+  what: string;
+  count(deps: Deps): Promise<number>;
+  add(deps: Deps, from: number, count: number): Promise<unknown>;
+}
+
+/** Scenarios in databases that grow. */
+async function growth(
+  names: string[],
+  sizes: number[],
+  { world, server, load }: { world: World; server: string; load: Around },
+  { what, count, add }: Growing,
+): Promise<{ rows: string[]; runs: Map<string, Measured[][]> }> {
+  const rows: string[] = [];
+  const runs = new Map<string, Measured[][]>(names.map((name) => [name, []]));
+  for (const size of [0, ...sizes]) {
+    const there = await withDeps(async (deps) => {
+      const before = await count(deps);
+      if (size > before) await add(deps, 1_000_000 + before, size - before);
+      return Math.max(before, size);
+    });
+    await untilIdle();
+    for (const name of names) {
+      await withDeps((deps) => renewTokens(deps, world));
+      const scenario = scenarioOf(name);
+      const [measured = []] = await timesOf(scenario, world, server, load);
+      runs.get(name)?.push(measured);
+      rows.push(row(`${scenario.what}; ${there.toLocaleString("en")} ${what}`, measured));
+    }
   }
-  const [many = []] = await timesOf(scenario, world, server, load);
-  const ratio = median(many.map(({ p50 }) => p50)) / median(few.map(({ p50 }) => p50));
-  const title = `### A page of 20 of 100,000 products: ${ratio.toFixed(2)} of its time among few (goal <= ${GROWTH_GOAL})`;
-  return { table: [title, "", ...HEAD, row("few", few), row("100,000", many), ""].join("\n") };
+  return { rows, runs };
+}
+
+type Where = Parameters<typeof growth>[2];
+
+/** Pages of a shop of today's size, and of larger ones. */
+async function moreProducts(where: Where): Promise<Wider> {
+  const { rows, runs } = await growth(["list", "product"], PRODUCTS, where, {
+    what: "products",
+    count: (deps) => deps.products.count(),
+    add: addProducts,
+  });
+  const [few = [], ...more] = runs.get("list") ?? [];
+  const title = `### A page of 20 of 100,000 products: ${ratioOf(more.at(-1) ?? [], few, "p50")} of its time among few (goal <= ${GROWTH_GOAL})`;
+  return { table: [title, "", ...HEAD, ...rows, ""].join("\n") };
+}
+
+/** Who is signed in, who signs in, and who looks at a list of people, among more and more of them. */
+async function morePeople(where: Where): Promise<Wider> {
+  const { rows, runs } = await growth(["me-customer", "sign-in", "people"], PEOPLE, where, {
+    what: "people",
+    count: (deps) => deps.mysql.on().user.count(),
+    add: addPeople,
+  });
+  const [few = [], ...more] = runs.get("me-customer") ?? [];
+  const title = `### A guarded read among a million people: ${ratioOf(more.at(-1) ?? [], few, "p50")} of its time among few`;
+  return { table: [title, "", ...HEAD, ...rows, ""].join("\n") };
 }
 
 export const wider = async (world: World, server: string, load: Around): Promise<Wider[]> => [
   await processes(world, load),
-  await growth(world, server, load),
+  await morePeople({ world, server, load }),
+  await moreProducts({ world, server, load }),
 ];

@@ -1,13 +1,17 @@
 /** The data that every side reads and writes: one shop, in databases of its own. */
 import { createHmac } from "node:crypto";
+import sharp from "sharp";
 import { digestOf, formatKey, SECRET_BYTES } from "../../src/auth/api-keys/form";
-import { parseConfig } from "../../src/config";
+import { type Config, parseConfig } from "../../src/config";
 import { syncIndexes } from "../../src/db/indexes";
+import { Prisma } from "../../src/generated/prisma/client";
 import { after, DAY } from "../../src/lib/clock";
 import { macOf } from "../../src/lib/crypto";
+import { canonicalKey } from "../../src/lib/text";
 import { buildProduct } from "../../src/products/build";
 import { silentLogger } from "../../src/telemetry/log";
 import { ensureRoles } from "../../src/users/roles/ensure";
+import { WORDS_FORM } from "../../src/users/words";
 import type { Deps } from "../../src/wire";
 import { createDeps } from "../../src/wire";
 import { addPerson } from "../lib";
@@ -17,6 +21,8 @@ export const PASSWORD = "a password of benchmarks";
 export const ACCOUNTS = 64;
 const BATCH = 500;
 const MOST_READ = 256;
+/** For sixteen connections in each run of each side. */
+const REFRESH_TOKENS = 400;
 
 export const emailOf = (name: string | number) => `bench-${name}@example.com`;
 
@@ -30,6 +36,12 @@ export interface World {
   people: Record<"customer" | "admin", Person>;
   /** An API key of the administrator. */
   apiKey: string;
+  /** Refresh tokens of sessions that nobody uses yet. */
+  refreshTokens: string[];
+  /** SKUs with as much on hand as anybody reserves. */
+  stockedSkus: string[];
+  /** A photograph as JPEG. */
+  picture: Uint8Array;
 }
 
 interface Person {
@@ -66,12 +78,30 @@ export async function addProducts(deps: Deps, from: number, count: number): Prom
   return ids;
 }
 
+/** People who never come, numbered from `from` on, so that there are many. */
+export async function addPeople(deps: Deps, from: number, count: number): Promise<void> {
+  const now = deps.clock.now();
+  for (let n = from; n < from + count; n += 2 * BATCH) {
+    const rows = Array.from({ length: Math.min(2 * BATCH, from + count - n) }, (_, offset) => {
+      const number = String(n + offset).padStart(8, "0");
+      const email = `person-${number}@example.com`;
+      return Prisma.sql`(${deps.random.id()}, ${email}, ${email}, ${`Person ${number}`}, ${now}, ${WORDS_FORM}, ${now}, ${now})`;
+    });
+    await deps.mysql.on().$executeRaw`
+      INSERT INTO users (id, email, email_canonical, name, email_verified_at, words_form, created_at, updated_at)
+      VALUES ${Prisma.join(rows)}`;
+  }
+}
+
 /** HS256, as jsonwebtoken makes it: for the sides that take a plain token of the secret. */
 const signPeerToken = (claims: object, secret: string): string => {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const body = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`;
   return `${body}.${createHmac("sha256", secret).update(body).digest("base64url")}`;
 };
+
+const accessToken = async (deps: Deps, userId: string, sessionId: string): Promise<string> =>
+  (await deps.tokens.access(userId, sessionId, `${deps.random.id()}.0`)).token;
 
 /** A session for a person, and the tokens that name it. */
 async function openSession(deps: Deps, userId: string, secret: string): Promise<Person> {
@@ -89,7 +119,7 @@ async function openSession(deps: Deps, userId: string, secret: string): Promise<
     idleExpiresAt: after(now, DAY),
     absoluteExpiresAt: after(now, DAY),
   });
-  const { token } = await deps.tokens.access(userId, sessionId, `${deps.random.id()}.0`);
+  const token = await accessToken(deps, userId, sessionId);
   const iat = Math.floor(now.getTime() / 1000);
   return {
     userId,
@@ -97,6 +127,12 @@ async function openSession(deps: Deps, userId: string, secret: string): Promise<
     token,
     peerToken: signPeerToken({ sub: userId, sid: sessionId, iat, exp: iat + 3600 }, secret),
   };
+}
+
+/** Gives everybody a fresh access token: they are good for a quarter of an hour. */
+export async function renewTokens(deps: Deps, world: World): Promise<void> {
+  for (const person of [...world.crowd, ...Object.values(world.people)])
+    person.token = await accessToken(deps, person.userId, person.sessionId);
 }
 
 /** A key of a person for a server. */
@@ -112,12 +148,58 @@ async function addKey(deps: Deps, userId: string): Promise<string> {
   return formatKey(row.id, secret);
 }
 
-/** Fills empty databases, which the environment names. */
-export async function makeWorld(products: number): Promise<World> {
+/** Puts stock on the shelves of one location. */
+async function addStock(deps: Deps, skus: string[]): Promise<void> {
+  const now = deps.clock.now();
+  const location = {
+    ...{ _id: deps.random.id(), code: "BENCH", codeKey: "bench", name: "Bench", priority: 1, active: true },
+    ...{ levelCount: 0, version: 1, createdAt: now, updatedAt: now },
+  };
+  await deps.mongo.transaction((tx) => deps.inventory.createLocation(location, tx));
+  for (const sku of skus) {
+    const known = { sku, skuKey: canonicalKey(sku) };
+    await deps.stock.submit({
+      actorId: "bench",
+      skuKeys: [known.skuKey],
+      decide: (ledger) => {
+        const level = ledger.ensureLevel(known, location._id);
+        ledger.shift(level, { kind: "receive", onHand: 1_000_000, reason: "bench", reference: null });
+        return {};
+      },
+      record: async () => undefined,
+    });
+  }
+}
+
+/** A photograph's worth of detail. */
+const photograph = (): Promise<Uint8Array> =>
+  sharp({
+    create: {
+      width: 1200,
+      height: 900,
+      channels: 3,
+      background: "#888",
+      noise: { type: "gaussian", mean: 128, sigma: 12 },
+    },
+  })
+    .jpeg({ quality: 85 })
+    .toBuffer();
+
+/** Works with the databases that the environment names. */
+export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<T>): Promise<T> {
   const config = parseConfig(process.env);
   const deps = createDeps(config, silentLogger());
   try {
     await deps.mongo.connection.asPromise();
+    return await work(deps, config);
+  } finally {
+    await deps.close();
+  }
+}
+
+/** Fills empty databases. */
+export const makeWorld = (products: number): Promise<World> =>
+  withDeps(async (deps, config) => {
     await syncIndexes(deps.mongo);
     await ensureRoles(deps);
     const hash = await deps.passwords.hash(PASSWORD);
@@ -129,7 +211,15 @@ export async function makeWorld(products: number): Promise<World> {
       crowd.push(await openSession(deps, id, config.jwtSecret));
     }
     const ids = await addProducts(deps, 0, products);
+    const stockedSkus = Array.from({ length: MOST_READ }, (_, index) => `TV-${index}`);
+    await addStock(deps, stockedSkus);
+    const refreshTokens: string[] = [];
+    while (refreshTokens.length < REFRESH_TOKENS) {
+      const { sessionId } = await openSession(deps, customer, config.jwtSecret);
+      refreshTokens.push(deps.tokens.refresh(sessionId, 0));
+    }
     return {
+      ...{ refreshTokens, stockedSkus, picture: await photograph() },
       productIds: ids.slice(0, MOST_READ),
       crowd,
       people: {
@@ -138,7 +228,4 @@ export async function makeWorld(products: number): Promise<World> {
       },
       apiKey: await addKey(deps, admin),
     };
-  } finally {
-    await deps.close();
-  }
-}
+  });

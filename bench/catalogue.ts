@@ -306,7 +306,7 @@ process.exitCode = await onThrowAwayDatabases(async () => {
       `${PRODUCTS} products with ${variants} variants from ${from}, ${(size / 1e6).toFixed(0)} MB; load average ${loadavg()[0]?.toFixed(1)}`,
     );
     const started = performance.now();
-    const child = Bun.spawn([process.execPath, "--smol", "src/products/bulk/import.cli.ts", file], {
+    const child = Bun.spawn([process.execPath, "local/script.ts", "import", file], {
       // Given, because the names of the databases were changed since the start.
       env: { ...process.env },
       stdout: "pipe",

@@ -16,10 +16,6 @@ import { printResult } from "./summary";
 
 /** How many bad rows are printed; the rest is counted. */
 const SHOWN_FAULTS = 50;
-/** Memory of the process, in bytes, above which what is not needed any more is given back. */
-const TIDY_ABOVE = 200 * 2 ** 20;
-/** How often that is looked at, in milliseconds. */
-const TIDY_EVERY = 400;
 /** How long an interrupted import may be gone on with. */
 const KEEP = 7 * DAY;
 
@@ -62,9 +58,6 @@ async function main(): Promise<number> {
         `Going on ${place}, where an import of this file was interrupted (--restart begins anew).`,
       );
     }
-    // Beside the batches too: what takes products into the search reads thousands of them, and leaves as much behind.
-    const tidying = setInterval(() => process.memoryUsage.rss() > TIDY_ABOVE && Bun.gc(true), TIDY_EVERY);
-    tidying.unref();
     const progress = createProgress(dryRun ? "Checking" : "Importing", file.size);
     let shown = 0;
     const result = await importFile(
@@ -82,7 +75,6 @@ async function main(): Promise<number> {
         if (!dryRun) await deps.bulk.saveCheckpoint(key, now, after(deps.clock.now(), KEEP));
       },
     );
-    clearInterval(tidying);
     progress.end();
     if (!dryRun) await forget(deps, key);
     if (shown > SHOWN_FAULTS) console.error(`… and ${shown - SHOWN_FAULTS} more bad rows`);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { NumberMap } from "../../lib/number-map";
 import { canonicalKey } from "../../lib/text";
 import type { GoodLine } from "./check";
 import type { ImportFault } from "./shapes";
@@ -24,7 +25,7 @@ const differ = (known: number, one: number): boolean => known !== 0 && one !== 0
  */
 export class Repeats {
   /** By the hash of a key: the row, and beside it 15 bits of its product's name and of its slug. */
-  readonly #rows = new Map<number, number>();
+  readonly #rows = new NumberMap();
 
   /**
    * Records the keys of a line.

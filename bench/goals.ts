@@ -47,7 +47,7 @@ export const SPEED_GOALS: SpeedGoal[] = [
 
 /** Time from the start of the process to its first answer, by that of the replaced stack. */
 export const START_GOALS = { built: 0.5 };
-/** Processor time of a page of 20 of 100,000 products, by that of 1,000. */
+/** Time of a page of 20 of 100,000 products, by that of a page of a few thousand. */
 export const GROWTH_GOAL = 1.3;
 /** Requests a second of two processes, by those of one. */
 export const PROCESSES_GOAL = 1.5;

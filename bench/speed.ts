@@ -23,7 +23,7 @@ import { goalsTable, type Judged, judge, median, plotOf, type Results, tableOf }
 import { SCENARIOS, type Scenario } from "./peers/scenarios";
 import { builtSide, otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
 import { wider } from "./peers/wider";
-import { makeWorld, renewTokens, type World, withDeps } from "./peers/world";
+import { makeWorld, prepareRun, type World, withDeps } from "./peers/world";
 
 const RESULTS = join(import.meta.dir, "results");
 const ROUNDS = options.quick ? 2 : 3;
@@ -236,7 +236,7 @@ async function run(): Promise<number> {
     const results: Results = new Map();
     if (chosen("only") === undefined) results.set("idle", idleRuns(sides));
     for (const scenario of scenarios) {
-      await withDeps((deps) => renewTokens(deps, world));
+      await withDeps((deps) => prepareRun(deps, world));
       const runs = await runScenario(scenario, sides, world, databases);
       results.set(scenario.name, runs);
       console.log(tableOf(scenario.what, runs));

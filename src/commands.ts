@@ -131,7 +131,7 @@ Runs one benchmark of bench/, or each in turn.
   --minutes=N          how long soak goes on (2)
   --save               a quick run of speed writes its results too
   --seconds=N          length of each counted run of speed
-  --only=NAME,…        scenarios of speed; "wide" is its last part, two processes and 100,000 products
+  --only=NAME,…        scenarios of speed; "wide" is its last part: processes, 100,000 products, a million people
   --sides=NAME,…       sides of speed, beside this project
   --against=CHECKOUT   another checkout of this project as a side of speed`,
     options: {

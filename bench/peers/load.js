@@ -1,5 +1,5 @@
 /**
- * node load.js SPECIFICATION — sends requests with autocannon and prints what came of them as JSON. It runs in a
+ * node load.js < SPECIFICATION — sends requests with autocannon and prints what came of them as JSON. It runs in a
  * process of its own, so that its work is neither the server's nor the benchmark's.
  *
  * The specification is JSON: url, method, headers, body (base64: in that form), connections, seconds, rate (requests a
@@ -7,6 +7,7 @@
  * `[account]` one below accounts, and `[KIND]` each of each[KIND] in turn), next (`[next]` becomes one of each.next that
  * no request has, and the answer's field of this name takes its place).
  */
+import { readFileSync } from "node:fs";
 import autocannon from "autocannon";
 
 const {
@@ -22,11 +23,11 @@ const {
   each: { next: waiting = [], ...each } = {},
   next,
   base64,
-} = JSON.parse(process.argv[2]);
+} = JSON.parse(readFileSync(0, "utf8"));
 const run = Math.random().toString(36).slice(2, 8);
 let count = 0;
 const { pathname, search } = new URL(url);
-const picture = base64 ? Buffer.from(body, "base64") : undefined;
+const bytes = base64 ? Buffer.from(body, "base64") : undefined;
 const fresh = (text) =>
   Object.entries(each).reduce(
     (whole, [kind, values]) => whole.replaceAll(`[${kind}]`, values[count % values.length]),
@@ -39,7 +40,7 @@ const setupRequest = (request) => {
     ...request,
     path: fresh(pathname + search),
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, fresh(value)])),
-    ...(body === undefined ? {} : { body: picture ?? fresh(body).replace("[next]", token) }),
+    ...(body === undefined ? {} : { body: bytes ?? fresh(body).replace("[next]", token) }),
   };
 };
 const onResponse = (status, answer) => {
@@ -53,7 +54,7 @@ const instance = autocannon({
   ...(rate === undefined ? {} : { overallRate: rate }),
   requests: [
     {
-      ...{ method, path: pathname + search, headers, body: picture ?? body },
+      ...{ method, path: pathname + search, headers, body: bytes ?? body },
       ...(unique ? { setupRequest } : {}),
       ...(next === undefined ? {} : { onResponse }),
     },

@@ -51,15 +51,9 @@ export async function measure(running: Running, request: Request, options: Load)
   const servers = running.processes();
   const before = { server: processorTime(servers), databases: processorTime(options.databases) };
   const child = Bun.spawn(
-    [
-      "taskset",
-      "-c",
-      options.processor,
-      node,
-      join(import.meta.dir, "load.js"),
-      JSON.stringify(specification),
-    ],
-    { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+    ["taskset", "-c", options.processor, node, join(import.meta.dir, "load.js")],
+    // An argument has at most 128 kB, and a picture may have more.
+    { stdin: new Blob([JSON.stringify(specification)]), stdout: "pipe", stderr: "inherit" },
   );
   const text = await new Response(child.stdout).text();
   if ((await child.exited) !== 0) throw new Error("the load ended with an error; see above");

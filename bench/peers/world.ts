@@ -129,8 +129,9 @@ async function openSession(deps: Deps, userId: string, secret: string): Promise<
   };
 }
 
-/** Gives everybody a fresh access token: they are good for a quarter of an hour. */
-export async function renewTokens(deps: Deps, world: World): Promise<void> {
+/** Gives everybody a fresh access token, which are good for a quarter of an hour, and drops the work that uploads left. */
+export async function prepareRun(deps: Deps, world: World): Promise<void> {
+  await deps.mongo.connection.collection("jobs").deleteMany({ kind: { $regex: "^images\\." } });
   for (const person of [...world.crowd, ...Object.values(world.people)])
     person.token = await accessToken(deps, person.userId, person.sessionId);
 }

@@ -205,7 +205,7 @@ export async function rebuild(
     progress("buckets", made, Math.max(made, buckets));
   };
   for (let attempt = 1; attempt <= TRIES && !stopped(); attempt++) {
-    // Servers begin with the oldest: from the other end, nobody waits for what somebody else makes.
+    // Servers begin with the oldest: starting at the other end keeps both from making the same buckets.
     if (await retryWhileBusy(() => settle(deps, { first: "newest", stopped, counted }))) return true;
   }
   return false;

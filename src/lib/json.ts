@@ -50,7 +50,7 @@ export function protoAt(value: unknown, path: string[] = []): string | undefined
 }
 
 /** A bracket of an object, or a string with the colon that makes it a name. */
-const NAMES = /[{}]|"((?:[^"\\]|\\.)*)"\s*(:?)/g;
+const NAMES = /[{}]|"([^"\\]*(?:\\.[^"\\]*)*)"\s*(:?)/g;
 
 /**
  * Finds a name that stands twice in one object: `JSON.parse` silently keeps the last of the values.

@@ -6,22 +6,25 @@ test("a map of numbers does what a Map does, also when keys meet at one place an
   // Few keys that lie behind one another, at both ends of what a key may be.
   const key = fc.oneof(
     fc.integer({ min: 0, max: 40 }),
-    fc.integer({ min: 0, max: 40 }).map((n) => 2 ** 53 - 2 - n),
+    fc.integer({ min: 0, max: 40 }).map((n) => 2 ** 53 - 1 - n),
     fc.integer({ min: 0, max: 40 }).map((n) => 1023 + n * 1024),
-    fc.maxSafeNat().map((n) => Math.min(n, 2 ** 53 - 2)),
+    fc.maxSafeNat(),
   );
   fc.assert(
-    fc.property(fc.array(fc.tuple(key, fc.double({ noNaN: true })), { maxLength: 3000 }), (pairs) => {
-      const [ours, plain] = [new NumberMap(), new Map<number, number>()];
-      for (const [name, value] of pairs) {
-        expect(ours.get(name)).toBe(plain.get(name));
-        ours.set(name, value);
-        plain.set(name, value);
-      }
-      expect(ours.size).toBe(plain.size);
-      for (const [name, value] of plain) expect(ours.get(name)).toBe(value);
-    }),
-    { numRuns: 50 },
+    fc.property(
+      fc.array(fc.tuple(key, fc.double({ noNaN: true })), { maxLength: 3000, size: "max" }),
+      (pairs) => {
+        const [ours, plain] = [new NumberMap(), new Map<number, number>()];
+        for (const [name, value] of pairs) {
+          expect(ours.get(name)).toBe(plain.get(name));
+          ours.set(name, value);
+          plain.set(name, value);
+        }
+        expect(ours.size).toBe(plain.size);
+        for (const [name, value] of plain) expect(ours.get(name)).toBe(value);
+      },
+    ),
+    { numRuns: 20 },
   );
 });
 

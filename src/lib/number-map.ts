@@ -3,9 +3,9 @@ const FULL = 0.85;
 const GROWTH = 1.3;
 
 /**
- * Numbers by numbers, in two flat arrays (open addressing, linear probing). A `Map` of a million takes twice as much, and
- * three times as much again at the moment when it grows.
- * Keys are whole numbers from 0 to 2^53 - 2 that are spread evenly, such as hashes.
+ * Numbers by numbers, in two flat arrays (open addressing, linear probing): a `Map` of a million takes more memory, and
+ * doubles it at once when it grows.
+ * Keys are whole numbers from 0 to 2^53 - 1 that are spread evenly, such as hashes.
  */
 export class NumberMap {
   #size = 0;

@@ -176,7 +176,7 @@ function restsOf(deps: AnalyticsDeps): Map<string, number> {
 
 /**
  * Recomputes every bucket that is marked. One that cannot be made keeps no other from it.
- * @param first with which it begins: who does a lot of them, while others do some of the oldest, begins with the newest
+ * @param first which end to begin at: a rebuild takes the newest, because servers take the oldest
  * @param all also those that rest, because they took long and were made, or failed, a moment ago
  * @param counted is told how many buckets were made
  * @param busyFrom events that make a quarter-hour a busy one

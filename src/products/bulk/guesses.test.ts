@@ -59,7 +59,10 @@ describe("JSON that would change on its way", () => {
       '{"slug":"c","name":"C","price":1}\n';
     const { created, faults } = await load(file, { format: "ndjson" });
     expect(created).toBe(1);
-    expect(faults).toEqual(["1: price is there twice in one object", "2: sku is there twice in one object"]);
+    expect(faults).toEqual([
+      '1: "price" is there twice in one object',
+      '2: "sku" is there twice in one object',
+    ]);
   });
 
   test("a name that copies leave out, and a number that was another one, are faults", async () => {

@@ -4,6 +4,9 @@ import type { ReadLine } from "./shapes";
 /** Longest line, in bytes: a file without line breaks must not fill the memory. */
 const MAX_LINE = 1024 * 1024;
 
+/** Most characters of a name that a fault shows. */
+const MAX_NAME = 100;
+
 /**
  * Cuts a stream of bytes into lines and holds one at a time. A line that is too long or not UTF-8 is given
  * as an error, not thrown, so that the others still count.
@@ -87,7 +90,12 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
         } else if (proto !== undefined) {
           yield { row, last: row, size: 0, fault: `${proto} is not allowed as a key` };
         } else if (repeated !== undefined) {
-          yield { row, last: row, size: 0, fault: `${repeated} is there twice in one object` };
+          yield {
+            row,
+            last: row,
+            size: 0,
+            fault: `${JSON.stringify(repeated.slice(0, MAX_NAME))} is there twice in one object`,
+          };
         } else yield { row, last: row, size: raw.text.length, value };
       } catch {
         yield { row, last: row, size: 0, fault: "is not valid JSON" };

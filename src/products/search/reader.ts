@@ -84,7 +84,7 @@ export function createIndexReader(store: IndexStore): IndexReader {
   const words = new ByteCache(WORDS);
   let changedOnes = new Map<string, Changed>();
   let lastEpoch: number | undefined;
-  let lastWords: number | undefined;
+  let lastWords = -1;
   let learnt: { epoch: number; kinds: Map<string, Kind[]>; orders: Map<string, Uint16Array> } | undefined;
 
   const changedOf = (document: ReadDocument): Changed => ({
@@ -158,8 +158,11 @@ export function createIndexReader(store: IndexStore): IndexReader {
         expected === undefined ? [] : changedSince(expected),
       ]);
       const { epoch } = head.manifest;
-      if (head.words !== lastWords) words.keepOnly((key) => key.startsWith(`${head.words} `));
-      lastWords = head.words;
+      // An older answer may come later.
+      if (head.words > lastWords) {
+        lastWords = head.words;
+        words.keepOnly((key) => key.startsWith(`${lastWords} `));
+      }
       lastEpoch = epoch;
       return { ...head, changed: epoch === expected ? changed : await changedSince(epoch) };
     },

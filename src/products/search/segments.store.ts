@@ -63,11 +63,12 @@ export const createSegmentStore = (mongo: Mongo) => {
   const Manifests = searchManifestModel(mongo.connection);
   const Parts = searchPartModel(mongo.connection);
   const cache = new ByteCache(CACHE);
-  let cachedEpoch: number | undefined;
+  let cachedEpoch = -1;
 
   /** Forgets parts of segments that were replaced. A key begins with its segment's id. */
   const forgetReplaced = ({ epoch, segments }: ManifestDocument): void => {
-    if (epoch === cachedEpoch) return;
+    // An older answer may come later.
+    if (epoch <= cachedEpoch) return;
     cachedEpoch = epoch;
     const living = new Set(segments.map(({ id }) => id));
     cache.keepOnly((key) => living.has(/^[^.:]+/.exec(key)?.[0] ?? ""));

@@ -23,7 +23,15 @@ import type { Deps } from "../src/wire";
 import { createDeps } from "../src/wire";
 import { type ServerProcess, startServer } from "../test/processes";
 import { generate, sources } from "./catalogue-file";
-import { addPerson, type Goal, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import {
+  addPerson,
+  type Goal,
+  importByCommand,
+  onThrowAwayDatabases,
+  options,
+  percentile,
+  reportGoals,
+} from "./lib";
 import { untilIdle } from "./peers/machine";
 
 const PRODUCTS = options.quick ? 3_000 : 100_000;
@@ -306,18 +314,8 @@ process.exitCode = await onThrowAwayDatabases(async () => {
       `${PRODUCTS} products with ${variants} variants from ${from}, ${(size / 1e6).toFixed(0)} MB; load average ${loadavg()[0]?.toFixed(1)}`,
     );
     const started = performance.now();
-    const child = Bun.spawn([process.execPath, "local/script.ts", "import", file], {
-      // Given, because the names of the databases were changed since the start.
-      env: { ...process.env },
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-    const output = await new Response(child.stdout).text();
-    if ((await child.exited) !== 0) throw new Error(`the import failed: ${output}`);
+    const memory = await importByCommand(file, PRODUCTS);
     const seconds = (performance.now() - started) / 1000;
-    if (!output.includes(`${PRODUCTS} created`))
-      throw new Error(`the import did not make every product: ${output}`);
-    const memory = (child.resourceUsage()?.maxRSS ?? 0) / 1e6;
     console.log(
       `  import: ${seconds.toFixed(0)} s, ${(PRODUCTS / seconds).toFixed(0)} products and ${(variants / seconds).toFixed(0)} ` +
         `variants a second, ${memory.toFixed(0)} MB at most\n`,

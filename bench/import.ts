@@ -1,7 +1,9 @@
 /**
- * Import: `bun run bench import [--quick] [--check]`, on databases of its own beside those that the environment names.
+ * Import: `bun run bench import [--quick] [--command] [--check]`, on databases of its own beside those that the
+ * environment names.
  *
- * Each round imports one file into an empty shop, as the command line does it, and then has the driver's own
+ * Each round imports one file into an empty shop, in this process or, with `--command`, by `bun run import` in little
+ * memory, from its start to its end; and then has the driver's own
  * `insertMany` write the very same documents into collections with the same indexes: first those of the products
  * alone, then those of the search, which an import writes too. What counts is the ratio within a round. Quick: one
  * round of 3,000 products, else three of 20,000.
@@ -17,7 +19,7 @@ import { importProducts } from "../src/products/bulk/import";
 import { silentLogger } from "../src/telemetry/log";
 import { createDeps } from "../src/wire";
 import { generate, sources } from "./catalogue-file";
-import { onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import { type Goal, importByCommand, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
 
 const PRODUCTS = options.quick ? 3_000 : 20_000;
 const ROUNDS = options.quick ? 1 : 3;
@@ -72,12 +74,18 @@ process.exitCode = await onThrowAwayDatabases(async () => {
       await twin.drop();
       return taken;
     };
+    /** Most memory of each import by the command, in MB. */
+    const memory: number[] = [];
     const rounds: { ours: number; alone: number; both: number }[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       for (const { collectionName } of await client.db().collections())
         await client.db().collection(collectionName).drop();
       await syncIndexes(deps.mongo);
       const ours = await timed(async () => {
+        if (process.argv.includes("--command")) {
+          memory.push(await importByCommand(path, PRODUCTS));
+          return;
+        }
         const { created } = await importProducts(
           deps,
           () => Bun.file(path).stream(),
@@ -121,6 +129,9 @@ process.exitCode = await onThrowAwayDatabases(async () => {
     );
     console.log(`  load average ${loadavg()[0]?.toFixed(1)}`);
     return reportGoals([
+      ...(memory.length === 0
+        ? []
+        : [{ name: "memory at most", measured: Math.max(...memory), unit: "MB", goal: ["<=", 250] } as Goal]),
       {
         name: "speed of an import to insertMany of the same products",
         measured: ratio,

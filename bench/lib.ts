@@ -114,3 +114,21 @@ export async function addPerson(
   if (role !== undefined) await deps.roles.grantNamed(id, role, now);
   return id;
 }
+
+/**
+ * Imports a file of so many new products by `bun run import`. Progress goes to this terminal.
+ * @returns the most memory that it took, in MB
+ */
+export async function importByCommand(file: string, products: number): Promise<number> {
+  const child = Bun.spawn([process.execPath, "local/script.ts", "import", file], {
+    // Given, because the names of the databases were changed since the start.
+    env: { ...process.env },
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const output = await new Response(child.stdout).text();
+  if ((await child.exited) !== 0) throw new Error(`the import failed: ${output}`);
+  if (!output.includes(`${products} created`))
+    throw new Error(`the import did not make every product: ${output}`);
+  return (child.resourceUsage()?.maxRSS ?? 0) / 1e6;
+}

@@ -119,7 +119,7 @@ Walks the whole path against the running server (DEMO_URL) through the typed cli
 development and the seeded administrator (SEED_ADMIN_EMAIL, SEED_ADMIN_PASSWORD).`,
   },
   bench: {
-    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--large] [--rate=N] [--minutes=N]
+    usage: `Usage: bun run bench [NAME] [--quick] [--check] [--events | --reports | --rebuild] [--large] [--command] [--rate=N] [--minutes=N]
        bun run bench speed [--quick] [--check] [--save] [--seconds=N] [--only=NAME,…] [--sides=NAME,…] [--against=CHECKOUT]
 Runs one benchmark of bench/, or each in turn.
   --quick              less time and less data
@@ -127,6 +127,7 @@ Runs one benchmark of bench/, or each in turn.
   --events, --reports, --rebuild
                        one part of analytics alone; the last only so
   --large              search among 100,000 products alone
+  --command            import by the command, in little memory
   --rate=N             events a second that are offered
   --minutes=N          how long soak goes on (2)
   --save               a quick run of speed writes its results too
@@ -140,6 +141,7 @@ Runs one benchmark of bench/, or each in turn.
       events: flag,
       rebuild: flag,
       large: flag,
+      command: flag,
       reports: flag,
       rate: text,
       minutes: text,

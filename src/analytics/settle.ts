@@ -23,13 +23,15 @@ export const nextLimit = (limit: number, { read, took }: { read: number; took: n
 /** How long sessions and rollups each have their turn while more events wait, in milliseconds. */
 const TURN = 2000;
 
+interface Settling {
+  first?: MarkOrder;
+  stopped?: () => boolean;
+  counted?: (buckets: number) => void;
+}
+
 /** Makes sessions until nothing waits, and rollups after it or between, whichever comes first. */
-async function settleNow(
-  deps: AnalyticsDeps,
-  until: number,
-  options: { first?: MarkOrder; stopped: () => boolean; counted?: ((buckets: number) => void) | undefined },
-): Promise<boolean> {
-  const { stopped } = options;
+async function settleNow(deps: AnalyticsDeps, until: number, options: Settling): Promise<boolean> {
+  const { stopped = () => false } = options;
   for (let limit = STEP; ; ) {
     const turn = Math.min(until, performance.now() + TURN);
     let emptied: boolean;
@@ -81,17 +83,7 @@ const always = () => true;
  */
 export async function settle(
   deps: AnalyticsDeps,
-  {
-    limit,
-    first = "oldest",
-    stopped = () => false,
-    counted,
-  }: {
-    limit?: number;
-    first?: MarkOrder;
-    stopped?: () => boolean;
-    counted?: (buckets: number) => void;
-  } = {},
+  { limit, ...options }: { limit?: number } & Settling = {},
 ): Promise<boolean> {
   const until = limit === undefined ? Number.POSITIVE_INFINITY : performance.now() + limit;
   let before = running.get(deps);
@@ -100,9 +92,7 @@ export async function settle(
     for (; before; before = running.get(deps)) await before.then(always, always);
   } else if (before && !(await inTime(before.then(always, always), limit))) return false;
   // What came in since the one before began is not in it for sure: one more after it is.
-  const work =
-    running.get(deps) ??
-    settleNow(deps, until, { first, stopped, counted }).finally(() => running.delete(deps));
+  const work = running.get(deps) ?? settleNow(deps, until, options).finally(() => running.delete(deps));
   running.set(deps, work);
   return work;
 }

@@ -196,7 +196,7 @@ export async function settleRollups(
     all: boolean;
     first?: MarkOrder;
     stopped: () => boolean;
-    counted?: ((buckets: number) => void) | undefined;
+    counted?: (buckets: number) => void;
     busyFrom?: number;
     rest?: number;
   },

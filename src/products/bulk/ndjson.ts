@@ -62,6 +62,17 @@ const repairControls = (text: string): string =>
 /** A line that has a C1 control, as it is or escaped. */
 const CONTROL = /[\u0080-\u009f]|\\u00[89]/i;
 
+/** Why a line that is valid JSON would not be kept as it is written. */
+function faultOf(text: string, value: unknown): string | undefined {
+  const split = maySplitPairs(text) ? splitPairAt(value) : undefined;
+  if (split !== undefined) return `${split} holds half of a surrogate pair, which is no text`;
+  const proto = mayNameProto(text) ? protoAt(value) : undefined;
+  if (proto !== undefined) return `${proto} is not allowed as a key`;
+  const repeated = repeatedName(text);
+  if (repeated === undefined) return undefined;
+  return `${JSON.stringify(repeated.slice(0, MAX_NAME))} is there twice in one object`;
+}
+
 /** Reads NDJSON: one product a line. Blank lines count and say nothing. */
 export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGenerator<ReadLine> {
   let row = 0;
@@ -77,26 +88,10 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
         const value = CONTROL.test(raw.text)
           ? JSON.parse(raw.text, (_key, part) => (typeof part === "string" ? repairControls(part) : part))
           : JSON.parse(raw.text);
-        const split = maySplitPairs(raw.text) ? splitPairAt(value) : undefined;
-        const proto = mayNameProto(raw.text) ? protoAt(value) : undefined;
-        const repeated = repeatedName(raw.text);
-        if (split !== undefined) {
-          yield {
-            row,
-            last: row,
-            size: 0,
-            fault: `${split} holds half of a surrogate pair, which is no text`,
-          };
-        } else if (proto !== undefined) {
-          yield { row, last: row, size: 0, fault: `${proto} is not allowed as a key` };
-        } else if (repeated !== undefined) {
-          yield {
-            row,
-            last: row,
-            size: 0,
-            fault: `${JSON.stringify(repeated.slice(0, MAX_NAME))} is there twice in one object`,
-          };
-        } else yield { row, last: row, size: raw.text.length, value };
+        const fault = faultOf(raw.text, value);
+        yield fault === undefined
+          ? { row, last: row, size: raw.text.length, value }
+          : { row, last: row, size: 0, fault };
       } catch {
         yield { row, last: row, size: 0, fault: "is not valid JSON" };
       }

@@ -1,5 +1,8 @@
+import { type Config, parseConfig } from "../src/config";
 import { emailKey } from "../src/lib/email";
+import { silentLogger } from "../src/telemetry/log";
 import type { Deps } from "../src/wire";
+import { createDeps } from "../src/wire";
 import { dropWorkerDatabases, openWorkerDatabases } from "../test/databases";
 
 /** What a benchmark was asked for. */
@@ -94,6 +97,18 @@ export async function onThrowAwayDatabases<T>(work: () => Promise<T>): Promise<T
     return await work();
   } finally {
     await dropWorkerDatabases(worker);
+  }
+}
+
+/** Works with the databases that the environment names. */
+export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<T>): Promise<T> {
+  const config = parseConfig(process.env);
+  const deps = createDeps(config, silentLogger());
+  try {
+    await deps.mongo.connection.asPromise();
+    return await work(deps, config);
+  } finally {
+    await deps.close();
   }
 }
 

@@ -10,13 +10,10 @@
 import { readFile } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { join } from "node:path";
-import { parseConfig } from "../src/config";
 import { importProducts } from "../src/products/bulk/import";
-import { silentLogger } from "../src/telemetry/log";
 import type { Deps } from "../src/wire";
-import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
-import { type Goal, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import { type Goal, load, onThrowAwayDatabases, options, percentile, reportGoals, withDeps } from "./lib";
 import { untilIdle } from "./peers/machine";
 import { HELD_OUT_PARTS, heldOut } from "./search/held-out";
 import {
@@ -271,14 +268,10 @@ process.env.NODE_ENV = "test";
 const goals: Goal[] = [];
 const parts = options.quick ? [quality] : process.argv.includes("--large") ? [crowd] : [quality, crowd];
 for (const part of parts) {
-  await onThrowAwayDatabases(async () => {
-    const deps = createDeps(parseConfig(process.env), silentLogger());
-    try {
-      await deps.mongo.connection.asPromise();
+  await onThrowAwayDatabases(() =>
+    withDeps(async (deps) => {
       goals.push(...(await part(deps, products)));
-    } finally {
-      await deps.close();
-    }
-  });
+    }),
+  );
 }
 process.exitCode = reportGoals(goals);

@@ -5,12 +5,18 @@
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseConfig } from "../src/config";
-import { silentLogger } from "../src/telemetry/log";
 import { ensureRoles } from "../src/users/roles/ensure";
-import { createDeps } from "../src/wire";
 import { startServer } from "../test/processes";
-import { addPerson, type Goal, load, onThrowAwayDatabases, options, percentile, reportGoals } from "./lib";
+import {
+  addPerson,
+  type Goal,
+  load,
+  onThrowAwayDatabases,
+  options,
+  percentile,
+  reportGoals,
+  withDeps,
+} from "./lib";
 import { type Panel, plotPanels } from "./plot";
 
 const MINUTES = Number(process.argv.find((word) => word.startsWith("--minutes="))?.slice(10) ?? 2);
@@ -38,19 +44,14 @@ interface Sample {
 const kindOf = (index: number): Kind => (index % 10 < 7 ? "read" : index % 10 < 9 ? "write" : "sign-in");
 const emailOf = (index: number) => `soak-${index % ACCOUNTS}@example.com`;
 
-async function makeAccounts(): Promise<void> {
-  const deps = createDeps(parseConfig(process.env), silentLogger());
-  try {
-    await deps.mongo.connection.asPromise();
+const makeAccounts = (): Promise<void> =>
+  withDeps(async (deps) => {
     await ensureRoles(deps);
     const hashedPassword = await deps.passwords.hash(PASSWORD);
     for (let index = 0; index < ACCOUNTS; index++) {
       await addPerson(deps, { email: emailOf(index), name: "Soak", hashedPassword, role: "manager" });
     }
-  } finally {
-    await deps.close();
-  }
-}
+  });
 
 /** Calls of one server. An answer of 5xx is counted; anything else that is no success ends the run. */
 function createCaller(address: string) {

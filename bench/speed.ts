@@ -23,7 +23,7 @@ import { goalsTable, type Judged, judge, median, plotOf, type Results, tableOf }
 import { SCENARIOS, type Scenario } from "./peers/scenarios";
 import { builtSide, otherCheckout, PEERS, PRODUCT, type Running, startSide } from "./peers/sides";
 import { wider } from "./peers/wider";
-import { makeWorld, prepareRun, type World, withDeps } from "./peers/world";
+import { makeWorld, prepareRun, type World } from "./peers/world";
 
 const RESULTS = join(import.meta.dir, "results");
 const ROUNDS = options.quick ? 2 : 3;
@@ -238,7 +238,7 @@ async function run(): Promise<number> {
     const results: Results = new Map();
     if (chosen("only") === undefined) results.set("idle", idleRuns(sides));
     for (const scenario of scenarios) {
-      await withDeps((deps) => prepareRun(deps, world));
+      await prepareRun(world);
       const runs = await runScenario(scenario, sides, world, databases);
       results.set(scenario.name, runs);
       console.log(tableOf(scenario.what, runs));
@@ -258,7 +258,7 @@ async function run(): Promise<number> {
     else warnOfWorse(judged);
     if (isWide || (whole && !options.quick)) {
       for (const { stop } of sides) await stop();
-      const tables = (await wider(world, SERVER, load)).map(({ table }) => table);
+      const tables = await wider(world, SERVER, load);
       console.log(tables.join("\n"));
       writeFileSync(join(RESULTS, "wide.md"), tables.join("\n"));
     }

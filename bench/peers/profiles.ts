@@ -6,7 +6,7 @@ import { flameGraph, shares } from "./flame";
 import { type Load, measure } from "./measure";
 import type { Scenario } from "./scenarios";
 import { PRODUCT, startSide } from "./sides";
-import { prepareRun, type World, withDeps } from "./world";
+import { prepareRun, type World } from "./world";
 
 const SECONDS = 4;
 
@@ -24,7 +24,7 @@ export async function profiles(
     const into = mkdtempSync(join(tmpdir(), "bench-profile-"));
     const [program = "", ...words] = PRODUCT.command;
     const profiled = { ...PRODUCT, command: [program, "--cpu-prof", `--cpu-prof-dir=${into}`, ...words] };
-    await withDeps((deps) => prepareRun(deps, world));
+    await prepareRun(world);
     const running = await startSide(profiled, processor);
     try {
       const { connections } = scenario;

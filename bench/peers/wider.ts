@@ -1,22 +1,16 @@
 /** What takes a shop of another size, or more processes: this project alone. */
 import type { Deps } from "../../src/wire";
 import { GROWTH_GOAL, PROCESSES_GOAL } from "../goals";
+import { withDeps } from "../lib";
 import { untilIdle } from "./machine";
 import { type Load, type Measured, measure } from "./measure";
 import { median } from "./report";
 import { SCENARIOS, type Scenario } from "./scenarios";
 import { PRODUCT, type Running, startSide } from "./sides";
-import { addPeople, addProducts, prepareRun, type World, withDeps } from "./world";
+import { addPeople, addProducts, prepareRun, type World } from "./world";
 
 const SECONDS = 5;
 const ROUNDS = 3;
-/** Products of larger shops, and people of larger ones. */
-const PRODUCTS = [10_000, 100_000];
-const PEOPLE = [10_000, 1_000_000];
-
-export interface Wider {
-  table: string;
-}
 
 type Around = Pick<Load, "processor" | "databases">;
 
@@ -63,40 +57,65 @@ const HEAD = [
   "| --- | ---: | ---: | ---: | ---: |",
 ];
 
+const tableOf = (title: string, rows: string[]): string => [title, "", ...HEAD, ...rows, ""].join("\n");
+
 const ratioOf = (runs: Measured[], before: Measured[]): string =>
   (median(runs.map(({ perSecond }) => perSecond)) / median(before.map(({ perSecond }) => perSecond))).toFixed(
     2,
   );
 
 /** 1, 2 and 3 processes on both processors, the load and the databases beside them. */
-async function processes(world: World, load: Around): Promise<Wider> {
+async function processes(world: World, load: Around): Promise<string> {
   await untilIdle();
-  await withDeps((deps) => prepareRun(deps, world));
+  await prepareRun(world);
   const both = { ...load, processor: "0,1" };
   const scenario = scenarioOf("me-customer");
   const counts = ["1", "2", "3"].map((count) => ({ WEB_CONCURRENCY: count }));
   const [one = [], two = [], three = []] = await timesOf(scenario, world, "0,1", both, counts);
   const title = `### Processes on two processors: two answer ${ratioOf(two, one)} of one (goal >= ${PROCESSES_GOAL}), three ${ratioOf(three, one)}`;
   const rows = [row("1 process", one), row("2 processes", two), row("3 processes", three)];
-  return { table: [title, "", ...HEAD, ...rows, ""].join("\n") };
+  return tableOf(title, rows);
 }
 
 /** What there is more and more of. */
 interface Growing {
   what: string;
+  sizes: number[];
+  /** Scenarios; the title tells the time of the first one at the largest size, by that at the smallest. */
+  names: string[];
+  title(ratio: string): string;
   count(deps: Deps): Promise<number>;
   add(deps: Deps, from: number, count: number): Promise<unknown>;
 }
 
-/** Scenarios in databases that grow. */
+const PEOPLE: Growing = {
+  what: "people",
+  sizes: [10_000, 1_000_000],
+  names: ["me-customer", "sign-in", "people"],
+  title: (ratio) => `A guarded read among a million people: ${ratio} of its time among few`,
+  count: (deps) => deps.mysql.on().user.count(),
+  add: addPeople,
+};
+
+const PRODUCTS: Growing = {
+  what: "products",
+  sizes: [10_000, 100_000],
+  names: ["list", "product"],
+  title: (ratio) =>
+    `A page of 20 of 100,000 products: ${ratio} of its time among few (goal <= ${GROWTH_GOAL})`,
+  count: (deps) => deps.products.count(),
+  add: addProducts,
+};
+
+/** Scenarios as databases grow from what there is. */
 async function growth(
-  names: string[],
-  sizes: number[],
-  { world, server, load }: { world: World; server: string; load: Around },
-  { what, count, add }: Growing,
-): Promise<{ rows: string[]; runs: Map<string, Measured[][]> }> {
+  { what, sizes, names, title, count, add }: Growing,
+  world: World,
+  server: string,
+  load: Around,
+): Promise<string> {
   const rows: string[] = [];
-  const runs = new Map<string, Measured[][]>(names.map((name) => [name, []]));
+  const runs: Measured[][] = [];
   for (const size of [0, ...sizes]) {
     const there = await withDeps(async (deps) => {
       const before = await count(deps);
@@ -105,44 +124,19 @@ async function growth(
     });
     await untilIdle();
     for (const name of names) {
-      await withDeps((deps) => prepareRun(deps, world));
+      await prepareRun(world);
       const scenario = scenarioOf(name);
       const [measured = []] = await timesOf(scenario, world, server, load);
-      runs.get(name)?.push(measured);
+      if (name === names[0]) runs.push(measured);
       rows.push(row(`${scenario.what}; ${there.toLocaleString("en")} ${what}`, measured));
     }
   }
-  return { rows, runs };
+  return tableOf(`### ${title(ratioOf(runs[0] ?? [], runs.at(-1) ?? []))}`, rows);
 }
 
-type Where = Parameters<typeof growth>[2];
-
-/** Pages of a shop of today's size, and of larger ones. */
-async function moreProducts(where: Where): Promise<Wider> {
-  const { rows, runs } = await growth(["list", "product"], PRODUCTS, where, {
-    what: "products",
-    count: (deps) => deps.products.count(),
-    add: addProducts,
-  });
-  const [few = [], ...more] = runs.get("list") ?? [];
-  const title = `### A page of 20 of 100,000 products: ${ratioOf(few, more.at(-1) ?? [])} of its time among few (goal <= ${GROWTH_GOAL})`;
-  return { table: [title, "", ...HEAD, ...rows, ""].join("\n") };
-}
-
-/** Who is signed in, who signs in, and who looks at a list of people, among more and more of them. */
-async function morePeople(where: Where): Promise<Wider> {
-  const { rows, runs } = await growth(["me-customer", "sign-in", "people"], PEOPLE, where, {
-    what: "people",
-    count: (deps) => deps.mysql.on().user.count(),
-    add: addPeople,
-  });
-  const [few = [], ...more] = runs.get("me-customer") ?? [];
-  const title = `### A guarded read among a million people: ${ratioOf(few, more.at(-1) ?? [])} of its time among few`;
-  return { table: [title, "", ...HEAD, ...rows, ""].join("\n") };
-}
-
-export const wider = async (world: World, server: string, load: Around): Promise<Wider[]> => [
+/** @returns a table of each part */
+export const wider = async (world: World, server: string, load: Around): Promise<string[]> => [
   await processes(world, load),
-  await morePeople({ world, server, load }),
-  await moreProducts({ world, server, load }),
+  await growth(PEOPLE, world, server, load),
+  await growth(PRODUCTS, world, server, load),
 ];

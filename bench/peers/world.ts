@@ -2,19 +2,16 @@
 import { createHmac } from "node:crypto";
 import sharp from "sharp";
 import { digestOf, formatKey, SECRET_BYTES } from "../../src/auth/api-keys/form";
-import { type Config, parseConfig } from "../../src/config";
 import { syncIndexes } from "../../src/db/indexes";
 import { Prisma } from "../../src/generated/prisma/client";
 import { after, DAY } from "../../src/lib/clock";
 import { macOf } from "../../src/lib/crypto";
 import { canonicalKey } from "../../src/lib/text";
 import { buildProduct } from "../../src/products/build";
-import { silentLogger } from "../../src/telemetry/log";
 import { ensureRoles } from "../../src/users/roles/ensure";
 import { WORDS_FORM } from "../../src/users/words";
 import type { Deps } from "../../src/wire";
-import { createDeps } from "../../src/wire";
-import { addPerson } from "../lib";
+import { addPerson, withDeps } from "../lib";
 
 export const PASSWORD = "a password of benchmarks";
 /** People who sign in, beside the two whose tokens are used. */
@@ -130,11 +127,12 @@ async function openSession(deps: Deps, userId: string, secret: string): Promise<
 }
 
 /** Gives everybody a fresh access token, which are good for a quarter of an hour, and drops the work that uploads left. */
-export async function prepareRun(deps: Deps, world: World): Promise<void> {
-  await deps.mongo.connection.collection("jobs").deleteMany({ kind: { $regex: "^images\\." } });
-  for (const person of [...world.crowd, ...Object.values(world.people)])
-    person.token = await accessToken(deps, person.userId, person.sessionId);
-}
+export const prepareRun = (world: World): Promise<void> =>
+  withDeps(async (deps) => {
+    await deps.mongo.connection.collection("jobs").deleteMany({ kind: { $regex: "^images\\." } });
+    for (const person of [...world.crowd, ...Object.values(world.people)])
+      person.token = await accessToken(deps, person.userId, person.sessionId);
+  });
 
 /** A key of a person for a server. */
 async function addKey(deps: Deps, userId: string): Promise<string> {
@@ -185,18 +183,6 @@ const photograph = (): Promise<Uint8Array> =>
   })
     .jpeg({ quality: 85 })
     .toBuffer();
-
-/** Works with the databases that the environment names. */
-export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<T>): Promise<T> {
-  const config = parseConfig(process.env);
-  const deps = createDeps(config, silentLogger());
-  try {
-    await deps.mongo.connection.asPromise();
-    return await work(deps, config);
-  } finally {
-    await deps.close();
-  }
-}
 
 /** Fills empty databases. */
 export const makeWorld = (products: number): Promise<World> =>

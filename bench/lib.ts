@@ -135,7 +135,8 @@ export async function addPerson(
  * @returns the most memory that it took, in MB
  */
 export async function importByCommand(file: string, products: number): Promise<number> {
-  const child = Bun.spawn([process.execPath, "local/script.ts", "import", file], {
+  const bun = process.execPath;
+  const child = Bun.spawn([bun, "bench/measured.ts", bun, "local/script.ts", "import", file], {
     // Given, because the names of the databases were changed since the start.
     env: { ...process.env },
     stdout: "pipe",
@@ -145,5 +146,5 @@ export async function importByCommand(file: string, products: number): Promise<n
   if ((await child.exited) !== 0) throw new Error(`the import failed: ${output}`);
   if (!output.includes(`${products} created`))
     throw new Error(`the import did not make every product: ${output}`);
-  return (child.resourceUsage()?.maxRSS ?? 0) / 1e6;
+  return Number(/^memory (\d+)$/m.exec(output)?.[1]) / 1e6;
 }

@@ -17,6 +17,7 @@ import {
   reportGoals,
   withDeps,
 } from "./lib";
+import { PRODUCTION } from "./peers/sides";
 import { type Panel, plotPanels } from "./plot";
 
 const MINUTES = Number(process.argv.find((word) => word.startsWith("--minutes="))?.slice(10) ?? 2);
@@ -157,9 +158,9 @@ function panelsOf(samples: Sample[], memory: [at: number, mb: number][]): Panel[
 process.exitCode = await onThrowAwayDatabases(async () => {
   await makeAccounts();
   const server = await startServer({
+    ...PRODUCTION,
     TRUSTED_PROXIES: "127.0.0.1",
     METRICS_TOKEN: TOKEN,
-    NODE_ENV: "development",
   });
   try {
     const caller = createCaller(server.address);

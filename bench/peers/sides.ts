@@ -81,7 +81,7 @@ export interface Running {
 }
 
 /** What the product wants to know in production. */
-const PRODUCTION = {
+export const PRODUCTION = {
   NODE_ENV: "production",
   HOST: "127.0.0.1",
   LOG_LEVEL: "info",

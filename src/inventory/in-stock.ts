@@ -1,3 +1,4 @@
+import { chunksOf } from "../lib/chunks";
 import type { InventoryDeps } from "./deps";
 
 /** Signals read in one round. */
@@ -13,8 +14,8 @@ const TRIES = 20;
  * write, so of two that look at the same moment the one with the older view cannot write last.
  */
 async function refreshProducts(deps: InventoryDeps, skuKeys: string[]): Promise<void> {
-  for (let from = 0; from < skuKeys.length; from += CHUNK) {
-    let left = skuKeys.slice(from, from + CHUNK);
+  for (const chunk of chunksOf(skuKeys, CHUNK)) {
+    let left = chunk;
     for (let attempt = 1; left.length > 0; attempt++) {
       if (attempt > TRIES)
         throw new Error(`inStock of ${left.length} SKUs was not written in ${TRIES} tries`);

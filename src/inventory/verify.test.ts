@@ -50,31 +50,39 @@ describe("verify reports and repair corrects, without touching what is written:"
   const damages: {
     what: string;
     problem: Difference["problem"];
-    damage(made: { level: LevelDocument; living: string }): Promise<unknown>;
+    damage(made: { level: LevelDocument; living: string }): Promise<void>;
     after: { onHand: number; reserved: number };
   }[] = [
     {
       what: "a level that someone edited",
       problem: "quantity",
-      damage: ({ level }) => Level().updateOne({ _id: level._id }, { $set: { onHand: 50, available: 46 } }),
+      damage: async ({ level }) => {
+        await Level().updateOne({ _id: level._id }, { $set: { onHand: 50, available: 46 } });
+      },
       after: { onHand: 9, reserved: 4 },
     },
     {
       what: "a reserved quantity that someone edited",
       problem: "quantity",
-      damage: ({ level }) => Level().updateOne({ _id: level._id }, { $set: { reserved: 0, available: 9 } }),
+      damage: async ({ level }) => {
+        await Level().updateOne({ _id: level._id }, { $set: { reserved: 0, available: 9 } });
+      },
       after: { onHand: 9, reserved: 4 },
     },
     {
       what: "availability that does not follow from the two",
       problem: "reservations",
-      damage: ({ level }) => Level().updateOne({ _id: level._id }, { $set: { available: 99 } }),
+      damage: async ({ level }) => {
+        await Level().updateOne({ _id: level._id }, { $set: { available: 99 } });
+      },
       after: { onHand: 9, reserved: 4 },
     },
     {
       what: "an entry lost from the middle",
       problem: "quantity",
-      damage: ({ level }) => Movement().deleteOne({ levelId: level._id, sequence: 4 }),
+      damage: async ({ level }) => {
+        await Movement().deleteOne({ levelId: level._id, sequence: 4 });
+      },
       after: { onHand: 9, reserved: 4 },
     },
     {
@@ -97,30 +105,36 @@ describe("verify reports and repair corrects, without touching what is written:"
     {
       what: "a level put back from a backup, behind its entries",
       problem: "quantity",
-      damage: ({ level }) =>
-        Level().updateOne(
+      damage: async ({ level }) => {
+        await Level().updateOne(
           { _id: level._id },
           { $set: { onHand: 10, reserved: 2, available: 8, sequence: 2 } },
-        ),
+        );
+      },
       after: { onHand: 9, reserved: 4 },
     },
     {
       what: "an entry that someone edited",
       problem: "quantity",
-      damage: ({ level }) =>
-        Movement().updateOne({ levelId: level._id, sequence: 1 }, { $set: { onHand: 1000 } }),
+      damage: async ({ level }) => {
+        await Movement().updateOne({ levelId: level._id, sequence: 1 }, { $set: { onHand: 1000 } });
+      },
       after: { onHand: 9, reserved: 4 },
     },
     {
       what: "a reservation that vanished",
       problem: "reservations",
-      damage: ({ living }) => Reservation().deleteOne({ _id: living }),
+      damage: async ({ living }) => {
+        await Reservation().deleteOne({ _id: living });
+      },
       after: { onHand: 9, reserved: 1 },
     },
     {
       what: "a whole history lost",
       problem: "quantity",
-      damage: ({ level }) => Movement().deleteMany({ levelId: level._id }),
+      damage: async ({ level }) => {
+        await Movement().deleteMany({ levelId: level._id });
+      },
       after: { onHand: 9, reserved: 4 },
     },
   ];

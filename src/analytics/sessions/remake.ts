@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { MongoTx } from "../../db/mongo";
+import { chunksOf } from "../../lib/chunks";
 import { after } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import type { SessionDocument } from "../model";
@@ -198,8 +199,8 @@ export async function remakeSessions(
   const { affected } = attributed;
   const visitors = [...affected.keys()];
   const sessions = new Map<string, Pick<SessionDocument, "_id" | "visitor" | "start" | "end">[]>();
-  for (let index = 0; index < visitors.length; index += KEYS) {
-    const part = await deps.analytics.sessions.of(visitors.slice(index, index + KEYS), tx);
+  for (const some of chunksOf(visitors, KEYS)) {
+    const part = await deps.analytics.sessions.of(some, tx);
     for (const [visitor, own] of Map.groupBy(part, ({ visitor }) => visitor)) sessions.set(visitor, own);
   }
   for (const [visitor, span] of affected) {

@@ -164,6 +164,7 @@ class Import {
   async end(): Promise<void> {
     await this.flush();
     await this.#recording;
+    if (this.options.dryRun !== true) await this.deps.search.finish();
   }
 
   /** Waits until nothing is being written any more, however it ends. */
@@ -188,7 +189,7 @@ class Import {
     progress.bytes = Math.max(progress.bytes, at.bytes);
     if (options.from !== undefined) Object.assign(progress, { lines: at.lines, ignored: at.ignored });
     await this.onBatch(structuredClone(progress), faults);
-    if (options.dryRun !== true) await deps.search.maintain();
+    if (options.dryRun !== true) deps.search.maintain();
   }
 
   /** Counts what became of lines. @returns the faults */

@@ -17,6 +17,16 @@ export interface SearchableText {
   description: string;
 }
 
+/** What is known of a term as a word, from one product. */
+export interface WordUse {
+  /** Two neighbours written as one, or a brand: nothing that anybody wrote. */
+  made: boolean;
+  /** It stands elsewhere than in the description. */
+  named: boolean;
+  /** It stands in the name right behind a number or a mix ("plus" of "7 plus"). */
+  behindNumber: boolean;
+}
+
 /** A term in one product. */
 export interface TermEntry {
   term: string;
@@ -27,13 +37,7 @@ export interface TermEntry {
 }
 
 export interface AnalysedProduct {
-  terms: TermEntry[];
-  /** Those of the terms that are two neighbours written as one. */
-  joins: Set<string>;
-  /** Those of the terms that are not in the description alone. */
-  named: Set<string>;
-  /** Words of the name that stand right behind a number or a mix ("plus" of "7 plus"). */
-  behindNumbers: Set<string>;
+  terms: (TermEntry & WordUse)[];
   /** The stem of the thing that the name says it is ("case" of "leather case for …"); empty when there is none. */
   head: string;
   /** The name says what it is for ("… for iPhone 7"). */
@@ -115,51 +119,56 @@ function partsOfName(name: string): NameParts {
 export const brandTerm = (words: Pick<Word, "surface">[]): string =>
   `=${words.map(({ surface }) => surface).join(" ")}`;
 
+/** What is gathered of a term: one object for each, since an import makes a hundred of them for each product. */
+interface Gathered extends WordUse {
+  weight: number;
+  places: number[];
+}
+
 class Collector {
-  readonly found = new Map<string, { weight: number; places: number[] }>();
-  readonly joins = new Set<string>();
-  readonly whole = new Set<string>();
-  readonly named = new Set<string>();
-  readonly behindNumbers = new Set<string>();
+  readonly found = new Map<string, Gathered>();
   #place = 0;
 
-  #add(term: string, weight: number, place: number): void {
+  /** @param made whether nobody wrote it so; what somebody did write anywhere is not */
+  #add(term: string, weight: number, place: number, made: boolean): Gathered {
     const entry = this.found.get(term);
     if (!entry) {
-      this.found.set(term, { weight, places: [place] });
-      return;
+      const first = { weight, places: [place], made, named: false, behindNumber: false };
+      this.found.set(term, first);
+      return first;
     }
     entry.weight += weight;
+    if (!made) entry.made = false;
     if (entry.places.at(-1) !== place && entry.places.length < MOST_PLACES) entry.places.push(place);
+    return entry;
   }
 
   /** A term that no text can hold. */
   mark(term: string): void {
-    this.#add(term, 1, this.#place);
-    this.joins.add(term);
+    this.#add(term, 1, this.#place, true);
   }
 
   /** @param joins whether neighbours are found written as one, too */
   add(field: Field, words: Word[], joins: boolean): void {
     const { weight, usual, b } = FIELDS[field];
     const each = weight / (1 - b + (b * words.length) / usual);
-    for (const [index, word] of words.entries()) {
+    const named = field !== "description";
+    let before: string | undefined;
+    for (const word of words) {
       const place = this.#place++;
-      const stop = STOP_WORDS.has(word.surface);
-      if (stop && field === "description") continue;
-      this.#add(word.surface, each, place);
-      this.whole.add(word.surface);
-      if (field !== "description") this.named.add(word.surface);
+      const isStop = STOP_WORDS.has(word.surface);
+      if (isStop && !named) continue;
+      const canJoin = joins && !isStop && !word.pair;
+      const left = canJoin ? before : undefined;
+      if (left) this.#add(joined(left, word.surface), each, place - 1, true);
+      const entry = this.#add(word.surface, each, place, false);
+      if (named) entry.named = true;
+      if (left && HAS_DIGIT.test(left) && !HAS_DIGIT.test(word.surface)) entry.behindNumber = true;
       for (const part of word.parts) {
-        this.#add(part, each / 2, place);
-        this.whole.add(part);
-        if (field !== "description") this.named.add(part);
+        const ofPart = this.#add(part, each / 2, place, false);
+        if (named) ofPart.named = true;
       }
-      const next = words[index + 1];
-      if (!joins || !next || word.pair || next.pair || stop || STOP_WORDS.has(next.surface)) continue;
-      this.#add(joined(word.surface, next.surface), each, place);
-      this.joins.add(joined(word.surface, next.surface));
-      if (HAS_DIGIT.test(word.surface) && !HAS_DIGIT.test(next.surface)) this.behindNumbers.add(next.surface);
+      before = canJoin ? word.surface : undefined;
     }
     this.#place += GAP;
   }
@@ -189,12 +198,10 @@ export function analyse(text: SearchableText): AnalysedProduct {
   for (const category of text.categories) collector.add("category", wordsOf(category), true);
   for (const category of text.ancestors) collector.add("ancestor", wordsOf(category), false);
   collector.add("description", wordsOf(text.description).slice(0, MOST_WORDS), false);
-  const terms = [...collector.found].map(([term, { weight, places }]) => ({
-    term,
-    impact: Math.max(1, Math.min(255, Math.round(weight * IMPACT_STEPS))),
-    places,
-  }));
-  for (const word of collector.whole) collector.joins.delete(word);
-  const { joins, named, behindNumbers } = collector;
-  return { terms, joins, named, behindNumbers, head: headOf(name.main[0] ?? []), targeted: name.targeted };
+  const terms: AnalysedProduct["terms"] = [];
+  for (const [term, { weight, places, made, named, behindNumber }] of collector.found) {
+    const impact = Math.max(1, Math.min(255, Math.round(weight * IMPACT_STEPS)));
+    terms.push({ term, impact, places, made, named, behindNumber });
+  }
+  return { terms, head: headOf(name.main[0] ?? []), targeted: name.targeted };
 }

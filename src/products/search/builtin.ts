@@ -22,8 +22,11 @@ import { suggester } from "./suggest";
 
 /** Changed products from which on a round of taking them into segments is worth while. */
 const WORTH_WHILE = 128;
-/** Products written by this process from which on whoever writes many takes them into segments himself. */
-const MANY = 2048;
+/**
+ * Products written by this process from which on whoever writes many takes them into segments himself: more at a time
+ * than searches do, since what is taken up first is built again with what comes next until its segment is full.
+ */
+const MANY = 8192;
 
 /** What the answer rests on, when words were taken for others. */
 function correctedText({ slots }: Plan, strictness: Strictness): string | null {
@@ -47,8 +50,8 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
   let written = 0;
 
   /** Takes changes into segments beside what is going on, once at a time. */
-  const compactSoon = (): void => {
-    compacting ??= compact(options, WORTH_WHILE)
+  const compactSoon = (...howMany: [least: number, most?: number]): void => {
+    compacting ??= compact(options, ...howMany)
       .catch((err) => log.warn({ err }, "changed products were not taken into a segment of the search"))
       .finally(() => {
         compacting = undefined;
@@ -112,7 +115,7 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     async search(request): Promise<SearchResult> {
       const found = await findFor(request);
       const { ids, next, total, facets } = await pageOf(found, request);
-      if (found.opened.changed >= WORTH_WHILE) compactSoon();
+      if (found.opened.changed >= WORTH_WHILE) compactSoon(WORTH_WHILE);
       const { plan, weights, strictness, first, hidden } = found;
       return {
         ids,
@@ -136,11 +139,17 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
 
     isOutdated: async () => !(await isCurrent()),
 
-    async maintain() {
+    maintain() {
       if (written < MANY) return;
       written = 0;
+      compactSoon(MANY / 2, MANY);
+    },
+
+    async finish() {
       await compacting;
-      while ((await compact(options, MANY / 2)) > 0);
+      if (written < WORTH_WHILE) return;
+      written = 0;
+      while ((await compact(options, WORTH_WHILE, MANY)) > 0);
     },
   };
 }

@@ -1,5 +1,6 @@
-import type { MongoTx } from "../../db/mongo";
 /** Moves search documents into segments, and small segments into larger ones. */
+import type { MongoTx } from "../../db/mongo";
+import { chunksOf } from "../../lib/chunks";
 import type { Clock } from "../../lib/clock";
 import type { Random } from "../../lib/random";
 import type { Logger } from "../../telemetry/log";
@@ -14,7 +15,7 @@ import type { IndexStore } from "./store";
 
 /** Most products of a segment, which bounds the memory that building one takes. */
 const MOST_PRODUCTS = 8192;
-/** Most changed products that one round takes up. */
+/** Most changed products that one round takes up, unless it is told otherwise. */
 const MOST_RECENT = 2048;
 /** A segment is rebuilt together with smaller ones that are not much smaller. */
 const GROWTH = 3;
@@ -30,12 +31,10 @@ async function idsOf(store: IndexStore, entry: SegmentEntry): Promise<string[]> 
   const bits = deadBits(entry);
   const ids: string[] = [];
   const blocks = Array.from({ length: Math.ceil(entry.count / BLOCK) }, (_, index) => index);
-  for (let from = 0; from < blocks.length; from += 8) {
-    const places = blocks
-      .slice(from, from + 8)
-      .map((block) => ({ segment: entry.id, ordinal: block * BLOCK }));
+  for (const some of chunksOf(blocks, 8)) {
+    const places = some.map((block) => ({ segment: entry.id, ordinal: block * BLOCK }));
     const read = await store.segments.listed("ids", places, false);
-    for (const block of blocks.slice(from, from + 8)) {
+    for (const block of some) {
       for (const [index, id] of (read.get(`${entry.id}.ids.${block}`) ?? []).entries()) {
         if (!bits.has(block * BLOCK + index)) ids.push(id);
       }
@@ -71,8 +70,7 @@ async function build(
 ): Promise<SegmentEntry | null> {
   const builder = new SegmentBuilder();
   const sorted = ids.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  for (let from = 0; from < sorted.length; from += READ) {
-    const part = sorted.slice(from, from + READ);
+  for (const part of chunksOf(sorted, READ)) {
     for (const document of await store.documents.read({ after: null, limit: READ, ids: part })) {
       if (!document.live) continue;
       builder.add(document);
@@ -126,13 +124,14 @@ async function withLease<T>(
  * Takes changed products into a segment: first a segment with them is written, then the manifest names it and marks
  * their older copies, then the documents are said to be in it unless they changed again. Whenever it is ended, what was
  * not finished is still read from the documents.
+ * @param most products that it takes up
  * @returns how many products were taken up; 0 when there are fewer than `least`, or another process is at it
  */
-export async function compact(worker: Worker, least: number): Promise<number> {
+export async function compact(worker: Worker, least: number, most = MOST_RECENT): Promise<number> {
   const { store, clock, random } = worker;
   return (
     (await withLease(worker, async (manifest, holder) => {
-      const changed = await store.documents.changedSince(manifest.epoch, MOST_RECENT);
+      const changed = await store.documents.changedSince(manifest.epoch, most);
       if (changed.length < Math.max(1, least)) return 0;
       const stamps = new Map(changed.map(({ id, stamp }) => [id, stamp]));
       // At most so many are for sale.

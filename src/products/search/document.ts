@@ -8,38 +8,26 @@ import { Reader, Writer } from "./leb128";
 import type { SearchDocument } from "./model";
 import { stemOf, wordsOf } from "./text";
 
-/** What of the words of a product goes into the lexicon. */
-export interface WordUse {
-  surface: string;
-  made: boolean;
-  named: boolean;
-  behindNumber: boolean;
-}
-
 const MADE = 1;
 const NAMED = 2;
 const BEHIND_NUMBER = 4;
 
 /** The terms of a product with what is known of each, in few bytes. */
-function pack({ terms, joins, named, behindNumbers }: AnalysedProduct): Uint8Array {
+function pack(terms: AnalysedProduct["terms"]): Uint8Array {
   const writer = new Writer();
-  for (const { term, impact, places } of terms) {
-    const flags =
-      (joins.has(term) ? MADE : 0) |
-      (named.has(term) ? NAMED : 0) |
-      (behindNumbers.has(term) ? BEHIND_NUMBER : 0);
-    writer.number(flags);
+  for (const { impact, places, made, named, behindNumber } of terms) {
+    writer.number((made ? MADE : 0) | (named ? NAMED : 0) | (behindNumber ? BEHIND_NUMBER : 0));
     writer.number(impact);
     writer.ascending(places);
   }
   return writer.done();
 }
 
-/** The terms of a search document. */
-export function unpack({ terms, packed }: { terms: string[]; packed: Uint8Array }): (TermEntry & WordUse)[] {
+/** The terms of a search document with their places. */
+export function unpack({ terms, packed }: { terms: string[]; packed: Uint8Array }): TermEntry[] {
   const reader = new Reader(packed);
   return terms.map((term) => {
-    const flags = reader.number();
+    reader.skip(1);
     const impact = reader.number();
     const places: number[] = [];
     let place = 0;
@@ -47,16 +35,22 @@ export function unpack({ terms, packed }: { terms: string[]; packed: Uint8Array 
       place += reader.number();
       places.push(place);
     }
-    return {
-      term,
-      surface: term,
-      impact,
-      places,
-      made: (flags & MADE) !== 0,
-      named: (flags & NAMED) !== 0,
-      behindNumber: (flags & BEHIND_NUMBER) !== 0,
-    };
+    return { term, impact, places };
   });
+}
+
+/** Visits the terms of a search document as words, without making anything of where they stand. */
+export function eachWord(
+  { terms, packed }: { terms: string[]; packed: Uint8Array },
+  visit: (surface: string, made: boolean, named: boolean, behindNumber: boolean) => void,
+): void {
+  const reader = new Reader(packed);
+  for (const term of terms) {
+    const flags = reader.number();
+    reader.skip(1);
+    reader.skip(reader.number());
+    visit(term, (flags & MADE) !== 0, (flags & NAMED) !== 0, (flags & BEHIND_NUMBER) !== 0);
+  }
 }
 
 /** What a category holds, by the last word of each part of its name ("Cases & Clips": case, clip). */
@@ -126,7 +120,7 @@ export function searchDocumentOf(
     stamp,
     epoch,
     terms: analysed.terms.map(({ term }) => term),
-    packed: pack(analysed),
+    packed: pack(analysed.terms),
     head: analysed.head,
     targeted: analysed.targeted,
     codes: unique([...product.variants.flatMap(({ skuKey }) => codesOf(skuKey)), ...gtins.map(gtinKeyOf)]),

@@ -1,6 +1,8 @@
 /** Products as they are searched, each a document that is written in the transaction of its product's change. */
+
 import mongoose from "mongoose";
 import type { Mongo, MongoTx } from "../../db/mongo";
+import { chunksOf } from "../../lib/chunks";
 import type { NewSearchDocument } from "./document";
 import { bytesOf, RECENT, type SearchDocument, searchDocumentModel, UNSEEN } from "./model";
 
@@ -152,9 +154,9 @@ export const createDocumentStore = (mongo: Mongo) => {
 
     /** Says that segments hold these as they were read; what was written since stays recent. */
     async settle(read: { id: string; stamp: string }[], epoch: number): Promise<void> {
-      for (let from = 0; from < read.length; from += BATCH) {
+      for (const some of chunksOf(read, BATCH)) {
         // Those that were written together have one stamp.
-        const together = Map.groupBy(read.slice(from, from + BATCH), ({ stamp }) => stamp);
+        const together = Map.groupBy(some, ({ stamp }) => stamp);
         await Documents.collection.bulkWrite(
           [...together].map(([stamp, of]) => ({
             updateMany: {

@@ -112,8 +112,10 @@ export interface SearchEngine {
   begin(): Promise<void>;
   /** Whether the index was built by a version that indexed differently, or never: `rebuild` mends it. */
   isOutdated(): Promise<boolean>;
-  /** For whoever writes many products, between two writes: brings the index in order when there is much to do. */
-  maintain(): Promise<void>;
+  /** For whoever writes many products, between two writes: begins to bring the index in order when there is much to do. */
+  maintain(): void;
+  /** For whoever has written many products: brings the index in order. */
+  finish(): Promise<void>;
 }
 
 /** What is told of every change of a product, in its transaction. */

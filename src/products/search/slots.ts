@@ -106,7 +106,7 @@ export async function slotOf(
   for (const entry of known.family(surface)) {
     add(entry.surface, isPlural(surface, entry.surface) ? WEIGHTS.plural : WEIGHTS.stem, false);
   }
-  if (word.parts.length > 0) slot.alternatives.push({ terms: word.parts, weight: WEIGHTS.split });
+  if (word.parts.length > 0) slot.alternatives.push({ terms: [...word.parts], weight: WEIGHTS.split });
   const there = known.has(surface);
   const finished = !open || ALL_DIGITS.test(surface) || word.pair || [...surface].length < 2;
   const sure = word.pair || (there && known.count(surface) >= COMMON);

@@ -32,7 +32,7 @@ export interface Word {
   /** Folded, as it is written. */
   surface: string;
   /** The parts of a mix of letters and digits ("32gb": "32", "gb"); empty otherwise. */
-  parts: string[];
+  parts: readonly string[];
   /** Cut from a script without spaces. */
   pair: boolean;
   /** Where it stands in the text, in UTF-16 units. */
@@ -52,11 +52,14 @@ export function stemOf(surface: string): string {
 /** Letters and digits of a mix, each run by itself: "kr5100b" gives "kr", "5100", "b". */
 export const runsOf = (surface: string): string[] => surface.match(/\p{N}+(?:\.\p{N}+)?|[^\p{N}]+/gu) ?? [];
 
+/** Of nearly every word, and one list for all of them: an import makes words by the million. */
+const NO_PARTS: readonly string[] = [];
+
 /** The parts of a mix that are worth finding it by: a letter by itself is not ("s7" is no "s"). */
-function partsOf(surface: string): string[] {
-  if (!HAS_DIGIT.test(surface) || !HAS_LETTER.test(surface)) return [];
+function partsOf(surface: string): readonly string[] {
+  if (!HAS_DIGIT.test(surface) || !HAS_LETTER.test(surface)) return NO_PARTS;
   const runs = runsOf(surface);
-  return runs.length === 2 && runs.every((run) => HAS_DIGIT.test(run) || run.length > 1) ? runs : [];
+  return runs.length === 2 && runs.every((run) => HAS_DIGIT.test(run) || run.length > 1) ? runs : NO_PARTS;
 }
 
 /** Cuts a run of a script without spaces into pairs of characters that overlap. */
@@ -70,7 +73,8 @@ function pairsOf(run: string, start: number): Word[] {
     const from = first.index;
     const to = last.index + last[0].length;
     const surface = searchKey(run.slice(from, to));
-    if (surface !== "") words.push({ surface, parts: [], pair: true, start: start + from, end: start + to });
+    if (surface !== "")
+      words.push({ surface, parts: NO_PARTS, pair: true, start: start + from, end: start + to });
   }
   return words;
 }

@@ -1,10 +1,12 @@
 /** The words of the index, for typing mistakes, beginnings and forms. */
+
 import { duplicateKey, duplicateKeys, type Mongo } from "../../db/mongo";
+import { chunksOf } from "../../lib/chunks";
 import { together } from "../../lib/together";
+import type { WordUse } from "./analyse";
 import { ByteCache } from "./cache";
-import { mergeUse, type WordCounts } from "./count-words";
+import { mergedUses, type WordCounts, type WordUses } from "./count-words";
 import { mistakesIn, neighbourhood } from "./distance";
-import type { WordUse } from "./document";
 import { correctionsOf, type Lexicon, type LexiconEntry } from "./lexicon";
 import { searchManifestModel, searchWordModel, type WordDocument } from "./model";
 import { stemOf } from "./text";
@@ -18,6 +20,8 @@ const THERE = 6 * 2 ** 20;
 const MOST_NEAR = 500;
 /** Words written at once. */
 const BATCH = 400;
+/** Statements sent at once. */
+const UPDATES = 50;
 /** Callers whose words are added together. */
 const MOST_TOGETHER = 32;
 
@@ -36,7 +40,11 @@ const lookedUpBy = (surface: string) => ({
 });
 
 /** The document of a word. */
-const wordDocument = ({ surface, made, named, behindNumber }: WordUse, since: number): WordDocument => ({
+const wordDocument = (
+  surface: string,
+  { made, named, behindNumber }: WordUse,
+  since: number,
+): WordDocument => ({
   _id: surface,
   stem: made ? "" : stemOf(surface),
   count: 1,
@@ -50,8 +58,10 @@ const wordDocument = ({ surface, made, named, behindNumber }: WordUse, since: nu
 export const createWordStore = (mongo: Mongo) => {
   const Words = searchWordModel(mongo.connection);
   const Versions = searchManifestModel(mongo.connection);
-  /** Words that are there, under the number of removals: as long as none is removed, they stay. */
+  /** Words that are there: as long as none is removed, they stay. */
   const there = new ByteCache(THERE);
+  /** How many removals there had been when they were. */
+  let removalsThen = 0;
 
   /** After every change of the words: whoever keeps some in memory reads them again. */
   const countUp = async (removals = 0): Promise<void> => {
@@ -117,44 +127,51 @@ export const createWordStore = (mongo: Mongo) => {
       correctionsOf(surface, (members) => mostFrequent({ near: { $in: members } }, MOST_NEAR)),
   };
 
-  const add = async (uses: Map<string, WordUse>, since: number): Promise<void> => {
-    const words = [...uses.keys()];
+  const add = async (uses: WordUses, since: number): Promise<void> => {
     const row = await Versions.collection.findOne({ _id: "words" as never });
-    const keyOf = (word: string) => `${row?.removals ?? 0} ${word}`;
+    const removals = Number(row?.removals ?? 0);
+    // An older answer may come later.
+    if (removals > removalsThen) {
+      removalsThen = removals;
+      there.keepOnly(() => false);
+    }
+    const isCurrent = () => removals === removalsThen;
     const keep = (word: string, named: boolean, made: boolean) =>
-      there.set(keyOf(word), { named, made }, word.length + 100);
-    const unsure = words.filter((word) => there.get(keyOf(word)) === undefined);
+      isCurrent() && there.set(word, { named, made }, word.length + 100);
+    const unsure = new Set<string>();
+    // Known from a description, or as a join, and now the name of something.
+    const risen: string[] = [];
+    const learn = (word: string, named: boolean, made: boolean) => {
+      const use = uses.get(word);
+      if (use?.named && !use.made && (!named || made)) risen.push(word);
+    };
+    for (const word of uses.keys()) {
+      const known = isCurrent() ? there.get<{ named: boolean; made: boolean }>(word) : undefined;
+      if (known) learn(word, known.named, known.made);
+      else unsure.add(word);
+    }
     const found =
-      unsure.length === 0
+      unsure.size === 0
         ? []
         : await Words.collection
             .find(
-              { _id: { $in: unsure as never[] } },
+              { _id: { $in: [...unsure] as never[] } },
               { projection: { named: 1, made: 1 }, batchSize: 10_000 },
             )
             .toArray();
-    for (const { _id, named, made } of found) keep(String(_id), (named as number) > 0, made as boolean);
-    const known = new Map(
-      words.flatMap((word) => {
-        const entry = there.get<{ named: boolean; made: boolean }>(keyOf(word));
-        return entry ? [[word, entry] as const] : [];
-      }),
-    );
-    const missing = words
-      .filter((word) => !known.has(word))
-      .map((word) => wordDocument(uses.get(word) as WordUse, since));
+    for (const row of found) {
+      const [word, named, made] = [String(row._id), Number(row.named) > 0, row.made === true];
+      unsure.delete(word);
+      keep(word, named, made);
+      learn(word, named, made);
+    }
+    const missing = Array.from(unsure, (word) => wordDocument(word, uses.get(word) as WordUse, since));
     if (missing.length > 0) {
       await Words.collection.insertMany(missing as never[], { ordered: false }).catch((error) => {
         // Somebody else added some of them at the same moment.
         if (!duplicateKeys(error)) throw error;
       });
     }
-    // Known from a description, or as a join, and now the name of something.
-    const risen = words.filter((word) => {
-      const entry = known.get(word);
-      const use = uses.get(word) as WordUse;
-      return entry && use.named && !use.made && (!entry.named || entry.made);
-    });
     if (risen.length > 0) {
       await Words.collection.bulkWrite(
         risen.map((word) => ({
@@ -170,10 +187,8 @@ export const createWordStore = (mongo: Mongo) => {
     if (missing.length + risen.length > 0) await countUp();
   };
 
-  const addTogether = together<{ uses: Map<string, WordUse>; since: number }, void>(async (asked) => {
-    const all = new Map<string, WordUse>();
-    for (const { uses } of asked) for (const use of uses.values()) mergeUse(all, use);
-    await add(all, Math.max(...asked.map(({ since }) => since)));
+  const addTogether = together<{ uses: WordUses; since: number }, void>(async (asked) => {
+    await add(mergedUses(asked.map(({ uses }) => uses)), Math.max(...asked.map(({ since }) => since)));
     return asked.map(() => undefined);
   }, MOST_TOGETHER);
 
@@ -184,14 +199,13 @@ export const createWordStore = (mongo: Mongo) => {
      * Adds the words that are not there; those of several callers at once together. Not part of a transaction: a word too
      * many harms nobody.
      */
-    add: (uses: Map<string, WordUse>, since: number): Promise<void> => addTogether({ uses, since }),
+    add: (uses: WordUses, since: number): Promise<void> => addTogether({ uses, since }),
 
     /** Sets the counts of words. */
     async setCounts(counts: WordCounts, since: number): Promise<void> {
-      const entries = [...counts.values()];
-      for (let from = 0; from < entries.length; from += BATCH) {
+      for (const some of chunksOf([...counts], BATCH)) {
         await Words.collection.bulkWrite(
-          entries.slice(from, from + BATCH).map(({ surface, made, count, namedCount, behindCount }) => ({
+          some.map(([surface, { made, count, namedCount, behindCount }]) => ({
             updateOne: {
               filter: { _id: surface as never },
               update: {
@@ -213,18 +227,21 @@ export const createWordStore = (mongo: Mongo) => {
 
     /** Adds to the counts of words; most of a batch have the same few numbers. */
     async addCounts(counts: WordCounts): Promise<void> {
-      const alike = Map.groupBy(
-        counts.values(),
-        ({ count, namedCount, behindCount }) => `${count} ${namedCount} ${behindCount}`,
-      );
-      for (const words of alike.values()) {
-        const { count, namedCount, behindCount } = words[0] as (typeof words)[number];
-        for (let from = 0; from < words.length; from += BATCH) {
-          await Words.collection.updateMany(
-            { _id: { $in: words.slice(from, from + BATCH).map(({ surface }) => surface as never) } },
-            { $inc: { count, named: namedCount, behindNumber: behindCount } },
-          );
-        }
+      const alike = Map.groupBy(counts.keys(), (surface) => {
+        const { count = 0, namedCount = 0, behindCount = 0 } = counts.get(surface) ?? {};
+        return `${count} ${namedCount} ${behindCount}`;
+      });
+      const updates = [...alike].flatMap(([numbers, words]) => {
+        const [count, named, behindNumber] = numbers.split(" ").map(Number);
+        return Array.from(chunksOf(words, BATCH), (some) => ({
+          updateMany: {
+            filter: { _id: { $in: some as never[] } },
+            update: { $inc: { count, named, behindNumber } },
+          },
+        }));
+      });
+      for (const some of chunksOf(updates, UPDATES)) {
+        await Words.collection.bulkWrite(some as never[], { ordered: false });
       }
       await countUp();
     },

@@ -391,7 +391,8 @@ describe.skipIf(!given)("a gateway of one's own (needs the local engine: AIZY_LO
         ...["--user", postgres.user, "--database", postgres.database],
       ]);
       const [address] = await own.line(/mongodb:\/\/\S+/);
-      const visitor = await MongoClient.connect(address);
+      // It looks for another server when this one is gone, half a minute unless it is told otherwise.
+      const visitor = await MongoClient.connect(address, { serverSelectionTimeoutMS: 1000 });
       clients.push(visitor);
       const slow = visitor.db(database).collection<Item>("endless");
       await slow.insertMany(Array.from({ length: 2000 }, (_, _id) => ({ _id, n: 1 })));

@@ -8,9 +8,9 @@ import { GTIN, gtinKeyOf } from "../shown";
 import { type BuiltinOptions, compact, refreshPopularity } from "./compact";
 import { usesOf } from "./count-words";
 import { codesOf, searchDocumentOf } from "./document";
-import type { Prepared, SearchEngine, SearchRequest, SearchResult } from "./engine";
+import type { Prepared, SearchEngine, SearchResult } from "./engine";
 import { MOST_COUNTED } from "./facets";
-import { type Found, type Frozen, find, findAgain } from "./find";
+import { type Frozen, find, findAgain } from "./find";
 import type { Strictness } from "./match";
 import { INDEX_FORMAT, RECENT } from "./model";
 import { groupsOf, pageOf } from "./page";
@@ -85,18 +85,11 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
     written += documents.length;
   };
 
-  const findFor = async (request: SearchRequest): Promise<Found> => {
-    const groups = groupsOf(request);
-    if (request.state !== null) return findAgain(reader, request.state as unknown as Frozen, groups);
-    const code = canonicalKey(request.text);
-    const codes = GTIN.test(code) ? [code, gtinKeyOf(code)] : codesOf(code);
-    // First of all: what is taken into segments after it is still read from its document.
-    const [seen, coded] = await Promise.all([
-      reader.look(),
-      code.length > 100 ? [] : store.documents.withCode(codes),
-    ]);
-    const { text, synonyms, pinned, hidden } = request;
-    return find(reader, seen, parseQuery(text), synonyms, { pinned, coded, hidden }, groups);
+  /** Products that have what was typed as a SKU or GTIN. */
+  const withCode = async (text: string): Promise<string[]> => {
+    const code = canonicalKey(text);
+    if (code.length > 100) return [];
+    return store.documents.withCode(GTIN.test(code) ? [code, gtinKeyOf(code)] : codesOf(code));
   };
 
   const isCurrent = async () => (await store.segments.head()).manifest.format === INDEX_FORMAT;
@@ -112,8 +105,23 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
 
     refreshPopularity: () => refreshPopularity(options),
 
-    async search(request): Promise<SearchResult> {
-      const found = await findFor(request);
+    async search(text, rest): Promise<SearchResult> {
+      // First of all: what is taken into segments after it is still read from its document.
+      const [seen, coded, details] = await Promise.all([reader.look(), withCode(text), rest]);
+      const request = { text, ...details };
+      const groups = groupsOf(request);
+      const { state, synonyms, pinned } = request;
+      const found =
+        state === null
+          ? await find(
+              reader,
+              seen,
+              parseQuery(text),
+              synonyms,
+              { pinned, coded, hidden: request.hidden },
+              groups,
+            )
+          : await findAgain(reader, seen, state as unknown as Frozen, groups);
       const { ids, next, total, facets } = await pageOf(found, request);
       if (found.opened.changed >= WORTH_WHILE) compactSoon(WORTH_WHILE);
       const { plan, weights, strictness, first, hidden } = found;

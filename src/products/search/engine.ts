@@ -100,7 +100,8 @@ export interface SearchEngine {
   setPopularity(changes: { id: string; popularity: number }[], tx?: MongoTx): Promise<void>;
   /** Makes searches rank by what `setPopularity` wrote, without reindexing. */
   refreshPopularity(): Promise<void>;
-  search(request: SearchRequest): Promise<SearchResult>;
+  /** @param rest of the request; the index is looked at while it is still being found out */
+  search(text: string, rest: Promise<Omit<SearchRequest, "text">>): Promise<SearchResult>;
   /** Ways to go on from what was typed so far, without products that are hidden. */
   suggest(text: string, limit: number, hidden: string[]): Promise<Suggestions>;
   /**

@@ -63,8 +63,13 @@ function fitsOf(opened: Opened, { plan, weights, strictness, first, hidden }: Fr
 }
 
 /** Finds again what the first page of a search found. */
-export async function findAgain(reader: IndexReader, frozen: Frozen, groups: Group[]): Promise<Found> {
-  const opened = await reader.open(await reader.look(), termsOf(frozen.plan), groups, frozen.first);
+export async function findAgain(
+  reader: IndexReader,
+  seen: Seen,
+  frozen: Frozen,
+  groups: Group[],
+): Promise<Found> {
+  const opened = await reader.open(seen, termsOf(frozen.plan), groups, frozen.first);
   return { ...frozen, opened, fits: fitsOf(opened, frozen, 0) };
 }
 

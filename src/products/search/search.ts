@@ -91,18 +91,20 @@ export async function searchProducts(deps: ProductDeps, actor: Actor | undefined
     filter: { ...query.filter },
     sort: { ...sort },
   } as unknown as JsonValue;
-  const [filter, position, curation] = await Promise.all([
-    filterOf(deps, query),
-    positionOf(deps, query.cursor, scope),
-    deps.curation.current(),
-  ]);
-  const { id, state } = position;
-  const { pinned = [], hidden = [], redirect = null } = curation.ruleFor(text) ?? {};
-  const { synonyms } = curation;
-  const result = await deps.search.search({
-    ...{ text, filter, sort, limit, after: position.after, state, facets: counted },
-    ...{ synonyms, pinned, hidden },
-  });
+  const placed = positionOf(deps, query.cursor, scope);
+  const curated = deps.curation.current();
+  const details = async () => {
+    const [filter, { after, state }, { synonyms, ruleFor }] = await Promise.all([
+      filterOf(deps, query),
+      placed,
+      curated,
+    ]);
+    const { pinned = [], hidden = [] } = ruleFor(text) ?? {};
+    return { filter, sort, limit, after, state, facets: counted, synonyms, pinned, hidden };
+  };
+  const result = await deps.search.search(text, details());
+  const [{ id, state }, curation] = await Promise.all([placed, curated]);
+  const { redirect = null } = curation.ruleFor(text) ?? {};
   const { total, next } = result;
   const [rows, facets, leadsTo] = await Promise.all([
     deps.products.activeOf(result.ids, { ...fieldsFor(include), description: 1 }),

@@ -1,5 +1,5 @@
 /** Cells of CSV: what a spreadsheet must not take for a formula, and lists inside one cell. */
-import { mayNameProto, protoAt } from "../../lib/json";
+import { jsonFault } from "./json-fault";
 
 /**
  * A cell that a spreadsheet would read as a formula gets an apostrophe in front, which shows it as text (OWASP
@@ -44,7 +44,7 @@ export const json = (column: string, text: string, empty: unknown): unknown => {
   } catch {
     throw new BadCell(`${column} is not valid JSON`);
   }
-  const proto = mayNameProto(text) ? protoAt(value) : undefined;
-  if (proto !== undefined) throw new BadCell(`${column}.${proto} is not allowed as a key`);
+  const fault = jsonFault(text, value, column);
+  if (fault !== undefined) throw new BadCell(fault);
   return value;
 };

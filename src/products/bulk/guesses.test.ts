@@ -65,6 +65,20 @@ describe("JSON that would change on its way", () => {
     ]);
   });
 
+  test("so it is in a cell of CSV, which names the column; the other rows count", async () => {
+    const file =
+      'slug,name,price,metadata,attrs\na,A,1,"{""season"":1,""s\\u0065ason"":2}",\n' +
+      'b,B,1,,"[{""key"":""a"",""value"":1,""value"":2}]"\nc,C,1,"{""a"":{""x"":1},""b"":{""x"":1}}",\n' +
+      'd,D,1,"{""a"":""\\ud83d""}",\n';
+    const { created, faults } = await load(file);
+    expect(created).toBe(1);
+    expect(faults).toEqual([
+      '2: metadata: "season" is there twice in one object',
+      '3: attrs: "value" is there twice in one object',
+      "5: metadata.a holds half of a surrogate pair, which is no text",
+    ]);
+  });
+
   test("a name that copies leave out, and a number that was another one, are faults", async () => {
     const file =
       '{"slug":"a","name":"A","price":1,"metadata":{"__proto__":{"x":1}}}\n' +

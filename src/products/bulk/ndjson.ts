@@ -1,11 +1,8 @@
-import { mayNameProto, maySplitPairs, protoAt, repeatedName, splitPairAt } from "../../lib/json";
+import { jsonFault } from "./json-fault";
 import type { ReadLine } from "./shapes";
 
 /** Longest line, in bytes: a file without line breaks must not fill the memory. */
 const MAX_LINE = 1024 * 1024;
-
-/** Most characters of a name that a fault shows. */
-const MAX_NAME = 100;
 
 /**
  * Cuts a stream of bytes into lines and holds one at a time. A line that is too long or not UTF-8 is given
@@ -62,17 +59,6 @@ const repairControls = (text: string): string =>
 /** A line that has a C1 control, as it is or escaped. */
 const CONTROL = /[\u0080-\u009f]|\\u00[89]/i;
 
-/** Why a line that is valid JSON would not be kept as it is written. */
-function faultOf(text: string, value: unknown): string | undefined {
-  const split = maySplitPairs(text) ? splitPairAt(value) : undefined;
-  if (split !== undefined) return `${split} holds half of a surrogate pair, which is no text`;
-  const proto = mayNameProto(text) ? protoAt(value) : undefined;
-  if (proto !== undefined) return `${proto} is not allowed as a key`;
-  const repeated = repeatedName(text);
-  if (repeated === undefined) return undefined;
-  return `${JSON.stringify(repeated.slice(0, MAX_NAME))} is there twice in one object`;
-}
-
 /** Reads NDJSON: one product a line. Blank lines count and say nothing. */
 export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGenerator<ReadLine> {
   let row = 0;
@@ -88,7 +74,7 @@ export async function* readNdjson(stream: AsyncIterable<Uint8Array>): AsyncGener
         const value = CONTROL.test(raw.text)
           ? JSON.parse(raw.text, (_key, part) => (typeof part === "string" ? repairControls(part) : part))
           : JSON.parse(raw.text);
-        const fault = faultOf(raw.text, value);
+        const fault = jsonFault(raw.text, value);
         yield fault === undefined
           ? { row, last: row, size: raw.text.length, value }
           : { row, last: row, size: 0, fault };

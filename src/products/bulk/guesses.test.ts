@@ -7,6 +7,7 @@ import { slugify } from "../../lib/text";
 import { bareCode, harmlessCode } from "./cells";
 import { exportProducts } from "./export";
 import { type ImportOptions, importProducts } from "./import";
+import type { ImportProgress } from "./shapes";
 
 const t = useTestApp();
 beforeEach(async () => {
@@ -120,6 +121,34 @@ describe("amounts of another currency", () => {
       currency: "JPY",
       compareAtPrice: null,
     });
+  });
+});
+
+describe("a compare-at price that is not above the price", () => {
+  const told = { "compare-at prices that are not above the price, which show no reduction": 2 };
+
+  test("is taken and told, also where a row names the price alone, and when an import is gone on with", async () => {
+    const file = "sku,name,price,compareAtPrice\nA,A,10,12\nB,B,10,10\nC,C,10,5\nD,D,10,\n";
+    expect(await load(file, { dryRun: true })).toMatchObject({ created: 4, ignored: told });
+    expect(await load(file)).toMatchObject({ created: 4, failed: 0, ignored: told });
+    const [b] = await t.deps.products.findBySkus(["b"]);
+    expect(b?.variants[0]).toMatchObject({ price: 1000, compareAtPrice: 1000 });
+    const changed = "sku,price\nA,13\nB,9\nC,6\n";
+    const saved: ImportProgress[] = [];
+    const open = async function* () {
+      yield Buffer.from(changed);
+    };
+    const options = { format: "csv" as const, batches: { size: 1, atOnce: 1 } };
+    expect(
+      await importProducts(t.deps, open, options, (progress) => void saved.push(progress)),
+    ).toMatchObject({ updated: 3, ignored: told });
+    expect(
+      await importProducts(t.deps, open, { ...options, resume: saved[0] }, () => undefined),
+    ).toMatchObject({ ignored: told });
+  });
+
+  test("nothing is told of others", async () => {
+    expect((await load("sku,name,price,compareAtPrice\nA,A,10,12\n")).ignored).toEqual({});
   });
 });
 

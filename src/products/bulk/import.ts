@@ -35,6 +35,8 @@ const BATCHES = { size: 100, atOnce: 3 };
 const MOST_KEYS = 1000;
 /** Most names of what a file holds and the import leaves out. */
 const MAX_IGNORED = 200;
+/** Told and not refused: other shops take such prices too, and show no reduction. */
+const NO_REDUCTION = "compare-at prices that are not above the price, which show no reduction";
 /** Products that a dry run shows. */
 const MAX_SAMPLES = 10;
 /** Most characters of what lies in memory together. */
@@ -73,6 +75,7 @@ class Import {
   #size = 0;
   #row: number;
   #lines = 0;
+  #unreduced: number;
   bytes = 0;
   #deciding: Promise<unknown> = Promise.resolve();
   #recording: Promise<void> = Promise.resolve();
@@ -86,6 +89,7 @@ class Import {
   ) {
     this.progress = structuredClone(options.resume ?? NOTHING);
     this.#row = this.progress.rows;
+    this.#unreduced = this.progress.ignored?.[NO_REDUCTION] ?? 0;
     this.#batches = options.batches ?? BATCHES;
     this.#importer = new Importer(deps, options.dryRun === true, options.allowRename === true);
   }
@@ -187,7 +191,9 @@ class Import {
     await this.#tellPictures(lines, results);
     progress.rows = at.row;
     progress.bytes = Math.max(progress.bytes, at.bytes);
-    if (options.from !== undefined) Object.assign(progress, { lines: at.lines, ignored: at.ignored });
+    if (options.from !== undefined) progress.lines = at.lines;
+    progress.ignored = { ...at.ignored };
+    if (this.#unreduced > 0) progress.ignored[NO_REDUCTION] = this.#unreduced;
     await this.onBatch(structuredClone(progress), faults);
     if (options.dryRun !== true) deps.search.maintain();
   }
@@ -206,6 +212,9 @@ class Import {
       }
       progress[result.outcome]++;
       const { product } = result;
+      if (product?.variants.some(({ price, compareAtPrice: was }) => was !== null && was <= price)) {
+        this.#unreduced++;
+      }
       if (this.options.dryRun !== true || product === undefined) continue;
       progress.samples ??= [];
       if (progress.samples.length < MAX_SAMPLES) {

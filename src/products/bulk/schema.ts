@@ -92,7 +92,7 @@ const bulkResponse = z
         failed: z.number().int(),
         ignored: z
           .array(z.object({ what: z.string(), rows: z.number().int() }))
-          .meta({ description: "What a file of another shop holds and the import leaves out" }),
+          .meta({ description: "What the file holds that is left out or has no effect" }),
         faults: z.array(faultResponse),
         kinds: z
           .array(kindResponse)

@@ -83,7 +83,7 @@ export interface ImportProgress {
   failed: number;
   /** Lines that are done with: a file of another shop goes on behind them, whose products are not in the order of rows. */
   lines?: number;
-  /** Of a file of another shop: what it holds and the import leaves out, and how many rows do. */
+  /** What a file holds that is left out or has no effect, and in how many rows. */
   ignored?: Record<string, number>;
   /** Refused rows by what is wrong with them. */
   kinds?: FaultKind[];

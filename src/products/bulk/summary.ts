@@ -39,7 +39,7 @@ export function printResult(path: string, result: ImportProgress, dryRun: boolea
   if (kinds.length > 0) console.log("Bad rows, the first of each kind:");
   for (const { row, message, count } of kinds) console.log(`  ${count} like row ${row}: ${message}`);
   for (const [what, count] of Object.entries(result.ignored ?? {})) {
-    console.log(`Left out: ${what} (${count} rows).`);
+    console.log(`Left out or without effect: ${what} (${count} rows).`);
   }
   if (samples.length > 0) console.log("The first products:");
   for (const sample of samples) console.log(lineOf(sample));

@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { isObject } from "../lib/json";
 import type { UserDeps } from "./deps";
-import { parseKnownFields, readSetting, type SettingKind } from "./settings";
+import { readSetting, type SettingKind } from "./settings";
 
 const flag = z.boolean("must be true or false");
 
@@ -16,7 +15,7 @@ export const NOTICE_SETTINGS: SettingKind<Notices> = {
   kind: "notices",
   shape: 1,
   upgrades: {},
-  parse: (data) => (isObject(data) ? parseKnownFields(storedFields, data) : {}),
+  fields: storedFields,
 };
 
 export const noticesSchema = z

@@ -1,9 +1,8 @@
 import { z } from "zod";
 import { dataOf } from "../http/envelopes";
-import { isObject } from "../lib/json";
 import { isCurrency } from "../lib/money";
 import { canonicalZone } from "../lib/time-zones";
-import { parseKnownFields, type SettingKind } from "./settings";
+import type { SettingKind } from "./settings";
 
 const THEMES = ["system", "light", "dark"] as const;
 
@@ -96,7 +95,7 @@ export const PREFERENCES: SettingKind<Preferences> = {
         ? { ...data, marketing: { email: marketingEmails, decidedAt: updatedAt.toISOString() } }
         : data,
   },
-  parse: (data) => (isObject(data) ? parseKnownFields(storedFields, data) : {}),
+  fields: storedFields,
 };
 
 const preferencesResponse = z

@@ -13,20 +13,17 @@ export interface SettingKind<Data extends object> {
   shape: number;
   /** By form, how to make the next one of it. */
   upgrades: Record<number, (data: Record<string, unknown>, updatedAt: Date) => Record<string, unknown>>;
-  /** Takes what it understands of data in the present form; never throws. */
-  parse(data: unknown): Data;
+  /** The fields of the present form. */
+  fields: { [Name in keyof Data]-?: z.ZodType<Required<Data>[Name]> };
 }
 
 /** The fields whose value is still a valid one: a zone or a currency may cease to exist. */
-export function parseKnownFields<Fields extends Record<string, z.ZodType>>(
-  fields: Fields,
-  data: Record<string, unknown>,
-): { [Name in keyof Fields]?: z.output<Fields[Name]> } {
-  const known = Object.entries(fields).flatMap(([name, field]) => {
-    const { success, data: value } = field.safeParse(data[name]);
-    return success && Object.hasOwn(data, name) ? [[name, value]] : [];
+function understood<Data extends object>({ fields }: SettingKind<Data>, data: unknown): Data {
+  const known = Object.entries<z.ZodType>(fields).flatMap(([name, field]) => {
+    const { success, data: value } = field.safeParse(isObject(data) ? data[name] : undefined);
+    return success ? [[name, value]] : [];
   });
-  return Object.fromEntries(known) as { [Name in keyof Fields]?: z.output<Fields[Name]> };
+  return Object.fromEntries(known) as Data;
 }
 
 /** A setting as it stands, upgraded to the present form; version 0 when nothing was chosen yet. */
@@ -37,12 +34,12 @@ export async function readSetting<Data extends object>(
   tx?: MySqlTx,
 ): Promise<{ data: Data; version: number; shape: number }> {
   const row = await deps.settings.find(userId, setting.kind, tx);
-  if (!row) return { data: setting.parse({}), version: 0, shape: setting.shape };
+  if (!row) return { data: understood(setting, {}), version: 0, shape: setting.shape };
   let data: unknown = row.data;
   for (let shape = row.shape; shape < setting.shape; shape++) {
     if (isObject(data)) data = setting.upgrades[shape]?.(data, row.updatedAt) ?? data;
   }
-  return { data: setting.parse(data), version: row.version, shape: row.shape };
+  return { data: understood(setting, data), version: row.version, shape: row.shape };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { idSchema } from "../http/fields";
-import { limitSchema, lineSchema, skuSchema } from "../products";
+import { idSchema, pageQuery } from "../http/fields";
+import { lineSchema, skuSchema } from "../products";
 import { BACKORDER_POLICIES, RESERVATION_STATUSES } from "./model";
 import { MAX_QUANTITY } from "./stock";
 
@@ -21,8 +21,6 @@ const referenceSchema = lineSchema(200).meta({
 });
 
 export const idParam = z.object({ id: idSchema });
-
-const pageQuery = { limit: limitSchema, cursor: z.string().max(2000).optional() };
 
 export const createLocationSchema = z
   .strictObject({

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../http/envelopes";
+import { countSchema } from "../http/fields";
 import { JOB_STATES } from "./jobs";
 
 export const jobsQuery = z.strictObject({
@@ -8,12 +9,7 @@ export const jobsQuery = z.strictObject({
     .string()
     .regex(/^[a-z][A-Za-z.-]{0,59}$/, "must be a kind such as analytics.settle")
     .optional(),
-  limit: z
-    .string()
-    .regex(/^\d{1,9}$/, "must be a whole number between 1 and 100")
-    .transform(Number)
-    .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
-    .default(20),
+  limit: countSchema(100, 20),
 });
 export const jobParam = z.object({
   id: z.string().regex(/^[0-9a-f-]{36}$/, "must be the id of a job"),

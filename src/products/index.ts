@@ -3,5 +3,4 @@ export type { ProductDeps } from "./deps";
 export { lineSchema, skuSchema } from "./fields";
 export { noProduct } from "./found";
 export { setPopularity } from "./popularity";
-export { limitSchema } from "./schema";
 export type { ProductStore } from "./store";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { idSchema } from "../http/fields";
+import { countSchema, idSchema, pageQuery } from "../http/fields";
 import { canonicalKey, cleanText } from "../lib/text";
 import {
   attributeSchema,
@@ -104,27 +104,12 @@ export type ChangeProduct = z.output<typeof changeProductSchema>;
 
 export type CreateProduct = z.output<typeof createProductSchema>;
 
-export const limitSchema = z
-  .string()
-  .regex(/^\d{1,3}$/, "must be a whole number")
-  .transform(Number)
-  .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
-  .default(20);
-
-export const deletedListSchema = z.strictObject({
-  limit: limitSchema,
-  cursor: z.string().max(2000, "is too long").optional(),
-});
+export const deletedListSchema = z.strictObject(pageQuery);
 
 export const brandListSchema = z.strictObject({
   sort: z.enum(["name", "-count"], "must be name or -count").default("name"),
-  limit: z
-    .string()
-    .regex(/^\d{1,4}$/, "must be a whole number")
-    .transform(Number)
-    .refine((n) => n >= 1 && n <= 1000, "must be between 1 and 1000")
-    .default(100),
-  cursor: z.string().max(2000, "is too long").optional(),
+  ...pageQuery,
+  limit: countSchema(1000, 100),
 });
 
 export type BrandListQuery = z.output<typeof brandListSchema>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { countSchema } from "../../http/fields";
 import { EVENT_TYPES, FLAGS, OUTCOMES, type Outcome } from "../model";
 import { contextSchema, line, sparse } from "./context";
 
@@ -132,13 +133,7 @@ const outcomes = z.object(
 );
 
 export const healthQuery = z.strictObject({
-  hours: z
-    .string()
-    .regex(/^\d{1,3}$/, "must be a whole number")
-    .transform(Number)
-    .refine((hours) => hours >= 1 && hours <= 168, "must be between 1 and 168")
-    .default(24)
-    .meta({ description: "How many of the last hours" }),
+  hours: countSchema(168, 24).meta({ description: "How many of the last hours" }),
 });
 export const healthAnswer = dataOf(
   z.object({

@@ -1,33 +1,30 @@
 import { z } from "zod";
 import { dataOf } from "../../http/envelopes";
+import { pageQuery } from "../../http/fields";
 import { CHANNELS } from "../intake/source";
 import { COLUMNS } from "../rollups/buckets";
-import { cursorQuery, limitQuery as limit } from "../sessions/schema";
 import { checkPeriod, INTERVALS, periodSchema } from "./period";
 
 export const periodQuery = checkPeriod(periodSchema);
 export const seriesQuery = checkPeriod(
   periodSchema.extend({ interval: z.enum(INTERVALS, "must be hour, day, week or month").default("day") }),
 );
-export const topQuery = checkPeriod(periodSchema.extend({ limit, cursor: cursorQuery }));
+export const topQuery = checkPeriod(periodSchema.extend(pageQuery));
 export const productsQuery = checkPeriod(
   periodSchema.extend({
-    limit,
-    cursor: cursorQuery,
+    ...pageQuery,
     sort: z.enum(COLUMNS.products, "is not a column to sort by").default("views"),
   }),
 );
 export const categoriesQuery = checkPeriod(
   periodSchema.extend({
-    limit,
-    cursor: cursorQuery,
+    ...pageQuery,
     sort: z.enum(COLUMNS.categories, "is not a column to sort by").default("views"),
   }),
 );
 export const sourcesQuery = checkPeriod(
   periodSchema.extend({
-    limit,
-    cursor: cursorQuery,
+    ...pageQuery,
     attribution: z
       .enum(["session", "last_non_direct"], "must be session or last_non_direct")
       .default("session")

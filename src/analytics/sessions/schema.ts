@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
+import { pageQuery } from "../../http/fields";
 import { EVENT_TYPES, FLAGS, TIME_FLAGS } from "../model";
 import { checkPeriod, periodSchema } from "../reports/period";
 
@@ -61,18 +62,10 @@ const sessionResponse = z
   })
   .meta({ id: "Session" });
 
-export const limitQuery = z
-  .string()
-  .regex(/^\d{1,9}$/, "must be a whole number between 1 and 100")
-  .transform(Number)
-  .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
-  .default(20);
-export const cursorQuery = z.string().max(2000).optional();
-
 export const sessionParam = z.object({
   id: z.string().regex(/^[0-9a-f]{32}$/, "must be the id of a session"),
 });
-export const sessionEventsQuery = z.strictObject({ limit: limitQuery, cursor: cursorQuery });
+export const sessionEventsQuery = z.strictObject(pageQuery);
 
 export type SessionResponse = z.infer<typeof sessionResponse>;
 export const sessionListAnswer = pageOf(sessionResponse);
@@ -95,7 +88,6 @@ export const sessionsQuery = checkPeriod(
         "must be a visitor as sessions name it, such as d:DEVICE or u:PERSON",
       )
       .optional(),
-    limit: limitQuery,
-    cursor: cursorQuery,
+    ...pageQuery,
   }),
 );

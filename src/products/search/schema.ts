@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../http/envelopes";
+import { countSchema, pageQuery } from "../../http/fields";
 import type { FieldCode } from "../../lib/errors";
 import { cleanText } from "../../lib/text";
 import { itemResponse } from "../answers";
@@ -81,25 +82,14 @@ export const searchSchema = z
     };
   });
 
-const limitUpTo = (most: number, usual: number) =>
-  z
-    .string()
-    .regex(/^\d{1,3}$/, `must be between 1 and ${most}`)
-    .transform(Number)
-    .refine((n) => n >= 1 && n <= most, `must be between 1 and ${most}`)
-    .default(usual);
-
 export const suggestSchema = z.strictObject({
   q: textSchema,
-  limit: limitUpTo(10, 5),
+  limit: countSchema(10, 5),
   include: includeSchema,
 });
 export type SuggestQuery = z.output<typeof suggestSchema>;
 
-export const unansweredSchema = z.strictObject({
-  limit: limitUpTo(100, 20),
-  cursor: z.string().max(2000, "is too long").optional(),
-});
+export const unansweredSchema = z.strictObject(pageQuery);
 export type UnansweredQuery = z.output<typeof unansweredSchema>;
 
 export const unansweredAnswer = pageOf(

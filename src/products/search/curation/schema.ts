@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dataOf, pageOf } from "../../../http/envelopes";
-import { idSchema } from "../../../http/fields";
+import { countSchema, idSchema } from "../../../http/fields";
 import { lineSchema } from "../../index";
 import { wordsOf } from "../text";
 import { ruleKeyOf } from "./current";
@@ -60,12 +60,7 @@ export type SynonymBody = z.output<typeof synonymSchema>;
 export type RuleBody = z.output<typeof ruleSchema>;
 
 export const managedListSchema = z.strictObject({
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, "must be between 1 and 100")
-    .transform(Number)
-    .refine((n) => n >= 1 && n <= 100, "must be between 1 and 100")
-    .default(100),
+  limit: countSchema(100, 100),
   cursor: z.string().max(500, "is too long").optional(),
 });
 export type ManagedListQuery = z.output<typeof managedListSchema>;

@@ -14,6 +14,7 @@ import { readFileSync } from "node:fs";
 import { MongoClient } from "mongodb";
 import { type Arrival, readBatch } from "../src/analytics/intake/read";
 import type { NewEvent } from "../src/analytics/model";
+import type { SessionEvent } from "../src/analytics/queue.store";
 import { funnelReport } from "../src/analytics/reports/funnel";
 import { overviewReport, seriesReport } from "../src/analytics/reports/overview";
 import { retentionReport } from "../src/analytics/reports/retention";
@@ -26,7 +27,7 @@ import {
 } from "../src/analytics/reports/schema";
 import { searchesReport } from "../src/analytics/reports/searches";
 import { categoriesReport, productsReport, sourcesReport } from "../src/analytics/reports/tops";
-import { attribute, byTime, type SessionEvent, sessionise } from "../src/analytics/sessions/sessionise";
+import { attribute, byTime, sessionise } from "../src/analytics/sessions/sessionise";
 import { settle } from "../src/analytics/settle";
 import { parseConfig } from "../src/config";
 import { syncIndexes } from "../src/db/indexes";

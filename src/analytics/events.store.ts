@@ -28,23 +28,7 @@ const ROLLUP_FIELDS = {
   order: 1,
 } as const;
 
-export type RollupEvent = Pick<
-  EventDocument,
-  | "_id"
-  | "kind"
-  | "origin"
-  | "at"
-  | "visitor"
-  | "bot"
-  | "products"
-  | "categories"
-  | "searchId"
-  | "query"
-  | "results"
-  | "revenue"
-  | "currency"
-  | "order"
->;
+export type RollupEvent = Pick<EventDocument, "_id" | keyof typeof ROLLUP_FIELDS>;
 
 /** The indexes that give lists their order: without a hint, an engine may take others until it has statistics. */
 export const EVENT_LIST_INDEX = { visitor: 1, at: 1, sequence: 1, _id: 1 } as const;

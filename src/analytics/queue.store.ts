@@ -2,7 +2,6 @@ import type { Mongo, MongoTx } from "../db/mongo";
 import { chunks, inChunks, WHOLE } from "./batches.store";
 import { RECEIVED_INDEX } from "./events.store";
 import { analyticsStateModel, type EventDocument, eventModel, type Range } from "./model";
-import type { SessionEvent } from "./sessions/sessionise";
 
 /** The fields of an event that its session is made from. */
 const SESSION_FIELDS = {
@@ -24,6 +23,12 @@ const SESSION_FIELDS = {
   order: 1,
   todo: 1,
 } as const;
+
+/** What sessions are made from. */
+export type SessionEvent = Pick<
+  EventDocument,
+  "_id" | "page" | Exclude<keyof typeof SESSION_FIELDS, "page.path" | "todo">
+> & { /** Waits for its session. */ pending?: boolean };
 
 export type PendingEvent = SessionEvent & Pick<EventDocument, "receivedAt">;
 

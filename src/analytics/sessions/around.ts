@@ -1,7 +1,8 @@
 import type { MongoTx } from "../../db/mongo";
 import { DAY, HOUR, midnightBefore } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
-import { byTime, SESSION_GAP, type SessionEvent } from "./sessionise";
+import type { SessionEvent } from "../queue.store";
+import { byTime, SESSION_GAP } from "./sessionise";
 
 /** Keys that are read in one query. */
 export const KEYS = 500;

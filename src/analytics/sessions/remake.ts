@@ -4,18 +4,10 @@ import { chunksOf } from "../../lib/chunks";
 import { after } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import type { SessionDocument } from "../model";
-import type { PendingEvent } from "../queue.store";
+import type { PendingEvent, SessionEvent } from "../queue.store";
 import { SOURCE_WINDOW } from "../rollups/buckets";
 import { eventsAround, KEYS, type Span, type Spans, widen } from "./around";
-import {
-  attribute,
-  byTime,
-  JOIN_WINDOW,
-  SESSION_GAP,
-  type SessionEvent,
-  sessionise,
-  splitVisits,
-} from "./sessionise";
+import { attribute, byTime, JOIN_WINDOW, SESSION_GAP, sessionise, splitVisits } from "./sessionise";
 
 /** What `attributeDevices` found out. */
 export interface Attributed {

@@ -1,33 +1,12 @@
 import { createHash } from "node:crypto";
 import { DAY, MINUTE, midnightBefore } from "../../lib/clock";
 import type { EventDocument, SessionDocument } from "../model";
+import type { SessionEvent } from "../queue.store";
 
 /** A pause above this ends a session, in milliseconds. */
 export const SESSION_GAP = 30 * MINUTE;
 /** How long after a visit what a server reports without a page still joins it. */
 export const JOIN_WINDOW = 30 * DAY;
-
-/** What sessions are made from. */
-export type SessionEvent = Pick<
-  EventDocument,
-  | "_id"
-  | "kind"
-  | "at"
-  | "sequence"
-  | "device"
-  | "userId"
-  | "visitor"
-  | "background"
-  | "passive"
-  | "bot"
-  | "source"
-  | "page"
-  | "revenue"
-  | "currency"
-  | "searchId"
-  | "orderId"
-  | "order"
-> & { /** Waits for its session. */ pending?: boolean };
 
 /** What puts events in order. */
 export type Ordered = Pick<EventDocument, "at" | "sequence" | "_id">;

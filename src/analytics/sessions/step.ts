@@ -6,13 +6,12 @@ import type { AnalyticsDeps } from "../deps";
 import { identityTimes, learnDevices } from "../identity";
 import { keptSince } from "../intake/time";
 import type { EventDocument, Range } from "../model";
-import type { PendingEvent } from "../queue.store";
+import type { PendingEvent, SessionEvent } from "../queue.store";
 import { type Recounted, recountOrders } from "../recount";
 import { quarterHourOf } from "../rollups/buckets";
 import { ORDER_WINDOW, type SearchEvent, searchBefore, searchesOf, searchLine } from "../rollups/follow";
 import { type Spans, widen } from "./around";
 import { type Attributed, attributeDevices, remakeSessions } from "./remake";
-import type { SessionEvent } from "./sessionise";
 
 /** So few events are settled well within a transaction's limit on any machine. */
 const FEW = 100;

@@ -2,13 +2,12 @@ import { createHash } from "node:crypto";
 import { duplicateKey } from "../../db/mongo";
 import { AppError, refusedFields } from "../../lib/errors";
 import { addSlugSuffix, categoriesOf } from "../build";
-import type { CategoryDocument } from "../categories/model";
-import { ensureCategoryPath } from "../categories/paths";
 import type { ProductDeps } from "../deps";
 import type { ProductDocument } from "../model";
 import type { Prepared } from "../search/engine";
 import { signalProduct } from "../stock-signal";
 import { type GoodLine, refusal } from "./check";
+import { KnownCategories } from "./known-categories";
 import { type Plan, plan } from "./plan";
 import type { ImportFault } from "./shapes";
 
@@ -41,9 +40,6 @@ interface Together {
   prepared?: Prepared;
 }
 
-/** How many categories are remembered. */
-const KNOWN = 10_000;
-
 /** Somebody else wrote a product between the look-up and the write. */
 class Missed extends Error {}
 
@@ -56,7 +52,7 @@ const isOfOne = (error: unknown): boolean =>
 
 /** Imports the lines of one file. */
 export class Importer {
-  readonly #categories = new Map<string, CategoryDocument>();
+  readonly #categories: KnownCategories;
   /** Of a dry run: keys of products that it would have made or changed, as 48-bit hashes. */
   readonly #touched = new Set<number>();
   /** Whether there was no product when it began: then the first line about one finds none. */
@@ -66,54 +62,8 @@ export class Importer {
     readonly deps: ProductDeps,
     readonly dryRun: boolean,
     readonly allowRename: boolean,
-  ) {}
-
-  /** The categories of the last lines, so that a file of thousands in a few categories does not ask for each. */
-  async #categoriesOf(paths: string[][] | undefined): Promise<CategoryDocument[] | undefined> {
-    if (paths === undefined) return undefined;
-    const found: CategoryDocument[] = [];
-    for (const path of paths) {
-      const key = JSON.stringify(path);
-      const known = this.#categories.get(key);
-      const category =
-        known ??
-        (await ensureCategoryPath(
-          this.deps,
-          path,
-          ...(this.dryRun ? [async (_: unknown, made: CategoryDocument) => made] : []),
-        ));
-      if (!known) {
-        if (this.#categories.size >= KNOWN) this.#categories.clear();
-        this.#categories.set(key, category);
-      }
-      if (!found.some(({ _id }) => _id === category._id)) found.push(category);
-    }
-    return found;
-  }
-
-  /**
-   * Reads again the categories that lines name: they may have moved or gone meanwhile.
-   * @returns whether one has
-   */
-  async #refreshCategories(lines: GoodLine[]): Promise<boolean> {
-    const keys = new Set(
-      lines.flatMap(({ line }) => (line.categories ?? []).map((path) => JSON.stringify(path))),
-    );
-    const known = [...keys].flatMap((key) => {
-      const category = this.#categories.get(key);
-      return category ? [[key, category] as const] : [];
-    });
-    const now = await this.deps.categories.findByIds(known.map(([, { _id }]) => _id));
-    let changed = false;
-    for (const [key, { _id, path }] of known) {
-      const category = now.get(_id);
-      if (category?._id === _id && category.path === path) this.#categories.set(key, category);
-      else {
-        this.#categories.delete(key);
-        changed = true;
-      }
-    }
-    return changed;
+  ) {
+    this.#categories = new KnownCategories(deps, dryRun);
   }
 
   /** What a line is about now, and what is to be done. @throws AppError */
@@ -131,7 +81,7 @@ export class Importer {
       );
     }
     const present = owner ?? named;
-    let categories = await this.#categoriesOf(good.line.categories);
+    let categories = await this.#categories.of(good.line.categories);
     // Attributes are held to the definitions of the categories, also of those that the line leaves alone.
     if (categories === undefined && good.line.attrs !== undefined && present?.categoryIds.length) {
       categories = await categoriesOf(this.deps, present.categoryIds, true);
@@ -304,7 +254,7 @@ export class Importer {
     const left = [...alone, ...(await this.#createAll(created)), ...(await this.#replaceAll(updated))];
     for (const { place, good } of left) results[place] = await this.#again(good);
     // Whoever moves or removes a category from now on finds these products in it; what went before is made good.
-    if (await this.#refreshCategories(lines)) {
+    if (await this.#categories.refresh(lines)) {
       for (const [place, good] of lines.entries()) {
         const before = results[place];
         if (before === undefined || Array.isArray(before)) continue;

@@ -341,21 +341,13 @@ const PRODUCTION_NEEDS = {
   MAIL_FROM: "is not set; name the sender of mails, for example Shop <no-reply@shop.example>",
 };
 
-/**
- * Reads the environment. Pure. An empty value counts as unset, as in a copied `.env.example`.
- * @throws ConfigError naming every variable that is missing or malformed, and the fix
- */
-export function parseConfig(env: Record<string, string | undefined>): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim() !== ""));
-  const parsed = schema.safeParse(given);
-  const problems = parsed.success
-    ? []
-    : parsed.error.issues.map((issue) => {
-        const variable = String(issue.path[0]);
-        const missing = given[variable] === undefined;
-        return { variable, problem: missing ? (HOW_TO_SET[variable] ?? issue.message) : issue.message };
-      });
-
+/** Everything that is wrong with the variables that are set, or lack. */
+function problemsOf(given: Record<string, string | undefined>, parsed: ReturnType<typeof schema.safeParse>) {
+  const problems: ConfigError["problems"] = (parsed.error?.issues ?? []).map((issue) => {
+    const variable = String(issue.path[0]);
+    const missing = given[variable] === undefined;
+    return { variable, problem: missing ? (HOW_TO_SET[variable] ?? issue.message) : issue.message };
+  });
   const s3Names = [
     "S3_ENDPOINT",
     "S3_REGION",
@@ -377,6 +369,17 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     const problem = `must be at least ${LEAST_PASSWORD_MEMORY} (KiB that hashing a password takes)`;
     problems.push({ variable: "PASSWORD_MEMORY", problem });
   }
+  return problems;
+}
+
+/**
+ * Reads the environment. Pure. An empty value counts as unset, as in a copied `.env.example`.
+ * @throws ConfigError naming every variable that is missing or malformed, and the fix
+ */
+export function parseConfig(env: Record<string, string | undefined>): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim() !== ""));
+  const parsed = schema.safeParse(given);
+  const problems = problemsOf(given, parsed);
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
 
   const data = parsed.data;

@@ -69,6 +69,25 @@ async function checkOpened({ mongo, log }: Deps): Promise<void> {
   }
 }
 
+/** Answers requests from now on. */
+function listen(config: Config, deps: Deps) {
+  const app = createApp(deps);
+  return Bun.serve({
+    port: config.port,
+    hostname: config.host,
+    reusePort: WORKER !== undefined,
+    idleTimeout: 60,
+    // Behind the routes' own limits, which answer with a problem document.
+    maxRequestBodySize: MAX_IMPORT + 1024,
+    fetch: async (request, bunServer) => {
+      const answer = await app.fetch(request, { server: bunServer });
+      // So that a balancer opens its next connection elsewhere, before this one is closed under its request.
+      if (deps.stopping.signal.aborted) answer.headers.set("Connection", "close");
+      return answer;
+    },
+  });
+}
+
 /** Serves with one process. */
 async function serve(config: Config): Promise<void> {
   const logger = await createLogger(config);
@@ -79,7 +98,6 @@ async function serve(config: Config): Promise<void> {
     ? (await import("./telemetry/tracing")).createTracing(config.otelEndpoint)
     : undefined;
   const deps = createDeps(config, log, { tracing });
-  const app = createApp(deps);
   const runner = createRunner(deps);
   const keeper = createStockKeeper(deps);
   measureProcess(deps);
@@ -88,22 +106,9 @@ async function serve(config: Config): Promise<void> {
   const [, opened] = await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
   if (opened.status === "fulfilled") await checkOpened(deps);
 
-  let server: ReturnType<typeof Bun.serve>;
+  let server: ReturnType<typeof listen>;
   try {
-    server = Bun.serve({
-      port: config.port,
-      hostname: config.host,
-      reusePort: WORKER !== undefined,
-      idleTimeout: 60,
-      // Behind the routes' own limits, which answer with a problem document.
-      maxRequestBodySize: MAX_IMPORT + 1024,
-      fetch: async (request, bunServer) => {
-        const answer = await app.fetch(request, { server: bunServer });
-        // So that a balancer opens its next connection elsewhere, before this one is closed under its request.
-        if (deps.stopping.signal.aborted) answer.headers.set("Connection", "close");
-        return answer;
-      },
-    });
+    server = listen(config, deps);
   } catch (error) {
     await deps.close();
     cannotListen(config, error);

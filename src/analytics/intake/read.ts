@@ -78,6 +78,38 @@ function parse(input: unknown): TrackedEvent {
   throw new Refused("invalid", path ? `${path.slice(0, 100)}: ${message}` : message);
 }
 
+/**
+ * The page of an event, without what its addresses hold that is nobody's business. The properties of a page that say
+ * the same are cleaned too.
+ * @returns with it the page's address as it was sent, and what led there
+ */
+function pageOf(event: TrackedEvent, context: Partial<EventContext>, properties: Record<string, unknown>) {
+  const pageText = (key: "url" | "referrer") =>
+    context.page?.[key] ?? (event.type === "page" ? pick(properties, z.string(), key) : undefined);
+  const address = pageText("url") ?? null;
+  const url = cleanUrl(address ?? "");
+  const referrer = cleanUrl(pageText("referrer") ?? "");
+  const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string(), "path");
+  const page =
+    context.page || event.type === "page"
+      ? {
+          url: url?.href ?? null,
+          path: path?.split(/[?#]/)[0]?.slice(0, 2000).trim() || null,
+          referrer: referrer === null ? null : `${referrer.origin}${referrer.pathname}`,
+          title: (cleanAddresses(context.page?.title) as string | undefined) ?? null,
+        }
+      : null;
+  for (const [key, clean] of [
+    ["url", url],
+    ["referrer", referrer],
+  ] as const) {
+    if (event.type === "page" && typeof properties[key] === "string") properties[key] = clean?.href ?? null;
+  }
+  // The query string of a page may hold what is nobody's business; `cleanUrl` keeps its campaign.
+  if (event.type === "page") delete properties.search;
+  return { page, address, referrer };
+}
+
 function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shortened: Flag[]): ReadEvent {
   const context = { ...arrival.context, ...event.context };
   if (isRefused(arrival.context?.consent, event.context?.consent))
@@ -104,29 +136,7 @@ function toDocument(event: TrackedEvent, arrival: Arrival, index: number, shorte
     ...(event.type === "group" && event.groupId ? { groupId: event.groupId } : {}),
     ...(event.type === "alias" && event.previousId ? { previousId: event.previousId } : {}),
   };
-  const pageText = (key: "url" | "referrer") =>
-    context.page?.[key] ?? (event.type === "page" ? pick(properties, z.string(), key) : undefined);
-  const pageAddress = pageText("url") ?? null;
-  const url = cleanUrl(pageAddress ?? "");
-  const referrer = cleanUrl(pageText("referrer") ?? "");
-  const path = url?.pathname ?? context.page?.path ?? pick(properties, z.string(), "path");
-  const page =
-    context.page || event.type === "page"
-      ? {
-          url: url?.href ?? null,
-          path: path?.split(/[?#]/)[0]?.slice(0, 2000).trim() || null,
-          referrer: referrer === null ? null : `${referrer.origin}${referrer.pathname}`,
-          title: (cleanAddresses(context.page?.title) as string | undefined) ?? null,
-        }
-      : null;
-  for (const [key, clean] of [
-    ["url", url],
-    ["referrer", referrer],
-  ] as const) {
-    if (event.type === "page" && typeof properties[key] === "string") properties[key] = clean?.href ?? null;
-  }
-  // The query string of a page may hold what is nobody's business; `cleanUrl` keeps its campaign.
-  if (event.type === "page") delete properties.search;
+  const { page, address: pageAddress, referrer } = pageOf(event, context, properties);
   const bot = isBot(userAgent ?? null);
   const meaning = meaningOf(kind, event.messageId, properties, flags);
   const document: NewEvent = {

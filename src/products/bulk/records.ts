@@ -90,6 +90,15 @@ const newParser = (delimiter: string, lineEnds: string[], onRecord: (record: str
   return parser;
 };
 
+/** Waits for what a parser has not given out yet. @throws BadCell when the file ends in the midst of a cell */
+const endOf = (parser: Parser): Promise<void> =>
+  new Promise<void>((resolve, reject) => {
+    parser.once("error", reject);
+    parser.end(() => resolve());
+  }).catch(() => {
+    throw new BadCell("has a quotation mark that is not closed");
+  });
+
 /**
  * The records of a CSV file. Bytes are read one to one, so that what is not UTF-8 is a fault of its row alone.
  * @throws BadCell when it cannot go on; what was read before is given out first
@@ -146,13 +155,7 @@ export async function* records(stream: AsyncIterable<Uint8Array>): AsyncGenerato
       parser = start();
       if (head.length > 0) await write(head);
     }
-    const last = parser;
-    await new Promise<void>((resolve, reject) => {
-      last.once("error", reject);
-      last.end(() => resolve());
-    }).catch(() => {
-      throw new BadCell("has a quotation mark that is not closed");
-    });
+    await endOf(parser);
     yield* take();
   } finally {
     parser?.destroy();

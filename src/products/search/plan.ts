@@ -69,6 +69,29 @@ async function variantsOf(known: KnownWords, words: Word[]): Promise<Plan["varia
   return variants.sort((a, b) => (a.longer < b.longer ? -1 : 1));
 }
 
+/** Adds to each word what stands for it, with its plurals. */
+async function addSynonyms(
+  known: KnownWords,
+  words: Word[],
+  slots: Slot[],
+  synonyms: Synonyms,
+): Promise<void> {
+  const others = synonyms(words.map(({ surface }) => surface)).map(({ from, length, to }) => ({
+    own: slots.slice(from, from + length),
+    terms: wordsOf(to).map(({ surface }) => surface),
+  }));
+  await known.learn(others.flatMap(({ terms }) => terms));
+  for (const { own, terms } of others) {
+    const [only] = terms.length === 1 ? terms : [];
+    const plurals = only ? known.family(only).filter((entry) => isPlural(entry.surface, only)) : [];
+    for (const slot of own) {
+      for (const form of [terms, ...plurals.map(({ surface }) => [surface])])
+        slot.alternatives.push({ terms: form, weight: WEIGHTS.synonym });
+      delete slot.corrected;
+    }
+  }
+}
+
 /**
  * What is looked for: each word with the ways to satisfy it, found in the words of the index.
  * @param parsed as `parseQuery` gives it
@@ -105,20 +128,7 @@ export async function planOf(
     variantsOf(known, words),
   ]);
   if (quoted.size === 0) await joinSlots(known, words, slots, parsed.open);
-  const others = synonyms(words.map(({ surface }) => surface)).map(({ from, length, to }) => ({
-    own: slots.slice(from, from + length),
-    terms: wordsOf(to).map(({ surface }) => surface),
-  }));
-  await known.learn(others.flatMap(({ terms }) => terms));
-  for (const { own, terms } of others) {
-    const [only] = terms.length === 1 ? terms : [];
-    const plurals = only ? known.family(only).filter((entry) => isPlural(entry.surface, only)) : [];
-    for (const slot of own) {
-      for (const form of [terms, ...plurals.map(({ surface }) => [surface])])
-        slot.alternatives.push({ terms: form, weight: WEIGHTS.synonym });
-      delete slot.corrected;
-    }
-  }
+  await addSynonyms(known, words, slots, synonyms);
   const surfaces = (list: Word[]) => list.map(({ surface }) => surface);
   return {
     slots,

@@ -1,13 +1,13 @@
 /** Ways to go on from what was typed so far: every one of them finds something. */
-import { tieOf } from "./builder";
+import { type ReadSegment, tieOf } from "./builder";
 import { ByteCache } from "./cache";
 import type { Suggestions } from "./engine";
 import { eachCounted } from "./facets";
 import { orderOf, TopHits } from "./order";
 import { parseQuery } from "./parse";
-import { planOf } from "./plan";
+import { type Plan, planOf } from "./plan";
 import { type IndexReader, ordinalsOf, type Seen } from "./reader";
-import { scoresOf, termsOf, weightsOf } from "./score";
+import { scoresOf, termsOf, type Weights, weightsOf } from "./score";
 import { wordsOf } from "./text";
 
 /** Whether each word that was typed begins a word of a name. */
@@ -42,6 +42,32 @@ export function suggester(
   };
 }
 
+/** Takes the best of a segment into `top`, and counts all that are found of each brand and tree of categories. */
+function countIn(segment: ReadSegment, plan: Plan, weights: Weights, away: number[], top: TopHits) {
+  const { columns, hidden } = segment;
+  const { ordinals, scores } = scoresOf(segment, plan, weights, "exact");
+  for (const ordinal of ordinalsOf(segment, away)) scores[ordinal] = 0;
+  const byBrand = new Uint32Array(columns.brands.length + 1);
+  const byTree = new Uint32Array(columns.trees.length);
+  for (let n = 0; n < ordinals.length; n++) {
+    const ordinal = ordinals[n] as number;
+    if (hidden[ordinal] === 1) scores[ordinal] = 0;
+    const score = scores[ordinal] as number;
+    if (score === 0) continue;
+    const brand = columns.brand[ordinal] as number;
+    const tree = columns.tree[ordinal] as number;
+    byBrand[brand] = (byBrand[brand] as number) + 1;
+    byTree[tree] = (byTree[tree] as number) + 1;
+    if (top.refuses(score)) continue;
+    top.add({
+      segment,
+      ordinal,
+      keys: [score, columns.popularity[ordinal] as number, columns.tie[ordinal] as number],
+    });
+  }
+  return { scores, byBrand, byTree };
+}
+
 async function suggestFrom(
   reader: IndexReader,
   seen: Seen,
@@ -65,27 +91,8 @@ async function suggestFrom(
   const categories = new Map<string, number>();
   const completions = new Map<string, number>();
   for (const segment of opened.segments) {
-    const { columns, hidden } = segment;
-    const { ordinals, scores } = scoresOf(segment, plan, weights, "exact");
-    for (const ordinal of ordinalsOf(segment, away)) scores[ordinal] = 0;
-    const byBrand = new Uint32Array(columns.brands.length + 1);
-    const byTree = new Uint32Array(columns.trees.length);
-    for (let n = 0; n < ordinals.length; n++) {
-      const ordinal = ordinals[n] as number;
-      if (hidden[ordinal] === 1) scores[ordinal] = 0;
-      const score = scores[ordinal] as number;
-      if (score === 0) continue;
-      const brand = columns.brand[ordinal] as number;
-      const tree = columns.tree[ordinal] as number;
-      byBrand[brand] = (byBrand[brand] as number) + 1;
-      byTree[tree] = (byTree[tree] as number) + 1;
-      if (top.refuses(score)) continue;
-      top.add({
-        segment,
-        ordinal,
-        keys: [score, columns.popularity[ordinal] as number, columns.tie[ordinal] as number],
-      });
-    }
+    const { columns } = segment;
+    const { scores, byBrand, byTree } = countIn(segment, plan, weights, away, top);
     eachCounted(byBrand, (place, count) => {
       // 0 stands for no brand.
       if (place === 0) return;

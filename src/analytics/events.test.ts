@@ -5,8 +5,9 @@ import { anEvent, BROWSER, eventsOf, sendBatch, sent as sentBatch } from "../../
 import { useTestApp } from "../../test/app";
 import { startServer } from "../../test/processes";
 import { DAY, HOUR, MINUTE, SECOND } from "../lib/clock";
+import type { JsonValue } from "../lib/json";
 import type { BatchResult } from "./intake/schema";
-import { erasePersonAnalytics, exportPersonAnalytics } from "./person";
+import { erasePersonAnalytics, personEvents } from "./person";
 import type { EventResponse } from "./sessions/schema";
 import { settle } from "./settle";
 
@@ -19,7 +20,13 @@ const sent = (body: unknown, init?: Parameters<typeof sendBatch>[2]) => sentBatc
 
 const exported = async (userId: string): Promise<EventResponse[]> => {
   const events: EventResponse[] = [];
-  for await (const step of exportPersonAnalytics(t.deps, userId)) events.push(...step);
+  const read = await personEvents(t.deps, userId);
+  let cursor: JsonValue = null;
+  do {
+    const { items, next } = await read(cursor, 1000);
+    events.push(...items);
+    cursor = next;
+  } while (cursor !== null);
   return events;
 };
 

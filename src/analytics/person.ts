@@ -8,7 +8,7 @@ import { toSession } from "./sessions/list";
 import type { EventResponse, SessionResponse } from "./sessions/schema";
 import { settleRemoved } from "./sessions/step";
 
-/** Events that are read or removed in one step. */
+/** Events that are removed in one step. */
 const STEP = 1000;
 
 /** Before and after everything. */
@@ -110,20 +110,6 @@ export async function personVisits(
             : [following],
     };
   };
-}
-
-/** The events of `personEvents`, in steps. */
-export async function* exportPersonAnalytics(
-  deps: AnalyticsDeps,
-  userId: string,
-): AsyncGenerator<EventResponse[]> {
-  const read = await personEvents(deps, userId);
-  let cursor: JsonValue = null;
-  do {
-    const { items, next } = await read(cursor, STEP);
-    if (items.length > 0) yield items;
-    cursor = next;
-  } while (cursor !== null);
 }
 
 /**

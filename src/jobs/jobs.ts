@@ -55,8 +55,6 @@ export interface JobStore<Tx> {
   forget(kinds: string[], before: Date): Promise<void>;
   /** Removes at most `limit` jobs, of whatever kind, that were done before a time. @returns how many */
   prune(before: Date, limit: number): Promise<number>;
-  /** What is waiting (due or not), for the metrics and the tests. */
-  countWaiting(): Promise<number>;
   /** Jobs as administrators see them, the newest first. */
   list(query: JobQuery, now: Date): Promise<JobRow[]>;
   /** Lets a failed job, or one that waits for its next try, run now with all of its tries. False when there is none. */

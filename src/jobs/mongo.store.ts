@@ -158,8 +158,6 @@ export const createMongoJobStore = (mongo: Mongo): GroupedJobStore<MongoTx> => {
       return deletedCount;
     },
 
-    countWaiting: () => Job.countDocuments({ status: "waiting" }),
-
     async list({ state, kind, limit }, now) {
       const rows = await Job.find({ ...whereState(state, now), ...(kind === undefined ? {} : { kind }) })
         .sort({ createdAt: -1, _id: -1 })

@@ -107,8 +107,6 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
   prune: (before, limit) => mysql.on().$executeRaw`
     DELETE FROM jobs WHERE finished_at < ${before} AND status = 'done' ORDER BY finished_at LIMIT ${limit}`,
 
-  countWaiting: () => mysql.on().job.count({ where: { status: "waiting" } }),
-
   list: ({ state, kind, limit }, now) =>
     mysql.on().job.findMany({
       where: { ...whereState(state, now), ...(kind === undefined ? {} : { kind }) },

@@ -16,7 +16,7 @@ export interface StockKeeper {
 const EVERY = SECOND / 2;
 
 /** Any number of processes may keep the same stock: each step is right by itself and happens once. */
-export function createStockKeeper(deps: InventoryDeps, every: number = EVERY): StockKeeper {
+export function createStockKeeper(deps: InventoryDeps): StockKeeper {
   const stopping = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let running: Promise<void> | undefined;
@@ -40,7 +40,7 @@ export function createStockKeeper(deps: InventoryDeps, every: number = EVERY): S
   const tick = () => {
     running = round().finally(() => {
       // Spread over time, so that many processes do not ask at the same moment.
-      if (!stopping.signal.aborted) timer = setTimeout(tick, jitter(0.8 * every, every));
+      if (!stopping.signal.aborted) timer = setTimeout(tick, jitter(0.8 * EVERY, EVERY));
     });
   };
 

@@ -110,14 +110,8 @@ export async function verifyPage(
   return { data: await verifyLevels(deps, data), page };
 }
 
-/**
- * Verifies every level, a page at a time.
- * @param onPage hears of each page as it is done
- */
-export async function verifyAll(
-  deps: InventoryDeps,
-  onPage?: (sum: Verification) => void,
-): Promise<Verification> {
+/** Verifies every level, a page at a time. */
+export async function verifyAll(deps: InventoryDeps): Promise<Verification> {
   const sum: Verification = { levels: 0, movements: 0, differences: [] };
   for (let after: LevelDocument | undefined; ; ) {
     const levels = await deps.inventory.listLevels({ after, limit: PAGE });
@@ -127,7 +121,6 @@ export async function verifyAll(
     sum.levels += page.levels;
     sum.movements += page.movements;
     sum.differences.push(...page.differences);
-    onPage?.(sum);
   }
 }
 

@@ -29,7 +29,6 @@ export const ERRORS = {
   precondition_required: [428, "If-Match is required"],
   too_many_requests: [429, "Too many requests"],
   internal_error: [500, "Something went wrong on our side"],
-  not_implemented: [501, "Not available here"],
   service_unavailable: [503, "The service is not ready"],
 } as const satisfies Record<string, readonly [number, string]>;
 

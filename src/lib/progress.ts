@@ -9,11 +9,8 @@ export interface Progress {
 
 const WIDTH = 24;
 
-export function createProgress(
-  title: string,
-  total: number,
-  out: NodeJS.WriteStream = process.stderr,
-): Progress {
+export function createProgress(title: string, total: number): Progress {
+  const out = process.stderr;
   const interval = out.isTTY ? 100 : 5000;
   let last = 0;
   let line = "";

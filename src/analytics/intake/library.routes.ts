@@ -16,16 +16,13 @@ const libraryAnswer = batchAnswer.extend({ success: z.literal(true) });
 /** Pages of any origin may send events: what is allowed, their write key says. No cookie goes with them. */
 export const anyOrigin = () => cors({ origin: "*", allowMethods: ["POST"], maxAge: 600 });
 
-/**
- * What Segment's and RudderStack's libraries call, unchanged.
- * @param name ends the operation's id
- */
-export const libraryRoutes = (deps: AnalyticsDeps, name: "" | "Neutral" = "") =>
+/** What Segment's and RudderStack's libraries call, unchanged. */
+export const libraryRoutes = (deps: AnalyticsDeps) =>
   factory.createApp().post(
     "/:call",
     anyJson({ library: true }),
     endpoint(deps, {
-      id: `sendEvents${name}`,
+      id: "sendEvents",
       summary: "Send events with a library of Segment or RudderStack",
       description:
         "The key is the user name of HTTP Basic authentication, or `writeKey` in the body: a write key, or an API " +

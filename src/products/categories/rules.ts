@@ -19,7 +19,7 @@ export const tooDeep = () => invalidInput("parentId", "too_deep", `would be deep
 export async function requireCategory(
   { categories }: Pick<ProductDeps, "categories">,
   id: string,
-  tx?: MongoTx,
+  tx: MongoTx,
 ): Promise<CategoryDocument> {
   const category = await categories.findById(id, tx);
   if (!category) throw noCategory();

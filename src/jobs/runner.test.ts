@@ -331,8 +331,10 @@ describe("processes that share the jobs", () => {
       expect(made.map(({ _id }) => _id).sort()).toEqual(
         Array.from({ length: 20 }, (_, n) => `${id}:${n}`).sort(),
       );
-      // At most the step that was running when the process died is done twice.
-      expect(made.filter(({ runs }) => runs > 1).length).toBeLessThanOrEqual(1);
+      // At most the step that was running when the process died; one that is slow enough to lose its own lease
+      // may repeat others.
+      const ofBoth = made.filter(({ by }) => by.includes("first") && by.includes("second"));
+      expect(ofBoth.length).toBeLessThanOrEqual(1);
       expect(made.some(({ by }) => by.includes("second"))).toBe(true);
     },
     PATIENCE,

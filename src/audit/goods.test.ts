@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { mutate, newAuditEntry, SYSTEM } from ".";
+import { auditJobOf } from "./jobs";
 
 const t = useTestApp();
 let manager: SignedInPerson;
@@ -155,12 +156,35 @@ describe.each(["mysql", "mongo"] as const)("mutate in %s", (where) => {
     const entry = audit();
     const recorded: unknown[] = [];
     const change = { audit: entry, record: async (_: unknown, data: unknown) => void recorded.push(data) };
-    const answer = await mutate(t.deps, where, change, async (_, tell) => {
+    const answer = await mutate(t.deps, where, change, async (_, { tell }) => {
       tell({ second: 2 });
       return { done: true };
     });
     expect([answer, recorded]).toEqual([{ done: true }, [{ done: true }]]);
     expect((await found(entry.id))?.detail).toEqual({ first: 1, second: 2 });
+  });
+
+  test("says whose account it was; writes no entry where nothing changed or none was given", async () => {
+    const [told, omitted] = [audit(), audit()];
+    const id = t.deps.random.id();
+    await mutate(t.deps, where, { audit: told }, async (_, { about }) => about(id));
+    await mutate(t.deps, where, { audit: omitted }, async (_, { omit, tell }) => {
+      omit();
+      tell({ second: 2 });
+    });
+    await mutate(t.deps, where, {}, async (_, { tell }) => tell({ second: 2 }));
+    expect(await found(told.id)).toMatchObject({ subjectUserId: id, detail: { first: 1 } });
+    expect(await found(omitted.id)).toBeNull();
+  });
+
+  test("wakes whoever runs jobs, where it enqueued one", async () => {
+    let woken = 0;
+    t.deps.jobs.onWake(() => woken++);
+    await mutate(t.deps, where, {}, async () => undefined);
+    expect(woken).toBe(0);
+    const job = auditJobOf(audit());
+    await mutate(t.deps, where, {}, (tx) => t.deps.jobs[where].enqueue(job, tx as never));
+    expect(woken).toBe(1);
   });
 
   test("writes no entry when the change or its answer fails", async () => {

@@ -13,4 +13,4 @@ export {
 } from "./entry";
 export { auditJobOf, auditJobsOf } from "./jobs";
 export { type Manager, managedEntry, managerOf } from "./manager";
-export { mutate } from "./mutate";
+export { type Beside, type EntryOfChange, mutate } from "./mutate";

@@ -26,9 +26,11 @@ export const managedEntry = (
   deps: Pick<BaseDeps, "clock" | "random">,
   manager: Manager | null,
   action: AuditAction,
+  detail: AuditEntry["detail"] = {},
 ): AuditEntry =>
   newAuditEntry(deps, action, {
     actor: manager === null ? SYSTEM : auditActor(manager.actor),
     subjectUserId: null,
     origin: manager?.origin ?? null,
+    detail,
   });

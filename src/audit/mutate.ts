@@ -1,6 +1,6 @@
 import type { MongoTx } from "../db/mongo";
 import type { MySqlTx } from "../db/prisma";
-import type { RecordAnswer } from "../http/idempotency";
+import { enqueuedIn } from "../jobs/jobs";
 import type { AuditDeps } from "./deps";
 import type { AuditEntry } from "./entry";
 import { auditJobOf } from "./jobs";
@@ -10,44 +10,64 @@ interface Transactions {
   mongo: MongoTx;
 }
 
-/** How an entry comes into the log from a transaction of each database. */
-const write: {
-  [Where in keyof Transactions]: (
-    deps: AuditDeps,
-    entry: AuditEntry,
-    tx: Transactions[Where],
-  ) => Promise<unknown>;
-} = {
-  mysql: (deps, entry, tx) => deps.audit.record(entry, tx),
-  mongo: (deps, entry, tx) => deps.jobs.mongo.enqueue(auditJobOf(entry), tx),
-};
+/** What is written beside a change. */
+export interface Beside<Tx, Data> {
+  /** Made before, since the transaction may run again; left out where no person does it, as in a job. */
+  audit?: AuditEntry;
+  /** Records the answer of the idempotency key. */
+  record?: (tx: Tx, data: Data) => Promise<void>;
+}
+
+/** What only the change itself knows of its entry. */
+export interface EntryOfChange {
+  /** Adds to its detail. */
+  tell(detail: AuditEntry["detail"]): void;
+  /** Says whose account it was done to. */
+  about(userId: string): void;
+  /** Leaves it out, because nothing changed. */
+  omit(): void;
+}
 
 /**
  * A change of data: its transaction holds the change, its audit entry and the answer of the idempotency key, so that
  * none is there without the others. Jobs that it enqueued start at once.
- * @param audit made before, since the transaction may run again
- * @param work makes the change and gives what is answered; `tell` adds to the entry's detail what only it knows
+ * @param work makes the change and gives what is answered; it may run again
  * @throws whatever `work` throws; nothing is written then
  * @example mutate(deps, "mysql", { audit, record }, async (tx) => toResponse(await deps.roles.create(role, tx)))
+ * @example
+ * mutate(deps, "mysql", { audit }, async (tx, { omit }) => {
+ *   if (!(await deps.sessions.end(id, { reason, now }, tx))) omit();
+ * })
  */
 export async function mutate<Where extends keyof Transactions, Data>(
-  deps: AuditDeps,
+  deps: Pick<AuditDeps, "mysql" | "mongo" | "jobs" | "audit">,
   where: Where,
-  { audit, record }: { audit: AuditEntry; record?: RecordAnswer<Transactions[Where]> },
-  work: (tx: Transactions[Where], tell: (detail: AuditEntry["detail"]) => void) => Promise<Data>,
+  { audit, record }: Beside<Transactions[Where], NoInfer<Data>>,
+  work: (tx: Transactions[Where], entry: EntryOfChange) => Promise<Data>,
 ): Promise<Data> {
   type Tx = Transactions[Where];
   // Of the two databases' transactions TypeScript does not see that `where` picks the one of `Tx`.
   const database = deps[where] as unknown as { transaction(run: (tx: Tx) => Promise<Data>): Promise<Data> };
+  let hasJobs = false;
   const data = await database.transaction(async (tx) => {
-    let { detail } = audit;
-    const made = await work(tx, (more) => {
-      detail = { ...detail, ...more };
+    let entry = audit;
+    const made = await work(tx, {
+      tell(more) {
+        entry = entry && { ...entry, detail: { ...entry.detail, ...more } };
+      },
+      about(subjectUserId) {
+        entry = entry && { ...entry, subjectUserId };
+      },
+      omit() {
+        entry = undefined;
+      },
     });
-    await write[where](deps, { ...audit, detail }, tx);
-    await record?.(tx, made as object);
+    if (entry && where === "mysql") await deps.audit.record(entry, tx as MySqlTx);
+    else if (entry) await deps.jobs.mongo.enqueue(auditJobOf(entry), tx as MongoTx);
+    await record?.(tx, made);
+    hasJobs = enqueuedIn.has(tx);
     return made;
   });
-  deps.jobs.wake();
+  if (hasJobs) deps.jobs.wake();
   return data;
 }

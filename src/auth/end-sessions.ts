@@ -43,7 +43,7 @@ export async function endOtherSessions(
     reason: "ended_by_user",
     origin,
   });
-  return mutate(deps, "mysql", { audit }, async (tx, tell) => {
+  return mutate(deps, "mysql", { audit }, async (tx, { tell }) => {
     const ended = await deps.sessions.endAll(actor.userId, { reason: "ended_by_user", now, except }, tx);
     const forgotten: Record<string, number> = forgetDevices
       ? { forgotten: await deps.devices.forget(actor.userId, { except: device, now }, tx) }

@@ -45,7 +45,7 @@ export async function createLocation(
     updatedAt: now,
   };
   const response = toLocation(location);
-  const audit = { ...managedEntry(deps, manager, "stock_location.created"), detail: named(location) };
+  const audit = managedEntry(deps, manager, "stock_location.created", named(location));
   try {
     return await mutate(deps, "mongo", { audit, record }, async (tx) => {
       await deps.inventory.createLocation(location, tx);
@@ -74,7 +74,7 @@ export async function changeLocation(
     updatedAt: now,
   };
   const audit = managedEntry(deps, manager, "stock_location.changed");
-  return mutate(deps, "mongo", { audit }, async (tx, tell) => {
+  return mutate(deps, "mongo", { audit }, async (tx, { tell }) => {
     const location = await deps.inventory.updateLocation(id, expected, set, tx);
     if (!location) {
       throw staleVersion(mustExist(await deps.inventory.findLocation(id, tx), "location").version);
@@ -94,7 +94,7 @@ export async function deleteLocation(
   expected: ExpectedVersions,
 ): Promise<void> {
   const audit = managedEntry(deps, manager, "stock_location.deleted");
-  await mutate(deps, "mongo", { audit }, async (tx, tell) => {
+  await mutate(deps, "mongo", { audit }, async (tx, { tell }) => {
     const location = mustExist(await deps.inventory.findLocation(id, tx), "location");
     expectVersion(expected, location.version);
     tell(named(location));

@@ -18,6 +18,9 @@ export interface ScopedJob extends Omit<NewJob, "dedupeKey"> {
   scope: Scope | undefined;
 }
 
+/** Transactions in which the stores enqueued something: whoever opened one wakes the runner after it. */
+export const enqueuedIn = new WeakSet<object>();
+
 /** A job in the hands of one process until its lease ends. */
 export interface LeasedJob {
   id: string;

@@ -3,7 +3,7 @@ import { modelOf, schemaOf } from "../db/model";
 import { duplicateKey, type Mongo, type MongoTx, OPERATION_LIMIT } from "../db/mongo";
 import type { JsonValue } from "../lib/json";
 import { currentScope, jobOrigin, type Scope } from "../telemetry/scope";
-import { DEFAULT_MAX_ATTEMPTS, type GroupedJobStore, type JobState, type NewJob } from "./jobs";
+import { DEFAULT_MAX_ATTEMPTS, enqueuedIn, type GroupedJobStore, type JobState, type NewJob } from "./jobs";
 
 interface JobDocument {
   _id: string;
@@ -90,6 +90,7 @@ export const createMongoJobStore = (mongo: Mongo): GroupedJobStore<MongoTx> => {
 
   return {
     async enqueue(job, tx) {
+      if (tx) enqueuedIn.add(tx);
       // A duplicate key would abort the transaction around it, so what is there is asked for first.
       if (tx !== undefined && job.dedupeKey !== undefined) {
         if (await Job.exists({ dedupeKey: job.dedupeKey }).session(mongo.in(tx).session ?? null)) return;
@@ -104,6 +105,7 @@ export const createMongoJobStore = (mongo: Mongo): GroupedJobStore<MongoTx> => {
 
     async enqueueAll(jobs, tx) {
       if (jobs.length === 0) return;
+      enqueuedIn.add(tx);
       const documents = jobs.map((job) => documentOf(job, job.scope));
       await Job.collection.insertMany(documents as never[], mongo.in(tx));
     },

@@ -3,7 +3,7 @@ import { duplicateIndex } from "../db/prisma";
 import { Prisma } from "../generated/prisma/client";
 import type { JsonValue } from "../lib/json";
 import { jobOrigin } from "../telemetry/scope";
-import { DEFAULT_MAX_ATTEMPTS, type JobState, type JobStore } from "./jobs";
+import { DEFAULT_MAX_ATTEMPTS, enqueuedIn, type JobState, type JobStore } from "./jobs";
 
 /** How many due jobs are looked at before giving up on a lease: others may be taking the same ones. */
 const CANDIDATES = 5;
@@ -23,6 +23,7 @@ const whereState = (state: JobState | undefined, now: Date): Prisma.JobWhereInpu
 /** Jobs in MySQL's `jobs` table. */
 export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
   async enqueue(job, tx) {
+    if (tx) enqueuedIn.add(tx);
     try {
       await mysql.on(tx).job.create({
         data: {

@@ -22,7 +22,7 @@ export async function forgetDevices(
   const now = deps.clock.now();
   const which = id === undefined ? { except: await deviceOf(deps, actor), now } : { id, now };
   const audit = newAuditEntry(deps, "device.forgotten", { actor: person(actor.userId), origin });
-  return mutate(deps, "mysql", { audit }, async (tx, tell) => {
+  return mutate(deps, "mysql", { audit }, async (tx, { tell }) => {
     const forgotten = await deps.devices.forget(actor.userId, which, tx);
     if (id !== undefined && forgotten === 0) throw noSuchDevice();
     const deviceId: Record<string, string> = id === undefined ? {} : { deviceId: id };

@@ -24,7 +24,7 @@ export async function changeCategory(
 ): Promise<CategoryResponse> {
   const jobId = deps.random.id();
   const audit = managedEntry(deps, manager, "category.changed");
-  return mutate(deps, "mongo", { audit }, async (tx, tell) => {
+  return mutate(deps, "mongo", { audit }, async (tx, { tell }) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
     expectVersion(expected, category.version);

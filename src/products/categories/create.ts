@@ -15,7 +15,7 @@ export async function createCategory(
 ): Promise<CategoryResponse> {
   const id = deps.random.id();
   const audit = managedEntry(deps, manager, "category.created");
-  return mutate(deps, "mongo", { audit, record }, async (tx, tell) => {
+  return mutate(deps, "mongo", { audit, record }, async (tx, { tell }) => {
     await deps.categories.guard(tx);
     const parent = parentId ? await requireCategory(deps, parentId, tx) : null;
     const made = { ...newCategory(deps, parent, input, input.slug === undefined ? "name" : "slug"), _id: id };

@@ -21,7 +21,7 @@ export async function deleteCategory(
   }
   const ids = newTreeJobs(deps);
   const audit = managedEntry(deps, manager, "category.deleted");
-  await mutate(deps, "mongo", { audit }, async (tx, tell) => {
+  await mutate(deps, "mongo", { audit }, async (tx, { tell }) => {
     await deps.categories.guard(tx);
     const { name, path } = await requireCategory(deps, id, tx);
     tell({ id, name, path });

@@ -26,7 +26,7 @@ export async function mergeCategory(
 ): Promise<CategoryResponse> {
   const ids = newTreeJobs(deps);
   const audit = managedEntry(deps, manager, "category.merged");
-  return mutate(deps, "mongo", { audit, record }, async (tx, tell) => {
+  return mutate(deps, "mongo", { audit, record }, async (tx, { tell }) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
     const target = await requireCategory(deps, into, tx);

@@ -67,7 +67,7 @@ export async function moveCategory(
 ): Promise<CategoryResponse> {
   const ids = newTreeJobs(deps);
   const audit = managedEntry(deps, manager, "category.moved");
-  return mutate(deps, "mongo", { audit, record }, async (tx, tell) => {
+  return mutate(deps, "mongo", { audit, record }, async (tx, { tell }) => {
     await deps.categories.guard(tx);
     const category = await requireCategory(deps, id, tx);
     expectVersion(expected, category.version);

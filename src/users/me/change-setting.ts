@@ -18,7 +18,7 @@ export async function changeSetting<Setting>(
     actor: person(actor.userId),
     origin,
   });
-  return mutate(deps, "mysql", { audit }, async (tx, tell) => {
+  return mutate(deps, "mysql", { audit }, async (tx, { tell }) => {
     if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
     const changed = await work(tx);
     tell({ fields, ...more() });

@@ -1,5 +1,5 @@
 /** Synonyms and rules: listed, read, created, replaced and deleted alike. */
-import { type Manager, managedEntry, mutate } from "../../../audit";
+import { type Beside, type Manager, managedEntry, mutate } from "../../../audit";
 import type { MongoTx } from "../../../db/mongo";
 import type { RecordAnswer } from "../../../http/idempotency";
 import { AppError, invalidInput } from "../../../lib/errors";
@@ -54,19 +54,16 @@ function manage<R extends Row, Body, Response extends object>(kind: Kind<R, Body
     manager: Manager,
     verb: "created" | "changed" | "deleted",
     work: (tx: MongoTx) => Promise<{ result: T; detail: Record<string, JsonValue> }>,
-    record?: RecordAnswer<MongoTx>,
-  ): Promise<T> =>
-    mutate(
-      deps,
-      "mongo",
-      { audit: managedEntry(deps, manager, `${kind.name}.${verb}`), ...(record && { record }) },
-      async (tx, tell) => {
-        await deps.curationStore.guard(tx);
-        const { result, detail } = await work(tx);
-        tell(detail);
-        return result;
-      },
-    );
+    record?: Beside<MongoTx, T>["record"],
+  ): Promise<T> => {
+    const audit = managedEntry(deps, manager, `${kind.name}.${verb}`);
+    return mutate(deps, "mongo", { audit, record }, async (tx, { tell }) => {
+      await deps.curationStore.guard(tx);
+      const { result, detail } = await work(tx);
+      tell(detail);
+      return result;
+    });
+  };
   const detailOf = (row: R): Record<string, JsonValue> => ({
     id: row._id,
     ...(kind.show(row) as Record<string, JsonValue>),

@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../audit";
+import { mutate, newAuditEntry, person } from "../audit";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import { toUserResponse, type UserResponse } from "../users";
@@ -86,23 +86,19 @@ export async function completeSignIn(
     expiresAt: after(now, DEVICE_TTL),
   };
   const unusual = known === null && (await deps.sessions.isUnusual(userId, origin, RECENT));
-  const entry = newAuditEntry(deps, "sign_in.succeeded", {
+  const audit = newAuditEntry(deps, "sign_in.succeeded", {
     actor: person(userId),
     origin,
     detail: { method, sessionId, knownDevice: known !== null },
   });
-  const opened = await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.sessions.create(session, tx))) return false;
+  await mutate(deps, "mysql", { audit }, async (tx) => {
+    if (!(await deps.sessions.create(session, tx))) throw accountChanged();
     await deps.devices.use(device, tx);
     if (challengeId !== undefined && !(await deps.codes.use(challengeId, now, tx))) {
       throw challengeOver();
     }
     if (unusual) await deps.jobs.mysql.enqueue(newNotice("new_device", jobId, userId, origin, now), tx);
-    await deps.audit.record(entry, tx);
-    return true;
   });
-  if (!opened) throw accountChanged();
-  if (unusual) deps.jobs.wake();
   return {
     ...(await tokensOf(deps, userId, sessionId, 0, idleExpiresAt)),
     deviceToken: deps.tokens.device(userId, deviceId),

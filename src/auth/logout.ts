@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../audit";
+import { mutate, newAuditEntry, person } from "../audit";
 import type { Actor } from "../lib/actor";
 import { AppError } from "../lib/errors";
 import { looksLikeKey } from "./api-keys/form";
@@ -46,13 +46,13 @@ export async function endOwnSession(
 ): Promise<void> {
   const now = deps.clock.now();
   const current = sessionId === actor.sessionId;
-  const entry = newAuditEntry(deps, current ? "session.signed_out" : "session.ended", {
+  const audit = newAuditEntry(deps, current ? "session.signed_out" : "session.ended", {
     actor: person(actor.userId),
     origin,
     detail: { sessionId },
   });
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", { audit }, async (tx, { omit }) => {
     const reason = current ? "signed_out" : "ended_by_user";
-    if (await deps.sessions.end(sessionId, { reason, now }, tx)) await deps.audit.record(entry, tx);
+    if (!(await deps.sessions.end(sessionId, { reason, now }, tx))) omit();
   });
 }

@@ -1,4 +1,4 @@
-import { ANONYMOUS, newAuditEntry } from "../audit";
+import { ANONYMOUS, mutate, newAuditEntry } from "../audit";
 import { after } from "../lib/clock";
 import { AppError } from "../lib/errors";
 import { type SignedIn, tokensOf } from "./complete-sign-in";
@@ -57,20 +57,18 @@ export async function refresh(
       return tokensOf(deps, session.userId, session.id, session.refreshCounter, session.idleExpiresAt);
     }
     const detail = `its refresh token was used twice, from ${origin.ip}`;
-    const entry = newAuditEntry(deps, "session.token_reused", {
+    const audit = newAuditEntry(deps, "session.token_reused", {
       actor: ANONYMOUS,
       subjectUserId: session.userId,
       origin,
       detail: { sessionId: session.id },
     });
     const notice = newNotice("token_reused", deps.random.id(), session.userId, origin, now);
-    await deps.mysql.transaction(async (tx) => {
+    await mutate(deps, "mysql", { audit }, async (tx, { omit }) => {
       const ended = await deps.sessions.end(session.id, { reason: "refresh_reuse", detail, now }, tx);
-      if (!ended) return;
-      await deps.audit.record(entry, tx);
-      await deps.jobs.mysql.enqueue(notice, tx);
+      if (ended) await deps.jobs.mysql.enqueue(notice, tx);
+      else omit();
     });
-    deps.jobs.wake();
     throw refuse();
   }
 }

@@ -1,3 +1,4 @@
+import { mutate } from "../audit";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { invalidInput } from "../lib/errors";
@@ -53,7 +54,7 @@ export async function register(
   const now = deps.clock.now();
   const pendingHashedPassword = await deps.passwords.hash(password, requesterOf(origin.ip, null));
   const [userId, codeId, jobId] = [deps.random.id(), deps.random.id(), deps.random.id()];
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", {}, async (tx) => {
     const user = await deps.users.findOrCreate(
       { id: userId, email, emailCanonical: emailKey(email), name, now },
       tx,
@@ -76,6 +77,5 @@ export async function register(
       tx,
     );
   });
-  deps.jobs.wake();
   return registration(codeId);
 }

@@ -1,4 +1,4 @@
-import { newAuditEntry, person } from "../audit";
+import { mutate, newAuditEntry, person } from "../audit";
 import type { MySqlTx } from "../db/prisma";
 import type { AppError } from "../lib/errors";
 import type { UserRow } from "../users";
@@ -54,7 +54,7 @@ export async function replacePassword(
   const jobId = deps.random.id();
   const actor = person(user.id);
   const detail: Record<string, boolean> = forgetDevices ? { forgetDevices } : {};
-  const entry = newAuditEntry(deps, ACTIONS[why], { actor, origin, detail });
+  const audit = newAuditEntry(deps, ACTIONS[why], { actor, origin, detail });
   const keysEnd = newKeysEnd(deps, user.id, {
     revoke: replacement.revokeApiKeys,
     actor,
@@ -67,7 +67,7 @@ export async function replacePassword(
     now,
     ...(session === undefined ? {} : { except: session }),
   };
-  await deps.mysql.transaction(async (tx) => {
+  await mutate(deps, "mysql", { audit }, async (tx) => {
     await before?.(tx, now);
     const change = { hashedPassword, now, ...(from === undefined ? {} : { from }) };
     if (!(await deps.users.setPassword(user.id, change, tx))) throw refuse();
@@ -78,8 +78,6 @@ export async function replacePassword(
     }
     const keys = namesOf(await endKeys(deps, keysEnd, tx));
     await deps.jobs.mysql.enqueue(newNotice(why, jobId, user.id, origin, now, { keys }), tx);
-    await deps.audit.record(entry, tx);
   });
-  deps.jobs.wake();
   await forgiveFailures(deps, user, origin, { deviceId, proof: "mailbox" });
 }

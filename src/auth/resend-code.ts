@@ -1,3 +1,4 @@
+import { mutate } from "../audit";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { countRequest } from "./count-request";
@@ -23,7 +24,7 @@ export async function resendRegistrationCode(
     row.user?.emailCanonical === emailKey(email) &&
     row.createdAt > after(now, -ATTEMPT_TTL);
   if (open) {
-    await deps.mysql.transaction(async (tx) => {
+    await mutate(deps, "mysql", {}, async (tx) => {
       const asked = { now, ip: origin.ip, notSince: after(now, -RESEND_AFTER) };
       const due = await deps.codes.renew(row.id, asked, tx);
       if (!due) return;
@@ -37,7 +38,6 @@ export async function resendRegistrationCode(
         tx,
       );
     });
-    deps.jobs.wake();
   }
   return registration(registrationId);
 }

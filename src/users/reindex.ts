@@ -1,3 +1,4 @@
+import { mutate } from "../audit";
 import type { JobHandler } from "../jobs/runner";
 import type { UserDeps } from "./deps";
 import { WORDS_FORM } from "./words";
@@ -24,7 +25,7 @@ const makeWords =
       if (ids.length === 0) return;
       for (const id of ids) {
         signal.throwIfAborted();
-        await deps.mysql.transaction(async (tx) => {
+        await mutate(deps, "mysql", {}, async (tx) => {
           if (await deps.users.lock(id, tx)) await deps.users.saveWords(id, tx);
         });
       }

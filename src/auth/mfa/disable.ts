@@ -1,4 +1,3 @@
-import type { AuditEntry } from "../../audit";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
@@ -28,18 +27,16 @@ export async function disable(deps: AuthDeps, actor: Actor, proof: Proof, origin
 /**
  * Takes the second factor of someone who lost it away, at the word of an administrator. Every session of theirs
  * ends, and they are told by mail. Passkeys stay.
- * @param entry says who did it
  * @throws AppError conflict when there is none
  */
 export async function removeLostFactor(
   deps: AuthDeps,
   userId: string,
-  { entry, jobId, now }: { entry: AuditEntry; jobId: string; now: Date },
+  { jobId, now }: { jobId: string; now: Date },
   tx: MySqlTx,
 ): Promise<void> {
   if (!(await deps.mfa.removeAll(userId, tx))) throw new AppError("conflict", "They have no second factor.");
   await deps.sessions.endAll(userId, { reason: "ended_by_administrator", now }, tx);
   const notice = newNotice("second_factor_changed", jobId, userId, ADMINISTRATOR, now);
   await deps.jobs.mysql.enqueue(notice, tx);
-  await deps.audit.record({ ...entry, subjectUserId: userId }, tx);
 }

@@ -1,4 +1,4 @@
-import { ANONYMOUS, newAuditEntry, person } from "../../audit";
+import { ANONYMOUS, mutate, newAuditEntry, person } from "../../audit";
 import { AppError } from "../../lib/errors";
 import type { UserRow } from "../../users";
 import { challengeOver } from "../complete-sign-in";
@@ -38,15 +38,13 @@ async function useBackupCode(
     return false;
   const now = deps.clock.now();
   const jobId = deps.random.id();
-  const entry = newAuditEntry(deps, "backup_code.used", { actor: person(user.id), origin });
-  const used = await deps.mysql.transaction(async (tx) => {
-    if (!(await deps.mfa.useBackupCode(row.id, now, tx))) return false;
-    await deps.audit.record(entry, tx);
-    await deps.jobs.mysql.enqueue(newNotice("backup_code_used", jobId, user.id, origin, now), tx);
-    return true;
+  const audit = newAuditEntry(deps, "backup_code.used", { actor: person(user.id), origin });
+  return mutate(deps, "mysql", { audit }, async (tx, { omit }) => {
+    const used = await deps.mfa.useBackupCode(row.id, now, tx);
+    if (used) await deps.jobs.mysql.enqueue(newNotice("backup_code_used", jobId, user.id, origin, now), tx);
+    else omit();
+    return used;
   });
-  if (used) deps.jobs.wake();
-  return used;
 }
 
 /** Records a wrong code; of one that follows a right password on a new device its owner is told, once a day. */
@@ -62,17 +60,15 @@ async function recordFailure(
     ...newNotice("second_factor_failed", deps.random.id(), user.id, origin, now),
     dedupeKey: `second_factor_failed:${user.id}:${now.toISOString().slice(0, 10)}`,
   };
-  const entry = newAuditEntry(deps, "second_factor.failed", {
+  const audit = newAuditEntry(deps, "second_factor.failed", {
     actor: by.signedIn ? person(user.id) : ANONYMOUS,
     subjectUserId: user.id,
     origin,
     detail: { method },
   });
-  await deps.mysql.transaction(async (tx) => {
-    await deps.audit.record(entry, tx);
+  await mutate(deps, "mysql", { audit }, async (tx) => {
     if (by.deviceId === null) await deps.jobs.mysql.enqueue(notice, tx);
   });
-  deps.jobs.wake();
 }
 
 /** Who answers: the known device, and whether they are signed in or about to be. */

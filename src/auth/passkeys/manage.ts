@@ -1,3 +1,4 @@
+import { mutate } from "../../audit";
 import type { Actor } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import type { ExpectedVersions } from "../../lib/versions";
@@ -35,7 +36,7 @@ export async function renamePasskey(
   { name }: { name: string },
   expected: ExpectedVersions,
 ): Promise<PasskeyResponse> {
-  return deps.mysql.transaction(async (tx) => {
+  return mutate(deps, "mysql", {}, async (tx) => {
     const renamed = await deps.passkeys.rename(id, actor.userId, name, expected, tx);
     const row = await deps.passkeys.find(id, actor.userId, tx);
     if (!row) throw noPasskey();

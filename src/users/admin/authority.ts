@@ -1,3 +1,4 @@
+import { type Beside, type EntryOfChange, mutate } from "../../audit";
 import type { AuthDeps } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { Actor } from "../../lib/actor";
@@ -8,7 +9,7 @@ import type { Permission } from "../../lib/permissions";
 export type Held = ReadonlySet<string>;
 
 /**
- * Runs a change of what people may do. Such changes come one after another, on every process, and what the
+ * A change of what people may do, by `mutate`. Such changes come one after another, on every process, and what the
  * caller may is read again inside: whoever lost it a moment ago changes nothing more.
  * @throws AppError forbidden when the caller no longer holds `needed`, unauthenticated when they are gone
  */
@@ -16,9 +17,10 @@ export async function administer<T>(
   deps: AuthDeps,
   actor: Actor,
   needed: Permission[],
-  work: (tx: MySqlTx, held: Held) => Promise<T>,
+  beside: Beside<MySqlTx, NoInfer<T>>,
+  work: (tx: MySqlTx, held: Held, entry: EntryOfChange) => Promise<T>,
 ): Promise<T> {
-  return deps.mysql.transaction(async (tx) => {
+  return mutate(deps, "mysql", beside, async (tx, entry) => {
     await deps.roles.lockAdministration(tx);
     const caller = await deps.users.findById(actor.userId, tx);
     if (!caller || caller.bannedAt !== null || caller.deletedAt !== null) {
@@ -31,7 +33,7 @@ export async function administer<T>(
     for (const permission of needed) {
       if (!held.has(permission)) throw new AppError("forbidden", `This needs the permission ${permission}.`);
     }
-    return work(tx, held);
+    return work(tx, held, entry);
   });
 }
 

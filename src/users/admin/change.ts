@@ -59,7 +59,7 @@ export async function changeUser(
     ban: entryOf(ban === null ? "user.unbanned" : "user.banned"),
     roles: entryOf("user.roles_changed"),
   };
-  await administer(deps, actor, needed, async (tx, held) => {
+  await administer(deps, actor, needed, {}, async (tx, held) => {
     const user = await changeable(deps, id, held, tx);
     expectVersion(expected, user.version);
     if (ban && id === actor.userId) throw new AppError("conflict", "You cannot ban yourself.");
@@ -86,6 +86,5 @@ export async function changeUser(
     }
     await deps.users.setBan(id, { now, ...(ban === undefined ? {} : { ban }) }, tx);
   });
-  if (ban) deps.jobs.wake();
   return readUser(deps, id);
 }

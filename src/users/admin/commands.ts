@@ -1,4 +1,4 @@
-import { newAuditEntry, SYSTEM } from "../../audit";
+import { mutate, newAuditEntry, SYSTEM } from "../../audit";
 import type { AuthDeps } from "../../auth";
 import { refuseObviousPassword, removeLostFactor } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
@@ -37,8 +37,8 @@ export async function createAccount(
   const now = deps.clock.now();
   const newId = deps.random.id();
   const hashedPassword = await deps.passwords.hash(password);
-  const entry = newAuditEntry(deps, "account.created", { actor: SYSTEM, origin: null, detail: { role } });
-  await deps.mysql.transaction(async (tx) => {
+  const audit = newAuditEntry(deps, "account.created", { actor: SYSTEM, origin: null, detail: { role } });
+  await mutate(deps, "mysql", { audit }, async (tx, { about }) => {
     await deps.roles.lockAdministration(tx);
     const emailCanonical = emailKey(email);
     const { id } = await deps.users.findOrCreate({ id: newId, email, emailCanonical, name, now }, tx);
@@ -50,7 +50,7 @@ export async function createAccount(
     }
     await deps.roles.grantNamed(id, BASE_ROLE, now, tx);
     await deps.roles.grant(id, [roleId], now, tx);
-    await deps.audit.record({ ...entry, subjectUserId: id }, tx);
+    about(id);
   });
 }
 
@@ -58,8 +58,8 @@ export async function createAccount(
 export async function setRole(deps: AuthDeps, email: string, role: string, held: boolean): Promise<void> {
   const now = deps.clock.now();
   const detail = held ? { added: [role], removed: [] } : { added: [], removed: [role] };
-  const entry = newAuditEntry(deps, "user.roles_changed", { actor: SYSTEM, origin: null, detail });
-  await deps.mysql.transaction(async (tx) => {
+  const audit = newAuditEntry(deps, "user.roles_changed", { actor: SYSTEM, origin: null, detail });
+  await mutate(deps, "mysql", { audit }, async (tx, { about }) => {
     await deps.roles.lockAdministration(tx);
     const { id: roleId } = await roleNamed(deps, role, tx);
     const { id } = await personAt(deps, email, tx);
@@ -69,7 +69,7 @@ export async function setRole(deps: AuthDeps, email: string, role: string, held:
       await deps.roles.revoke(id, [roleId], tx);
     }
     await deps.users.setBan(id, { now }, tx);
-    await deps.audit.record({ ...entry, subjectUserId: id }, tx);
+    about(id);
   });
 }
 
@@ -77,10 +77,11 @@ export async function setRole(deps: AuthDeps, email: string, role: string, held:
 export async function removeSecondFactor(deps: AuthDeps, email: string): Promise<void> {
   const now = deps.clock.now();
   const jobId = deps.random.id();
-  const entry = newAuditEntry(deps, "user.second_factor_removed", { actor: SYSTEM, origin: null });
-  await deps.mysql.transaction(async (tx) => {
+  const audit = newAuditEntry(deps, "user.second_factor_removed", { actor: SYSTEM, origin: null });
+  await mutate(deps, "mysql", { audit }, async (tx, { about }) => {
     const { id } = await personAt(deps, email, tx);
-    await removeLostFactor(deps, id, { entry, jobId, now }, tx);
+    await removeLostFactor(deps, id, { jobId, now }, tx);
+    about(id);
   });
 }
 

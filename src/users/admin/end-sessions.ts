@@ -18,7 +18,7 @@ export async function endSessionsOf(
   origin: Origin,
 ): Promise<SessionsEnded> {
   const now = deps.clock.now();
-  const entry = newAuditEntry(deps, "user.sessions_ended", {
+  const audit = newAuditEntry(deps, "user.sessions_ended", {
     actor: auditActor(actor),
     subjectUserId: id,
     origin,
@@ -30,15 +30,13 @@ export async function endSessionsOf(
     origin,
     told: ADMINISTRATOR,
   });
-  const result = await administer(deps, actor, ["users:write"], async (tx, held) => {
+  return administer(deps, actor, ["users:write"], { audit }, async (tx, held, { tell }) => {
     await changeable(deps, id, held, tx);
     const ended = await deps.sessions.endAll(id, { reason: "ended_by_administrator", now }, tx);
     const forgotten: Record<string, number> = forgetDevices
       ? { forgotten: await deps.devices.forget(id, { now }, tx) }
       : {};
-    await deps.audit.record({ ...entry, detail: { ended, ...forgotten } }, tx);
+    tell({ ended, ...forgotten });
     return { ended, ...forgotten, ...(await endKeysAndTell(deps, keysEnd, tx)) };
   });
-  deps.jobs.wake();
-  return result;
 }

@@ -45,20 +45,16 @@ export async function startPasswordReset(
   const now = deps.clock.now();
   const [codeId, jobId] = [deps.random.id(), deps.random.id()];
   const subject = { actor: auditActor(actor), subjectUserId: id, origin };
-  const entry = newAuditEntry(deps, "user.password_reset_started", subject);
-  const response = { expiresIn: RESET_TTL / 1000 };
-  await administer(deps, actor, ["users:write"], async (tx, held) => {
+  const audit = newAuditEntry(deps, "user.password_reset_started", subject);
+  return administer(deps, actor, ["users:write"], { audit, record }, async (tx, held) => {
     const { id: userId } = await recoverable(deps, actor, id, held, tx);
     const times = { requestedAt: now, expiresAt: after(now, RESET_TTL) };
     const code = { id: codeId, userId, purpose: "reset_password", requestedIp: origin.ip, ...times } as const;
     await deps.codes.create(code, tx);
     const payload = { codeId, by: "administrator" };
     await deps.jobs.mysql.enqueue({ id: jobId, kind: "mail.reset_password", payload, runAt: now }, tx);
-    await deps.audit.record(entry, tx);
-    await record(tx, response);
+    return { expiresIn: RESET_TTL / 1000 };
   });
-  deps.jobs.wake();
-  return response;
 }
 
 /**
@@ -77,22 +73,19 @@ export async function startEmailChange(
 ): Promise<PendingEmailChange> {
   // The epoch is the person's at the lock below.
   const begun = newEmailChange(deps, { id, authEpoch: 0 }, newEmail, "administrator", origin);
-  const entry = newAuditEntry(deps, "user.email_change_started", {
+  const audit = newAuditEntry(deps, "user.email_change_started", {
     actor: auditActor(actor),
     subjectUserId: id,
     origin,
     detail: { changeId: begun.change.id },
   });
   const response = toPendingChange({ ...begun.change, oldConfirmedAt: null, newConfirmedAt: null });
-  await administer(deps, actor, ["users:write"], async (tx, held) => {
+  return administer(deps, actor, ["users:write"], { audit, record }, async (tx, held) => {
     const user = await recoverable(deps, actor, id, held, tx);
     if (user.emailCanonical === begun.change.newEmailCanonical) {
       throw invalidInput("newEmail", "not_allowed", "is the address that the account has");
     }
     await saveEmailChange(deps, { ...begun, change: { ...begun.change, authEpoch: user.authEpoch } }, tx);
-    await deps.audit.record(entry, tx);
-    await record(tx, response);
+    return response;
   });
-  deps.jobs.wake();
-  return response;
 }

@@ -23,14 +23,13 @@ export async function removeSecondFactorOf(
   }
   const now = deps.clock.now();
   const jobId = deps.random.id();
-  const entry = newAuditEntry(deps, "user.second_factor_removed", {
+  const audit = newAuditEntry(deps, "user.second_factor_removed", {
     actor: auditActor(actor),
     subjectUserId: id,
     origin,
   });
-  await administer(deps, actor, ["users:write"], async (tx, held) => {
+  await administer(deps, actor, ["users:write"], { audit }, async (tx, held) => {
     await changeable(deps, id, held, tx);
-    await removeLostFactor(deps, id, { entry, jobId, now }, tx);
+    await removeLostFactor(deps, id, { jobId, now }, tx);
   });
-  deps.jobs.wake();
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mutate, newAuditEntry, person } from "../../audit";
 import type { Origin } from "../../auth";
+import type { MySqlTx } from "../../db/prisma";
 import type { Actor, Owner } from "../../lib/actor";
 import { AppError } from "../../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../../lib/versions";
@@ -31,10 +32,6 @@ function meOf(user: Omit<Owner, "roles">, roles: string[], actor: Actor): Me {
   return { data, version: user.version, rights: rights.slice(0, 32) };
 }
 
-/** A person as they see themselves, after a change of their row. */
-export const answerOf = async (deps: AccountDeps, actor: Actor, user: UserRow): Promise<Me> =>
-  meOf(user, await deps.roles.namesOf(user.id), actor);
-
 /** The caller's own account, and its version, as the check of who calls has just read it. */
 export function readMe({ owner, ...actor }: Actor): Me {
   if (!owner) throw accountGone();
@@ -42,11 +39,37 @@ export function readMe({ owner, ...actor }: Actor): Me {
 }
 
 /**
- * Changes the caller's own account.
+ * Changes a part of the caller's own account.
  * @param expected from If-Match
+ * @param change writes it; null where it is as it should be
  * @throws AppError precondition_failed when it has another version
  */
-export async function changeMe(
+export async function changeProfile(
+  deps: AccountDeps,
+  actor: Actor,
+  { field, expected, origin }: { field: "name" | "avatar"; expected: ExpectedVersions; origin: Origin },
+  change: (present: UserRow, tx: MySqlTx) => Promise<Partial<UserRow> | null>,
+): Promise<Me> {
+  const audit = newAuditEntry(deps, "profile.changed", {
+    actor: person(actor.userId),
+    origin,
+    detail: { fields: [field] },
+  });
+  const user = await mutate(deps, "mysql", { audit }, async (tx, { omit }) => {
+    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
+    const present = await deps.users.findById(actor.userId, tx);
+    if (!present) throw accountGone();
+    expectVersion(expected, present.version);
+    const changed = await change(present, tx);
+    if (changed) return { ...present, ...changed, version: present.version + 1 };
+    omit();
+    return present;
+  });
+  return meOf(user, await deps.roles.namesOf(user.id), actor);
+}
+
+/** Changes the caller's own account. @throws AppError precondition_failed when it has another version */
+export function changeMe(
   deps: AccountDeps,
   actor: Actor,
   { name }: ChangeMe,
@@ -54,18 +77,9 @@ export async function changeMe(
   origin: Origin,
 ): Promise<Me> {
   const now = deps.clock.now();
-  const audit = newAuditEntry(deps, "profile.changed", {
-    actor: person(actor.userId),
-    origin,
-    detail: { fields: ["name"] },
-  });
-  const user = await mutate(deps, "mysql", { audit }, async (tx) => {
-    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
-    const present = await deps.users.findById(actor.userId, tx);
-    if (!present || name === undefined) throw accountGone();
-    expectVersion(expected, present.version);
+  return changeProfile(deps, actor, { field: "name", expected, origin }, async (_, tx) => {
+    if (name === undefined) return null;
     await deps.users.rename(actor.userId, name, now, tx);
-    return { ...present, name, version: present.version + 1 };
+    return { name };
   });
-  return answerOf(deps, actor, user);
 }

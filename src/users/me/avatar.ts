@@ -1,14 +1,12 @@
-import { newAuditEntry, person } from "../../audit";
 import type { Origin } from "../../auth";
-import type { MySqlTx } from "../../db/prisma";
 import type { NewJob } from "../../jobs/jobs";
 import type { Actor } from "../../lib/actor";
 import { after, MINUTE } from "../../lib/clock";
 import { AppError } from "../../lib/errors";
-import { type ExpectedVersions, expectVersion } from "../../lib/versions";
+import type { ExpectedVersions } from "../../lib/versions";
 import { keepRenditions, readPicture } from "../../media";
 import type { StoredFile } from "../../storage/storage";
-import { accountGone, answerOf, type Me } from "./account";
+import { changeProfile, type Me } from "./account";
 import type { AccountDeps } from "./deps";
 
 /** Widths that are kept; a picture is never made larger than it is. */
@@ -27,7 +25,7 @@ const cleaning = (jobId: string, id: string, runAt: Date): NewJob => ({
 });
 
 /** Puts a picture, or none, in the place of the caller's; a job removes the files of the one before. */
-async function replace(
+function replace(
   deps: AccountDeps,
   actor: Actor,
   avatar: { id: string; widths: number[] } | null,
@@ -36,29 +34,12 @@ async function replace(
 ): Promise<Me> {
   const now = deps.clock.now();
   const jobId = deps.random.id();
-  const audit = newAuditEntry(deps, "profile.changed", {
-    actor: person(actor.userId),
-    origin,
-    detail: { fields: ["avatar"] },
-  });
-  const user = await deps.mysql.transaction(async (tx: MySqlTx) => {
-    if (!(await deps.users.lockActive(actor.userId, tx))) throw accountGone();
-    const present = await deps.users.findById(actor.userId, tx);
-    if (!present) throw accountGone();
-    expectVersion(expected, present.version);
-    if (avatar === null && present.avatarId === null) return present;
+  return changeProfile(deps, actor, { field: "avatar", expected, origin }, async ({ avatarId }, tx) => {
+    if (avatar === null && avatarId === null) return null;
     await deps.users.setAvatar(actor.userId, avatar, now, tx);
-    if (present.avatarId) await deps.jobs.mysql.enqueue(cleaning(jobId, present.avatarId, now), tx);
-    await deps.audit.record(audit, tx);
-    return {
-      ...present,
-      avatarId: avatar?.id ?? null,
-      avatarWidths: avatar?.widths ?? null,
-      version: present.version + 1,
-    };
+    if (avatarId) await deps.jobs.mysql.enqueue(cleaning(jobId, avatarId, now), tx);
+    return { avatarId: avatar?.id ?? null, avatarWidths: avatar?.widths ?? null };
   });
-  deps.jobs.wake();
-  return answerOf(deps, actor, user);
 }
 
 /**

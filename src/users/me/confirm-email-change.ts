@@ -1,4 +1,4 @@
-import { type AuditEntry, newAuditEntry, person, SYSTEM } from "../../audit";
+import { mutate, newAuditEntry, person, SYSTEM } from "../../audit";
 import { countRequest, newNotice, type Origin } from "../../auth";
 import type { MySqlTx } from "../../db/prisma";
 import type { NewJob } from "../../jobs/jobs";
@@ -27,7 +27,7 @@ function waitsFor(change: EmailChangeRow, now: Date): ConfirmedEmailChange["wait
 async function makeChange(
   deps: AccountDeps,
   { userId, newEmail: email, newEmailCanonical: emailCanonical }: EmailChangeRow,
-  { now, notice, audit }: { now: Date; notice: NewJob; audit: AuditEntry },
+  { now, notice }: { now: Date; notice: NewJob },
   tx: MySqlTx,
 ): Promise<"completed" | "taken"> {
   if (!(await deps.users.takeAddress(userId, { email, emailCanonical, now }, tx))) {
@@ -37,7 +37,6 @@ async function makeChange(
   await deps.emailChanges.end(userId, "completed", now, tx);
   await deps.codes.endAll(userId, "reset_password", now, tx);
   await deps.jobs.mysql.enqueue(notice, tx);
-  await deps.audit.record(audit, tx);
   return "completed";
 }
 
@@ -73,22 +72,21 @@ export async function confirmEmailChange(
   const { userId } = change;
   const actor = person(userId);
   const audit = newAuditEntry(deps, "email_change.completed", { actor, origin, detail: { changeId } });
-  const outcome = await deps.mysql.transaction(async (tx) => {
+  const outcome = await mutate(deps, "mysql", { audit }, async (tx, { omit }) => {
     if (!(await deps.users.lockActive(userId, tx))) throw wrongLink();
     if (!(await deps.emailChanges.confirm(changeId, side, now, tx))) throw wrongLink();
     const confirmed = await deps.emailChanges.find(changeId, tx);
     // A new password or ended sessions since: whoever asked for the change may have been a thief.
     if (!confirmed || confirmed.authEpoch !== confirmed.user.authEpoch) throw wrongLink();
-    const waiting = waitsFor(confirmed, now);
-    if (waiting !== null) return waiting;
     const notice = newNotice("address_changed", jobId, userId, origin, now, { to: confirmed.user.email });
-    return makeChange(deps, confirmed, { now, notice, audit }, tx);
+    const outcome = waitsFor(confirmed, now) ?? (await makeChange(deps, confirmed, { now, notice }, tx));
+    if (outcome !== "completed") omit();
+    return outcome;
   });
   if (outcome === "taken") {
     throw new AppError("already_exists", "Another account has this address by now.");
   }
   if (outcome !== "completed") return { status: "waiting", waitingFor: outcome };
-  deps.jobs.wake();
   return { status: "completed", waitingFor: null };
 }
 
@@ -106,11 +104,11 @@ export const makeDueEmailChange =
     const audit = newAuditEntry(deps, "email_change.completed", subject);
     const to = change.user.email;
     const notice = newNotice("address_changed", deps.random.id(), userId, where, now, { to });
-    await deps.mysql.transaction(async (tx) => {
-      if (!(await deps.users.lockActive(userId, tx))) return;
-      const present = await deps.emailChanges.find(changeId, tx);
-      if (!present || present.endedAt !== null || present.authEpoch !== present.user.authEpoch) return;
-      if (waitsFor(present, now) === null) await makeChange(deps, present, { now, notice, audit }, tx);
+    await mutate(deps, "mysql", { audit }, async (tx, { omit }) => {
+      const isActive = await deps.users.lockActive(userId, tx);
+      const present = isActive && (await deps.emailChanges.find(changeId, tx));
+      const isOpen = present?.endedAt === null && present.authEpoch === present.user.authEpoch;
+      const isDue = isOpen && waitsFor(present, now) === null;
+      if (!isDue || (await makeChange(deps, present, { now, notice }, tx)) !== "completed") omit();
     });
-    deps.jobs.wake();
   };

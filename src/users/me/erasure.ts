@@ -96,10 +96,9 @@ const steps: Record<Step, (deps: AccountDeps, userId: string, attempts: number) 
       runAt: after(now, DAY),
       dedupeKey: `users.erase_late:${userId}`,
     };
-    await deps.mysql.transaction(async (tx) => {
+    await mutate(deps, "mysql", { audit }, async (tx) => {
       await deps.users.anonymise(userId, now, tx);
       await deps.jobs.mysql.enqueue(late, tx);
-      await deps.audit.record(audit, tx);
     });
   },
 };

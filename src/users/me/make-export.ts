@@ -1,3 +1,4 @@
+import { mutate } from "../../audit";
 import { textIn } from "../../jobs/payload";
 import type { JobHandler } from "../../jobs/runner";
 import { after, DAY, MINUTE } from "../../lib/clock";
@@ -70,7 +71,7 @@ export const makeExport =
       { id: deps.random.id(), kind: "users.export_expire", payload, runAt: expiresAt },
       { id: deps.random.id(), kind: "mail.export_ready", payload, runAt: readyAt },
     ];
-    const kept = await deps.mysql.transaction(async (tx) => {
+    const kept = await mutate(deps, "mysql", {}, async (tx) => {
       if (!(await deps.users.lockActive(row.userId, tx))) return false;
       if (await deps.exports.finish(id, { size, readyAt, expiresAt }, tx)) {
         for (const following of jobs) await deps.jobs.mysql.enqueue(following, tx);
@@ -80,7 +81,6 @@ export const makeExport =
     if (!kept && (await deps.users.findById(row.userId))?.deletedAt !== null) return forget();
     if (!kept) throw new Error("the account is banned");
     await deps.storage.removeAll(piecesOf(id));
-    deps.jobs.wake();
   };
 
 /** Removes an archive whose time is over. */

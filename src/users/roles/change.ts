@@ -38,12 +38,12 @@ export async function changeRole(
   expected: ExpectedVersions,
   origin: Origin,
 ): Promise<RoleResponse> {
-  const entry = newAuditEntry(deps, "role.changed", {
+  const audit = newAuditEntry(deps, "role.changed", {
     actor: auditActor(actor),
     subjectUserId: null,
     origin,
   });
-  return administer(deps, actor, ["roles:write"], async (tx, held) => {
+  return administer(deps, actor, ["roles:write"], { audit }, async (tx, held, { tell }) => {
     const role = await changeable(deps, id, expected, held, tx);
     if (role.name === ADMIN_ROLE && (change.description !== undefined || change.permissions !== undefined))
       throw new AppError("conflict", `The role ${ADMIN_ROLE} always holds everything.`);
@@ -55,8 +55,7 @@ export async function changeRole(
     const { requiresSecondFactor = role.requiresSecondFactor } = change;
     const demand: Record<string, boolean> =
       requiresSecondFactor === role.requiresSecondFactor ? {} : { requiresSecondFactor };
-    const detail = { roleId: id, name: role.name, added, removed, ...demand };
-    await deps.audit.record({ ...entry, detail }, tx);
+    tell({ roleId: id, name: role.name, added, removed, ...demand });
     const changed = await deps.roles.find(id, tx);
     if (!changed) throw noSuchRole();
     return toRole(changed);

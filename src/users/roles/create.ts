@@ -21,13 +21,13 @@ export async function createRole(
 ): Promise<RoleResponse> {
   const now = deps.clock.now();
   const id = deps.random.id();
-  const entry = newAuditEntry(deps, "role.created", {
+  const audit = newAuditEntry(deps, "role.created", {
     actor: auditActor(actor),
     subjectUserId: null,
     origin,
     detail: { roleId: id, name, permissions, ...(requiresSecondFactor ? { requiresSecondFactor } : {}) },
   });
-  return administer(deps, actor, ["roles:write"], async (tx, held) => {
+  return administer(deps, actor, ["roles:write"], { audit, record }, async (tx, held) => {
     demandAll(held, permissions, "The role");
     if ((await deps.roles.count(tx)) >= MAX_ROLES) {
       throw new AppError("conflict", `There are ${MAX_ROLES} roles. Delete one first.`);
@@ -36,14 +36,11 @@ export async function createRole(
     if (!(await deps.roles.create({ ...role, now }, tx))) {
       throw new AppError("already_exists", `There is a role ${name}.`);
     }
-    await deps.audit.record(entry, tx);
-    const made = toRole({
+    return toRole({
       ...role,
-      permissions: permissions.sort(),
+      permissions: permissions.toSorted(),
       version: 1,
       createdAt: now,
     });
-    await record(tx, made);
-    return made;
   });
 }

@@ -18,12 +18,12 @@ export async function deleteRole(
   expected: ExpectedVersions,
   origin: Origin,
 ): Promise<void> {
-  const entry = newAuditEntry(deps, "role.deleted", {
+  const audit = newAuditEntry(deps, "role.deleted", {
     actor: auditActor(actor),
     subjectUserId: null,
     origin,
   });
-  await administer(deps, actor, ["roles:write"], async (tx, held) => {
+  await administer(deps, actor, ["roles:write"], { audit }, async (tx, held, { tell }) => {
     const role = await changeable(deps, id, expected, held, tx);
     if (role.name === ADMIN_ROLE || role.name === BASE_ROLE) {
       throw new AppError("conflict", `The role ${role.name} is built in.`);
@@ -32,7 +32,6 @@ export async function deleteRole(
       throw new AppError("conflict", "Someone has this role. Take it away from everyone first.");
     }
     await deps.roles.remove(id, tx);
-    const detail = { roleId: id, name: role.name, permissions: role.permissions };
-    await deps.audit.record({ ...entry, detail }, tx);
+    tell({ roleId: id, name: role.name, permissions: role.permissions });
   });
 }

@@ -110,7 +110,7 @@ export function createDeps(
     log,
     categoriesOf: (ids) => categories.findByIds(ids),
     countProducts: () => products.count(),
-    eachProduct: (onPage, onDone) => walkProducts(mongo, products, onPage, onDone),
+    eachProduct: (onPage, onDone) => walkProducts(deps, onPage, onDone),
   });
   const { products } = stores({ products: createProductStore(mongo, search) });
 

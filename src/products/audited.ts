@@ -1,9 +1,6 @@
 /** Changes of products in the audit log: who changed what, and which prices. */
 import { isDeepStrictEqual } from "node:util";
-import { type AuditAction, auditJobOf, type Manager, managedEntry } from "../audit";
-import type { MongoTx } from "../db/mongo";
 import type { JsonValue } from "../lib/json";
-import type { ProductDeps } from "./deps";
 import type { ProductDocument } from "./model";
 
 const FIELDS = [
@@ -44,21 +41,15 @@ function differences(before: ProductDocument, after: ProductDocument): Record<st
   return { fields, ...(prices.length > 0 ? { prices } : {}) };
 }
 
-type ProductAction = Extract<AuditAction, `product.${string}`>;
-
 /**
- * Prepares the audit entry of a change. Call it before the transaction, which may run again.
- * @param manager null for the system: a command, or a job
- * @returns what enqueues the entry in the transaction of the change; `before` where there was a product
+ * What the audit log keeps of a product that was made, changed, deleted or restored.
+ * @param before the product as it was, where it changed
  */
-export function auditOf(
-  deps: Pick<ProductDeps, "clock" | "random" | "jobs">,
-  manager: Manager | null,
-  action: ProductAction,
-) {
-  const entry = managedEntry(deps, manager, action);
-  return (tx: MongoTx, after: ProductDocument, before?: ProductDocument): Promise<unknown> => {
-    const detail = { id: after._id, name: after.name, ...(before ? differences(before, after) : {}) };
-    return deps.jobs.mongo.enqueue(auditJobOf({ ...entry, detail }), tx);
-  };
-}
+export const auditDetailOf = (
+  after: ProductDocument,
+  before?: ProductDocument,
+): Record<string, JsonValue> => ({
+  id: after._id,
+  name: after.name,
+  ...(before ? differences(before, after) : {}),
+});

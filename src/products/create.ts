@@ -2,6 +2,7 @@ import { type Manager, managedEntry } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import type { ProductResponse } from "./answers";
+import { auditDetailOf } from "./audited";
 import { addSlugSuffix, buildProduct, categoriesOf, checkOptions } from "./build";
 import type { ProductDeps } from "./deps";
 import { toProduct } from "./mapper";
@@ -26,7 +27,7 @@ export async function createProduct(
   checkOptions(input.variants ?? []);
   const product = buildProduct(deps, deps.random.id(), input, categories);
   const signalId = deps.random.id();
-  const entry = managedEntry(deps, manager, "product.created");
+  const audit = managedEntry(deps, manager, "product.created", auditDetailOf(product));
   const wanted = product.slug;
   for (let attempt = 1; ; attempt++) {
     if (attempt > 1 && (await deps.products.findBySlug(product.slugKey ?? ""))) {
@@ -37,7 +38,7 @@ export async function createProduct(
       await deps.creations.make({
         product,
         signalId,
-        audit: { ...entry, detail: { id: product._id, name: product.name } },
+        audit,
         record: (tx) => record(tx, response),
       });
       deps.jobs.wake();

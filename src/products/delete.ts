@@ -1,4 +1,4 @@
-import type { Manager } from "../audit";
+import { type Manager, managedEntry, mutate } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import type { RecordAnswer } from "../http/idempotency";
 import { AppError } from "../lib/errors";
@@ -6,7 +6,7 @@ import { pageFrom } from "../lib/paging";
 import { canonicalKey } from "../lib/text";
 import { type ExpectedVersions, expectVersion, staleVersion } from "../lib/versions";
 import type { DeletedPage, ProductResponse } from "./answers";
-import { auditOf } from "./audited";
+import { auditDetailOf } from "./audited";
 import { slugGivenAway } from "./build";
 import type { ProductDeps } from "./deps";
 import { noProduct } from "./found";
@@ -28,21 +28,16 @@ export async function deleteProduct(
   if (!present) throw noProduct();
   expectVersion(expected, present.version);
   const now = deps.clock.now();
-  const audit = auditOf(deps, manager, "product.deleted");
+  const audit = managedEntry(deps, manager, "product.deleted", auditDetailOf(present));
   const { slugKey: _s, skuKeys: _k, ...rest } = present;
-  const deleted = await deps.mongo.transaction(async (tx) => {
+  await mutate(deps, "mongo", { audit }, async (tx) => {
     const next = { ...rest, deletedAt: now, deletedBy: manager?.actor.callerId ?? "system", updatedAt: now };
-    if (!(await deps.products.replace(next, present.version, tx))) return false;
+    if (!(await deps.products.replace(next, present.version, tx))) {
+      const there = await deps.products.findById(present._id, tx);
+      throw there ? staleVersion(there.version) : noProduct();
+    }
     await deps.formerSlugs.record(slugGivenAway(present, {}), now, tx);
-    await audit(tx, next);
-    return true;
   });
-  if (!deleted) {
-    const there = await deps.products.findById(present._id);
-    if (!there) throw noProduct();
-    throw staleVersion(there.version);
-  }
-  deps.jobs.wake();
 }
 
 /**
@@ -57,8 +52,8 @@ export async function restoreProduct(
 ): Promise<ProductResponse> {
   const signalId = deps.random.id();
   const now = deps.clock.now();
-  const audit = auditOf(deps, manager, "product.restored");
-  const answer = await deps.mongo.transaction(async (tx) => {
+  const audit = managedEntry(deps, manager, "product.restored");
+  return mutate(deps, "mongo", { audit, record }, async (tx, { tell }) => {
     const present = await deps.products.findAny(id, tx);
     if (!present) throw noProduct();
     if (present.deletedAt === null) throw new AppError("conflict", "The product is not deleted.");
@@ -74,13 +69,9 @@ export async function restoreProduct(
       throw new AppError("conflict", "The product was changed at the same moment. Try again.");
     }
     await signalProduct(deps, restored, signalId, tx);
-    const response = toProduct({ ...restored, version: present.version + 1 });
-    await audit(tx, restored);
-    await record(tx, response);
-    return response;
+    tell(auditDetailOf(restored));
+    return toProduct({ ...restored, version: present.version + 1 });
   });
-  deps.jobs.wake();
-  return answer;
 }
 
 /** A page of deleted products, the last deleted first. @throws AppError invalid_cursor */

@@ -1,8 +1,8 @@
-import type { Manager } from "../audit";
+import { type EntryOfChange, type Manager, managedEntry, mutate } from "../audit";
 import type { MongoTx } from "../db/mongo";
 import { AppError } from "../lib/errors";
 import { type ExpectedVersions, expectVersion } from "../lib/versions";
-import { auditOf } from "./audited";
+import { auditDetailOf } from "./audited";
 import { slugGivenAway } from "./build";
 import type { ProductDeps } from "./deps";
 import { noProduct } from "./found";
@@ -74,7 +74,7 @@ export async function replaceProduct(
   decide: (present: ProductDocument) => ProductDocument | Promise<ProductDocument>,
 ): Promise<ProductDocument> {
   const signalId = deps.random.id();
-  const audit = auditOf(deps, manager, "product.changed");
+  const audit = managedEntry(deps, manager, "product.changed");
   for (let attempt = 1; ; attempt++) {
     const present = await deps.products.find(key);
     if (!present) throw noProduct();
@@ -82,7 +82,7 @@ export async function replaceProduct(
     const next = await decide(present);
     const { renamed, gone } = comparedVariants(present, next);
     const result = { ...next, inStock: present.inStock ?? false, picture: present.picture ?? null };
-    const write = async (tx: MongoTx) => {
+    const write = async (tx: MongoTx, { tell }: EntryOfChange) => {
       // First what is written most: the levels of what is sold.
       if (renamed.length > 0) await deps.inventory.renameSkus(renamed, next.updatedAt, tx);
       if (!(await deps.products.replace(next, present.version, tx))) throw new ChangedMeanwhile();
@@ -91,13 +91,11 @@ export async function replaceProduct(
       // Also for a SKU that is taken away: its stock is no longer the product's.
       const skuKeys = [...new Set([...(present.skuKeys ?? []), ...(next.skuKeys ?? [])])];
       await signalProduct(deps, { _id: present._id, skuKeys }, signalId, tx);
-      await audit(tx, result, present);
-      await record?.(tx, result);
+      tell(auditDetailOf(result, present));
+      return result;
     };
     try {
-      await deps.mongo.transaction(write);
-      deps.jobs.wake();
-      return result;
+      return await mutate(deps, "mongo", { audit, record }, write);
     } catch (error) {
       if (!(error instanceof ChangedMeanwhile)) throw error;
     }

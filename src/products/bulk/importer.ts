@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { mutate } from "../../audit";
 import { duplicateKey } from "../../db/mongo";
 import { AppError, refusedFields } from "../../lib/errors";
 import { addSlugSuffix, categoriesOf } from "../build";
@@ -121,7 +122,7 @@ export class Importer {
   async #write({ outcome, product, givenAway = [] }: Exclude<Plan, { outcome: "unchanged" }>): Promise<void> {
     await this.deps.products.validateAll([product]);
     const signalId = this.deps.random.id();
-    await this.deps.mongo.transaction(async (tx) => {
+    await mutate(this.deps, "mongo", {}, async (tx) => {
       if (outcome === "created") await this.deps.products.create([product], tx);
       else if (!(await this.deps.products.replace(product, product.version - 1, tx))) throw new Missed();
       await this.deps.formerSlugs.record(givenAway, product.updatedAt, tx);
@@ -187,7 +188,7 @@ export class Importer {
     if (work.length === 0) return [];
     const products = work.map(({ decision }) => decision.product);
     try {
-      await this.deps.mongo.transaction((tx) => this.deps.products.create(products, tx, prepared));
+      await mutate(this.deps, "mongo", {}, (tx) => this.deps.products.create(products, tx, prepared));
       return [];
     } catch (error) {
       if (!isOfOne(error)) throw error;
@@ -202,7 +203,7 @@ export class Importer {
     const givenAway = work.flatMap(({ decision }) => decision.givenAway ?? []);
     const now = deps.clock.now();
     try {
-      await deps.mongo.transaction(async (tx) => {
+      await mutate(deps, "mongo", {}, async (tx) => {
         const products = work.map(({ decision }) => decision.product);
         if (!(await deps.products.replaceMany(products, tx, prepared))) throw new Missed();
         await deps.formerSlugs.record(givenAway, now, tx);

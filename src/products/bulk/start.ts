@@ -1,3 +1,4 @@
+import { mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
@@ -22,7 +23,7 @@ async function begin(
 ): Promise<BulkResponse> {
   const cleanId = deps.random.id();
   const response = toBulk(bulk, { status: "waiting", progress: null }, []);
-  await deps.mongo.transaction(async (tx) => {
+  return mutate(deps, "mongo", { record }, async (tx) => {
     await deps.bulk.create(bulk, tx);
     await deps.jobs.mongo.enqueue(
       { id: bulk._id, kind, payload: { id: bulk._id }, runAt: bulk.createdAt, maxAttempts: TRIES },
@@ -32,10 +33,8 @@ async function begin(
       { id: cleanId, kind: "bulk.clean", payload: { id: bulk._id }, runAt: bulk.expiresAt },
       tx,
     );
-    await record(tx, response);
+    return response;
   });
-  deps.jobs.wake();
-  return response;
 }
 
 /** Starts the import of a received file as a job. */

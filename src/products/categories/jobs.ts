@@ -1,3 +1,4 @@
+import { mutate } from "../../audit";
 import type { JobHandler } from "../../jobs/runner";
 import type { ProductDeps } from "../deps";
 import { removeMerged } from "./merge";
@@ -39,7 +40,7 @@ const reindex =
       signal.throwIfAborted();
       const products = await deps.products.below(categoryId, last, REINDEXED);
       const ids = products.map(({ _id }) => _id);
-      if (ids.length > 0) await deps.mongo.transaction((tx) => deps.products.reindex(ids, tx));
+      if (ids.length > 0) await mutate(deps, "mongo", {}, (tx) => deps.products.reindex(ids, tx));
       if (ids.length < REINDEXED) return;
       last = ids.at(-1) ?? null;
       await saveProgress(last);

@@ -1,3 +1,4 @@
+import { mutate } from "../../audit";
 import { AppError, invalidInput } from "../../lib/errors";
 import type { ProductDeps } from "../deps";
 import type { CategoryDocument } from "./model";
@@ -53,7 +54,7 @@ async function walkPath(deps: ProductDeps, names: string[], make: Make): Promise
 }
 
 const makeCategory: Make = (deps, made) =>
-  deps.mongo.transaction(async (tx) => {
+  mutate(deps, "mongo", {}, async (tx) => {
     await deps.categories.guard(tx);
     const present = await deps.categories.findByPath(made.path, tx);
     if (present) return isNamed(present, made.name) ? present : null;

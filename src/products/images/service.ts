@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
@@ -40,7 +41,7 @@ export async function addAvif(
   { _id, productId }: PictureDocument,
   width: number,
 ): Promise<void> {
-  await deps.mongo.transaction(async (tx) => {
+  await mutate(deps, "mongo", {}, async (tx) => {
     await deps.pictures.addAvif(_id, width, tx);
     await showFirst(deps, productId, tx);
   });
@@ -83,7 +84,7 @@ export async function addPicture(
   const avifJob = deps.random.id();
   const content = hashOf(input.bytes);
   const { source, variantIds = [] } = input;
-  const response = await deps.mongo.transaction(async (tx) => {
+  return mutate(deps, "mongo", { record }, async (tx) => {
     const position = await deps.products.countPicture(productId, tx);
     if (position === null) throw noProduct();
     const others = await deps.pictures.ofProduct(productId, tx);
@@ -113,12 +114,8 @@ export async function addPicture(
     await deps.pictures.create(picture, tx);
     await showFirst(deps, productId, tx);
     await deps.jobs.mongo.enqueue({ id: avifJob, kind: "images.avif", payload: { id }, runAt: now }, tx);
-    const made = toPicture(picture);
-    await record(tx, made);
-    return made;
+    return toPicture(picture);
   });
-  deps.jobs.wake();
-  return response;
 }
 
 /** The pictures of a product in their order, for whoever may see the product. @throws AppError not_found */
@@ -162,7 +159,7 @@ export async function changePicture(
 ): Promise<PictureResponse> {
   await requirePicture(deps, productId, id);
   if (change.variantIds !== undefined) await requireVariants(deps, productId, change.variantIds);
-  return deps.mongo.transaction(async (tx) => {
+  return mutate(deps, "mongo", {}, async (tx) => {
     const all = await deps.pictures.ofProduct(productId, tx);
     const present = all.find((picture) => picture._id === id);
     if (!present) throw new AppError("not_found", "There is no such picture.");
@@ -194,16 +191,12 @@ export async function changePicture(
 /** Removes a picture; a job removes its files. @throws AppError not_found */
 export async function removePicture(deps: ProductDeps, productId: string, id: string): Promise<void> {
   await requirePicture(deps, productId, id);
-  const jobId = deps.random.id();
-  await deps.mongo.transaction(async (tx) => {
+  const job = { id: deps.random.id(), kind: "images.clean", payload: { id }, runAt: deps.clock.now() };
+  await mutate(deps, "mongo", {}, async (tx) => {
     await deps.pictures.remove(id, tx);
     await showFirst(deps, productId, tx);
-    await deps.jobs.mongo.enqueue(
-      { id: jobId, kind: "images.clean", payload: { id }, runAt: deps.clock.now() },
-      tx,
-    );
+    await deps.jobs.mongo.enqueue(job, tx);
   });
-  deps.jobs.wake();
 }
 
 /**

@@ -1,7 +1,7 @@
-import type { Mongo, MongoTx } from "../../db/mongo";
-import { duplicateKey } from "../../db/mongo";
+import { mutate } from "../../audit";
+import { duplicateKey, type MongoTx } from "../../db/mongo";
+import type { ProductDeps } from "../deps";
 import type { ProductDocument } from "../model";
-import type { ProductStore } from "../store";
 
 /** Products in one transaction. */
 const PAGE = 50;
@@ -13,16 +13,15 @@ const TRIES = 20;
  * @param onDone called with how many are done after each page
  */
 export async function walkProducts(
-  mongo: Mongo,
-  products: Pick<ProductStore, "pageById">,
+  deps: ProductDeps,
   onPage: (products: ProductDocument[], tx: MongoTx) => Promise<void>,
   onDone: (count: number) => void,
 ): Promise<void> {
   for (let after: string | null = null, attempt = 1; ; ) {
     try {
       const from: string | null = after;
-      const page: ProductDocument[] = await mongo.transaction(async (tx) => {
-        const read = await products.pageById(from, PAGE, undefined, tx);
+      const page: ProductDocument[] = await mutate(deps, "mongo", {}, async (tx) => {
+        const read = await deps.products.pageById(from, PAGE, undefined, tx);
         if (read.length > 0) await onPage(read, tx);
         return read;
       });

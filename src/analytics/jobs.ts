@@ -1,3 +1,4 @@
+import { mutate } from "../audit";
 import type { JobHandler } from "../jobs/runner";
 import { after, DAY, dayAfter, HOUR, SECOND } from "../lib/clock";
 import type { AnalyticsDeps } from "./deps";
@@ -65,7 +66,7 @@ export async function removeExpired(
   const limit = keptSince(deps.clock.now());
   // Sessions first: a rebuild after a crash in between would drop those without events, and who came back with them.
   const removeSessions = () =>
-    deps.mongo.transaction((tx) => deps.analytics.sessions.removeBefore(limit, STEP, tx));
+    mutate(deps, "mongo", {}, (tx) => deps.analytics.sessions.removeBefore(limit, STEP, tx));
   while (!stopped() && (await removeSessions()) > 0);
   while (!stopped() && (await deps.analytics.events.removeBefore(limit, STEP)) > 0);
   await deps.analytics.state.removeExpired(deps.clock.now());

@@ -1,3 +1,4 @@
+import { mutate } from "../audit";
 import { DAY, midnightBefore } from "../lib/clock";
 import { setPopularity } from "../products";
 import type { AnalyticsDeps } from "./deps";
@@ -60,7 +61,7 @@ export async function updatePopularity(
   const ids = [...new Set([...scores.keys(), ...(await deps.analytics.popularity.ids())])].sort();
   for (let index = 0; index < ids.length && !stopped(); index += STEP) {
     const part = ids.slice(index, index + STEP);
-    await deps.mongo.transaction(async (tx) => {
+    await mutate(deps, "mongo", {}, async (tx) => {
       const known = new Map((await deps.analytics.popularity.find(part, tx)).map((row) => [row._id, row]));
       const changes = (await deps.productPopularity.find(part, tx)).flatMap(({ _id, popularity }) => {
         const before = known.get(_id);

@@ -1,3 +1,4 @@
+import { mutate } from "../audit";
 import { type MongoTx, tookTooLong } from "../db/mongo";
 import { isUnavailable } from "../db/unavailable";
 import { after } from "../lib/clock";
@@ -39,7 +40,7 @@ function remakeStep(
   { last, until, limit }: { last: JudgedEvent | null; until: Date; limit: number },
 ): Promise<{ events: JudgedEvent[]; read: number }> {
   const token = deps.random.id();
-  return deps.mongo.transaction(async (tx) => {
+  return mutate(deps, "mongo", {}, async (tx) => {
     await deps.analytics.queue.guard(tx);
     const events = await deps.analytics.queue.eventsAfter(last, until, limit, tx);
     const { before, now } = judgeAnew(events);
@@ -108,7 +109,7 @@ async function removeOrphans(deps: AnalyticsDeps, stopped: () => boolean): Promi
       const { touched } = await remakeSessions(deps, { affected, left, devices: new Map(), moved: [] }, tx);
       await markQuarterHours(deps, touched, token, tx);
     };
-    await retryWhileBusy(() => deps.mongo.transaction(remove));
+    await retryWhileBusy(() => mutate(deps, "mongo", {}, remove));
   }
 }
 
@@ -134,7 +135,7 @@ async function relearnDevices(deps: AnalyticsDeps, stopped: () => boolean): Prom
     if (last === undefined) return;
     afterId = last;
     await retryWhileBusy(() =>
-      deps.mongo.transaction(async (tx) => {
+      mutate(deps, "mongo", {}, async (tx) => {
         await deps.analytics.queue.guard(tx);
         await learnDevicesAnew(deps, devices, tx);
       }),
@@ -158,7 +159,7 @@ async function markAll(
     for (let index = 0; index < times.length && !stopped(); index += KEYS) {
       const part = times.slice(index, index + KEYS);
       await retryWhileBusy(() =>
-        deps.mongo.transaction((tx) => deps.analytics.rollups.mark(level, part, token, tx)),
+        mutate(deps, "mongo", {}, (tx) => deps.analytics.rollups.mark(level, part, token, tx)),
       );
     }
     marked += times.length;

@@ -1,3 +1,4 @@
+import { mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import { after, DAY, midnightBefore } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
@@ -36,7 +37,7 @@ function rangesOf(marks: Mark[]): Range[] {
 /** Recomputes quarters from their events and sessions. @returns how many events were counted */
 async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promise<number> {
   const token = deps.random.id();
-  return deps.mongo.transaction(async (tx) => {
+  return mutate(deps, "mongo", {}, async (tx) => {
     // First, because it is what new marks conflict with.
     const cleared = await deps.analytics.rollups.clearMarks(marks, tx);
     const counted = cleared.length === 0 ? 0 : await recomputeBuckets(deps, cleared, tx);
@@ -118,7 +119,7 @@ async function lastSources(
 
 /** Recomputes days from their quarters. */
 async function recomputeDays(deps: AnalyticsDeps, marks: Mark[]): Promise<void> {
-  await deps.mongo.transaction(async (tx) => {
+  await mutate(deps, "mongo", {}, async (tx) => {
     for (const { at } of await deps.analytics.rollups.clearMarks(marks, tx)) {
       const range: Range = { from: at, to: after(at, DAY) };
       const quarters = await deps.analytics.rollups.find({ level: "quarterHour", range }, tx);

@@ -1,3 +1,4 @@
+import { mutate } from "../../audit";
 import { type MongoTx, tookTooLong } from "../../db/mongo";
 import { isUnavailable } from "../../db/unavailable";
 import { after, DAY, midnightBefore } from "../../lib/clock";
@@ -127,7 +128,7 @@ export async function settleStep(
   const token = deps.random.id();
   let ids: string[] = [];
   try {
-    return await deps.mongo.transaction(async (tx) => {
+    return await mutate(deps, "mongo", {}, async (tx) => {
       ids = [];
       await deps.analytics.queue.guard(tx);
       const pending = await deps.analytics.queue.pending(limit, tx);
@@ -167,7 +168,7 @@ export async function settleRemoved(
 ): Promise<void> {
   const token = deps.random.id();
   const ids = events.map(({ _id }) => _id);
-  await deps.mongo.transaction(async (tx) => {
+  await mutate(deps, "mongo", {}, async (tx) => {
     await deps.analytics.queue.guard(tx);
     // Since they were read, a sign-in may have given them to somebody else, whose sessions lose them then.
     const moved = new Map<string, SessionEvent>();

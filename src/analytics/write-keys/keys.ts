@@ -1,4 +1,4 @@
-import { auditJobOf, type Manager, managedEntry, mutate } from "../../audit";
+import { type Manager, managedEntry, mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import { AppError } from "../../lib/errors";
@@ -38,7 +38,7 @@ export async function createWriteKey(
   };
   const response = toWriteKey(key);
   const detail = { key: key._id, name, origins: key.origins };
-  const audit = { ...managedEntry(deps, manager, "write_key.created"), detail };
+  const audit = managedEntry(deps, manager, "write_key.created", detail);
   return mutate(deps, "mongo", { audit, record }, async (tx) => {
     await deps.analytics.writeKeys.create(key, tx);
     return response;
@@ -52,12 +52,8 @@ export const listWriteKeys = async (deps: AnalyticsDeps): Promise<WriteKeyRespon
 export async function revokeWriteKey(deps: AnalyticsDeps, manager: Manager, id: string): Promise<void> {
   const key = await deps.analytics.writeKeys.find(id);
   if (key === null) throw new AppError("not_found", "There is no such write key.");
-  const detail = { key: id, name: key.name };
-  const entry = { ...managedEntry(deps, manager, "write_key.revoked"), detail };
-  await deps.mongo.transaction(async (tx) => {
-    if (await deps.analytics.writeKeys.revoke(id, entry.at, tx)) {
-      await deps.jobs.mongo.enqueue(auditJobOf(entry), tx);
-    }
+  const audit = managedEntry(deps, manager, "write_key.revoked", { key: id, name: key.name });
+  await mutate(deps, "mongo", { audit }, async (tx, { omit }) => {
+    if (!(await deps.analytics.writeKeys.revoke(id, audit.at, tx))) omit();
   });
-  deps.jobs.wake();
 }

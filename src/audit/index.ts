@@ -11,6 +11,6 @@ export {
   person,
   SYSTEM,
 } from "./entry";
-export { auditJobOf, auditJobsOf } from "./jobs";
+export { auditJobsOf } from "./jobs";
 export { type Manager, managedEntry, managerOf } from "./manager";
 export { type Beside, type EntryOfChange, mutate } from "./mutate";

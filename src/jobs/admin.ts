@@ -1,4 +1,4 @@
-import { auditJobOf, type Manager, managedEntry } from "../audit";
+import { type AuditDeps, type EntryOfChange, type Manager, managedEntry, mutate } from "../audit";
 import type { BaseDeps } from "../deps";
 import { AppError } from "../lib/errors";
 import { type JobQuery, type JobRow, type JobStore, stateOf } from "./jobs";
@@ -47,7 +47,7 @@ export async function listJobs(deps: BaseDeps, query: JobQuery) {
   };
 }
 
-type Transaction<Tx> = (work: (tx: Tx) => Promise<boolean>) => Promise<boolean>;
+type Mutate<Tx> = (work: (tx: Tx, entry: EntryOfChange) => Promise<boolean>) => Promise<boolean>;
 
 const CHANGES = { retry: "job.retried", discard: "job.discarded" } as const;
 
@@ -56,34 +56,35 @@ const CHANGES = { retry: "job.retried", discard: "job.discarded" } as const;
  * @param manager null for a command
  */
 async function change(
-  deps: BaseDeps,
+  deps: AuditDeps,
   manager: Manager | null,
   id: string,
   what: keyof typeof CHANGES,
 ): Promise<void> {
   const now = deps.clock.now();
-  const entry = managedEntry(deps, manager, CHANGES[what]);
-  const changeIn = async <Tx>(store: JobStore<Tx>, transaction: Transaction<Tx>): Promise<boolean> => {
+  const audit = managedEntry(deps, manager, CHANGES[what]);
+  const changeIn = async <Tx>(store: JobStore<Tx>, mutateIn: Mutate<Tx>): Promise<boolean> => {
     const job = await store.find(id);
     if (job === null) return false;
     const { kind, status } = job;
-    return transaction(async (tx) => {
-      if (!(await store[what](id, now, tx))) return false;
-      await store.enqueue(auditJobOf({ ...entry, detail: { id, kind, status } }), tx);
-      return true;
+    return mutateIn(async (tx, { tell, omit }) => {
+      tell({ id, kind, status });
+      const changed = await store[what](id, now, tx);
+      if (!changed) omit();
+      return changed;
     });
   };
   const done =
-    (await changeIn(deps.jobs.mysql, (work) => deps.mysql.transaction(work))) ||
-    (await changeIn(deps.jobs.mongo, (work) => deps.mongo.transaction(work)));
+    (await changeIn(deps.jobs.mysql, (work) => mutate(deps, "mysql", { audit }, work))) ||
+    (await changeIn(deps.jobs.mongo, (work) => mutate(deps, "mongo", { audit }, work)));
   if (!done) throw new AppError("not_found", "There is no such job, or it runs at present.");
   deps.jobs.wake();
 }
 
 /** Lets a job run now, with all of its tries. @throws AppError not_found, also when it runs */
-export const retryJob = (deps: BaseDeps, manager: Manager | null, id: string): Promise<void> =>
+export const retryJob = (deps: AuditDeps, manager: Manager | null, id: string): Promise<void> =>
   change(deps, manager, id, "retry");
 
 /** Removes a job. @throws AppError not_found, also when it runs */
-export const discardJob = (deps: BaseDeps, manager: Manager | null, id: string): Promise<void> =>
+export const discardJob = (deps: AuditDeps, manager: Manager | null, id: string): Promise<void> =>
   change(deps, manager, id, "discard");

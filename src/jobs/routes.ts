@@ -1,5 +1,4 @@
-import { managerOf } from "../audit";
-import type { BaseDeps } from "../deps";
+import { type AuditDeps, managerOf } from "../audit";
 import { endpoint } from "../http/endpoint";
 import { factory } from "../http/factory";
 import { discardJob, listJobs, retryJob } from "./admin";
@@ -8,7 +7,7 @@ import { jobParam, jobsAnswer, jobsQuery } from "./schema";
 const JOBS = { tag: "Jobs", permission: "jobs:write" } as const;
 
 /** /api/jobs */
-export const jobRoutes = (deps: BaseDeps) =>
+export const jobRoutes = (deps: AuditDeps) =>
   factory
     .createApp()
     .get(

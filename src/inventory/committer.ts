@@ -135,6 +135,7 @@ export function createStockCommitter(
     const signalIds: string[] = [];
     const jobIds: string[] = [];
     stats.transactions++;
+    // biome-ignore lint/plugin: it carries the changes of several requests, each with its own entry and answer
     return mongo.transaction(async (tx) => {
       stats.attempts++;
       // An earlier try reached its commit and its answer was lost: if it took, it must not run again. One that

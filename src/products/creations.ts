@@ -52,6 +52,7 @@ export function createProductCreations(deps: {
   const write = async (entries: Entry[]): Promise<void> => {
     const products = entries.map(({ product }) => product);
     const prepared = await deps.search.prepare(products);
+    // biome-ignore lint/plugin: it carries the products of several requests, each with its own entry and answer
     await deps.mongo.transaction(async (tx) => {
       await deps.products.create(products, tx, prepared);
       await signalProducts(deps, entries, tx);

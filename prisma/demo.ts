@@ -114,7 +114,7 @@ async function seedPictures(deps: Deps, products: SeededCatalogue["products"]): 
   const pictured = await deps.pictures.productsWithPictures(products.map(({ id }) => id));
   const bare = products.filter(({ id }) => !pictured.has(id));
   const draw = async ({ id, name }: (typeof bare)[number]) =>
-    addPicture(deps, id, { bytes: await drawPicture(name), alt: name }, async () => undefined);
+    addPicture(deps, null, id, { bytes: await drawPicture(name), alt: name }, async () => undefined);
   for (let from = 0; from < bare.length; from += 6) await Promise.all(bare.slice(from, from + 6).map(draw));
   return bare.length;
 }

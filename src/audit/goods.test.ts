@@ -1,5 +1,6 @@
 /** Categories, locations, levels and quantities in the audit log: who, what, and nothing where nothing changed. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import sharp from "sharp";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { mutate, newAuditEntry, SYSTEM } from ".";
 import { auditJobOf } from "./jobs";
@@ -141,6 +142,58 @@ describe("the audit log", () => {
     const same = { sku: "AUDIT-2", locationId: there, expected: onHand, quantity: onHand, reason: "counted" };
     expect((await send("POST", "/inventory/set", same)).status).toBe(200);
     expect(await news()).toEqual([]);
+  });
+
+  test("says who added, changed and removed a picture, once", async () => {
+    const { data: lamp } = await send("POST", "", {
+      name: "Lamp",
+      variants: [{ sku: "AUDIT-P", price: 100 }],
+    });
+    await news();
+    const image = { width: 20, height: 20, channels: 3, background: "#888" } as const;
+    const form = new FormData();
+    form.set("file", new File([await sharp({ create: image }).png().toBuffer()], "lamp.png"));
+    form.set("alt", "A lamp");
+    const path = `/api/products/${lamp.id}/images`;
+    const added = await t.request(path, {
+      method: "POST",
+      token: manager.accessToken,
+      headers: { "user-agent": "office" },
+      body: form,
+    });
+    const { data: picture } = (await added.json()) as { data: { id: string } };
+    const one = `/${lamp.id}/images/${picture.id}`;
+    await send("PATCH", one, { alt: "The lamp" });
+    const deletions = await Promise.all([send("DELETE", one), send("DELETE", one)]);
+    expect(deletions.map(({ status }) => status)).toContain(204);
+    const about = { id: picture.id, productId: lamp.id };
+    expect(await news()).toEqual([
+      ["picture.added", { ...about, alt: "A lamp" }],
+      ["picture.changed", { ...about, fields: ["alt"] }],
+      ["picture.removed", { ...about, alt: "The lamp" }],
+    ]);
+  });
+
+  test("says who started an import and an export, and nothing of a dry run", async () => {
+    await news();
+    const started = async (path: string, body: string, type: string) => {
+      const response = await t.request(`/api/products/${path}`, {
+        method: "POST",
+        token: manager.accessToken,
+        headers: { "user-agent": "office", "content-type": type },
+        body,
+      });
+      expect(response.status).toBe(202);
+      return ((await response.json()) as { data: { id: string } }).data.id;
+    };
+    const line = JSON.stringify({ name: "Import me", sku: "AUDIT-I", price: "1.00" });
+    await started("import?dryRun=true", line, "application/x-ndjson");
+    const id = await started("import", line, "application/x-ndjson");
+    const other = await started("export", JSON.stringify({ format: "csv" }), "application/json");
+    expect(await news()).toEqual([
+      ["import.started", { id, format: "ndjson" }],
+      ["export.started", { id: other, format: "csv" }],
+    ]);
   });
 });
 

@@ -3,7 +3,8 @@
  * with 1 when a row was bad, and names the rows. One that was interrupted goes on where it was.
  */
 import { createHash } from "node:crypto";
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
+import { managedEntry } from "../../audit";
 import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
 import { after, DAY } from "../../lib/clock";
@@ -57,6 +58,10 @@ async function main(): Promise<number> {
       console.error(
         `Going on ${place}, where an import of this file was interrupted (--restart begins anew).`,
       );
+    }
+    if (!dryRun) {
+      const detail = { file: basename(path), format, allowRename };
+      await deps.audit.record(managedEntry(deps, null, "import.started", detail));
     }
     const progress = createProgress(dryRun ? "Checking" : "Importing", file.size);
     let shown = 0;

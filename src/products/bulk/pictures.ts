@@ -89,7 +89,7 @@ async function add(
   for (;;) {
     try {
       const picture = { bytes, alt, variantIds, source };
-      const { id } = await inTurn(() => addPicture(deps, productId, picture, async () => undefined));
+      const { id } = await inTurn(() => addPicture(deps, null, productId, picture, async () => undefined));
       return { state: known.some(({ _id }) => _id === id) ? "there" : "added" };
     } catch (error) {
       if (!(error instanceof AppError)) throw error;

@@ -1,3 +1,4 @@
+import { managerOf } from "../../audit";
 import { endpoint, file, raw } from "../../http/endpoint";
 import { factory } from "../../http/factory";
 import { fileBody } from "../../http/file";
@@ -94,7 +95,7 @@ export const importRoutes = (deps: ProductDeps) => {
             (record) =>
               startImport(
                 deps,
-                c.get("actor"),
+                managerOf(c),
                 received,
                 { format, dryRun, allowRename, ...(from === undefined ? {} : { from }) },
                 record,
@@ -147,7 +148,7 @@ export const exportRoutes = (deps: ProductDeps) => {
       (c) => {
         const request = c.req.valid("json");
         return idempotent(c, deps, deps.idempotency.mongo, 202, (record) =>
-          startExport(deps, c.get("actor"), request, record),
+          startExport(deps, managerOf(c), request, record),
         );
       },
     )

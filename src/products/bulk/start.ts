@@ -1,7 +1,6 @@
-import { mutate } from "../../audit";
+import { type Manager, managedEntry, mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
-import type { Actor } from "../../lib/actor";
 import { after, DAY } from "../../lib/clock";
 import type { ProductDeps } from "../deps";
 import { folderOf, type Received } from "./files";
@@ -17,20 +16,23 @@ const TRIES = 20;
 /** Records a job and its row for the runner. */
 async function begin(
   deps: ProductDeps,
+  manager: Manager,
   bulk: BulkDocument,
-  kind: string,
   record: RecordAnswer<MongoTx>,
 ): Promise<BulkResponse> {
+  const { _id: id, kind, format, dryRun } = bulk;
+  const audit = managedEntry(deps, manager, `${kind}.started`, { id, format });
   const cleanId = deps.random.id();
   const response = toBulk(bulk, { status: "waiting", progress: null }, []);
-  return mutate(deps, "mongo", { record }, async (tx) => {
+  return mutate(deps, "mongo", { audit, record }, async (tx, { omit }) => {
+    if (dryRun) omit();
     await deps.bulk.create(bulk, tx);
     await deps.jobs.mongo.enqueue(
-      { id: bulk._id, kind, payload: { id: bulk._id }, runAt: bulk.createdAt, maxAttempts: TRIES },
+      { id, kind: `bulk.${kind}`, payload: { id }, runAt: bulk.createdAt, maxAttempts: TRIES },
       tx,
     );
     await deps.jobs.mongo.enqueue(
-      { id: cleanId, kind: "bulk.clean", payload: { id: bulk._id }, runAt: bulk.expiresAt },
+      { id: cleanId, kind: "bulk.clean", payload: { id }, runAt: bulk.expiresAt },
       tx,
     );
     return response;
@@ -40,7 +42,7 @@ async function begin(
 /** Starts the import of a received file as a job. */
 export async function startImport(
   deps: ProductDeps,
-  actor: Actor,
+  manager: Manager,
   { id, size }: Received,
   options: { format: Format; dryRun: boolean; allowRename: boolean; from?: Shop },
   record: RecordAnswer<MongoTx>,
@@ -52,12 +54,12 @@ export async function startImport(
     ...options,
     onlyStatus: null,
     size,
-    createdBy: actor.callerId,
+    createdBy: manager.actor.callerId,
     createdAt: now,
     finishedAt: null,
     expiresAt: after(now, KEEP),
   };
-  return begin(deps, bulk, "bulk.import", record);
+  return begin(deps, manager, bulk, record);
 }
 
 /** Removes a received file that was not needed: its request was answered before. */
@@ -68,7 +70,7 @@ export async function dropReceived(deps: ProductDeps, { id }: Received): Promise
 /** Starts an export as a job. */
 export async function startExport(
   deps: ProductDeps,
-  actor: Actor,
+  manager: Manager,
   { format, status }: ExportRequest,
   record: RecordAnswer<MongoTx>,
 ): Promise<BulkResponse> {
@@ -80,10 +82,10 @@ export async function startExport(
     dryRun: false,
     onlyStatus: status ?? null,
     size: null,
-    createdBy: actor.callerId,
+    createdBy: manager.actor.callerId,
     createdAt: now,
     finishedAt: null,
     expiresAt: after(now, KEEP),
   };
-  return begin(deps, bulk, "bulk.export", record);
+  return begin(deps, manager, bulk, record);
 }

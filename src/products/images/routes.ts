@@ -1,3 +1,4 @@
+import { managerOf } from "../../audit";
 import { shown } from "../../http/cache";
 import { endpoint, file } from "../../http/endpoint";
 import { factory } from "../../http/factory";
@@ -64,7 +65,7 @@ export const imageRoutes = (deps: ProductDeps) =>
             deps,
             deps.idempotency.mongo,
             201,
-            (record) => addPicture(deps, id, upload, record),
+            (record) => addPicture(deps, managerOf(c), id, upload, record),
             contentOf(upload),
           );
         }),
@@ -87,6 +88,7 @@ export const imageRoutes = (deps: ProductDeps) =>
         const { id, imageId } = c.req.valid("param");
         const picture = await changePicture(
           deps,
+          managerOf(c),
           id,
           imageId,
           c.req.valid("json"),
@@ -108,7 +110,7 @@ export const imageRoutes = (deps: ProductDeps) =>
       }),
       async (c) => {
         const { id, imageId } = c.req.valid("param");
-        await removePicture(deps, id, imageId);
+        await removePicture(deps, managerOf(c), id, imageId);
         return c.body(null, 204);
       },
     )

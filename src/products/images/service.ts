@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mutate } from "../../audit";
+import { type Manager, managedEntry, mutate } from "../../audit";
 import type { MongoTx } from "../../db/mongo";
 import type { RecordAnswer } from "../../http/idempotency";
 import type { Actor } from "../../lib/actor";
@@ -62,10 +62,12 @@ export const hashOf = (content: string | Uint8Array): string =>
 /**
  * Checks, encodes and keeps a picture of a product, behind the others. A job that is made before the first
  * file removes the files again when no record follows, so a crash leaves nothing behind.
+ * @param manager null for an import, whose start is in the audit log
  * @throws AppError not_found, invalid_input, payload_too_large, conflict
  */
 export async function addPicture(
   deps: ProductDeps,
+  manager: Manager | null,
   productId: string,
   input: NewPicture,
   record: RecordAnswer<MongoTx>,
@@ -84,7 +86,8 @@ export async function addPicture(
   const avifJob = deps.random.id();
   const content = hashOf(input.bytes);
   const { source, variantIds = [] } = input;
-  return mutate(deps, "mongo", { record }, async (tx) => {
+  const audit = manager && managedEntry(deps, manager, "picture.added", { id, productId, alt: input.alt });
+  return mutate(deps, "mongo", { ...(audit && { audit }), record }, async (tx) => {
     const position = await deps.products.countPicture(productId, tx);
     if (position === null) throw noProduct();
     const others = await deps.pictures.ofProduct(productId, tx);
@@ -152,6 +155,7 @@ async function requireVariants(deps: ProductDeps, productId: string, ids: string
  */
 export async function changePicture(
   deps: ProductDeps,
+  manager: Manager,
   productId: string,
   id: string,
   change: ChangePicture,
@@ -159,7 +163,12 @@ export async function changePicture(
 ): Promise<PictureResponse> {
   await requirePicture(deps, productId, id);
   if (change.variantIds !== undefined) await requireVariants(deps, productId, change.variantIds);
-  return mutate(deps, "mongo", {}, async (tx) => {
+  const audit = managedEntry(deps, manager, "picture.changed", {
+    id,
+    productId,
+    fields: Object.keys(change),
+  });
+  return mutate(deps, "mongo", { audit }, async (tx) => {
     const all = await deps.pictures.ofProduct(productId, tx);
     const present = all.find((picture) => picture._id === id);
     if (!present) throw new AppError("not_found", "There is no such picture.");
@@ -189,11 +198,17 @@ export async function changePicture(
 }
 
 /** Removes a picture; a job removes its files. @throws AppError not_found */
-export async function removePicture(deps: ProductDeps, productId: string, id: string): Promise<void> {
-  await requirePicture(deps, productId, id);
+export async function removePicture(
+  deps: ProductDeps,
+  manager: Manager,
+  productId: string,
+  id: string,
+): Promise<void> {
+  const { alt } = await requirePicture(deps, productId, id);
+  const audit = managedEntry(deps, manager, "picture.removed", { id, productId, alt });
   const job = { id: deps.random.id(), kind: "images.clean", payload: { id }, runAt: deps.clock.now() };
-  await mutate(deps, "mongo", {}, async (tx) => {
-    await deps.pictures.remove(id, tx);
+  await mutate(deps, "mongo", { audit }, async (tx, { omit }) => {
+    if (!(await deps.pictures.remove(id, tx))) omit();
     await showFirst(deps, productId, tx);
     await deps.jobs.mongo.enqueue(job, tx);
   });

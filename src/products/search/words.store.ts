@@ -20,8 +20,6 @@ const THERE = 6 * 2 ** 20;
 const MOST_NEAR = 500;
 /** Words written at once. */
 const BATCH = 400;
-/** Statements sent at once. */
-const UPDATES = 50;
 /** Callers whose words are added together. */
 const MOST_TOGETHER = 32;
 
@@ -231,17 +229,15 @@ export const createWordStore = (mongo: Mongo) => {
         const { count = 0, namedCount = 0, behindCount = 0 } = counts.get(surface) ?? {};
         return `${count} ${namedCount} ${behindCount}`;
       });
-      const updates = [...alike].flatMap(([numbers, words]) => {
+      for (const [numbers, words] of alike) {
         const [count, named, behindNumber] = numbers.split(" ").map(Number);
-        return Array.from(chunksOf(words, BATCH), (some) => ({
-          updateMany: {
-            filter: { _id: { $in: some as never[] } },
-            update: { $inc: { count, named, behindNumber } },
-          },
-        }));
-      });
-      for (const some of chunksOf(updates, UPDATES)) {
-        await Words.collection.bulkWrite(some as never[], { ordered: false });
+        // By themselves: an engine may hold what a statement wrote until all that came with it are done.
+        for (const some of chunksOf(words, BATCH)) {
+          await Words.collection.updateMany(
+            { _id: { $in: some as never[] } },
+            { $inc: { count, named, behindNumber } },
+          );
+        }
       }
       await countUp();
     },

@@ -74,6 +74,8 @@ export async function* readShop(
   const names = new Set(header.map(keyOf));
   const missing = reader.needs.find((columns) => !columns.some((column) => names.has(keyOf(column))));
   if (missing !== undefined) {
+    // It was begun, and a file that nobody closes ends the process when it is collected.
+    await file.return(undefined);
     yield broken(1, `is no export of ${other.shop}: the column "${missing[0]}" is not there`);
     return;
   }

@@ -22,8 +22,13 @@ export const keyOf = (column: string): string => column.trim().toLowerCase();
 /** The header of a file, and the records behind it. @throws BadCell */
 export async function openShopFile(stream: AsyncIterable<Uint8Array>) {
   const file = records(stream);
-  const first = await file.next();
-  return { header: first.done ? [] : first.value.map((cell) => decode(cell).trim()), file };
+  try {
+    const first = await file.next();
+    return { header: first.done ? [] : first.value.map((cell) => decode(cell).trim()), file };
+  } catch (error) {
+    await file.return(undefined);
+    throw error;
+  }
 }
 
 /** The rows of a file; empty ones count and say nothing. */
@@ -72,8 +77,10 @@ export async function surveyShop(
 ): Promise<{ styles: ShopStyles; reader: ShopReader }> {
   const styles: ShopStyles = { price: {}, weight: {} };
   let reader: ShopReader | undefined;
+  let opened: Awaited<ReturnType<typeof openShopFile>> | undefined;
   try {
-    const { header, file } = await openShopFile(stream);
+    opened = await openShopFile(stream);
+    const { header, file } = opened;
     reader = readerOf(header);
     const kinds = header.map(kindOf);
     for await (const row of rowsOf(file, header, styles)) {
@@ -85,6 +92,8 @@ export async function surveyShop(
   } catch (error) {
     // What is wrong with the file is told where it is read.
     if (!(error instanceof BadCell)) throw error;
+  } finally {
+    await opened?.file.return(undefined);
   }
   compareStyles([styles.price, styles.weight]);
   return { styles, reader: reader ?? readerOf([]) };

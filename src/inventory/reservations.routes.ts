@@ -37,7 +37,7 @@ export const reservationRoutes = (deps: InventoryDeps) => {
         permission: CHECKOUT,
         body: reserveSchema,
         success: { 201: reservationAnswer },
-        errors: ["insufficient_stock"],
+        errors: ["conflict", "insufficient_stock"],
         idempotent: true,
       }),
       (c) =>

@@ -47,7 +47,11 @@ export const problemSchema = z
 /** What the problem of a code says beside the members that all have. */
 export const PROBLEM_MEMBERS = {
   precondition_failed: z.object({ currentVersion: z.number().int().optional() }),
-  version_conflict: z.object({ currentVersion: z.number().int() }),
+  version_conflict: z.object({
+    currentVersion: z.number().int().optional(),
+    currentQuantity: z.number().int().optional().describe("What is on hand, where a quantity was expected"),
+    expectedQuantity: z.number().int().optional(),
+  }),
   insufficient_stock: z.object({
     sku: z.string(),
     locationId: z.string().nullable().meta({ description: "null: all locations together have too little" }),

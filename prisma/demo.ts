@@ -5,6 +5,7 @@
 
 import { createLocation } from "../src/inventory/locations";
 import { DEFAULT_SETTINGS } from "../src/inventory/stock";
+import { chunksOf } from "../src/lib/chunks";
 import { after, DAY } from "../src/lib/clock";
 import { canonicalKey } from "../src/lib/text";
 import { buildProduct } from "../src/products/build";
@@ -115,7 +116,7 @@ async function seedPictures(deps: Deps, products: SeededCatalogue["products"]): 
   const bare = products.filter(({ id }) => !pictured.has(id));
   const draw = async ({ id, name }: (typeof bare)[number]) =>
     addPicture(deps, null, id, { bytes: await drawPicture(name), alt: name }, async () => undefined);
-  for (let from = 0; from < bare.length; from += 6) await Promise.all(bare.slice(from, from + 6).map(draw));
+  for (const some of chunksOf(bare, 6)) await Promise.all(some.map(draw));
   return bare.length;
 }
 

@@ -1,4 +1,5 @@
 import { mutate } from "../audit";
+import { chunksOf } from "../lib/chunks";
 import { DAY, midnightBefore } from "../lib/clock";
 import { setPopularity } from "../products";
 import type { AnalyticsDeps } from "./deps";
@@ -59,8 +60,8 @@ export async function updatePopularity(
 ): Promise<void> {
   const scores = await scoreProducts(deps);
   const ids = [...new Set([...scores.keys(), ...(await deps.analytics.popularity.ids())])].sort();
-  for (let index = 0; index < ids.length && !stopped(); index += STEP) {
-    const part = ids.slice(index, index + STEP);
+  for (const part of chunksOf(ids, STEP)) {
+    if (stopped()) break;
     await mutate(deps, "mongo", {}, async (tx) => {
       const known = new Map((await deps.analytics.popularity.find(part, tx)).map((row) => [row._id, row]));
       const changes = (await deps.productPopularity.find(part, tx)).flatMap(({ _id, popularity }) => {

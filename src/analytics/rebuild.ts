@@ -1,6 +1,7 @@
 import { mutate } from "../audit";
 import { type MongoTx, tookTooLong } from "../db/mongo";
 import { isUnavailable } from "../db/unavailable";
+import { chunksOf } from "../lib/chunks";
 import { after } from "../lib/clock";
 import type { AnalyticsDeps } from "./deps";
 import { learnDevicesAnew } from "./identity";
@@ -156,8 +157,8 @@ async function markAll(
     const found = level === "day" ? [] : [...quarterHours].filter((time) => time >= kept.getTime());
     const times = [...new Set([...known, ...found])].sort((a, b) => a - b).map((time) => new Date(time));
     const token = deps.random.id();
-    for (let index = 0; index < times.length && !stopped(); index += KEYS) {
-      const part = times.slice(index, index + KEYS);
+    for (const part of chunksOf(times, KEYS)) {
+      if (stopped()) break;
       await retryWhileBusy(() =>
         mutate(deps, "mongo", {}, (tx) => deps.analytics.rollups.mark(level, part, token, tx)),
       );

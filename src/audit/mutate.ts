@@ -13,7 +13,7 @@ interface Transactions {
 /** What is written beside a change. */
 export interface Beside<Tx, Data> {
   /** Made before, since the transaction may run again; left out where no person does it, as in a job. */
-  audit?: AuditEntry;
+  audit?: AuditEntry | null;
   /** Records the answer of the idempotency key. */
   record?: (tx: Tx, data: Data) => Promise<void>;
 }
@@ -50,7 +50,7 @@ export async function mutate<Where extends keyof Transactions, Data>(
   const database = deps[where] as unknown as { transaction(run: (tx: Tx) => Promise<Data>): Promise<Data> };
   let hasJobs = false;
   const data = await database.transaction(async (tx) => {
-    let entry = audit;
+    let entry = audit ?? undefined;
     const made = await work(tx, {
       tell(more) {
         entry = entry && { ...entry, detail: { ...entry.detail, ...more } };

@@ -48,7 +48,7 @@ export const problemSchema = z
 export const PROBLEM_MEMBERS = {
   precondition_failed: z.object({ currentVersion: z.number().int().optional() }),
   version_conflict: z.object({
-    currentVersion: z.number().int().optional(),
+    currentVersion: z.number().int(),
     currentQuantity: z.number().int().optional().describe("What is on hand, where a quantity was expected"),
     expectedQuantity: z.number().int().optional(),
   }),
@@ -61,8 +61,6 @@ export const PROBLEM_MEMBERS = {
   conflict: z.object({
     reservationStatus: z.string().optional().describe("Why a reservation cannot be changed"),
     exportId: z.string().optional().describe("The export that is being made"),
-    currentQuantity: z.number().int().optional(),
-    expectedQuantity: z.number().int().optional(),
   }),
 } as const satisfies Partial<Record<ErrorCode, z.ZodObject>>;
 

@@ -88,7 +88,11 @@ export async function setQuantity(
       const present = ledger.ensureLevel(known, locationId);
       if (present.onHand !== expected) {
         throw new AppError("version_conflict", `There are ${present.onHand} on hand, not ${expected}.`, {
-          members: { currentQuantity: present.onHand, expectedQuantity: expected },
+          members: {
+            currentVersion: present.version,
+            currentQuantity: present.onHand,
+            expectedQuantity: expected,
+          },
         });
       }
       if (quantity === present.onHand) return { level: toLevel(present), movement: null };

@@ -87,7 +87,7 @@ export async function addPicture(
   const content = hashOf(input.bytes);
   const { source, variantIds = [] } = input;
   const audit = manager && managedEntry(deps, manager, "picture.added", { id, productId, alt: input.alt });
-  return mutate(deps, "mongo", { ...(audit && { audit }), record }, async (tx) => {
+  return mutate(deps, "mongo", { audit, record }, async (tx) => {
     const position = await deps.products.countPicture(productId, tx);
     if (position === null) throw noProduct();
     const others = await deps.pictures.ofProduct(productId, tx);

@@ -105,9 +105,9 @@ export function createBuiltinEngine(options: BuiltinOptions): SearchEngine {
 
     refreshPopularity: () => refreshPopularity(options),
 
-    async search(text, rest): Promise<SearchResult> {
+    async search(text, isFirst, rest): Promise<SearchResult> {
       // First of all: what is taken into segments after it is still read from its document.
-      const [seen, coded, details] = await Promise.all([reader.look(), withCode(text), rest]);
+      const [seen, coded, details] = await Promise.all([reader.look(), isFirst ? withCode(text) : [], rest]);
       const request = { text, ...details };
       const groups = groupsOf(request);
       const { state, synonyms, pinned } = request;

@@ -38,7 +38,11 @@ function addUse(uses: WordUses, surface: string, made: boolean, named: boolean, 
 /** The words of documents, each once. */
 export function usesOf(documents: { terms: string[]; packed: Uint8Array }[]): WordUses {
   const uses: WordUses = new Map();
-  for (const document of documents) eachWord(document, (...use) => addUse(uses, ...use));
+  for (const document of documents) {
+    eachWord(document, (surface, made, named, behindNumber) =>
+      addUse(uses, surface, made, named, behindNumber),
+    );
+  }
   return uses;
 }
 

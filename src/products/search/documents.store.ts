@@ -1,5 +1,4 @@
 /** Products as they are searched, each a document that is written in the transaction of its product's change. */
-
 import mongoose from "mongoose";
 import type { Mongo, MongoTx } from "../../db/mongo";
 import { chunksOf } from "../../lib/chunks";

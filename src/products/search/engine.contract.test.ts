@@ -64,6 +64,7 @@ function engineContract(name: string, engineOf: () => SearchEngine, between: () 
   const search = (text: string, more: Partial<SearchRequest> = {}): Promise<SearchResult> =>
     engineOf().search(
       text,
+      (more.state ?? null) === null,
       Promise.resolve({
         filter: { status: "active", attrs: [] },
         sort: undefined,

@@ -100,8 +100,11 @@ export interface SearchEngine {
   setPopularity(changes: { id: string; popularity: number }[], tx?: MongoTx): Promise<void>;
   /** Makes searches rank by what `setPopularity` wrote, without reindexing. */
   refreshPopularity(): Promise<void>;
-  /** @param rest of the request; the index is looked at while it is still being found out */
-  search(text: string, rest: Promise<Omit<SearchRequest, "text">>): Promise<SearchResult>;
+  /**
+   * @param isFirst whether it is the first page, which has no `state`
+   * @param rest of the request; the index is looked at while it is still being found out
+   */
+  search(text: string, isFirst: boolean, rest: Promise<Omit<SearchRequest, "text">>): Promise<SearchResult>;
   /** Ways to go on from what was typed so far, without products that are hidden. */
   suggest(text: string, limit: number, hidden: string[]): Promise<Suggestions>;
   /**

@@ -102,7 +102,7 @@ export async function searchProducts(deps: ProductDeps, actor: Actor | undefined
     const { pinned = [], hidden = [] } = ruleFor(text) ?? {};
     return { filter, sort, limit, after, state, facets: counted, synonyms, pinned, hidden };
   };
-  const result = await deps.search.search(text, details());
+  const result = await deps.search.search(text, query.cursor === undefined, details());
   const [{ id, state }, curation] = await Promise.all([placed, curated]);
   const { redirect = null } = curation.ruleFor(text) ?? {};
   const { total, next } = result;

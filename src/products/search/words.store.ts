@@ -1,5 +1,4 @@
 /** The words of the index, for typing mistakes, beginnings and forms. */
-
 import { duplicateKey, duplicateKeys, type Mongo } from "../../db/mongo";
 import { chunksOf } from "../../lib/chunks";
 import { together } from "../../lib/together";
@@ -225,17 +224,17 @@ export const createWordStore = (mongo: Mongo) => {
 
     /** Adds to the counts of words; most of a batch have the same few numbers. */
     async addCounts(counts: WordCounts): Promise<void> {
-      const alike = Map.groupBy(counts.keys(), (surface) => {
-        const { count = 0, namedCount = 0, behindCount = 0 } = counts.get(surface) ?? {};
-        return `${count} ${namedCount} ${behindCount}`;
-      });
-      for (const [numbers, words] of alike) {
-        const [count, named, behindNumber] = numbers.split(" ").map(Number);
+      const alike = Map.groupBy(
+        counts,
+        ([, { count, namedCount, behindCount }]) => `${count} ${namedCount} ${behindCount}`,
+      );
+      for (const words of alike.values()) {
+        const [, { count, namedCount, behindCount }] = words[0] as (typeof words)[number];
         // By themselves: an engine may hold what a statement wrote until all that came with it are done.
         for (const some of chunksOf(words, BATCH)) {
           await Words.collection.updateMany(
-            { _id: { $in: some as never[] } },
-            { $inc: { count, named, behindNumber } },
+            { _id: { $in: some.map(([surface]) => surface as never) } },
+            { $inc: { count, named: namedCount, behindNumber: behindCount } },
           );
         }
       }

@@ -77,10 +77,8 @@ export async function surveyShop(
 ): Promise<{ styles: ShopStyles; reader: ShopReader }> {
   const styles: ShopStyles = { price: {}, weight: {} };
   let reader: ShopReader | undefined;
-  let opened: Awaited<ReturnType<typeof openShopFile>> | undefined;
   try {
-    opened = await openShopFile(stream);
-    const { header, file } = opened;
+    const { header, file } = await openShopFile(stream);
     reader = readerOf(header);
     const kinds = header.map(kindOf);
     for await (const row of rowsOf(file, header, styles)) {
@@ -92,8 +90,6 @@ export async function surveyShop(
   } catch (error) {
     // What is wrong with the file is told where it is read.
     if (!(error instanceof BadCell)) throw error;
-  } finally {
-    await opened?.file.return(undefined);
   }
   compareStyles([styles.price, styles.weight]);
   return { styles, reader: reader ?? readerOf([]) };

@@ -7,6 +7,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureRoles } from "../src/users/roles/ensure";
 import { startServer } from "../test/processes";
+import { startSmtpServer } from "../test/smtp";
 import {
   addPerson,
   type Goal,
@@ -21,7 +22,7 @@ import { PRODUCTION } from "./peers/sides";
 import { type Panel, plotPanels } from "./plot";
 
 const MINUTES = Number(process.argv.find((word) => word.startsWith("--minutes="))?.slice(10) ?? 2);
-const [CALLERS, ACCOUNTS, PRODUCTS] = [32, 32, 100];
+const [CALLERS, ACCOUNTS, PRODUCTS] = [32, 1000, 100];
 const SHARE = 0.6;
 const PASSWORD = "a password of benchmarks";
 /** How long the capacity is measured, in seconds. */
@@ -43,14 +44,17 @@ interface Sample {
 
 /** Of each ten calls seven read, two write and one signs in. */
 const kindOf = (index: number): Kind => (index % 10 < 7 ? "read" : index % 10 < 9 ? "write" : "sign-in");
-const emailOf = (index: number) => `soak-${index % ACCOUNTS}@example.com`;
+const emailOf = (account: number) => `soak-${account}@example.com`;
+const addressOf = (number: number) => `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`;
 
+/** Makes the accounts: the first is a manager's, whose token the calls use; the others are customers'. */
 const makeAccounts = (): Promise<void> =>
   withDeps(async (deps) => {
     await ensureRoles(deps);
     const hashedPassword = await deps.passwords.hash(PASSWORD);
-    for (let index = 0; index < ACCOUNTS; index++) {
-      await addPerson(deps, { email: emailOf(index), name: "Soak", hashedPassword, role: "manager" });
+    for (let account = 0; account < ACCOUNTS; account++) {
+      const role = account === 0 ? { role: "manager" } : {};
+      await addPerson(deps, { email: emailOf(account), name: "Soak", hashedPassword, ...role });
     }
   });
 
@@ -61,12 +65,14 @@ function createCaller(address: string) {
   let renewAt = 0;
   const products: string[] = [];
   let locationId = "";
-  const send = async (index: number, method: string, path: string, json?: unknown) => {
+  /** What tells a person's browser from a stranger's, by account. */
+  const deviceTokens = new Map<number, string>();
+  // Limits of one address are not what this is about: each request comes from elsewhere, but people sign in at home.
+  const send = async (from: number, method: string, path: string, json?: unknown) => {
     const answer = await fetch(`${address}${path}`, {
       method,
       headers: {
-        // Limits of one address are not what this is about.
-        "x-forwarded-for": `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`,
+        "x-forwarded-for": addressOf(from),
         "content-type": "application/json",
         authorization: `Bearer ${token}`,
       },
@@ -77,8 +83,13 @@ function createCaller(address: string) {
     else if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
     return answer.ok && text !== "" ? JSON.parse(text).data : undefined;
   };
-  const signIn = (index: number) =>
-    send(index, "POST", "/auth/login", { email: emailOf(index), password: PASSWORD });
+  const signIn = async (account: number): Promise<string> => {
+    const deviceToken = deviceTokens.get(account);
+    const who = { email: emailOf(account), password: PASSWORD, ...(deviceToken && { deviceToken }) };
+    const signedIn = await send(account, "POST", "/auth/login", who);
+    deviceTokens.set(account, signedIn.deviceToken);
+    return signedIn.accessToken;
+  };
   const calls: Record<Kind, (index: number) => Promise<unknown>> = {
     read: (index) => {
       const id = products[index % PRODUCTS];
@@ -102,12 +113,12 @@ function createCaller(address: string) {
             kind: "receive",
             reason: "soak",
           }),
-    "sign-in": signIn,
+    "sign-in": (index) => signIn(Math.floor(index / 10) % ACCOUNTS),
   };
   return {
     counted,
     async setUp() {
-      token = (await signIn(0)).accessToken;
+      token = await signIn(0);
       renewAt = performance.now() + 300_000;
       const location = { code: "SOAK", name: "Soak", priority: 1 };
       locationId = (await send(0, "POST", "/api/products/inventory/locations", location)).id;
@@ -119,7 +130,7 @@ function createCaller(address: string) {
     async call(index: number) {
       if (performance.now() > renewAt) {
         renewAt = performance.now() + 300_000;
-        token = (await signIn(index)).accessToken;
+        token = await signIn(0);
       }
       await calls[kindOf(index)](index);
     },
@@ -157,8 +168,10 @@ function panelsOf(samples: Sample[], memory: [at: number, mb: number][]): Panel[
 
 process.exitCode = await onThrowAwayDatabases(async () => {
   await makeAccounts();
+  const smtp = await startSmtpServer();
   const server = await startServer({
     ...PRODUCTION,
+    SMTP_URL: smtp.url,
     TRUSTED_PROXIES: "127.0.0.1",
     METRICS_TOKEN: TOKEN,
   });
@@ -211,5 +224,6 @@ process.exitCode = await onThrowAwayDatabases(async () => {
     return reportGoals(goals);
   } finally {
     await server.kill("SIGTERM");
+    await smtp.close();
   }
 });

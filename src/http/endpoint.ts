@@ -5,6 +5,7 @@ import { bodyLimit } from "hono/body-limit";
 import type { z } from "zod";
 import type { ERRORS, ErrorCode } from "../lib/errors";
 import type { Permission } from "../lib/permissions";
+import { replaceBody } from "./compress";
 import { type AppEnv, factory } from "./factory";
 import { type Caller, type GuardDeps, guard, isForAnyone } from "./guards";
 import { hasKnownEncoding, isEmpty, isJson, readText, refuseInput, refuseUnsafeQuery } from "./input";
@@ -292,7 +293,7 @@ export function endpoint<const S extends Statement>(
       isKnown(c, tag) &&
       /^(GET|HEAD)$/.test(c.req.method)
     ) {
-      c.res = new Response(null, { status: 304, headers });
+      replaceBody(c, null, 304);
     }
   });
   return Object.assign(middleware, { [STATEMENT]: statement }) as unknown as MiddlewareHandler<

@@ -72,7 +72,9 @@ async function fuzz(
     ended = answer.status === 401 && turn > 1;
     statuses[answer.status] = (statuses[answer.status] ?? 0) + 1;
     const kind = operation.path.split("/").findLast((part) => /^\w/.test(part)) ?? "";
-    remember(known, answer.headers.get("etag"), kind, "If-Match");
+    for (const header of ["If-Match", "If-None-Match"]) {
+      remember(known, answer.headers.get("etag"), kind, header);
+    }
     if (answer.ok && answer.headers.get("content-type") === "application/json")
       remember(known, await answer.clone().json(), kind);
     const fault = await faultOf(document, operation, answer);

@@ -20,7 +20,7 @@ const OPTIONAL = 40;
 const MOST_KNOWN = 50;
 /** Names whose values are taken from what earlier answers named. */
 const NAMED =
-  /(^|\.)(id|ids|.*Ids?|sku|slug|email|cursor|path|name|key|code|visitor|If-Match|\w*\[(id|sku|category)\])$/;
+  /(^|\.)(id|ids|.*Ids?|sku|slug|email|cursor|path|name|key|code|visitor|If-Match|If-None-Match|\w*\[(id|sku|category)\])$/;
 
 const JUNK: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(null, true, "", [], {}, -1, 0.5, 1e21, "\u0000", "\ud800", { $gt: "" }, [

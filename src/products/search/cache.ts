@@ -35,6 +35,11 @@ export class ByteCache {
     return value;
   }
 
+  delete(key: string): void {
+    this.#bytes -= this.#entries.get(key)?.bytes ?? 0;
+    this.#entries.delete(key);
+  }
+
   /** Forgets what nobody will ask for any more. */
   keepOnly(wanted: (key: string) => boolean): void {
     for (const [key, { bytes }] of this.#entries) {

@@ -1,6 +1,7 @@
 /** What is known of the words of the index, and what a word may be meant as. */
-import type { ByteCache } from "./cache";
+import { ByteCache } from "./cache";
 import { distance, mistakesIn, neighbourhood } from "./distance";
+import type { WordChanges } from "./model";
 import { stemOf } from "./text";
 
 /** A word of the index. */
@@ -63,46 +64,91 @@ export async function correctionsOf(
 /** Memory that an entry takes, about, in bytes. */
 const ENTRY = 150;
 
-/** A lexicon that keeps what it was asked for in memory, under the version of the words. */
-export function remembered(lexicon: Lexicon, cache: ByteCache, version: number): Lexicon {
-  const through = async <T extends unknown[]>(name: string, read: () => Promise<T>): Promise<T> => {
-    const key = `${version} ${name}`;
-    const known = cache.get<T>(key);
-    if (known !== undefined) return known;
-    const list = await read();
-    return cache.set(key, list, key.length + 50 + list.length * ENTRY);
-  };
-  return {
-    async find(surfaces, stems) {
-      const wordKey = (surface: string) => `${version} =${surface}`;
-      const stemKey = (stem: string) => `${version} ~${stem}`;
-      const known = (keys: string[]) => keys.flatMap((key) => cache.get<LexiconEntry[]>(key) ?? []);
-      const newWords = surfaces.filter((surface) => cache.get(wordKey(surface)) === undefined);
-      const newStems = stems.filter((stem) => cache.get(stemKey(stem)) === undefined);
-      const old = [
-        ...known(surfaces.filter((one) => !newWords.includes(one)).map(wordKey)),
-        ...known(stems.filter((one) => !newStems.includes(one)).map(stemKey)),
-      ];
-      if (newWords.length + newStems.length === 0) return old;
-      const read = await lexicon.find(newWords, newStems);
-      const keep = (key: string, list: LexiconEntry[]) =>
-        cache.set(key, list, key.length + 50 + list.length * ENTRY);
-      for (const surface of newWords)
-        keep(
-          wordKey(surface),
-          read.filter((entry) => entry.surface === surface),
-        );
-      for (const stem of newStems)
-        keep(
-          stemKey(stem),
-          read.filter((entry) => !entry.made && stemOf(entry.surface) === stem),
-        );
-      return [...old, ...read];
-    },
-    startingWith: (prefix, limit, made) =>
-      through(`${made ? "+" : ">"}${limit} ${prefix}`, () => lexicon.startingWith(prefix, limit, made)),
-    corrections: (surface) => through(`?${surface}`, () => lexicon.corrections(surface)),
-  };
+/** Words are looked up by beginnings of at least so many characters. */
+export const SHORTEST = 2;
+
+/** What is kept is under the kind of question and what was asked for. */
+const keys = {
+  word: (surface: string) => `=${surface}`,
+  stem: (stem: string) => `~${stem}`,
+  beginning: (prefix: string, limit: number, made: boolean) => `${made ? "+" : ">"}${prefix} ${limit}`,
+  corrections: (surface: string) => `?${surface}`,
+};
+
+/** Whether an added word may be an answer to what is kept under a key. */
+function mayAnswer(word: string, key: string): boolean {
+  const asked = key.slice(1);
+  if (key[0] === "?") return distance(word, asked, mistakesIn(asked)) <= mistakesIn(asked);
+  // Told of by its first characters alone: whatever follows decides which words of them are the most frequent.
+  const beginning = [...asked].slice(0, SHORTEST).join("");
+  return (key[0] === ">" || key[0] === "+") && word.startsWith(beginning);
+}
+
+/** Words of the index in memory, with what they may be meant as. What is given out is never older than the head. */
+export class WordCache {
+  readonly #cache: ByteCache;
+  #at: WordChanges = { version: -1, additions: 0, added: [] };
+
+  /** @param bytes about how much memory they may take */
+  constructor(bytes: number) {
+    this.#cache = new ByteCache(bytes);
+  }
+
+  /** Forgets what has changed: after added words what these may answer, after any other change everything. */
+  advance(to: WordChanges): void {
+    const { version, additions } = this.#at;
+    // An older answer may come later.
+    if (to.version <= version) return;
+    const count = to.additions - additions;
+    this.#at = to;
+    // A release that does not name words raises the version alone.
+    if (to.version - version !== count || count > to.added.length) {
+      this.#cache.keepOnly(() => false);
+      return;
+    }
+    const added = to.added.slice(-count);
+    for (const { word } of added) {
+      this.#cache.delete(keys.word(word));
+      this.#cache.delete(keys.stem(stemOf(word)));
+    }
+    const lookedUp = added.filter((one) => one.lookedUp);
+    if (lookedUp.length === 0) return;
+    this.#cache.keepOnly((key) => !lookedUp.some(({ word }) => mayAnswer(word, key)));
+  }
+
+  /** A lexicon that answers from memory what it can. @param version of the words that the caller saw */
+  over(lexicon: Lexicon, version: number): Lexicon {
+    const cache = this.#cache;
+    const keep = <T extends unknown[]>(key: string, list: T): T =>
+      // What was read meanwhile may be older than a change that the cache knows of.
+      version === this.#at.version ? cache.set(key, list, key.length + 50 + list.length * ENTRY) : list;
+    const through = async <T extends unknown[]>(key: string, read: () => Promise<T>): Promise<T> =>
+      cache.get<T>(key) ?? keep(key, await read());
+    return {
+      async find(surfaces, stems) {
+        const all = [...surfaces.map(keys.word), ...stems.map(keys.stem)];
+        const old = all.flatMap((key) => cache.get<LexiconEntry[]>(key) ?? []);
+        const newWords = surfaces.filter((surface) => cache.get(keys.word(surface)) === undefined);
+        const newStems = stems.filter((stem) => cache.get(keys.stem(stem)) === undefined);
+        if (newWords.length + newStems.length === 0) return old;
+        const read = await lexicon.find(newWords, newStems);
+        for (const surface of newWords)
+          keep(
+            keys.word(surface),
+            read.filter((entry) => entry.surface === surface),
+          );
+        for (const stem of newStems)
+          keep(
+            keys.stem(stem),
+            read.filter((entry) => !entry.made && stemOf(entry.surface) === stem),
+          );
+        return [...old, ...read];
+      },
+      startingWith: (prefix, limit, made) =>
+        through(keys.beginning(prefix, limit, made), () => lexicon.startingWith(prefix, limit, made)),
+      corrections: (surface) => through(keys.corrections(surface), () => lexicon.corrections(surface)),
+    };
+  }
 }
 
 /** Most words of one stem. */

@@ -90,10 +90,27 @@ export interface SegmentEntry {
   popularity?: number;
 }
 
-/** What a search reads first: which segments there are, and the version of the words. */
+/** A word that was added to the index. */
+export interface AddedWord {
+  word: string;
+  /** Whether it is found by its beginning or by what it may be mistyped as, too. */
+  lookedUp: boolean;
+}
+
+/** How the words of the index have changed. */
+export interface WordChanges {
+  /** Raised by every change. */
+  version: number;
+  /** How often a word was added. Each raised the version by one as well. */
+  additions: number;
+  /** The last of the added words, the newest at the end. */
+  added: AddedWord[];
+}
+
+/** What a search reads first: which segments there are, and how the words have changed. */
 export interface Head {
   manifest: ManifestDocument;
-  words: number;
+  words: WordChanges;
 }
 
 /**

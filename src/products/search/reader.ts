@@ -1,11 +1,10 @@
 /** Reads the index as it is now: segments, and products that changed since they were made. */
 import type { TermEntry } from "./analyse";
 import { type ReadSegment, SegmentBuilder, tieOf, viewOf } from "./builder";
-import { ByteCache } from "./cache";
 import { unpack } from "./document";
 import type { ReadDocument } from "./documents.store";
 import { kindsOf } from "./kinds";
-import { type Lexicon, remembered } from "./lexicon";
+import { type Lexicon, WordCache } from "./lexicon";
 import type { Kind } from "./match";
 import type { Head } from "./model";
 import type { Group } from "./parts";
@@ -77,14 +76,13 @@ function orderByTie({ columns: { tie }, count }: ReadSegment): Uint16Array {
 }
 
 /**
- * What is kept in memory is never stale: parts of segments never change, words are kept under their version, changed
- * products under their stamp.
+ * What is kept in memory is never stale: parts of segments never change, words are forgotten when they change,
+ * changed products are kept under their stamp.
  */
 export function createIndexReader(store: IndexStore): IndexReader {
-  const words = new ByteCache(WORDS);
+  const words = new WordCache(WORDS);
   let changedOnes = new Map<string, Changed>();
   let lastEpoch: number | undefined;
-  let lastWords = -1;
   let learnt: { epoch: number; kinds: Map<string, Kind[]>; orders: Map<string, Uint16Array> } | undefined;
 
   const changedOf = (document: ReadDocument): Changed => ({
@@ -158,16 +156,12 @@ export function createIndexReader(store: IndexStore): IndexReader {
         expected === undefined ? [] : changedSince(expected),
       ]);
       const { epoch } = head.manifest;
-      // An older answer may come later.
-      if (head.words > lastWords) {
-        lastWords = head.words;
-        words.keepOnly((key) => key.startsWith(`${lastWords} `));
-      }
+      words.advance(head.words);
       lastEpoch = epoch;
       return { ...head, changed: epoch === expected ? changed : await changedSince(epoch) };
     },
 
-    lexicon: ({ words: version }) => remembered(store.words.lexicon, words, version),
+    lexicon: ({ words: { version } }) => words.over(store.words.lexicon, version),
 
     async open({ manifest, changed: listed }, terms, groups, ids) {
       const { epoch } = manifest;

@@ -12,6 +12,7 @@ import {
   type SegmentEntry,
   searchManifestModel,
   searchPartModel,
+  type WordChanges,
 } from "./model";
 import { columnParts, columnsOf, GROUPS, type Group, postingsOf, readerOf, type Sized } from "./parts";
 import { hashOf } from "./segment";
@@ -104,10 +105,9 @@ export const createSegmentStore = (mongo: Mongo) => {
       const stored = rows.find(({ _id }) => String(_id) === "manifest");
       const manifest = (stored as unknown as ManifestDocument | undefined) ?? NO_SEGMENTS;
       forgetReplaced(manifest);
-      return {
-        manifest,
-        words: (rows.find(({ _id }) => String(_id) === "words")?.version as number | undefined) ?? 0,
-      };
+      const words = rows.find(({ _id }) => String(_id) === "words") as Partial<WordChanges> | undefined;
+      const { version = 0, additions = 0, added = [] } = words ?? {};
+      return { manifest, words: { version, additions, added } };
     },
 
     /** Writes a segment. Nobody reads it until the manifest names it. */

@@ -34,7 +34,7 @@ export function suggester(
     const { manifest, words, changed } = seen;
     if (changed.length > FEW_CHANGED) return suggestFrom(reader, seen, text, limit, without);
     const stamps = changed.map(({ stamp }) => stamp);
-    const key = JSON.stringify([text, limit, without, manifest.epoch, words, stamps]);
+    const key = JSON.stringify([text, limit, without, manifest.epoch, words.version, stamps]);
     const known = kept.get<Suggestions>(key);
     if (known) return known;
     const made = await suggestFrom(reader, seen, text, limit, without);

@@ -6,12 +6,11 @@ import type { WordUse } from "./analyse";
 import { ByteCache } from "./cache";
 import { mergedUses, type WordCounts, type WordUses } from "./count-words";
 import { mistakesIn, neighbourhood } from "./distance";
-import { correctionsOf, type Lexicon, type LexiconEntry } from "./lexicon";
-import { searchManifestModel, searchWordModel, type WordDocument } from "./model";
+import { correctionsOf, type Lexicon, type LexiconEntry, SHORTEST } from "./lexicon";
+import { type AddedWord, searchManifestModel, searchWordModel, type WordDocument } from "./model";
 import { stemOf } from "./text";
 
-/** Words have their beginnings of these lengths; longer ones are looked for among those of the longest. */
-const SHORTEST = 2;
+/** Words have their beginnings of up to this length; longer ones are looked for among those of the longest. */
 const LONGEST = 6;
 /** Memory for words that are known to be there, in bytes. */
 const THERE = 6 * 2 ** 20;
@@ -19,6 +18,8 @@ const THERE = 6 * 2 ** 20;
 const MOST_NEAR = 500;
 /** Words written at once. */
 const BATCH = 400;
+/** So many of the words that were added last are named, for those who keep words in memory. */
+const MOST_NAMED = 32;
 /** Callers whose words are added together. */
 const MOST_TOGETHER = 32;
 
@@ -60,14 +61,20 @@ export const createWordStore = (mongo: Mongo) => {
   /** How many removals there had been when they were. */
   let removalsThen = 0;
 
-  /** After every change of the words: whoever keeps some in memory reads them again. */
-  const countUp = async (removals = 0): Promise<void> => {
+  /**
+   * After every change of the words: whoever keeps some in memory reads them again; where words were only added, those
+   * that these may have changed.
+   */
+  const countUp = async ({ removals = 0, added = [] as AddedWord[] } = {}): Promise<void> => {
+    const update =
+      added.length === 0 || added.length > MOST_NAMED
+        ? { $inc: { version: 1, removals } }
+        : {
+            $inc: { version: added.length, additions: added.length },
+            $push: { added: { $each: added, $slice: -MOST_NAMED } },
+          };
     const count = (upsert: boolean) =>
-      Versions.collection.updateOne(
-        { _id: "words" as never },
-        { $inc: { version: 1, removals } },
-        { upsert },
-      );
+      Versions.collection.updateOne({ _id: "words" as never }, update as object, { upsert });
     await count(true).catch((error) => {
       // Two made it at the same moment.
       if (duplicateKey(error) === undefined) throw error;
@@ -181,7 +188,11 @@ export const createWordStore = (mongo: Mongo) => {
       );
       for (const word of risen) keep(word, true, false);
     }
-    if (missing.length + risen.length > 0) await countUp();
+    const added = [
+      ...missing.map(({ _id: word, named, made }) => ({ word, lookedUp: named > 0 || made })),
+      ...risen.map((word) => ({ word, lookedUp: true })),
+    ];
+    if (added.length > 0) await countUp({ added });
   };
 
   const addTogether = together<{ uses: WordUses; since: number }, void>(async (asked) => {
@@ -255,7 +266,7 @@ export const createWordStore = (mongo: Mongo) => {
     async remove(words: string[]): Promise<void> {
       if (words.length === 0) return;
       await Words.collection.deleteMany({ _id: { $in: words as never[] } });
-      await countUp(1);
+      await countUp({ removals: 1 });
     },
   };
 };

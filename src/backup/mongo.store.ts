@@ -1,13 +1,10 @@
 /** MongoDB's half of a backup: a file of BSON a collection, as mongodump writes it and mongorestore reads it. */
-import { createReadStream, createWriteStream } from "node:fs";
 import { join } from "node:path";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip, createGzip } from "node:zlib";
 import mongoose from "mongoose";
 import type { Mongo } from "../db/mongo";
 import { systemClock } from "../lib/clock";
 import { BackupRefused } from "./manifest";
+import { unpacked, writePacked } from "./packed";
 
 const { BSON } = mongoose.mongo;
 /** Numbers keep their type in the database. */
@@ -64,8 +61,7 @@ export async function openMongoSnapshot(mongo: Mongo): Promise<MongoSnapshot> {
             yield BSON.serialize(document);
           }
         }
-        const file = createWriteStream(join(folder, `${name}.bson.gz`), { mode: 0o600 });
-        await pipeline(Readable.from(documents()), createGzip({ level: 3 }), file).catch((error) => {
+        await writePacked(join(folder, `${name}.bson.gz`), documents()).catch((error) => {
           if (error?.code !== SNAPSHOT_TOO_OLD) throw error;
           throw new BackupRefused(
             "MongoDB no longer has the time that the backup is of. Set minSnapshotHistoryWindowInSeconds higher there, and start again.",
@@ -82,8 +78,8 @@ export async function openMongoSnapshot(mongo: Mongo): Promise<MongoSnapshot> {
 /** The documents of a file, each in its own bytes. */
 async function* documentsIn(path: string): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of createReadStream(path).pipe(createGunzip())) {
-    rest = rest.length === 0 ? (chunk as Buffer) : Buffer.concat([rest, chunk as Buffer]);
+  for await (const chunk of unpacked(path)) {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     let at = 0;
     for (;;) {
       const size = rest.length - at >= 4 ? rest.readInt32LE(at) : Number.POSITIVE_INFINITY;

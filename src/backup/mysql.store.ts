@@ -3,14 +3,11 @@
  * driver, so that it does not depend on which mysqldump a machine has: MariaDB's writes values of generated columns,
  * which MySQL refuses.
  */
-import { createReadStream, createWriteStream } from "node:fs";
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip, createGzip } from "node:zlib";
 import type mariadb from "mariadb";
 import { withConnection } from "../db/prisma";
 import { systemClock } from "../lib/clock";
+import { linesOf } from "../lib/lines";
+import { unpacked, writePacked } from "./packed";
 
 /** Characters of one INSERT; the server takes 64 MB in one statement unless it is told otherwise. */
 const STATEMENT_SIZE = 512 * 1024;
@@ -85,9 +82,13 @@ async function* statementsOf(
   if (waiting !== "") yield waiting;
 }
 
+/** How long MySQL waits until somebody reads on, in seconds; its own 60 are few for a slow disk. */
+const READ_ON_SECONDS = 86_400;
+
 /** Begins to read the database as it is now. @returns the time, and which migrations it has */
 export async function openSnapshot(connection: mariadb.Connection) {
   await connection.query("SET time_zone = '+00:00'");
+  await connection.query("SET SESSION net_write_timeout = ?", [READ_ON_SECONDS]);
   await connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
   await connection.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
   const at = systemClock.now();
@@ -113,7 +114,7 @@ export async function dumpMySql(
       for await (const statement of statementsOf(connection, table, count)) yield `${statement};\n`;
     }
   }
-  await pipeline(Readable.from(lines()), createGzip({ level: 3 }), createWriteStream(path, { mode: 0o600 }));
+  await writePacked(path, lines());
   await connection.query("COMMIT");
   return counts;
 }
@@ -121,9 +122,7 @@ export async function dumpMySql(
 /** Runs a file of `dumpMySql` on an empty database. @returns the rows of each table now */
 export const loadMySql = (databaseUrl: string, path: string): Promise<Record<string, number>> =>
   withConnection(databaseUrl, async (connection) => {
-    const text = createReadStream(path).pipe(createGunzip());
-    for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY }))
-      await connection.query(line.replace(/;$/, ""));
+    for await (const line of linesOf(unpacked(path))) await connection.query(line.replace(/;$/, ""));
     const counts: Record<string, number> = {};
     for (const table of await tablesOf(connection)) {
       const [row] = await connection.query<{ count: bigint }[]>(

@@ -1,5 +1,8 @@
 import { type Config, ConfigError, parseConfig } from "./config";
-import { checkMongoUri } from "./db/mongo";
+import { checkMongoUri, connectMongo } from "./db/mongo";
+import { connectMySql } from "./db/prisma";
+import { createLogger } from "./telemetry/log";
+import { createDeps, type Deps } from "./wire";
 
 /** `parseConfig` for a program: what is wrong is printed, and the process ends with 1. */
 export function configOrExit(env: Record<string, string | undefined>): Config {
@@ -12,4 +15,13 @@ export function configOrExit(env: Record<string, string | undefined>): Config {
     console.error(error.message);
     process.exit(1);
   }
+}
+
+/** What a command works with: unlike a server it waits as long as the databases work on what it asks. */
+export async function commandDeps(config: Config): Promise<Deps> {
+  const caller = { patient: true };
+  return createDeps(config, await createLogger(config), {
+    mysql: connectMySql(config.databaseUrl, config.databasePool, caller),
+    mongo: connectMongo(config.mongodbUri, config.mongodbPool, caller),
+  });
 }

@@ -3,14 +3,12 @@ import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { whenConnected } from "../db/mongo";
 import { createProgress, type Progress } from "../lib/progress";
-import { configOrExit } from "../program";
-import { createLogger } from "../telemetry/log";
-import { createDeps } from "../wire";
+import { commandDeps, configOrExit } from "../program";
 import { type RebuildProgress, rebuild } from "./rebuild";
 
 readCommandLine(COMMANDS["analytics:rebuild"]);
 const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
-const deps = createDeps(config, await createLogger(config));
+const deps = await commandDeps(config);
 const bars: Partial<Record<Parameters<RebuildProgress>[0], Progress>> = {};
 try {
   await whenConnected(deps.mongo);

@@ -1,14 +1,12 @@
 /** `bun run reencrypt`: encrypts under the first key of DATA_KEY what an earlier one encrypted. */
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
-import { configOrExit } from "../program";
-import { createLogger } from "../telemetry/log";
-import { createDeps } from "../wire";
+import { commandDeps, configOrExit } from "../program";
 import { reencryptAll } from "./mfa/secrets";
 
 const { values } = readCommandLine(COMMANDS.reencrypt);
 const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
-const deps = createDeps(config, await createLogger(config));
+const deps = await commandDeps(config);
 try {
   const { version } = deps.vault;
   if (!values.status) {

@@ -2,7 +2,7 @@ import mongoose, { type ClientSession, type Connection } from "mongoose";
 import { ConfigError } from "../config";
 import { AppError } from "../lib/errors";
 import { jitter } from "../lib/random";
-import type { PoolState } from "./prisma";
+import type { Caller, PoolState } from "./prisma";
 import { PING_LIMIT, within } from "./pulse";
 import { createMongoPulse, guardClient } from "./pulse.mongo";
 
@@ -124,19 +124,20 @@ export async function whenConnected({ connection }: Pick<Mongo, "connection">): 
  * Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server.
  * @throws ConfigError when the address is not one that the driver understands
  */
-export function connectMongo(uri: string, poolSize: number): Mongo {
+export function connectMongo(uri: string, poolSize: number, { patient = false }: Caller = {}): Mongo {
   checkMongoUri(uri);
   const connection = mongoose.createConnection();
   const options = {
     maxPoolSize: poolSize,
     minPoolSize: 1,
     serverSelectionTimeoutMS: SELECTION_LIMIT,
-    connectTimeoutMS: CONNECT_LIMIT,
+    // It is the limit of the driver's monitor too, which ends what is asked of a server that it finds silent.
+    connectTimeoutMS: patient ? COMMAND_LIMIT : CONNECT_LIMIT,
     // A server that comes back is found so soon also when nobody asks for it, as while readiness keeps callers off.
     heartbeatFrequencyMS: HEARTBEAT,
     waitQueueTimeoutMS: TRANSACTION_LIMIT,
     // The server's own limit answers first; this one is for a server that no longer answers at all.
-    socketTimeoutMS: OPERATION_LIMIT + 5000,
+    socketTimeoutMS: patient ? 0 : OPERATION_LIMIT + 5000,
     bufferCommands: false,
     autoIndex: false,
     autoCreate: false,
@@ -163,7 +164,7 @@ export function connectMongo(uri: string, poolSize: number): Mongo {
       try {
         await connection.openUri(uri, options);
         watchPool();
-        guardClient(connection.getClient(), pulse, pending);
+        if (!patient) guardClient(connection.getClient(), pulse, pending);
         if (closed) await connection.close();
         return;
       } catch {

@@ -9,6 +9,15 @@ import { DatabaseUnusable, mysqlProblem } from "./requirements";
 /** How many connections to a database are in use, and how many requests wait for one. */
 export type PoolState = Record<"used" | "waiting", number>;
 
+/** Who asks a database. */
+export interface Caller {
+  /**
+   * A command: it waits for an answer as long as the server works on it, such as on an index of a large collection. A
+   * server is not: whoever asks it is told soon that the database does not answer.
+   */
+  patient?: boolean;
+}
+
 declare const mysqlTx: unique symbol;
 /** A transaction of MySQL, handed from a service to stores; only this module looks inside. */
 export interface MySqlTx {
@@ -189,14 +198,14 @@ function guardPool(pool: mariadb.Pool, pulse: Pulse): void {
 }
 
 /** Connects Prisma to MySQL over a pool of `poolSize` connections. Does not wait for the server. */
-export function connectMySql(databaseUrl: string, poolSize: number): MySql {
+export function connectMySql(databaseUrl: string, poolSize: number, { patient = false }: Caller = {}): MySql {
   const pool = mariadb.createPool({
     ...mysqlOptions(databaseUrl),
     connectionLimit: poolSize,
     // Zero never connects; one keeps the first query of a quiet hour fast.
     minimumIdle: 1,
     acquireTimeout: ANSWER_LIMIT,
-    socketTimeout: ANSWER_LIMIT,
+    socketTimeout: patient ? 0 : ANSWER_LIMIT,
     // MySQL's own 50 s are longer than anybody waits for an answer.
     initSql: `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`,
     // The adapter's default of 0 prepares, executes and closes for every read.
@@ -208,7 +217,7 @@ export function connectMySql(databaseUrl: string, poolSize: number): MySql {
     await connection.end();
   };
   const pulse = createPulse(look, noAnswer);
-  guardPool(pool, pulse);
+  if (!patient) guardPool(pool, pulse);
   const client = new PrismaClient({
     adapter: new PrismaMariaDb(pool, {
       database: mysqlOptions(databaseUrl).database ?? "",

@@ -6,14 +6,13 @@ import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { parseConfig } from "../config";
 import { whenConnected } from "../db/mongo";
-import { createLogger } from "../telemetry/log";
-import { createDeps } from "../wire";
+import { commandDeps } from "../program";
 import { repairSku, verifyAll, verifySku } from "./verify";
 
 async function main(): Promise<number> {
   const { sku, repair: mayRepair = false } = readCommandLine(COMMANDS["stock:verify"]).values;
   const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
-  const deps = createDeps(config, await createLogger(config));
+  const deps = await commandDeps(config);
   try {
     await whenConnected(deps.mongo);
     const started = performance.now();

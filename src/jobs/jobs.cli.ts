@@ -2,15 +2,13 @@
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { whenConnected } from "../db/mongo";
-import { configOrExit } from "../program";
-import { createLogger } from "../telemetry/log";
-import { createDeps } from "../wire";
+import { commandDeps, configOrExit } from "../program";
 import { discardJob, listJobs, retryJob } from "./admin";
 import { JOB_STATES } from "./jobs";
 
 const [verb = "list", word] = readCommandLine(COMMANDS.jobs).positionals;
 const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
-const deps = createDeps(config, await createLogger(config));
+const deps = await commandDeps(config);
 
 async function main(): Promise<number> {
   const state = JOB_STATES.find((name) => name === word);

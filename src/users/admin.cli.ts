@@ -12,9 +12,8 @@ import { ConfigError, parseConfig } from "../config";
 import { checkMySql } from "../db/prisma";
 import { DatabaseUnusable } from "../db/requirements";
 import { AppError } from "../lib/errors";
-import { createLogger } from "../telemetry/log";
+import { commandDeps } from "../program";
 import type { Deps } from "../wire";
-import { createDeps } from "../wire";
 import { createAccount, holdersOf, removeSecondFactor, setRole } from "./admin/commands";
 import { ensureRoles } from "./roles/ensure";
 
@@ -156,7 +155,7 @@ export async function administer(
 async function openDeps(): Promise<Deps> {
   const config = parseConfig({ ...process.env, LOG_LEVEL: "warn" });
   await checkMySql(config.databaseUrl);
-  return createDeps(config, await createLogger(config));
+  return commandDeps(config);
 }
 
 if (import.meta.main) {

@@ -6,9 +6,7 @@ import { readCommandLine } from "../../cli";
 import { COMMANDS } from "../../commands";
 import { whenConnected } from "../../db/mongo";
 import { createProgress } from "../../lib/progress";
-import { configOrExit } from "../../program";
-import { createLogger } from "../../telemetry/log";
-import { createDeps } from "../../wire";
+import { commandDeps, configOrExit } from "../../program";
 
 async function main(): Promise<number> {
   if (readCommandLine(COMMANDS.search).positionals[0] !== "rebuild") {
@@ -16,7 +14,7 @@ async function main(): Promise<number> {
     return 2;
   }
   const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
-  const deps = createDeps(config, await createLogger(config));
+  const deps = await commandDeps(config);
   try {
     await whenConnected(deps.mongo);
     const products = await deps.products.count();

@@ -12,12 +12,10 @@ import { whenConnected } from "../src/db/mongo";
 import { AppError } from "../src/lib/errors";
 import { ADMIN_ROLE } from "../src/lib/permissions";
 import { canonicalKey } from "../src/lib/text";
-import { configOrExit } from "../src/program";
-import { createLogger } from "../src/telemetry/log";
+import { commandDeps, configOrExit } from "../src/program";
 import { createAccount, holdersOf } from "../src/users/admin/commands";
 import { ensureRoles } from "../src/users/roles/ensure";
 import type { Deps } from "../src/wire";
-import { createDeps } from "../src/wire";
 import { seedDemo } from "./demo";
 
 /** Why nothing was seeded, or not all; the message says what to do. */
@@ -70,7 +68,7 @@ async function main(): Promise<number> {
     );
     return 1;
   }
-  const deps = createDeps(config, await createLogger(config));
+  const deps = await commandDeps(config);
   try {
     await whenConnected(deps.mongo);
     const administrator = {

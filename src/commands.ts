@@ -28,7 +28,11 @@ export const COMMANDS = {
   typecheck: { usage: "Usage: bun run typecheck [--watch]", options: { watch: flag } },
   generate: { usage: "Usage: bun run generate\nMakes Prisma's client from prisma/schema.prisma." },
   migrate: {
-    usage: "Usage: bun run migrate\nApplies the migrations that are missing, and builds MongoDB's indexes.",
+    usage: `Usage: bun run migrate [--wait SECONDS]
+Applies the migrations that are missing, and builds MongoDB's indexes. While another migration, a backup or a restore
+works on the database, it waits.
+  --wait SECONDS  gives up when that takes longer; without it, it waits as long as the other lives`,
+    options: { wait: text },
   },
   "migrate:status": {
     usage:

@@ -23,6 +23,12 @@ export interface Proxy {
   /** Resolves when bytes that match have gone to the server. */
   sent(matching: (bytesToServer: Buffer) => boolean): Promise<void>;
   /**
+   * Holds back what the server answers to the next that matches, as if it worked on it for long; the other connections
+   * go on.
+   * @returns resolves when that has gone to the server, with what lets the answer through
+   */
+  hold(matching: (bytesToServer: Buffer) => boolean): Promise<() => void>;
+  /**
    * Cuts the connection when the next answer of the server arrives, and drops that answer: the server has done
    * the work, and the caller does not know.
    * @returns resolves when it happened
@@ -40,6 +46,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   let delay = 0;
   let answering: { matching: (bytes: Buffer) => boolean; make: (bytes: Buffer) => Buffer } | undefined;
   let awaited: { matching: (bytes: Buffer) => boolean; done: () => void } | undefined;
+  let holding: { matching: (bytes: Buffer) => boolean; done: (release: () => void) => void } | undefined;
   let losing: { matching: (bytes: Buffer) => boolean; armed?: Socket; done: () => void } | undefined;
 
   const cutPair = (pair: [Socket, Socket]) => {
@@ -59,6 +66,11 @@ export async function startProxy(target: string): Promise<Proxy> {
         return;
       }
       if (losing && !losing.armed && losing.matching(bytes)) losing.armed = server;
+      if (holding?.matching(bytes)) {
+        server.pause();
+        holding.done(() => server.resume());
+        holding = undefined;
+      }
       server.write(bytes);
       if (awaited?.matching(bytes)) {
         awaited.done();
@@ -141,6 +153,10 @@ export async function startProxy(target: string): Promise<Proxy> {
     sent: (matching) =>
       new Promise((done) => {
         awaited = { matching, done };
+      }),
+    hold: (matching) =>
+      new Promise((done) => {
+        holding = { matching, done };
       }),
     loseNextAnswer: (matching = () => true) =>
       new Promise((done) => {

@@ -1,20 +1,16 @@
 import type mariadb from "mariadb";
-import type { Config } from "../config";
 import { completeProducts } from "../products/complete";
 import { syncIndexes } from "./indexes";
-import { migrateMySql } from "./migrations";
+import { applyMigrations } from "./migrations";
 import type { Mongo } from "./mongo";
 
 /**
  * Applies what is missing in MySQL, and makes MongoDB's collections, indexes and products those of this version.
- * @param first as for `migrateMySql`
+ * @param connection holds the lock of `withDeployLock`, which is for both: two processes would drop the same index of
+ * MongoDB, and one of them would fail
  */
-export async function applyMissing(
-  config: Config,
-  mongo: Mongo,
-  first?: (connection: mariadb.Connection) => Promise<void>,
-) {
-  const applied = await migrateMySql(config.databaseUrl, undefined, first);
+export async function applyMissing(connection: mariadb.Connection, mongo: Mongo) {
+  const applied = await applyMigrations(connection);
   const collections = await syncIndexes(mongo);
   return { applied, collections, completed: await completeProducts(mongo) };
 }

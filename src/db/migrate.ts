@@ -4,7 +4,8 @@
  * does (same columns, SHA-256 checksums), so `prisma migrate deploy|status|dev` agree with it wherever
  * Prisma's schema engine is available.
  *
- *   bun src/db/migrate.ts          apply what is missing
+ *   bun src/db/migrate.ts [--wait SECONDS]
+ *                                  apply what is missing
  *   bun src/db/migrate.ts status   say what is applied and what is missing; exit 1 when something is missing
  *   bun src/db/migrate.ts resolve NAME --applied | --rolled-back
  *                                  say what became of a migration that failed half-way, as `prisma migrate resolve`
@@ -16,6 +17,7 @@ import { COMMANDS } from "../commands";
 import { parseConfig } from "../config";
 import { applyMissing } from "./apply-missing";
 import { confirmErasing } from "./confirm";
+import { withDeployLock } from "./deploy-lock";
 import { MigrationError, missingMigrations, resolveMigration } from "./migrations";
 import { connectMongo, whenConnected } from "./mongo";
 import { checkMySql } from "./prisma";
@@ -63,19 +65,24 @@ async function main(words: string[]): Promise<number> {
     );
     return missing.length === 0 ? 0 : 1;
   }
-  const mongo = connectMongo(config.mongodbUri, 5);
+  const { wait } = values as { wait?: string };
+  const atMost = wait === undefined ? undefined : Number(wait);
+  if (atMost !== undefined && !(atMost >= 0)) throw new MigrationError("--wait is a number of seconds.");
+  const mongo = connectMongo(config.mongodbUri, 5, { patient: true });
   try {
     await whenConnected(mongo);
     const advice = await checkMongo(mongo.connection);
     if (advice !== undefined) console.error(advice);
-    const erase = async (connection: mariadb.Connection) => {
-      await dropTables(connection);
-      await mongo.connection.dropDatabase();
-    };
-    const { applied, collections, completed } = await applyMissing(
-      config,
-      mongo,
-      command === "reset" ? erase : undefined,
+    const { applied, collections, completed } = await withDeployLock(
+      config.databaseUrl,
+      async (connection) => {
+        if (command === "reset") {
+          await dropTables(connection);
+          await mongo.connection.dropDatabase();
+        }
+        return applyMissing(connection, mongo);
+      },
+      { atMost },
     );
     console.log(
       `MySQL: ${applied.length === 0 ? "nothing to apply" : `applied ${applied.join(", ")}`}. ` +

@@ -161,6 +161,24 @@ describe("the deploy step", () => {
     expect(applied.sort()).toEqual(["20260101000000_first", "20260102000000_second"]);
   }, 60_000);
 
+  test("who may only read is told what is missing, before there is anything and after", async () => {
+    await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY);");
+    const [user, name] = [`aizy_t${process.pid}r`, server.escapeId(url.pathname.slice(1))];
+    await server.query(`CREATE USER '${user}'@'%' IDENTIFIED BY 'abc123'`);
+    try {
+      await server.query(`GRANT SELECT ON ${name}.* TO '${user}'@'%'`);
+      const reader = new URL(databaseUrl);
+      reader.username = user;
+      reader.password = "abc123";
+      reader.searchParams.set("allowPublicKeyRetrieval", "true");
+      expect(await missingMigrations(reader.href, folder)).toEqual(["20260101000000_first"]);
+      await migrate();
+      expect(await missingMigrations(reader.href, folder)).toEqual([]);
+    } finally {
+      await server.query(`DROP USER '${user}'@'%'`);
+    }
+  });
+
   test("the project's own migrations apply to an empty database", async () => {
     await rm(folder, { recursive: true });
     await cp("prisma/migrations", folder, { recursive: true });

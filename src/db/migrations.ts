@@ -113,12 +113,18 @@ function pendingMigrations(present: Migration[], applied: AppliedRow[]): Migrati
   return present.filter((migration) => !done.has(migration.name));
 }
 
-async function readApplied(connection: mariadb.Connection): Promise<AppliedRow[]> {
-  await connection.query(CREATE_TABLE);
-  return connection.query<AppliedRow[]>(
-    "SELECT migration_name, checksum, finished_at, rolled_back_at, logs FROM _prisma_migrations ORDER BY started_at",
-  );
-}
+/** Nothing where there is no table yet: whoever only looks may have no right to make it. */
+const noneWithoutTable = (error: { errno?: number }): never[] => {
+  if (error.errno === NO_SUCH_TABLE) return [];
+  throw error;
+};
+
+const readApplied = (connection: mariadb.Connection): Promise<AppliedRow[]> =>
+  connection
+    .query<AppliedRow[]>(
+      "SELECT migration_name, checksum, finished_at, rolled_back_at, logs FROM _prisma_migrations ORDER BY started_at",
+    )
+    .catch(noneWithoutTable);
 
 async function apply(connection: mariadb.Connection, migration: Migration): Promise<void> {
   // biome-ignore lint/plugin: the id is of the kind that Prisma writes into this table of its own
@@ -149,23 +155,24 @@ async function apply(connection: mariadb.Connection, migration: Migration): Prom
 
 /**
  * Brings MySQL to the newest migration.
- * @param first what is done before, under the same lock
+ * @param connection holds the lock of `withDeployLock`
  * @returns the names of the migrations it applied
  * @throws MigrationError, with the migration's name and what to do
  */
-export async function migrateMySql(
-  databaseUrl: string,
+export async function applyMigrations(
+  connection: mariadb.Connection,
   folder = "prisma/migrations",
-  first: (connection: mariadb.Connection) => Promise<void> = async () => {},
 ): Promise<string[]> {
   const migrations = await readMigrations(folder);
-  return withDeployLock(databaseUrl, async (connection) => {
-    await first(connection);
-    const pending = pendingMigrations(migrations, await readApplied(connection));
-    for (const migration of pending) await apply(connection, migration);
-    return pending.map((migration) => migration.name);
-  });
+  await connection.query(CREATE_TABLE);
+  const pending = pendingMigrations(migrations, await readApplied(connection));
+  for (const migration of pending) await apply(connection, migration);
+  return pending.map((migration) => migration.name);
 }
+
+/** `applyMigrations` where only MySQL is worked on. */
+export const migrateMySql = (databaseUrl: string, folder?: string): Promise<string[]> =>
+  withDeployLock(databaseUrl, (connection) => applyMigrations(connection, folder));
 
 /**
  * Says what became of a migration, as `prisma migrate resolve` does: one that is not recorded as done is from now on, or
@@ -181,6 +188,7 @@ export async function resolveMigration(
   const migration = (await readMigrations(folder)).find((one) => one.name === name);
   if (!migration) throw new MigrationError(`There is no migration ${name} in ${folder}. Check its name.`);
   await withDeployLock(databaseUrl, async (connection) => {
+    await connection.query(CREATE_TABLE);
     const rows = (await readApplied(connection)).filter(
       (row) => row.migration_name === name && row.rolled_back_at === null,
     );
@@ -217,10 +225,7 @@ export async function lackingMigrations(
     connection.query<{ name: string }[]>(
       "SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
     ),
-  ).catch((error: { errno?: number }) => {
-    if (error.errno === NO_SUCH_TABLE) return [];
-    throw error;
-  });
+  ).catch(noneWithoutTable);
   const applied = new Set(done.map(({ name }) => name));
   return (await migrationNames(folder)).filter((name) => !applied.has(name));
 }

@@ -2,13 +2,13 @@
 
 import { stat } from "node:fs/promises";
 import { parseConfig } from "../../config";
+import { withDeployLock } from "../../db/deploy-lock";
 import { syncIndexes } from "../../db/indexes";
-import { migrateMySql } from "../../db/migrations";
+import { applyMigrations } from "../../db/migrations";
 import { whenConnected } from "../../db/mongo";
 import { checkMySql } from "../../db/prisma";
-import { createLogger } from "../../telemetry/log";
+import { commandDeps } from "../../program";
 import type { Deps } from "../../wire";
-import { createDeps } from "../../wire";
 import { FORMATS, type Format } from "./shapes";
 
 /** The format of a file: the one that was given, else its name decides. Nothing when there is no such format. */
@@ -29,9 +29,11 @@ export async function lookAt(path: string): Promise<{ size: number; changed: num
 export async function connect(env: Record<string, string | undefined>): Promise<Deps> {
   const config = parseConfig({ ...env, LOG_LEVEL: "warn" });
   await checkMySql(config.databaseUrl);
-  await migrateMySql(config.databaseUrl);
-  const deps = createDeps(config, await createLogger(config));
+  const deps = await commandDeps(config);
   await whenConnected(deps.mongo);
-  await syncIndexes(deps.mongo);
+  await withDeployLock(config.databaseUrl, async (connection) => {
+    await applyMigrations(connection);
+    await syncIndexes(deps.mongo);
+  });
   return deps;
 }

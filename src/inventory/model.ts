@@ -264,27 +264,39 @@ const reservationSchema = schemaOf<ReservationDocument>(
 )
   .index({ status: 1, expiresAt: 1 })
   .index({ status: 1, _id: -1 })
-  .index({ "lines.skuKey": 1 }, { partialFilterExpression: { status: "active" } })
-  .index({ shopperId: 1, status: 1 }, { partialFilterExpression: { shopperId: { $type: "string" } } })
-  .index(
-    { shopperSource: 1, status: 1 },
-    { partialFilterExpression: { shopperSource: { $type: "string" } } },
-  );
+  .index({ "lines.skuKey": 1 }, { partialFilterExpression: { status: "active" } });
 
 /**
- * Stands for what one shopper or one network holds: whoever takes more counts it up, so that two at once conflict. Of
- * no use after a while.
+ * What one shopper or one network holds: whoever takes more counts it up, so that two at once conflict. It names the
+ * reservations, because these lie on the shards of their own ids, and to look for them by shopper would ask all shards.
+ * Of no use after a while.
  */
-export interface ShopperGuardDocument {
+export interface ShopperDocument {
+  /** One of `shopperKeys`. */
   _id: string;
   version: number;
+  /** Every reservation that lives, and ended ones until more is taken. */
+  reservationIds?: string[];
+  /** Not before the last of them. */
   expiresAt: Date;
 }
 
-const shopperGuardSchema = schemaOf<ShopperGuardDocument>(
+/** A shopper among the ids of their collection. */
+export const personKey = (shopperId: string): string => `person ${shopperId}`;
+
+/** Whose holdings a shopper's reservation counts among: their own, and those of the network that they came from. */
+export const shopperKeys = ({
+  shopperId,
+  shopperSource,
+}: Pick<ReservationDocument, "shopperId" | "shopperSource">): string[] =>
+  // In one order, so that two do not wait for each other.
+  shopperId === undefined ? [] : [`address ${shopperSource}`, personKey(shopperId)];
+
+const shopperSchema = schemaOf<ShopperDocument>(
   {
     _id: { type: String, required: true },
     version: { type: Number, required: true },
+    reservationIds: { type: [String], default: undefined },
     expiresAt: { type: Date, required: true },
   },
   { collection: "stockShoppers", versionKey: false, strict: "throw" },
@@ -305,7 +317,7 @@ export const locationModel = modelOf("StockLocation", locationSchema);
 export const levelModel = modelOf("StockLevel", levelSchema);
 export const movementModel = modelOf("StockMovement", movementSchema);
 export const reservationModel = modelOf("StockReservation", reservationSchema);
-export const shopperGuardModel = modelOf("StockShopper", shopperGuardSchema);
+export const shopperModel = modelOf("StockShopper", shopperSchema);
 export const signalModel = modelOf("StockSignal", signalSchema);
 
 /** Every model of stock, for the deploy step. */
@@ -314,6 +326,6 @@ export const INVENTORY_MODELS = [
   levelModel,
   movementModel,
   reservationModel,
-  shopperGuardModel,
+  shopperModel,
   signalModel,
 ] as const;

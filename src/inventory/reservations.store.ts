@@ -3,7 +3,8 @@ import {
   type ReservationDocument,
   type ReservationStatus,
   reservationModel,
-  shopperGuardModel,
+  type ShopperDocument,
+  shopperModel,
 } from "./model";
 import type { SkuRange } from "./movements.store";
 import { olderThan } from "./page";
@@ -11,7 +12,7 @@ import { olderThan } from "./page";
 /** Reservations in MongoDB. */
 export const createReservationStore = (mongo: Mongo) => {
   const Reservation = reservationModel(mongo.connection);
-  const Guard = shopperGuardModel(mongo.connection);
+  const Shopper = shopperModel(mongo.connection);
   return {
     findReservation: (id: string): Promise<ReservationDocument | null> => Reservation.findById(id).lean(),
 
@@ -34,26 +35,39 @@ export const createReservationStore = (mongo: Mongo) => {
         .lean(),
 
     /**
-     * Keeps every other transaction out that counts what these hold: first in each that gives them more.
+     * Keeps every other transaction out that gives one of these more: first in each that does.
+     * @param keys as `shopperKeys` gives them
+     * @returns the reservations that each may still have, in the order of the keys
      * @throws a duplicate key when two are the first ever; the transaction is to be tried again
      */
-    async guardShopper(keys: string[], expiresAt: Date, tx: MongoTx): Promise<void> {
-      // In one order, so that two do not wait for each other.
-      for (const _id of keys.toSorted()) {
-        const update = { $inc: { version: 1 }, $set: { expiresAt } };
-        await Guard.updateOne({ _id }, update, { ...mongo.in(tx), upsert: true });
+    async guardShopper(keys: string[], expiresAt: Date, tx: MongoTx): Promise<string[][]> {
+      const lists: string[][] = [];
+      for (const _id of keys) {
+        const update = { $inc: { version: 1 }, $max: { expiresAt } };
+        const before = await Shopper.findOneAndUpdate({ _id }, update, {
+          ...mongo.in(tx),
+          upsert: true,
+        }).lean<ShopperDocument>();
+        lists.push(before?.reservationIds ?? []);
       }
+      return lists;
     },
 
-    /** What a shopper, or everybody from one network, holds and may still have. */
-    shopperReservations: (
-      filter: Pick<ReservationDocument, "shopperId"> | Pick<ReservationDocument, "shopperSource">,
-      now: Date,
-      tx?: MongoTx,
-    ): Promise<ReservationDocument[]> =>
-      Reservation.find({ ...filter, status: "active", expiresAt: { $gt: now } }, null, mongo.in(tx))
+    /** Takes reservations that have ended off the lists of these. */
+    async forgetEnded(keys: string[], ids: string[], tx: MongoTx): Promise<void> {
+      const update = { $pull: { reservationIds: { $in: ids } } };
+      await Shopper.updateMany({ _id: { $in: keys } }, update, mongo.in(tx));
+    },
+
+    /** Of these reservations, those that live, the newest first. */
+    livingReservations: (ids: string[], now: Date, tx?: MongoTx): Promise<ReservationDocument[]> =>
+      Reservation.find({ _id: { $in: ids }, status: "active", expiresAt: { $gt: now } }, null, mongo.in(tx))
         .sort({ _id: -1 })
         .lean(),
+
+    /** The reservations that one of `shopperKeys` may still have. */
+    reservationIdsOf: async (key: string): Promise<string[]> =>
+      (await Shopper.findById(key).lean<ShopperDocument>())?.reservationIds ?? [],
 
     /** What living reservations hold of SKUs, by level. */
     async heldOf({ from, to }: SkuRange, tx?: MongoTx): Promise<Map<string, number>> {

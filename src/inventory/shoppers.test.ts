@@ -6,6 +6,7 @@ import type { Actor } from "../lib/actor";
 import { silentLogger } from "../telemetry/log";
 import { createDeps } from "../wire";
 import { expireDue } from "./expiry";
+import { personKey, shopperModel } from "./model";
 import { reserveForShopper } from "./shoppers";
 
 const t = useTestApp(() => ({
@@ -120,6 +121,27 @@ describe("a shopper's own reservations", () => {
     t.clock.advance(60_000);
     expect((await hold(one, sku, 5, from)).status).toBe(201);
     expect(await stock.differences()).toEqual([]);
+  });
+
+  test("what a checkout renews is held on, and what has ended is off the shopper's list", async () => {
+    const [one] = people;
+    const sku = await stock.sku(20);
+    const kept = await hold(one, sku, 2);
+    await hold(one, sku, 2);
+    const week = 7 * 24 * 3600;
+    expect((await stock.post(`/reservations/${kept.data.id}/renew`, { ttlSeconds: week })).status).toBe(200);
+    const list = () =>
+      shopperModel(t.deps.mongo.connection)
+        .findById(personKey(one?.id ?? ""))
+        .lean();
+    expect((await list())?.expiresAt).toEqual(new Date(t.clock.now().getTime() + week * 1000));
+    t.clock.advance(61_000);
+    const shown = (await call(one, "GET", "")).data.map(({ id }: { id: string }) => id);
+    expect(shown).toEqual([kept.data.id]);
+    expect((await hold(one, sku, 4)).body).toMatchObject({ status: 409, limit: 5, held: 2 });
+    const last = await hold(one, sku, 3);
+    expect((await list())?.reservationIds).toEqual([kept.data.id, last.data.id]);
+    await stock.post(`/reservations/${kept.data.id}/release`);
   });
 
   test("the time is limited; foreign fields, units and SKUs are refused", async () => {

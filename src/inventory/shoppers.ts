@@ -9,7 +9,7 @@ import type { ShopperReservationResponse } from "./answers";
 import type { InventoryDeps } from "./deps";
 import { heldOf } from "./holds";
 import { toShopperReservation } from "./mapper";
-import type { ReservationDocument } from "./model";
+import { personKey, type ReservationDocument, shopperKeys } from "./model";
 import { endAs, reserveAs } from "./reservations";
 import type { EndReservation, ShopperReserve } from "./schema";
 
@@ -41,18 +41,23 @@ const unitsOf = (reservations: ReservationDocument[]): number =>
  */
 async function checkLimits(
   deps: InventoryDeps,
-  { shopperId, shopperSource }: Shopper,
+  shopper: Shopper,
   wanted: number,
   tx: MongoTx,
 ): Promise<void> {
   const { units, addressUnits } = deps.config.shopperReservations;
   const now = deps.clock.now();
-  await deps.inventory.guardShopper([`person ${shopperId}`, `address ${shopperSource}`], after(now, DAY), tx);
-  for (const [filter, most, whose] of [
-    [{ shopperId }, units, "You hold"],
-    [{ shopperSource }, addressUnits, "Shoppers of your network hold"],
+  const keys = shopperKeys(shopper);
+  const [ofAddress = [], ofPerson = []] = await deps.inventory.guardShopper(keys, after(now, DAY), tx);
+  const listed = [...new Set([...ofAddress, ...ofPerson])];
+  const living = await deps.inventory.livingReservations(listed, now, tx);
+  const ended = new Set(listed).difference(new Set(living.map(({ _id }) => _id)));
+  if (ended.size > 0) await deps.inventory.forgetEnded(keys, [...ended], tx);
+  for (const [ids, most, whose] of [
+    [ofPerson, units, "You hold"],
+    [ofAddress, addressUnits, "Shoppers of your network hold"],
   ] as const) {
-    const held = unitsOf(await deps.inventory.shopperReservations(filter, now, tx));
+    const held = unitsOf(living.filter(({ _id }) => ids.includes(_id)));
     if (held + wanted <= most) continue;
     throw new AppError(
       "conflict",
@@ -114,8 +119,8 @@ async function requireOwn(deps: InventoryDeps, actor: Actor, id: string): Promis
 /** What a shopper holds now. @throws AppError not_found where this is switched off */
 export async function listOwn(deps: InventoryDeps, { userId }: Actor): Promise<ShopperReservationResponse[]> {
   requireOn(deps);
-  const own = await deps.inventory.shopperReservations({ shopperId: userId }, deps.clock.now());
-  return own.map(toShopperReservation);
+  const ids = await deps.inventory.reservationIdsOf(personKey(userId));
+  return (await deps.inventory.livingReservations(ids, deps.clock.now())).map(toShopperReservation);
 }
 
 /** @throws AppError not_found */

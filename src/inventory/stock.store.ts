@@ -5,7 +5,10 @@ import {
   locationModel,
   movementModel,
   reservationModel,
+  type ReservationDocument,
   type StockSignalDocument,
+  shopperKeys,
+  shopperModel,
   signalModel,
 } from "./model";
 import type { StockChanges, StockRead } from "./stock";
@@ -24,6 +27,7 @@ export const createStockWriter = (mongo: Mongo) => {
   const Level = levelModel(mongo.connection);
   const Movement = movementModel(mongo.connection);
   const Reservation = reservationModel(mongo.connection);
+  const Shopper = shopperModel(mongo.connection);
   const Signal = signalModel(mongo.connection);
 
   const changeLevels = async (changed: StockChanges["changedLevels"], tx: MongoTx): Promise<void> => {
@@ -63,6 +67,15 @@ export const createStockWriter = (mongo: Mongo) => {
     if (matchedCount !== changed.length) throw new StaleStock();
   };
 
+  /** Has the lists of its shopper name a reservation, and last as long as it. Its maker has guarded them: they are there. */
+  const listForShopper = async (reservation: ReservationDocument, tx: MongoTx): Promise<void> => {
+    const keys = shopperKeys(reservation);
+    if (keys.length === 0) return;
+    const { _id, expiresAt } = reservation;
+    const update = { $addToSet: { reservationIds: _id }, $max: { expiresAt } };
+    await Shopper.updateMany({ _id: { $in: keys } }, update, mongo.in(tx));
+  };
+
   const changeReservations = async (
     changed: StockChanges["changedReservations"],
     tx: MongoTx,
@@ -93,6 +106,15 @@ export const createStockWriter = (mongo: Mongo) => {
       mongo.in(tx),
     );
     if (matchedCount !== changed.length) throw new StaleStock();
+    for (const { from, to } of changed) {
+      if (to.expiresAt > from.expiresAt) await listForShopper(to, tx);
+    }
+  };
+
+  const createReservations = async (created: ReservationDocument[], tx: MongoTx): Promise<void> => {
+    if (created.length === 0) return;
+    await Reservation.insertMany(created, { ...mongo.in(tx), lean: true });
+    for (const reservation of created) await listForShopper(reservation, tx);
   };
 
   const createLevels = async (created: LevelDocument[], tx: MongoTx): Promise<void> => {
@@ -151,8 +173,7 @@ export const createStockWriter = (mongo: Mongo) => {
       // Lean: what the ledger decided has its types, and there may be thousands.
       if (changes.movements.length > 0)
         await Movement.insertMany(changes.movements, { ...session, lean: true });
-      if (changes.createdReservations.length > 0)
-        await Reservation.insertMany(changes.createdReservations, { ...session, lean: true });
+      await createReservations(changes.createdReservations, tx);
       if (signals.length > 0) await Signal.insertMany(signals, session);
     },
 
@@ -167,14 +188,20 @@ export const createStockWriter = (mongo: Mongo) => {
       const session = mongo.in(tx).session ?? null;
       // One document tells of all: a transaction is written as a whole. Ids are made once for each change.
       const [movement] = movements;
-      if (movement) return (await Movement.exists({ _id: movement._id }).session(session)) !== null;
+      if (movement) {
+        const { _id, levelId } = movement;
+        return (await Movement.exists({ _id, levelId }).session(session)) !== null;
+      }
       const [created] = createdLevels;
-      if (created) return (await Level.exists({ _id: created._id }).session(session)) !== null;
+      if (created) {
+        const { _id, skuKey, locationId } = created;
+        return (await Level.exists({ _id, skuKey, locationId }).session(session)) !== null;
+      }
       const [changed] = changedLevels;
       if (!changed) return false;
       // Settings have no entry of their own: who wrote the same ones in the same version did the same.
-      const { _id, version, safetyThreshold, backorder, backorderLimit } = changed.to;
-      const same = { _id, version, safetyThreshold, backorder, backorderLimit };
+      const { _id, skuKey, locationId, version, safetyThreshold, backorder, backorderLimit } = changed.to;
+      const same = { _id, skuKey, locationId, version, safetyThreshold, backorder, backorderLimit };
       return (await Level.exists(same).session(session)) !== null;
     },
 

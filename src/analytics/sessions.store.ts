@@ -49,7 +49,12 @@ export const createSessionStore = (mongo: Mongo) => {
       for (const part of chunks(made, 1000)) {
         await collectionOf<SessionDocument>(Session).bulkWrite(
           part.map((session) => ({
-            replaceOne: { filter: { _id: session._id }, replacement: session, upsert: true },
+            replaceOne: {
+              // The visitor names the shard, where there are several: one that is new has no other way there.
+              filter: { _id: session._id, visitor: session.visitor },
+              replacement: session,
+              upsert: true,
+            },
           })),
           { ...mongo.in(tx), ordered: false },
         );

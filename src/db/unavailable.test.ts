@@ -86,7 +86,7 @@ describe("MySQL", () => {
     }
   });
 
-  test.each([1053, 1290, 1927])("%i inside a transaction is 503", async (errno) => {
+  test.each([1053, 1114, 1290, 1927])("%i inside a transaction is 503", async (errno) => {
     await eventually(mysqlAnswers, "MySQL's return");
     const end = mysql.answer(isStatement, refusal(errno));
     try {
@@ -96,7 +96,7 @@ describe("MySQL", () => {
     }
   });
 
-  test.each([1064, 1146, 1153, 1366])("%i stays what it is: a fault of ours", async (errno) => {
+  test.each([1038, 1064, 1146, 1153, 1197, 1366])("%i stays what it is: a fault of ours", async (errno) => {
     await eventually(mysqlAnswers, "MySQL's return");
     const end = mysql.answer(isStatement, refusal(errno));
     try {
@@ -191,7 +191,7 @@ describe("MongoDB", () => {
     }
   });
 
-  test.each([2, 9, 26, 121])("%i stays what it is: a fault of ours", async (code) => {
+  test.each([2, 9, 26, 121, 292])("%i stays what it is: a fault of ours", async (code) => {
     await eventually(works(products, 200), "MongoDB's return");
     const end = mongo.answer(isCommand, refusal(code));
     try {

@@ -1,6 +1,6 @@
 /**
- * What the two databases and their drivers say when a database is away, stopping, changing its leader or too busy:
- * nothing is wrong with the request, and it may be tried again shortly. One closed table for each library. Libraries
+ * What the two databases and their drivers say when a database is away, stopping, changing its leader, too busy or out
+ * of space, memory or files: nothing is wrong with the request, and it may be tried again shortly. One closed table for each library. Libraries
  * are known by the names of their errors, so that none is imported here; no table holds a text, but for the one error
  * that has nothing else.
  */
@@ -25,6 +25,7 @@ export const MONGO_CODES: ReadonlyMap<number, string> = new Map([
   [6, "HostUnreachable"],
   [7, "HostNotFound"],
   [24, "LockTimeout"],
+  [42, "LogWriteFailed"],
   [43, "CursorNotFound"],
   [50, "MaxTimeMSExpired"],
   [89, "NetworkTimeout"],
@@ -32,13 +33,23 @@ export const MONGO_CODES: ReadonlyMap<number, string> = new Map([
   [112, "WriteConflict"],
   [133, "FailedToSatisfyReadPreference"],
   [134, "ReadConcernMajorityNotAvailableYet"],
+  [176, "FileOpenFailed"],
   [189, "PrimarySteppedDown"],
   [202, "NetworkInterfaceExceededTimeLimit"],
+  [208, "TooManyLocks"],
   [237, "CursorKilled"],
   [246, "SnapshotUnavailable"],
   [251, "NoSuchTransaction"],
+  [261, "TooManyLogicalSessions"],
   [262, "ExceededTimeLimit"],
+  [264, "TooManyFilesOpen"],
   [365, "TemporarilyUnavailable"],
+  [371, "UserWritesBlocked"],
+  [402, "ResourceExhausted"],
+  [407, "PooledConnectionAcquisitionExceededTimeLimit"],
+  [433, "AdmissionQueueOverflow"],
+  [449, "RateLimitExceeded"],
+  [450, "PooledConnectionAcquisitionRejected"],
   [462, "IngressRequestRateLimitExceeded"],
   [9001, "SocketException"],
   [10058, "LegacyNotPrimary"],
@@ -48,17 +59,36 @@ export const MONGO_CODES: ReadonlyMap<number, string> = new Map([
   [11602, "InterruptedDueToReplStateChange"],
   [13435, "NotPrimaryNoSecondaryOk"],
   [13436, "NotPrimaryOrSecondary"],
+  [14031, "OutOfDiskSpace"],
 ]);
 
 /**
- * Answers of MySQL and MariaDB, by number, and from 45000 on those of the driver itself. 1153 (a packet too large) is
- * missing: it would fail again. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+ * Answers of MySQL and MariaDB, by number, and from 45000 on those of the driver itself. What would fail again is
+ * missing: 1153 (a packet too large), 1038 (rows too large to sort), 1197 (a transaction too large for the binary log).
+ * https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
  */
 export const MYSQL_CODES: ReadonlyMap<number, string> = new Map([
+  // Below 1000: what its machine says of files, temporary ones most of all. Why (28: no space) is in their text alone.
+  [1, "EE_CANTCREATEFILE"],
+  [3, "EE_WRITE"],
+  [5, "EE_OUTOFMEMORY"],
+  [20, "EE_DISK_FULL"],
+  [23, "EE_OUT_OF_FILERESOURCES"],
+  // Also with the reason in the text alone; none of the reasons is the request.
+  [1004, "ER_CANT_CREATE_FILE"],
+  [1016, "ER_CANT_OPEN_FILE"],
+  [1021, "ER_DISK_FULL"],
+  [1026, "ER_ERROR_ON_WRITE"],
+  [1030, "ER_GET_ERRNO"],
+  [1037, "ER_OUTOFMEMORY"],
   [1040, "ER_CON_COUNT_ERROR"],
+  [1041, "ER_OUT_OF_RESOURCES"],
   // Also what a Galera node says that is not ready.
   [1047, "ER_UNKNOWN_COM_ERROR"],
   [1053, "ER_SERVER_SHUTDOWN"],
+  // "The table is full": the disk is, or the tablespace.
+  [1114, "ER_RECORD_FILE_FULL"],
+  [1135, "ER_CANT_CREATE_THREAD"],
   [1152, "ER_ABORTING_CONNECTION"],
   [1154, "ER_NET_READ_ERROR_FROM_PIPE"],
   [1155, "ER_NET_FCNTL_ERROR"],
@@ -71,17 +101,26 @@ export const MYSQL_CODES: ReadonlyMap<number, string> = new Map([
   [1184, "ER_NEW_ABORTING_CONNECTION"],
   [1203, "ER_TOO_MANY_USER_CONNECTIONS"],
   [1205, "ER_LOCK_WAIT_TIMEOUT"],
+  [1206, "ER_LOCK_TABLE_FULL"],
   [1213, "ER_LOCK_DEADLOCK"],
   [1226, "ER_USER_LIMIT_REACHED"],
   // Read-only: the server was the leader until a moment ago.
   [1290, "ER_OPTION_PREVENTS_STATEMENT"],
   [1317, "ER_QUERY_INTERRUPTED"],
+  [1461, "ER_MAX_PREPARED_STMT_COUNT_REACHED"],
+  [1637, "ER_TOO_MANY_CONCURRENT_TRXS"],
   [1836, "ER_READ_ONLY_MODE"],
+  [1874, "ER_INNODB_READ_ONLY"],
+  [1878, "ER_TEMP_FILE_WRITE_FAILURE"],
   [1927, "ER_CONNECTION_KILLED"],
+  [3015, "ER_ENGINE_OUT_OF_MEMORY"],
+  [3019, "ER_INNODB_UNDO_LOG_FULL"],
   [3024, "ER_QUERY_TIMEOUT"],
   [3032, "ER_SERVER_OFFLINE_MODE"],
   [3101, "ER_TRANSACTION_ROLLBACK_DURING_COMMIT"],
+  [3168, "ER_SERVER_ISNT_AVAILABLE"],
   [3169, "ER_SESSION_WAS_KILLED"],
+  [3675, "ER_DISK_FULL_NOWAIT"],
   [4031, "ER_CLIENT_INTERACTION_TIMEOUT"],
   [45001, "ER_CONNECTION_ALREADY_CLOSED"],
   [45004, "ER_CMD_NOT_EXECUTED_DESTROYED"],

@@ -6,6 +6,7 @@ import { MongoClient } from "mongodb";
 import { CHECKOUT, DATA } from "../local/paths";
 import { freePort, lines } from "../local/processes";
 import { mysqlOptions } from "../src/db/prisma";
+import { databaseOf, withDatabase } from "./addresses";
 import { buildImage, canCarryOut, type Image, readDockerfile } from "./dockerfile";
 import { eventually } from "./processes";
 
@@ -44,13 +45,11 @@ test("compose.yaml passes on every variable of .env.example", () => {
 describe.skipIf(!canCarryOut(DATA))("what the Dockerfile makes (needs root on Linux, and overlays)", () => {
   // Not in the temporary folder, which may be an overlay itself.
   const folder = mkdtempSync(join(DATA, "container-"));
-  const mysql = new URL(process.env.DATABASE_URL ?? "");
-  mysql.pathname = `${mysql.pathname}_container`;
-  const mongo = new URL(process.env.MONGODB_URI ?? "");
-  mongo.pathname = `${mongo.pathname}_container`;
+  const { DATABASE_URL = "", MONGODB_URI = "" } = process.env;
+  const name = `${databaseOf(DATABASE_URL)}_container`;
   const settings = {
-    DATABASE_URL: mysql.href,
-    MONGODB_URI: mongo.href,
+    DATABASE_URL: withDatabase(DATABASE_URL, name),
+    MONGODB_URI: withDatabase(MONGODB_URI, name),
     JWT_SECRET: process.env.JWT_SECRET ?? "",
     DATA_KEY: process.env.DATA_KEY ?? "",
     SMTP_URL: "smtp://127.0.0.1:2525",
@@ -59,20 +58,21 @@ describe.skipIf(!canCarryOut(DATA))("what the Dockerfile makes (needs root on Li
     CORS_ORIGINS: "https://shop.example",
     SEED_ADMIN_PASSWORD: "a password of tests",
   };
-  const admin = () => mariadb.createConnection({ ...mysqlOptions(mysql.href), database: undefined });
+  const admin = () =>
+    mariadb.createConnection({ ...mysqlOptions(settings.DATABASE_URL), database: undefined });
   let image: Image;
 
   beforeAll(async () => {
     const connection = await admin();
-    await connection.query(`CREATE DATABASE ${connection.escapeId(mysql.pathname.slice(1))}`);
+    await connection.query(`CREATE DATABASE ${connection.escapeId(name)}`);
     await connection.end();
     image = await buildImage(CHECKOUT, folder, process.execPath);
   }, 300_000);
   afterAll(async () => {
     const connection = await admin();
-    await connection.query(`DROP DATABASE IF EXISTS ${connection.escapeId(mysql.pathname.slice(1))}`);
+    await connection.query(`DROP DATABASE IF EXISTS ${connection.escapeId(name)}`);
     await connection.end();
-    const client = await MongoClient.connect(mongo.href);
+    const client = await MongoClient.connect(settings.MONGODB_URI);
     await client.db().dropDatabase();
     await client.close();
     rmSync(folder, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { syncIndexes } from "../src/db/indexes";
 import { migrateMySql } from "../src/db/migrations";
 import { connectMongo } from "../src/db/mongo";
 import { mysqlOptions } from "../src/db/prisma";
+import { databaseOf, withDatabase } from "./addresses";
 
 /** The throw-away databases of one test worker, beside the ones that the environment names. */
 export interface WorkerDatabases {
@@ -12,13 +13,6 @@ export interface WorkerDatabases {
 }
 
 const PREFIX = "aizy_test_";
-
-/** The same URL with another database. */
-export function withDatabase(url: string, name: string): string {
-  const changed = new URL(url);
-  changed.pathname = `/${name}`;
-  return changed.href;
-}
 
 const alive = (pid: number): boolean => {
   try {
@@ -108,7 +102,7 @@ export async function openWorkerDatabases(base: WorkerDatabases): Promise<Worker
 /** Makes an empty MySQL database beside the others; MongoDB makes its own with the first document. */
 export const createDatabase = ({ databaseUrl }: Pick<WorkerDatabases, "databaseUrl">): Promise<void> =>
   withMySql(databaseUrl, async (connection) => {
-    const name = new URL(databaseUrl).pathname.slice(1);
+    const name = databaseOf(databaseUrl);
     await connection.query(`CREATE DATABASE ${connection.escapeId(name)} CHARACTER SET utf8mb4`);
   });
 
@@ -136,7 +130,7 @@ export async function emptyDatabases(worker: WorkerDatabases): Promise<void> {
 /** Drops the databases of a worker, for scripts that do not leave them to the next run. */
 export async function dropWorkerDatabases(worker: WorkerDatabases): Promise<void> {
   await withMySql(worker.databaseUrl, async (connection) => {
-    const name = new URL(worker.databaseUrl).pathname.slice(1);
+    const name = databaseOf(worker.databaseUrl);
     await connection.query(`DROP DATABASE IF EXISTS ${connection.escapeId(name)}`);
   });
   const client = await MongoClient.connect(worker.mongodbUri);

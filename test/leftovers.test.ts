@@ -5,7 +5,7 @@ import { join } from "node:path";
 import mariadb from "mariadb";
 import { MongoClient } from "mongodb";
 import { mysqlOptions } from "../src/db/prisma";
-import { withDatabase } from "./databases";
+import { withDatabase } from "./addresses";
 import { startProgram } from "./processes";
 
 const { DATABASE_URL = "", MONGODB_URI = "" } = process.env;

@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { hostsOf, withHost } from "./addresses";
 
 /** A TCP proxy in front of a database, to stop, cut, pause or slow it for those who connect through it. */
 export interface Proxy {
@@ -37,10 +38,15 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy to the host and port of a database URL. */
+/**
+ * Starts a proxy to the host and port of a database URL.
+ * @throws Error when it names several servers: behind one proxy, which of them leads would be chance
+ */
 export async function startProxy(target: string): Promise<Proxy> {
-  const { hostname, port: targetPort, protocol } = new URL(target);
-  const defaultPort = protocol.startsWith("mongodb") ? 27017 : 3306;
+  const hosts = hostsOf(target);
+  if (hosts.length > 1) throw new Error("a proxy cannot stand before several servers");
+  const { hostname, port: targetPort } = new URL(`tcp://${hosts[0]}`);
+  const defaultPort = target.startsWith("mongodb") ? 27017 : 3306;
   const pairs = new Set<[Socket, Socket]>();
   let paused = false;
   let delay = 0;
@@ -117,12 +123,7 @@ export async function startProxy(target: string): Promise<Proxy> {
 
   return {
     port,
-    url(original) {
-      const url = new URL(original);
-      url.hostname = "127.0.0.1";
-      url.port = String(port);
-      return url.href;
-    },
+    url: (original) => withHost(original, `127.0.0.1:${port}`),
     start,
     stop,
     cut,

@@ -2,12 +2,13 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import type { Document } from "mongodb";
+import { withOption } from "./addresses";
 import { type SignedInPerson, useTestApp } from "./app";
 import { createStock, type TestStock } from "./stock";
 
 // The driver tells of its commands where its address says so.
 const t = useTestApp(({ mongodbUri }) => ({
-  mongodbUri: `${mongodbUri}${mongodbUri.includes("?") ? "&" : "?"}monitorCommands=true`,
+  mongodbUri: withOption(mongodbUri, "monitorCommands", "true"),
 }));
 
 const page = await readFile("docs/scale.md", "utf8");

@@ -8,13 +8,14 @@ import { networkInterfaces } from "node:os";
 import { deserialize, serialize, UUID } from "bson";
 import fc from "fast-check";
 import { type Document, Long, MongoClient, MongoServerError } from "mongodb";
+import { databaseOf } from "../../test/addresses";
 import { eventually, startProgram } from "../../test/processes";
 import { type Gateway, startGateway } from "./index.ts";
 import { type PostgresAddress, PostgresConnection } from "./postgres.ts";
 import { FrameReader } from "./wire.ts";
 
 const given = process.env.AIZY_LOCAL_POSTGRES;
-const database = `${new URL(process.env.MONGODB_URI ?? "mongodb://x/x").pathname.slice(1)}_gateway`;
+const database = `${databaseOf(process.env.MONGODB_URI ?? "")}_gateway`;
 /** A hang guard, far above what anything here takes. */
 const PATIENCE = 60_000;
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import mariadb from "mariadb";
 import { MongoClient } from "mongodb";
+import { databaseOf, withDatabase } from "../../test/addresses";
 import { startProgram } from "../../test/processes";
 import { confirmErasing, NotConfirmed } from "./confirm";
 import { mysqlOptions } from "./prisma";
@@ -53,16 +54,17 @@ describe("before data is erased", () => {
 });
 
 describe("migrate reset", () => {
-  const mysql = new URL(process.env.DATABASE_URL ?? "");
-  mysql.pathname = `${mysql.pathname}_reset`;
-  const mongo = new URL(process.env.MONGODB_URI ?? "");
-  mongo.pathname = `${mongo.pathname}_reset`;
-  const [name, env] = [mysql.pathname.slice(1), { DATABASE_URL: mysql.href, MONGODB_URI: mongo.href }];
+  const { DATABASE_URL = "", MONGODB_URI = "" } = process.env;
+  const name = `${databaseOf(DATABASE_URL)}_reset`;
+  const env = {
+    DATABASE_URL: withDatabase(DATABASE_URL, name),
+    MONGODB_URI: withDatabase(MONGODB_URI, name),
+  };
   let connection: mariadb.Connection;
   let client: MongoClient;
   beforeAll(async () => {
-    connection = await mariadb.createConnection({ ...mysqlOptions(mysql.href), database: undefined });
-    client = await MongoClient.connect(mongo.href);
+    connection = await mariadb.createConnection({ ...mysqlOptions(env.DATABASE_URL), database: undefined });
+    client = await MongoClient.connect(env.MONGODB_URI);
   });
   afterAll(async () => {
     await connection.query(`DROP DATABASE IF EXISTS ${connection.escapeId(name)}`);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { databaseOf, withDatabase } from "../../test/addresses";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { eventually, startProgram, startServer } from "../../test/processes";
 import { startProxy } from "../../test/proxy";
@@ -335,10 +336,8 @@ describe("the database", () => {
       skip: given === undefined,
       open: async () => {
         let running = await engine();
-        const uri = new URL(running.uri);
-        uri.pathname = new URL(t.deps.config.mongodbUri).pathname;
         return {
-          uri: uri.href,
+          uri: withDatabase(running.uri, databaseOf(t.deps.config.mongodbUri)),
           restart: async () => {
             await running.program.kill("SIGKILL");
             running = await engine(running.port);

@@ -1,6 +1,7 @@
 /** What a shop reads: products by id and slug, lists with all that a page shows, categories and brands. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import sharp from "sharp";
+import { withOption } from "../../test/addresses";
 import { type SignedInPerson, useTestApp } from "../../test/app";
 import { createStock } from "../../test/stock";
 import type { ItemResponse, ProductResponse } from "./answers";
@@ -12,11 +13,7 @@ import { productModel } from "./model";
 import { isReserved } from "./reserved";
 
 // So that the driver says what it asks the database, and queries can be counted.
-const t = useTestApp(({ mongodbUri }) => {
-  const uri = new URL(mongodbUri);
-  uri.searchParams.set("monitorCommands", "true");
-  return { mongodbUri: uri.href };
-});
+const t = useTestApp(({ mongodbUri }) => ({ mongodbUri: withOption(mongodbUri, "monitorCommands", "true") }));
 let manager: SignedInPerson;
 beforeAll(async () => {
   manager = await t.signIn({ roles: ["manager"] });

@@ -87,7 +87,7 @@ export function createDeps(
   const metrics = createMetrics();
   const mail = countMails(
     given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom),
-    metrics.counter("aizy_mails_total", "Mails by outcome", "outcome"),
+    metrics.counter("aizy_mails_total", "Mails by outcome", "outcome", ["sent", "failed"]),
     log,
   );
   const counters = createMySqlLimiters(mysql, clock);

@@ -25,6 +25,7 @@ export function createStockKeeper(deps: InventoryDeps): StockKeeper {
     "aizy_stock_sweeps_total",
     "Rounds of stock keeping by outcome",
     "outcome",
+    ["done", "failed"],
   );
   const round = async () => {
     // Side by side: a long sweep must not make `inStock` old.

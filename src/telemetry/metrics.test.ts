@@ -4,7 +4,7 @@ import { AggregatorRegistry, Histogram, Registry } from "prom-client";
 import { useTestApp } from "../../test/app";
 import { createApp } from "../app";
 import { isPrivateAddress } from "../http/address";
-import { BUCKETS, registerDurations } from "./metrics";
+import { BUCKETS, countAbsent, countersOf, createMetrics, registerDurations } from "./metrics";
 import { measureProcess } from "./process";
 
 const t = useTestApp();
@@ -40,9 +40,21 @@ describe("/metrics", () => {
     expect(seriesOf(text, "http_request_duration_seconds_sum", labels)).toBeGreaterThan(0);
     expect(text).toMatch(/^process_resident_memory_bytes \d{7,}$/m);
     expect(text).toMatch(/^process_cpu_seconds_total \d/m);
-    expect(text).toMatch(/^aizy_processes 1$/m);
+    expect(seriesOf(text, "aizy_processes", { state: "answered" })).toBe(1);
+    expect(seriesOf(text, "aizy_processes", { state: "late" })).toBe(0);
     // Itself: it is being answered.
     expect(text).toMatch(/^http_requests_in_flight 1$/m);
+  });
+
+  test("answers by class are there before the first of them", async () => {
+    const classes = (text: string) =>
+      ["2xx", "3xx", "4xx", "5xx"].map((name) => seriesOf(text, "http_responses_total", { class: name }));
+    const before = classes(await measurements());
+    expect(before[3]).toBe(0);
+    await t.request("/api/products/01a00000-0000-7000-8000-000000000001");
+    // The look before is an answer too.
+    const [good = 0, moved = 0, wrong = 0] = before;
+    expect(classes(await measurements())).toEqual([good + 1, moved, wrong + 1, 0]);
   });
 
   test("what a caller writes never becomes a label", async () => {
@@ -136,6 +148,61 @@ test("a process says how busy its connections, hashes and event loop are", async
   expect(seriesOf(await measurements(), "aizy_mails_total", { outcome: "sent" })).toBeGreaterThan(0);
 });
 
+describe("what is measured", () => {
+  test("a counter is there with 0 for each value of its label", async () => {
+    const metrics = createMetrics();
+    const count = metrics.counter("a_total", "Of this test", "of", ["x", "y"]);
+    count("y");
+    expect(await metrics.text()).toMatch(/a_total\{of="x"\} 0\na_total\{of="y"\} 1/);
+  });
+
+  test("a gauge that takes long or fails is as it was last; the others are not kept from answering", async () => {
+    const metrics = createMetrics();
+    let read = async (): Promise<Record<string, number>> => ({ a: 1, b: 2 });
+    metrics.gauge("slow", "Of this test", "of", () => read());
+    metrics.gauge("quick", "Of this test", "of", async () => ({ a: 3 }));
+    expect(await metrics.text()).toContain('slow{of="a"} 1\nslow{of="b"} 2');
+    const held = Promise.withResolvers<Record<string, number>>();
+    read = () => held.promise;
+    const late = await metrics.text();
+    expect(late).toContain('slow{of="a"} 1\nslow{of="b"} 2');
+    expect(late).toContain('quick{of="a"} 3');
+    held.resolve({ a: 4 });
+    await held.promise;
+    read = () => Promise.reject(new Error("away"));
+    const after = await metrics.text();
+    expect(after).toContain('slow{of="a"} 4');
+    expect(after).not.toContain('slow{of="b"}');
+  });
+
+  test("a gauge that could never be read is not there", async () => {
+    const metrics = createMetrics();
+    metrics.gauge("lost", "Of this test", "of", () => Promise.reject(new Error("away")));
+    expect(await metrics.text()).not.toContain("lost{");
+  });
+
+  test("of processes that are gone counters and histograms stay, gauges do not", async () => {
+    const metrics = createMetrics();
+    metrics.counter("a_total", "Of this test", "of", ["x"])("x");
+    metrics.request()("GET", "/a", 200, 0.01);
+    const one = await metrics.snapshot();
+    const kept = await countersOf([await countersOf([one]), one]);
+    metrics.gatherWith(async () => [kept, one, countAbsent(2, 1)]);
+    const text = await metrics.text();
+    expect(seriesOf(text, "a_total", { of: "x" })).toBe(3);
+    expect(seriesOf(text, "http_request_duration_seconds_count", { route: "/a" })).toBe(3);
+    expect(["answered", "late", "down"].map((state) => seriesOf(text, "aizy_processes", { state }))).toEqual([
+      1, 2, 1,
+    ]);
+    expect(Number(/^process_resident_memory_bytes (\d+)$/m.exec(text)?.[1])).toBeLessThan(
+      1.5 * process.memoryUsage.rss(),
+    );
+  });
+});
+
+/** The sums beside the histogram. */
+const BESIDE = "http_responses_total";
+
 test("the histogram says what prom-client's own says, of one process and of several", async () => {
   const request = fc.tuple(
     fc.constantFrom("GET", "POST"),
@@ -162,10 +229,12 @@ test("the histogram says what prom-client's own says, of one process and of seve
         const one = await registry.getMetricsAsJSON();
         return AggregatorRegistry.aggregate(Array.from({ length: times }, () => one)).metrics();
       };
-      for (const times of [1, 3]) {
-        const lines = (await text(ours, times)).split("\n").sort();
-        expect(lines).toEqual((await text(theirs, times)).split("\n").sort());
-      }
+      const linesOf = async (registry: Registry, times: number) =>
+        (await text(registry, times))
+          .split("\n")
+          .filter((line) => line !== "" && !line.includes(BESIDE))
+          .sort();
+      for (const times of [1, 3]) expect(await linesOf(ours, times)).toEqual(await linesOf(theirs, times));
     }),
   );
 });

@@ -6,6 +6,7 @@ import { endpoint, file } from "../http/endpoint";
 import { type AppEnv, factory } from "../http/factory";
 import type { GuardDeps } from "../http/guards";
 import { problem } from "../http/problems";
+import { MINUTE } from "../lib/clock";
 import { isSameSecret } from "../lib/crypto";
 
 /** What one process has measured, as it can be sent to another. */
@@ -17,7 +18,8 @@ export interface Metrics {
   request(): (method: string, route: string, status: number, seconds: number) => void;
   /**
    * Adds a gauge that is read when somebody asks.
-   * @param read values by label; what it throws leaves the gauge as it was
+   * @param read values by label. While it takes longer than half a second or throws, the gauge is as it was last, for
+   * a minute; then it is not there, since nobody knows what it is
    * @param together how the values of several processes of a port become one: `max` where all see the same, as what
    * a database says, or the worst counts
    */
@@ -28,8 +30,18 @@ export interface Metrics {
     read: () => Promise<Record<string, number>>,
     together?: "max" | "sum",
   ): void;
-  /** Adds a counter. @returns adds one to it, under a value of its label */
-  counter(name: string, help: string, label: string): (value: string) => void;
+  /**
+   * Adds a counter.
+   * @param values what its label may be: each is there from the start with 0, since the first event of a series that
+   * begins with it is no increase to Prometheus
+   * @returns adds one to it, under a value of its label
+   */
+  counter<Value extends string>(
+    name: string,
+    help: string,
+    label: string,
+    values: readonly Value[],
+  ): (value: Value) => void;
   snapshot(): Promise<Snapshot>;
   /** Says how the measurements of all processes that share the port are had; without it this one is all. */
   gatherWith(gather: () => Promise<Snapshot[]>): void;
@@ -39,6 +51,12 @@ export interface Metrics {
 
 /** Upper bounds in seconds: reads take milliseconds, a password 50, a large transaction up to its limit of 5 s. */
 export const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** How long a gauge is read for, in milliseconds: what is measured is asked for every few seconds, by one who waits. */
+const READ_LIMIT = 500;
+/** For how long the last value of a gauge that cannot be read stands for it, in milliseconds. */
+const STALE = MINUTE;
+/** What an answer was, by the first digit of its status. */
+const CLASSES = ["2xx", "3xx", "4xx", "5xx"];
 /** Everything else is one label value: a method is whatever a caller writes. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
@@ -52,7 +70,9 @@ interface Series {
 
 /**
  * A histogram of requests in plain numbers: prom-client's own makes and hashes an object of labels for each, which took
- * longer than the count. What is read of it is what prom-client's would say.
+ * longer than the count. What is read of it is what prom-client's would say. Beside it `http_responses_total` has sums
+ * by the class of the status, from the start: a route's first answer of a status begins a series of the histogram, and
+ * to Prometheus is no increase.
  * @returns counts one request, `seconds` long
  */
 export function registerDurations(registry: Registry) {
@@ -86,6 +106,21 @@ export function registerDurations(registry: Registry) {
     reset: () => all.clear(),
   };
   registry.registerMetric(metric as unknown as Histogram);
+  new Counter({
+    name: "http_responses_total",
+    help: "Answers by the class of their status",
+    labelNames: ["class"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const value of CLASSES) this.inc({ class: value }, 0);
+      for (const { labels, counts } of all.values())
+        this.inc(
+          { class: `${labels.status[0]}xx` },
+          counts.reduce((sum, count) => sum + count, 0),
+        );
+    },
+  });
   return (method: string, route: string, status: number, seconds: number): void => {
     const key = `${method} ${status} ${route}`;
     let series = all.get(key);
@@ -98,6 +133,50 @@ export function registerDurations(registry: Registry) {
     const index = bound === -1 ? BUCKETS.length : bound;
     series.counts[index] = (series.counts[index] ?? 0) + 1;
     series.sum += seconds;
+  };
+}
+
+const PROCESSES = "aizy_processes";
+const PROCESSES_HELP = "Server processes that share the port: measured, late with an answer, or not running";
+
+/** What the first process adds to the measurements of those that answered: how many did not, and why. */
+export function countAbsent(late: number, down: number): Snapshot {
+  const values = Object.entries({ late, down }).map(([state, value]) => ({ labels: { state }, value }));
+  // prom-client's types say a number for `type`, which is this text.
+  return [
+    { name: PROCESSES, help: PROCESSES_HELP, type: "gauge", aggregator: "sum", values },
+  ] as unknown as Snapshot;
+}
+
+/**
+ * What is left of measurements whose process has ended or does not answer: counters and histograms, which must never
+ * fall, added up. Gauges say how something is now.
+ */
+export const countersOf = (snapshots: Snapshot[]): Promise<Snapshot> =>
+  AggregatorRegistry.aggregate(
+    snapshots.map((snapshot) => snapshot.filter(({ type }) => String(type) !== "gauge")),
+  ).getMetricsAsJSON();
+
+/** A gauge's `read` that answers in time, with what it last was where need be. */
+function inTime(read: () => Promise<Record<string, number>>): () => Promise<Record<string, number>> {
+  let last: { values: Record<string, number>; at: number } | undefined;
+  let running: Promise<void> | undefined;
+  return async () => {
+    running ??= read()
+      .then(
+        (values) => {
+          last = { values, at: performance.now() };
+        },
+        () => undefined,
+      )
+      .finally(() => {
+        running = undefined;
+      });
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, READ_LIMIT);
+    await Promise.race([running, late.promise]);
+    clearTimeout(timer);
+    return last !== undefined && performance.now() - last.at < STALE ? last.values : {};
   };
 }
 
@@ -133,11 +212,15 @@ export function createMetrics(): Metrics {
     },
   });
   new Gauge({
-    name: "aizy_processes",
-    help: "Server processes that share the port",
+    name: PROCESSES,
+    help: PROCESSES_HELP,
+    labelNames: ["state"],
     registers,
     collect() {
-      this.set(1);
+      this.set({ state: "answered" }, 1);
+      // Of the others the first process knows, where there is one.
+      this.set({ state: "late" }, 0);
+      this.set({ state: "down" }, 0);
     },
   });
   const answered = (method: string, route: string, status: number, seconds: number): void => {
@@ -151,6 +234,7 @@ export function createMetrics(): Metrics {
       return answered;
     },
     gauge(name, help, label, read, together = "max") {
+      const readInTime = inTime(read);
       new Gauge({
         name,
         help,
@@ -158,13 +242,15 @@ export function createMetrics(): Metrics {
         aggregator: together,
         registers,
         async collect() {
-          const values = await read().catch(() => ({}));
+          const values = await readInTime();
+          this.reset();
           for (const [value, number] of Object.entries(values)) this.labels(value).set(number);
         },
       });
     },
-    counter(name, help, label) {
+    counter(name, help, label, values) {
       const counter = new Counter({ name, help, labelNames: [label], registers });
+      for (const value of values) counter.labels(value).inc(0);
       return (value) => counter.labels(value).inc();
     },
     snapshot: () => registry.getMetricsAsJSON(),

@@ -31,9 +31,35 @@ const childrenOf = (pid: number): number[] =>
     .split("\n")
     .flatMap((line) => (line.trim() === "" ? [] : [Number(line)]));
 
-const measurements = async (address: string) => (await fetch(`${address}/metrics`)).text();
-const processes = async (address: string) =>
-  Number(/^aizy_processes (\d+)$/m.exec(await measurements(address))?.[1]);
+/** Over a connection of its own each time: one that the kernel gives to a stopped process has no answer. */
+async function measurements(address: string): Promise<string> {
+  for (;;) {
+    const signal = AbortSignal.timeout(3000);
+    const answer = await fetch(`${address}/metrics`, { keepalive: false, signal }).catch(() => undefined);
+    if (answer?.status === 200) return answer.text();
+  }
+}
+const numberOf = (text: string, series: string) =>
+  Number(
+    text
+      .split("\n")
+      .find((line) => line.startsWith(`${series} `))
+      ?.split(" ")[1],
+  );
+const inState = (text: string, state: string) => numberOf(text, `aizy_processes{state="${state}"}`);
+const processes = async (address: string) => inState(await measurements(address), "answered");
+/** What must never fall: counters, and the numbers of histograms. */
+const countersIn = (text: string) =>
+  new Map(
+    text
+      .split("\n")
+      .filter((line) => /^\w+_(?:total|bucket|count|sum)\b/.test(line))
+      .map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]),
+  );
+const fallen = (before: string, after: string) => {
+  const now = countersIn(after);
+  return [...countersIn(before)].filter(([series, value]) => (now.get(series) ?? 0) < value);
+};
 const answers = async (address: string) =>
   (await fetch(`${address}/api/products?limit=1`, { keepalive: false })).status;
 
@@ -48,7 +74,7 @@ describe("WEB_CONCURRENCY: processes that share a port", () => {
     const statuses = await Promise.all(Array.from({ length: 60 }, () => answers(address)));
     expect(new Set(statuses)).toEqual(new Set([200]));
     const text = await measurements(address);
-    expect(text).toMatch(/^aizy_processes 2$/m);
+    expect(["answered", "late", "down"].map((state) => inState(text, state))).toEqual([2, 0, 0]);
     expect(text).toMatch(/http_request_duration_seconds_count\{[^}]*\/api\/products[^}]*\} 60$/m);
     expect(program.output()).toMatch(/"worker":1,[^\n]*"path":"\/api\/products"/);
     expect(program.output()).toMatch(/"worker":2,[^\n]*"path":"\/api\/products"/);
@@ -83,6 +109,48 @@ describe("WEB_CONCURRENCY: processes that share a port", () => {
     expect(workers.filter(isUp)).toEqual([]);
     await expect(fetch(`${address}/health/live`)).rejects.toThrow();
   }, 120_000);
+
+  test("no counter falls while a process is stopped, killed and started again; gauges are of who answers", async () => {
+    const { program, address } = await serveTogether();
+    await program.line(/all processes listen on/);
+    await Promise.all(Array.from({ length: 60 }, () => answers(address)));
+    const before = await measurements(address);
+    expect(countersIn(before).size).toBeGreaterThan(20);
+    expect(numberOf(before, 'http_responses_total{class="2xx"}')).toBeGreaterThanOrEqual(60);
+
+    const [worker = 0] = childrenOf(program.child.pid);
+    process.kill(worker, "SIGSTOP");
+    const stopped = await measurements(address);
+    expect(["answered", "late", "down"].map((state) => inState(stopped, state))).toEqual([1, 1, 0]);
+    expect(fallen(before, stopped)).toEqual([]);
+    const memory = (text: string) => numberOf(text, "process_resident_memory_bytes");
+    expect(memory(stopped)).toBeLessThan(0.8 * memory(before));
+
+    process.kill(worker, "SIGKILL");
+    let last = stopped;
+    await eventually(async () => {
+      const next = await measurements(address);
+      expect(fallen(last, next)).toEqual([]);
+      last = next;
+      return inState(next, "answered") === 2;
+    }, "the second worker's return");
+    await program.kill("SIGTERM");
+  }, 120_000);
+
+  test.skipIf(!process.env.AIZY_LONG)(
+    "a process that hangs is ended and started again",
+    async () => {
+      const { program, address } = await serveTogether();
+      await program.line(/all processes listen on/);
+      const [worker = 0] = childrenOf(program.child.pid);
+      process.kill(worker, "SIGSTOP");
+      await program.line(/"seconds":30,"msg":"a worker hangs; ending it"/);
+      await eventually(async () => (await processes(address)) === 2, "the second worker's return");
+      expect(isUp(worker)).toBe(false);
+      await program.kill("SIGTERM");
+    },
+    180_000,
+  );
 
   test("when the first process is killed, the others end", async () => {
     const { program, address } = await serveTogether();

@@ -254,6 +254,28 @@ describe.skipIf(!present)("Redis", () => {
     for (const key of keys) expect(await client.pttl(key)).toBeGreaterThan(0);
   });
 
+  test("while it is paused one guess waits for it, and limits are counted in MySQL", async () => {
+    const throttle = createThrottle(redis.limiters);
+    const account = newAccount();
+    const guess = () =>
+      throttle
+        .guess("password", { account, ip: "192.0.2.78" }, async () => null)
+        .catch((error) => error.code);
+    expect(await guess()).toBeNull();
+    server.signal("SIGSTOP");
+    try {
+      const began = performance.now();
+      for (let i = 0; i < 10; i++) expect(await guess()).toBeNull();
+      expect(await guess()).toBe("too_many_requests");
+      // Each would ask Redis twice and wait a second for either answer: 20 s.
+      expect(performance.now() - began).toBeLessThan(10_000);
+    } finally {
+      server.signal("SIGCONT");
+    }
+    // In Redis there is but the first failure, and those that it still read when it went on.
+    await eventually(async () => (await guess()) === null, "the return to Redis");
+  });
+
   test("while it is away limits are counted in MySQL, and it is used again when it is back", async () => {
     const throttle = createThrottle(redis.limiters);
     const account = newAccount();
@@ -265,7 +287,7 @@ describe.skipIf(!present)("Redis", () => {
     for (let i = 0; i < 10; i++) expect(await guess()).toBeNull();
     expect(await guess()).toBe("too_many_requests");
     const again = await startRedisOn(server.port);
-    server = { ...server, stop: again.stop };
+    server = { ...server, ...again };
     await client.ping();
     // In Redis nobody has failed yet.
     await eventually(async () => (await guess()) === null, "the return to Redis");

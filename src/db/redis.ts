@@ -21,6 +21,9 @@ export function connectRedisLimiters(url: string, insurance: Limiters, log: Logg
   const client = new Redis(url, {
     connectTimeout: LIMIT,
     commandTimeout: LIMIT,
+    // One that is connected and silent is given up, and connected to anew in the background. Until the new connection
+    // has been answered it is not ready, so that one request waits for a silent Redis and not every one.
+    socketTimeout: LIMIT,
     // Nobody's sign-in waits for a server that is away: the insurance is asked at once.
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,

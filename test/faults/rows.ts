@@ -143,6 +143,14 @@ export const FAULTS: Fault[] = [
     end: ({ startRedis }) => startRedis(),
   },
   {
+    name: "redis-paused",
+    what: "Redis paused for 20 s",
+    seconds: 20,
+    possible: ({ hasRedis }) => hasRedis,
+    begin: ({ signalRedis }) => signalRedis("SIGSTOP"),
+    end: ({ signalRedis }) => signalRedis("SIGCONT"),
+  },
+  {
     name: "redis-flapping",
     what: "Redis down and up again, 6 times",
     seconds: 0,

@@ -184,6 +184,7 @@ export async function createWorld() {
       truncateSync(filler, statSync(filler).size - left);
     },
     emptyDisk: () => rmSync(join(folder, "filler"), { force: true }),
+    signalRedis: (name: NodeJS.Signals) => redis?.signal(name),
     async stopRedis() {
       await redis?.stop();
       redis = undefined;

@@ -6,6 +6,7 @@ import { withConnection } from "../src/db/prisma";
 import { splitStatements } from "../src/db/sql-script";
 import { useTestApp } from "./app";
 import { startProgram, startServer } from "./processes";
+import { promtoolPath } from "./promtool";
 
 useTestApp();
 
@@ -121,7 +122,8 @@ describe("the users of deploy/mysql-users.sh", () => {
   });
 });
 
-test("each series of the alerts and of the board is one that the server has, with its labels", async () => {
+/** What a server measures, and the expressions of the board and of the alerts. */
+async function everything() {
   const server = await startServer({ METRICS_TOKEN: "token-of-this-test" });
   const read = async () =>
     (
@@ -130,12 +132,6 @@ test("each series of the alerts and of the board is one that the server has, wit
   await read();
   const metrics = await read();
   await server.kill("SIGTERM");
-  const has = new Set([...metrics.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name ?? ""));
-  // Prometheus adds these to every series.
-  const labels = new Set(["job", "instance"]);
-  for (const [, inside = ""] of metrics.matchAll(/^\w+\{(.*?)\}/gm))
-    for (const [, label = ""] of inside.matchAll(/(\w+)=/g)) labels.add(label);
-
   const board = JSON.parse(await text("deploy/grafana.json")) as {
     panels: { title: string; targets?: { expr: string }[] }[];
   };
@@ -144,18 +140,88 @@ test("each series of the alerts and of the board is one that the server has, wit
     groups: { rules: { expr: string }[] }[];
   };
   const rules = groups.flatMap((group) => group.rules.map(({ expr }) => expr));
-  expect([shown.length > 10, rules.length > 5]).toEqual([true, true]);
-  for (const expr of [...shown, ...rules]) {
-    const names = [...expr.matchAll(/\b(?:aizy|http|process)_\w+/g)].map(([name]) =>
-      name.replace(/^(http_request_duration_seconds)_(?:bucket|count)$/, "$1"),
+  return { metrics, shown, rules };
+}
+
+describe("the alerts and the board", () => {
+  let seen: Awaited<ReturnType<typeof everything>>;
+  beforeAll(async () => {
+    seen = await everything();
+  });
+  const promtool = promtoolPath();
+  const tried = async (words: string[]) => {
+    const { exitCode, stdout, stderr } = await Bun.$`${promtool} ${words}`.nothrow().quiet();
+    return [exitCode, exitCode === 0 ? "" : `${stdout}${stderr}`];
+  };
+
+  test.skipIf(promtool === undefined)(
+    "promtool accepts them, and the sample of a configuration",
+    async () => {
+      expect(await tried(["check", "rules", "deploy/alerts.yaml"])).toEqual([0, ""]);
+      expect(await tried(["check", "config", "--syntax-only", "deploy/prometheus.yaml"])).toEqual([0, ""]);
+    },
+  );
+
+  test.skipIf(promtool === undefined)("each fires when it should, and only then", async () => {
+    expect(await tried(["test", "rules", "deploy/alerts.test.yaml"])).toEqual([0, ""]);
+  });
+
+  test("each has a case where it fires and one where it does not", async () => {
+    const { groups } = Bun.YAML.parse(await text("deploy/alerts.yaml")) as {
+      groups: { rules: { alert: string }[] }[];
+    };
+    const { tests } = Bun.YAML.parse(await text("deploy/alerts.test.yaml")) as {
+      tests: { alert_rule_test: { alertname: string; exp_alerts?: unknown[] }[] }[];
+    };
+    const cases = tests.flatMap(({ alert_rule_test }) => alert_rule_test);
+    for (const { alert } of groups.flatMap(({ rules }) => rules)) {
+      const fires = cases
+        .filter(({ alertname }) => alertname === alert)
+        .map(({ exp_alerts = [] }) => exp_alerts.length > 0);
+      expect([alert, new Set(fires)]).toEqual([alert, new Set([true, false])]);
+    }
+  });
+
+  test("rates are of counters, values of gauges, and quantiles of sums by bound", () => {
+    const { metrics, rules, shown } = seen;
+    const types = new Map(
+      [...metrics.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = "", type]) => [name, type]),
     );
-    expect([expr, names.filter((name) => !has.has(name))]).toEqual([expr, []]);
-    const used = [
-      ...[...expr.matchAll(/(\w+)=~?"/g)].map(([, label]) => label ?? ""),
-      ...[...expr.matchAll(/by \((.*?)\)/g)].flatMap(([, list = ""]) => list.split(", ")),
-    ];
-    expect([expr, used.filter((label) => !labels.has(label))]).toEqual([expr, []]);
-  }
-  // What is measured and on no panel is likely forgotten.
-  expect([...has].filter((name) => !shown.some((expr) => expr.includes(name)))).toEqual([]);
+    const typeOf = (name: string) => types.get(name) ?? types.get(name.replace(/_(?:bucket|count|sum)$/, ""));
+    for (const expr of [...rules, ...shown]) {
+      for (const [, name = ""] of expr.matchAll(/\b(?:rate|irate|increase|resets)\((\w+)/g))
+        expect([expr, typeOf(name)]).toEqual([expr, expect.stringMatching(/^(?:counter|histogram)$/)]);
+      for (const [before, name = ""] of expr.matchAll(/(?:(?<!\w)\w+\()?\b((?:aizy|http|process)_\w+)/g))
+        if (!/^(?:rate|irate|increase|resets)\(/.test(before))
+          expect([expr, typeOf(name)]).toEqual([expr, "gauge"]);
+      expect([expr, /histogram_quantile\([\d.]+, (?!sum by \(le\b)/.test(expr)]).toEqual([expr, false]);
+    }
+    // A series that begins with its first event hides it.
+    const counters = [...types].flatMap(([name, type]) => (type === "counter" ? [name] : []));
+    expect(counters.filter((name) => !new RegExp(`^${name}\\b`, "m").test(metrics))).toEqual([]);
+  });
+
+  test("each series of the alerts and of the board is one that the server has, with its labels", () => {
+    const { metrics, shown, rules } = seen;
+    const has = new Set([...metrics.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name ?? ""));
+    // Prometheus adds these to every series.
+    const labels = new Set(["job", "instance"]);
+    for (const [, inside = ""] of metrics.matchAll(/^\w+\{(.*?)\}/gm))
+      for (const [, label = ""] of inside.matchAll(/(\w+)=/g)) labels.add(label);
+
+    expect([shown.length > 10, rules.length > 5]).toEqual([true, true]);
+    for (const expr of [...shown, ...rules]) {
+      const names = [...expr.matchAll(/\b(?:aizy|http|process)_\w+/g)].map(([name]) =>
+        name.replace(/^(http_request_duration_seconds)_(?:bucket|count)$/, "$1"),
+      );
+      expect([expr, names.filter((name) => !has.has(name))]).toEqual([expr, []]);
+      const used = [
+        ...[...expr.matchAll(/(\w+)!?=~?"/g)].map(([, label]) => label ?? ""),
+        ...[...expr.matchAll(/by \((.*?)\)/g)].flatMap(([, list = ""]) => list.split(", ")),
+      ];
+      expect([expr, used.filter((label) => !labels.has(label))]).toEqual([expr, []]);
+    }
+    // What is measured and on no panel is likely forgotten.
+    expect([...has].filter((name) => !shown.some((expr) => expr.includes(name)))).toEqual([]);
+  });
 });

@@ -30,7 +30,7 @@ import { categoriesReport, productsReport, sourcesReport } from "../src/analytic
 import { attribute, byTime, sessionise } from "../src/analytics/sessions/sessionise";
 import { settle } from "../src/analytics/settle";
 import { parseConfig } from "../src/config";
-import { syncIndexes } from "../src/db/indexes";
+import { buildIndexes } from "../src/db/indexes";
 import { DAY, HOUR, MINUTE, SECOND, systemClock } from "../src/lib/clock";
 import { silentLogger } from "../src/telemetry/log";
 import type { Deps } from "../src/wire";
@@ -579,7 +579,7 @@ process.exit(
     for (const name of ["analytics", "sessions", "analyticsRollups", "analyticsDirty"]) {
       await deps.mongo.connection.collection(name).drop();
     }
-    await syncIndexes(deps.mongo);
+    await buildIndexes(deps.mongo);
     const now = Math.floor(systemClock.now().getTime() / (15 * MINUTE)) * 15 * MINUTE;
     await fill(deps, now);
     if (only !== "rebuild") goals.push(...(await reports(deps, now)));

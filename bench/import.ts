@@ -13,7 +13,7 @@ import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Collection, MongoClient } from "mongodb";
 import { parseConfig } from "../src/config";
-import { syncIndexes } from "../src/db/indexes";
+import { buildIndexes } from "../src/db/indexes";
 import { after, DAY } from "../src/lib/clock";
 import { importProducts } from "../src/products/bulk/import";
 import { silentLogger } from "../src/telemetry/log";
@@ -43,7 +43,7 @@ process.exitCode = await onThrowAwayDatabases(async () => {
   const client = await MongoClient.connect(process.env.MONGODB_URI ?? "");
   try {
     await deps.mongo.connection.asPromise();
-    await syncIndexes(deps.mongo);
+    await buildIndexes(deps.mongo);
     const { from, list } = await sources();
     const path = join(folder, "products.ndjson");
     const variants = await generate(path, list, PRODUCTS);
@@ -80,7 +80,7 @@ process.exitCode = await onThrowAwayDatabases(async () => {
     for (let round = 0; round < ROUNDS; round++) {
       for (const { collectionName } of await client.db().collections())
         await client.db().collection(collectionName).drop();
-      await syncIndexes(deps.mongo);
+      await buildIndexes(deps.mongo);
       const ours = await timed(async () => {
         if (process.argv.includes("--command")) {
           memory.push(await importByCommand(path, PRODUCTS));

@@ -8,7 +8,7 @@
  * categories. Quick: fewer repetitions.
  */
 import { parseConfig } from "../src/config";
-import { syncIndexes } from "../src/db/indexes";
+import { buildIndexes } from "../src/db/indexes";
 import { ENCODINGS } from "../src/http/compress";
 import { buildProduct } from "../src/products/build";
 import type { CategoryDocument } from "../src/products/categories/model";
@@ -132,7 +132,7 @@ async function page(url: string, name: string, path: string): Promise<Record<str
 async function run(): Promise<Goal[]> {
   const deps = createDeps(parseConfig(process.env), silentLogger());
   await deps.mongo.connection.asPromise();
-  await syncIndexes(deps.mongo);
+  await buildIndexes(deps.mongo);
   await fill(deps);
   const ids = (
     await deps.products.list(

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { type Collection, type Document, MongoClient } from "mongodb";
-import { syncIndexes } from "../src/db/indexes";
+import { buildIndexes } from "../src/db/indexes";
 import { connectMongo } from "../src/db/mongo";
 import { checkMySql } from "../src/db/prisma";
 import {
@@ -148,7 +148,7 @@ describe.skipIf(!canStart)(
       const held = await hold(NO_MYSQL);
       const mongo = connectMongo(held.uri, 5);
       await mongo.connection.asPromise();
-      const names = await syncIndexes(mongo);
+      const names = await buildIndexes(mongo);
       await mongo.close();
       const client = new MongoClient(held.uri, { serverSelectionTimeoutMS: 2000, retryWrites: false });
       const targets = await targetsOf(client, names);

@@ -28,15 +28,18 @@ export const COMMANDS = {
   typecheck: { usage: "Usage: bun run typecheck [--watch]", options: { watch: flag } },
   generate: { usage: "Usage: bun run generate\nMakes Prisma's client from prisma/schema.prisma." },
   migrate: {
-    usage: `Usage: bun run migrate [--wait SECONDS]
-Applies the migrations that are missing, and builds MongoDB's indexes. While another migration, a backup or a restore
-works on the database, it waits.
-  --wait SECONDS  gives up when that takes longer; without it, it waits as long as the other lives`,
-    options: { wait: text },
+    usage: `Usage: bun run migrate [--wait SECONDS] [--drop-unused-indexes]
+Applies the migrations that are missing, and builds MongoDB's indexes. Copies of the version before go on meanwhile.
+While another migration, a backup or a restore works on the database, it waits.
+  --wait SECONDS         gives up when that takes longer; without it, it waits as long as the other lives
+  --drop-unused-indexes  also drops the indexes that this version does not name, which bun run migrate:status lists;
+                         for when no copy of an earlier version runs any more`,
+    options: { wait: text, "drop-unused-indexes": flag },
   },
   "migrate:status": {
-    usage:
-      "Usage: bun run migrate:status\nSays which migrations are missing; ends with 1 when there are some.",
+    usage: `Usage: bun run migrate:status
+Says which migrations are missing, and which indexes of MongoDB this version does not name; ends with 1 when migrations
+are missing.`,
   },
   "migrate:resolve": {
     usage: `Usage: bun run migrate:resolve NAME --applied|--rolled-back

@@ -3,7 +3,7 @@ import { keepHashKeys } from "./auth";
 import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";
-import { lackingMigrations } from "./db/migrations";
+import { lackingMigrations, MigrationError } from "./db/migrations";
 import { checkMySql } from "./db/prisma";
 import { checkMongo, DatabaseUnusable } from "./db/requirements";
 import { planHousekeeping } from "./housekeeping";
@@ -53,7 +53,9 @@ async function checkSurroundings(config: Config): Promise<void> {
         `The database lacks migration ${lacking}. Run \`bun run migrate\` (\`bun dist/src/db/migrate.js\`) before the server.`,
       );
   } catch (error) {
-    if (error instanceof DatabaseUnusable || error instanceof ConfigError) fail(error.message);
+    const isTold =
+      error instanceof DatabaseUnusable || error instanceof ConfigError || error instanceof MigrationError;
+    if (isTold) fail(error.message);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import mariadb from "mariadb";
 import { MongoClient } from "mongodb";
-import { syncIndexes } from "../src/db/indexes";
+import { buildIndexes } from "../src/db/indexes";
 import { migrateMySql } from "../src/db/migrations";
 import { connectMongo } from "../src/db/mongo";
 import { mysqlOptions } from "../src/db/prisma";
@@ -91,7 +91,7 @@ export async function openWorkerDatabases(base: WorkerDatabases): Promise<Worker
     const mongo = connectMongo(worker.mongodbUri, 2);
     try {
       await mongo.connection.asPromise();
-      await syncIndexes(mongo);
+      await buildIndexes(mongo);
     } finally {
       await mongo.close();
     }

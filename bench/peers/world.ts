@@ -2,7 +2,7 @@
 import { createHmac } from "node:crypto";
 import sharp from "sharp";
 import { digestOf, formatKey, SECRET_BYTES } from "../../src/auth/api-keys/form";
-import { syncIndexes } from "../../src/db/indexes";
+import { buildIndexes } from "../../src/db/indexes";
 import { Prisma } from "../../src/generated/prisma/client";
 import { after, DAY } from "../../src/lib/clock";
 import { macOf } from "../../src/lib/crypto";
@@ -187,7 +187,7 @@ const photograph = (): Promise<Uint8Array> =>
 /** Fills empty databases. */
 export const makeWorld = (products: number): Promise<World> =>
   withDeps(async (deps, config) => {
-    await syncIndexes(deps.mongo);
+    await buildIndexes(deps.mongo);
     await ensureRoles(deps);
     const hash = await deps.passwords.hash(PASSWORD);
     const customer = await addBench(deps, "customer", undefined, hash);

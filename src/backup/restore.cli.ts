@@ -6,6 +6,7 @@ import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
 import { type Config, parseConfig } from "../config";
 import { applyMissing } from "../db/apply-missing";
+import { withDeployLock } from "../db/deploy-lock";
 import { readMigrations } from "../db/migrations";
 import { connectMongo, type Mongo, whenConnected } from "../db/mongo";
 import { checkMySql, withConnection } from "../db/prisma";
@@ -67,7 +68,9 @@ async function main(): Promise<number> {
       manifest.files === null || config.s3 !== undefined
         ? "no files"
         : `${await copyFiles(join(folder, "files"), config.storageDir)} files`;
-    const { applied, collections } = await applyMissing(config, mongo);
+    const { applied, collections } = await withDeployLock(config.databaseUrl, (lock) =>
+      applyMissing(lock, mongo),
+    );
     const erased = await repeatErasures(config.databaseUrl, manifest.mongoAt);
     console.log(
       `Restored ${Object.keys(manifest.tables).length} tables, ${names.length} collections and ${files}, as of ${manifest.mongoAt}; ` +

@@ -10,6 +10,7 @@ import { CURATION_MODELS } from "../products/search/curation/model";
 import { SEARCH_MODELS } from "../products/search/model";
 import { guardModel } from "./guards";
 import { idempotencyModel } from "./idempotency.mongo";
+import { MigrationError } from "./migrations";
 import type { AnyModel } from "./model";
 import type { Mongo } from "./mongo";
 
@@ -32,17 +33,53 @@ const MODELS: readonly AnyModel[] = [
   ...ANALYTICS_MODELS,
 ] as const;
 
+/** MongoDB's codes for an index that is there under the same name or keys, and otherwise defined. */
+const DEFINED_OTHERWISE = [85, 86];
+
+/** The indexes of a model's collection that the model does not name, or not as they are. */
+const unusedOf = async (model: Model<unknown>): Promise<string[]> => (await model.diffIndexes()).toDrop;
+
 /**
- * Makes collections and indexes that are missing and drops indexes the schemas no longer name.
- * @returns the collections' names
+ * Indexes that this version does not name, as `collection.index`: those of an earlier version, whose copies may still
+ * use them, or of a newer one.
  */
-export async function syncIndexes(mongo: Mongo): Promise<string[]> {
+export async function unusedIndexes(mongo: Mongo): Promise<string[]> {
   const names: string[] = [];
   for (const model of MODELS) {
     const bound = model(mongo.connection) as Model<unknown>;
+    for (const index of await unusedOf(bound)) names.push(`${bound.collection.collectionName}.${index}`);
+  }
+  return names;
+}
+
+/**
+ * Makes collections and indexes that are missing. It only adds, so that copies of an earlier version go on with the
+ * indexes that they use.
+ * @param dropUnused drops first what `unusedIndexes` names
+ * @returns the collections' names
+ * @throws MigrationError when an index is there that this version defines otherwise
+ */
+export async function buildIndexes(mongo: Mongo, dropUnused = false): Promise<string[]> {
+  const names: string[] = [];
+  for (const model of MODELS) {
+    const bound = model(mongo.connection) as Model<unknown>;
+    const { collectionName } = bound.collection;
     await bound.createCollection();
-    await bound.syncIndexes();
-    names.push(bound.collection.collectionName);
+    if (dropUnused) for (const index of await unusedOf(bound)) await bound.collection.dropIndex(index);
+    const { toCreate } = await bound.diffIndexes({ indexOptionsToCreate: true });
+    try {
+      await bound.createIndexes({ toCreate } as object);
+    } catch (cause) {
+      const { code, message } = cause as { code?: number; message: string };
+      if (!DEFINED_OTHERWISE.includes(code ?? 0)) throw cause;
+      throw new MigrationError(
+        `Collection ${collectionName} has an index that this version defines otherwise (${message}). When no copy of ` +
+          "an earlier version runs any more, run `bun run migrate --drop-unused-indexes` " +
+          "(`bun dist/src/db/migrate.js --drop-unused-indexes`), which makes it anew.",
+        { cause },
+      );
+    }
+    names.push(collectionName);
   }
   return names;
 }

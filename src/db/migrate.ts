@@ -5,7 +5,9 @@
  * Prisma's schema engine is available.
  *
  *   bun src/db/migrate.ts [--wait SECONDS]
- *                                  apply what is missing
+ *                                  apply what is missing; only add, so that copies of an earlier version go on
+ *   bun src/db/migrate.ts --drop-unused-indexes
+ *                                  and drop the indexes of MongoDB that this version does not name
  *   bun src/db/migrate.ts status   say what is applied and what is missing; exit 1 when something is missing
  *   bun src/db/migrate.ts resolve NAME --applied | --rolled-back
  *                                  say what became of a migration that failed half-way, as `prisma migrate resolve`
@@ -18,6 +20,7 @@ import { parseConfig } from "../config";
 import { applyMissing } from "./apply-missing";
 import { confirmErasing } from "./confirm";
 import { withDeployLock } from "./deploy-lock";
+import { unusedIndexes } from "./indexes";
 import { MigrationError, missingMigrations, resolveMigration } from "./migrations";
 import { connectMongo, whenConnected } from "./mongo";
 import { checkMySql } from "./prisma";
@@ -34,6 +37,27 @@ async function dropTables(connection: mariadb.Connection): Promise<void> {
   await connection.query("SET foreign_key_checks = 0");
   for (const { name } of tables) await connection.query(`DROP TABLE ${connection.escapeId(name)}`);
   await connection.query("SET foreign_key_checks = 1");
+}
+
+/** What is said of a database that a newer version migrated. */
+const besideNewer = (newer: string[]): string =>
+  `The database is newer than this version, which runs beside it: a newer one applied ${newer.join(", ")}.`;
+
+/** Names the indexes of MongoDB that this version does not, and how they go. */
+async function reportIndexes(mongodbUri: string): Promise<void> {
+  const mongo = connectMongo(mongodbUri, 1);
+  try {
+    await whenConnected(mongo);
+    const unused = await unusedIndexes(mongo);
+    if (unused.length > 0)
+      console.log(
+        `Indexes that this version does not name:\n  ${unused.join("\n  ")}\n` +
+          "Copies of an earlier version may use them. When none runs any more, `bun run migrate --drop-unused-indexes` " +
+          "(`bun dist/src/db/migrate.js --drop-unused-indexes`) drops them.",
+      );
+  } finally {
+    await mongo.close();
+  }
 }
 
 async function main(words: string[]): Promise<number> {
@@ -59,13 +83,18 @@ async function main(words: string[]): Promise<number> {
     return 0;
   }
   if (command === "status") {
-    const missing = await missingMigrations(config.databaseUrl);
+    const { missing, newer } = await missingMigrations(config.databaseUrl);
     console.log(
       missing.length === 0 ? "Every migration is applied." : `Not applied yet:\n  ${missing.join("\n  ")}`,
     );
+    if (newer.length > 0) console.log(besideNewer(newer));
+    else await reportIndexes(config.mongodbUri);
     return missing.length === 0 ? 0 : 1;
   }
-  const { wait } = values as { wait?: string };
+  const { wait, "drop-unused-indexes": dropUnused = false } = values as {
+    wait?: string;
+    "drop-unused-indexes"?: boolean;
+  };
   const atMost = wait === undefined ? undefined : Number(wait);
   if (atMost !== undefined && !(atMost >= 0)) throw new MigrationError("--wait is a number of seconds.");
   const mongo = connectMongo(config.mongodbUri, 5, { patient: true });
@@ -73,17 +102,24 @@ async function main(words: string[]): Promise<number> {
     await whenConnected(mongo);
     const advice = await checkMongo(mongo.connection);
     if (advice !== undefined) console.error(advice);
-    const { applied, collections, completed } = await withDeployLock(
+    const { applied, newer, collections, completed } = await withDeployLock(
       config.databaseUrl,
       async (connection) => {
         if (command === "reset") {
           await dropTables(connection);
           await mongo.connection.dropDatabase();
         }
-        return applyMissing(connection, mongo);
+        return applyMissing(connection, mongo, dropUnused);
       },
       { atMost },
     );
+    if (newer.length > 0) {
+      console.log(`MySQL: nothing to apply. ${besideNewer(newer)} MongoDB: left as it is.`);
+      if (!dropUnused) return 0;
+      throw new MigrationError(
+        "Refused: --drop-unused-indexes is for the newest version; it would drop its indexes.",
+      );
+    }
     console.log(
       `MySQL: ${applied.length === 0 ? "nothing to apply" : `applied ${applied.join(", ")}`}. ` +
         `MongoDB: indexes of ${collections.length} collections in place` +

@@ -43,7 +43,8 @@ const add = async (name: string, sql: string) => {
   await mkdir(join(folder, name));
   await writeFile(join(folder, name, "migration.sql"), sql);
 };
-const migrate = () => migrateMySql(databaseUrl, folder);
+const migrate = async () => (await migrateMySql(databaseUrl, folder)).applied;
+const missing = async () => (await missingMigrations(databaseUrl, folder)).missing;
 const refusal = (work: Promise<unknown>) =>
   work.then(
     () => "nothing was refused",
@@ -60,13 +61,10 @@ describe("the deploy step", () => {
       "20260101000000_first",
       "-- the first\nCREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);",
     );
-    expect(await missingMigrations(databaseUrl, folder)).toEqual([
-      "20260101000000_first",
-      "20260102000000_second",
-    ]);
+    expect(await missing()).toEqual(["20260101000000_first", "20260102000000_second"]);
     expect(await migrate()).toEqual(["20260101000000_first", "20260102000000_second"]);
     expect(await migrate()).toEqual([]);
-    expect(await missingMigrations(databaseUrl, folder)).toEqual([]);
+    expect(await missing()).toEqual([]);
     const rows = await server.query<Record<string, unknown>[]>(
       "SELECT * FROM _prisma_migrations ORDER BY migration_name",
     );
@@ -97,12 +95,37 @@ describe("the deploy step", () => {
     expect(await server.query("SHOW TABLES LIKE 'b'")).toEqual([]);
   });
 
-  test("a database that a newer version migrated is refused by the migration's name", async () => {
+  test("a database that a newer version migrated has nothing for this one to apply", async () => {
     await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY);");
     await add("20990101000000_future", "CREATE TABLE b (id INT PRIMARY KEY);");
     await migrate();
     await rm(join(folder, "20990101000000_future"), { recursive: true });
-    expect(await refusal(migrate())).toContain("20990101000000_future, which this version does not know");
+    const newer = ["20990101000000_future"];
+    expect(await migrateMySql(databaseUrl, folder)).toEqual({ applied: [], newer });
+    expect(await missingMigrations(databaseUrl, folder)).toEqual({ missing: [], newer });
+    expect(await lackingMigrations(databaseUrl, folder)).toEqual([]);
+    // Of two branches that know nothing of each other, neither runs on what both changed.
+    await add("20260102000000_other", "CREATE TABLE c (id INT PRIMARY KEY);");
+    const refused = await refusal(migrate());
+    expect(refused).toContain("20990101000000_future, which this version does not know");
+    expect(refused).toContain("lacks 20260102000000_other");
+    expect(await server.query("SHOW TABLES LIKE 'c'")).toEqual([]);
+  });
+
+  test("a newer version that took something away is run beside only by those that do without it", async () => {
+    await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY, b INT);");
+    await add("20260102000000_does_without_b", "DO 1;");
+    await add("20260103000000_drop_b_needs_20260102000000", "ALTER TABLE a DROP COLUMN b;");
+    await migrate();
+    await rm(join(folder, "20260103000000_drop_b_needs_20260102000000"), { recursive: true });
+    expect((await migrateMySql(databaseUrl, folder)).applied).toEqual([]);
+    expect(await lackingMigrations(databaseUrl, folder)).toEqual([]);
+    await rm(join(folder, "20260102000000_does_without_b"), { recursive: true });
+    for (const work of [migrate, missing, () => lackingMigrations(databaseUrl, folder)])
+      expect(await refusal(work())).toContain(
+        "20260103000000_drop_b_needs_20260102000000 of a newer version, which took away what this one uses: only " +
+          "versions that know migration 20260102000000 run on it",
+      );
   });
 
   test("one that failed half-way is told, with MySQL's reason, and blocks until it is resolved", async () => {
@@ -153,7 +176,7 @@ describe("the deploy step", () => {
     await add("20260101000000_first", "CREATE TABLE a (id INT PRIMARY KEY); DO SLEEP(0.3);");
     await add("20260102000000_second", "CREATE TABLE b (id INT PRIMARY KEY);");
     const script = `import { migrateMySql } from ${JSON.stringify(join(import.meta.dir, "migrations.ts"))};
-      console.log(JSON.stringify(await migrateMySql(${JSON.stringify(databaseUrl)}, ${JSON.stringify(folder)})));`;
+      console.log(JSON.stringify((await migrateMySql(${JSON.stringify(databaseUrl)}, ${JSON.stringify(folder)})).applied));`;
     const programs = Array.from({ length: 4 }, () => startProgram(["-e", script]));
     const codes = await Promise.all(programs.map((program) => program.ended()));
     expect(codes).toEqual([0, 0, 0, 0]);
@@ -171,9 +194,9 @@ describe("the deploy step", () => {
       reader.username = user;
       reader.password = "abc123";
       reader.searchParams.set("allowPublicKeyRetrieval", "true");
-      expect(await missingMigrations(reader.href, folder)).toEqual(["20260101000000_first"]);
+      expect((await missingMigrations(reader.href, folder)).missing).toEqual(["20260101000000_first"]);
       await migrate();
-      expect(await missingMigrations(reader.href, folder)).toEqual([]);
+      expect((await missingMigrations(reader.href, folder)).missing).toEqual([]);
     } finally {
       await server.query(`DROP USER '${user}'@'%'`);
     }

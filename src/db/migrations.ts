@@ -81,12 +81,47 @@ const howToResolve = (name: string): string =>
   "there now, or --rolled-back when nothing is and it should be applied again";
 
 /**
- * What is still to be applied.
- * @throws MigrationError when an applied migration was edited, is unknown here, or failed half-way
+ * The end of the name of a migration that takes away what earlier versions use: the time stamp of the migration from
+ * which on versions do without it. It stands in the name because that is what the database keeps of a migration, so an
+ * earlier version can read it without the file: `20270301120000_drop_nickname_needs_20270115090000`.
  */
-function pendingMigrations(present: Migration[], applied: AppliedRow[]): Migration[] {
+const NEEDS = /_needs_(\d{14})$/;
+
+/**
+ * Refuses a database from which a newer version took away what this one uses.
+ * @param present names of the migrations of this version
+ * @param applied names of those of the database
+ * @throws MigrationError
+ */
+function refuseContracted(present: string[], applied: string[]): void {
+  const known = new Set(present);
+  for (const name of applied) {
+    const needed = known.has(name) ? undefined : NEEDS.exec(name)?.[1];
+    if (needed !== undefined && !present.some((one) => one.startsWith(`${needed}_`)))
+      throw new MigrationError(
+        `The database has migration ${name} of a newer version, which took away what this one uses: only versions ` +
+          `that know migration ${needed} run on it. Start such a version, or restore a backup from before.`,
+      );
+  }
+}
+
+/** How a database stands to the migrations of this version. */
+interface Comparison {
+  /** What is still to be applied. */
+  pending: Migration[];
+  /** Names of what a newer version applied; this one runs beside it. */
+  newer: string[];
+}
+
+/**
+ * Compares the migrations of this version with those of the database.
+ * @throws MigrationError when an applied migration was edited or failed half-way, when a newer version took away what
+ * this one uses, and when both have migrations that the other has not
+ */
+function compareMigrations(present: Migration[], applied: AppliedRow[]): Comparison {
   const known = new Map(present.map((migration) => [migration.name, migration]));
   const done = new Set<string>();
+  const newer: string[] = [];
   for (const row of applied) {
     if (row.rolled_back_at !== null) continue;
     if (row.finished_at === null) {
@@ -97,10 +132,8 @@ function pendingMigrations(present: Migration[], applied: AppliedRow[]): Migrati
     }
     const migration = known.get(row.migration_name);
     if (!migration) {
-      throw new MigrationError(
-        `The database has migration ${row.migration_name}, which this version does not know: a newer version ` +
-          "migrated it. Deploy that version, or restore a backup.",
-      );
+      newer.push(row.migration_name);
+      continue;
     }
     if (migration.checksum !== row.checksum) {
       throw new MigrationError(
@@ -110,7 +143,14 @@ function pendingMigrations(present: Migration[], applied: AppliedRow[]): Migrati
     }
     done.add(row.migration_name);
   }
-  return present.filter((migration) => !done.has(migration.name));
+  refuseContracted([...known.keys()], newer);
+  const pending = present.filter((migration) => !done.has(migration.name));
+  if (newer.length > 0 && pending.length > 0)
+    throw new MigrationError(
+      `The database has migration ${newer[0]}, which this version does not know, and lacks ${pending[0]?.name}, which ` +
+        "this version has: they are not two steps of one line. Deploy a version that has both.",
+    );
+  return { pending, newer };
 }
 
 /** Nothing where there is no table yet: whoever only looks may have no right to make it. */
@@ -154,24 +194,24 @@ async function apply(connection: mariadb.Connection, migration: Migration): Prom
 }
 
 /**
- * Brings MySQL to the newest migration.
+ * Brings MySQL to the newest migration of this version.
  * @param connection holds the lock of `withDeployLock`
- * @returns the names of the migrations it applied
+ * @returns the names of the migrations it applied, and of those that a newer version had applied before
  * @throws MigrationError, with the migration's name and what to do
  */
 export async function applyMigrations(
   connection: mariadb.Connection,
   folder = "prisma/migrations",
-): Promise<string[]> {
+): Promise<{ applied: string[]; newer: string[] }> {
   const migrations = await readMigrations(folder);
   await connection.query(CREATE_TABLE);
-  const pending = pendingMigrations(migrations, await readApplied(connection));
+  const { pending, newer } = compareMigrations(migrations, await readApplied(connection));
   for (const migration of pending) await apply(connection, migration);
-  return pending.map((migration) => migration.name);
+  return { applied: pending.map(({ name }) => name), newer };
 }
 
 /** `applyMigrations` where only MySQL is worked on. */
-export const migrateMySql = (databaseUrl: string, folder?: string): Promise<string[]> =>
+export const migrateMySql = (databaseUrl: string, folder?: string): ReturnType<typeof applyMigrations> =>
   withDeployLock(databaseUrl, (connection) => applyMigrations(connection, folder));
 
 /**
@@ -212,9 +252,10 @@ export async function resolveMigration(
 }
 
 /**
- * Names of the migrations that a server of this version needs and the database has not. Reads only, and says nothing
- * about those of a newer version, which the database may have.
+ * Names of the migrations that a server of this version needs and the database has not. Reads only. The database may
+ * have those of a newer version.
  * @returns none too where there is no folder to compare with
+ * @throws MigrationError when a newer version took away what this one uses
  */
 export async function lackingMigrations(
   databaseUrl: string,
@@ -226,15 +267,21 @@ export async function lackingMigrations(
       "SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
     ),
   ).catch(noneWithoutTable);
+  const present = await migrationNames(folder);
   const applied = new Set(done.map(({ name }) => name));
-  return (await migrationNames(folder)).filter((name) => !applied.has(name));
+  refuseContracted(present, [...applied]);
+  return present.filter((name) => !applied.has(name));
 }
 
-/** Names of the migrations that are not applied yet. @throws MigrationError as `pendingMigrations` */
+/**
+ * Names of the migrations that are not applied yet, and of those of a newer version.
+ * @throws MigrationError as `compareMigrations`
+ */
 export async function missingMigrations(
   databaseUrl: string,
   folder = "prisma/migrations",
-): Promise<string[]> {
+): Promise<{ missing: string[]; newer: string[] }> {
   const applied = await withConnection(databaseUrl, readApplied);
-  return pendingMigrations(await readMigrations(folder), applied).map(({ name }) => name);
+  const { pending, newer } = compareMigrations(await readMigrations(folder), applied);
+  return { missing: pending.map(({ name }) => name), newer };
 }

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { insist, type SignedInPerson, useTestApp } from "../../test/app";
 import { around } from "../../test/interleave";
 import { createStock } from "../../test/stock";
-import { syncIndexes } from "../db/indexes";
+import { buildIndexes } from "../db/indexes";
 import { settleSignals } from "../inventory/in-stock";
 import { altSchema } from "../media/alt";
 import type { ItemResponse, ProductResponse } from "./answers";
@@ -926,7 +926,7 @@ describe("lists", () => {
     }));
     // New indexes: what tests before this one deleted stays in the old ones of the local engine until they are cleaned.
     await t.deps.mongo.connection.collection("products").drop();
-    await syncIndexes(t.deps.mongo);
+    await buildIndexes(t.deps.mongo);
     await t.deps.mongo.connection.collection("products").insertMany(rows as never);
     for (const name of ["createdAt", "price", "name", "popularity"] as const) {
       for (const filter of [

@@ -3,8 +3,8 @@
 import { stat } from "node:fs/promises";
 import { parseConfig } from "../../config";
 import { withDeployLock } from "../../db/deploy-lock";
-import { syncIndexes } from "../../db/indexes";
-import { applyMigrations } from "../../db/migrations";
+import { buildIndexes } from "../../db/indexes";
+import { applyMigrations, lackingMigrations } from "../../db/migrations";
 import { whenConnected } from "../../db/mongo";
 import { checkMySql } from "../../db/prisma";
 import { commandDeps } from "../../program";
@@ -32,8 +32,9 @@ export async function connect(env: Record<string, string | undefined>): Promise<
   const deps = await commandDeps(config);
   await whenConnected(deps.mongo);
   await withDeployLock(config.databaseUrl, async (connection) => {
-    await applyMigrations(connection);
-    await syncIndexes(deps.mongo);
+    // Where nothing is missing, rights on rows are enough.
+    if ((await lackingMigrations(config.databaseUrl)).length > 0) await applyMigrations(connection);
+    await buildIndexes(deps.mongo);
   });
   return deps;
 }

@@ -13,9 +13,9 @@ const ADMINISTRATOR = { email: "root@example.com", password: "a long enough pass
 /** What production demands beside the databases. */
 const PRODUCTION = {
   SMTP_URL: "smtp://127.0.0.1:2525",
-  MAIL_FROM: "no-reply@shop.example",
-  APP_URL: "https://shop.example",
-  CORS_ORIGINS: "https://shop.example",
+  MAIL_FROM: "no-reply@shop.test",
+  APP_URL: "https://shop.test",
+  CORS_ORIGINS: "https://shop.test",
 };
 
 /** A second administrator, who may do everything while the first one goes. */

@@ -21,13 +21,17 @@ const COMPLETE = {
   DATA_KEY: KEY,
 };
 
+/** As `openssl rand` makes them. */
+const RANDOM = "q7Xw0ZkT3nVb5yRf8LhJ2sDgA9mCe4Uo";
 const PRODUCTION = {
   ...COMPLETE,
   NODE_ENV: "production",
-  APP_URL: "https://shop.example",
-  CORS_ORIGINS: "https://admin.example",
-  SMTP_URL: "smtp://mail.example",
-  MAIL_FROM: "Shop <no-reply@shop.example>",
+  JWT_SECRET: RANDOM,
+  DATA_KEY: `v1:${Buffer.from(RANDOM).toString("base64")}`,
+  APP_URL: "https://shop.test",
+  CORS_ORIGINS: "https://admin.test",
+  SMTP_URL: "smtp://mail.test",
+  MAIL_FROM: "Shop <no-reply@shop.test>",
 };
 
 /** Every variable that the server reads. */
@@ -74,7 +78,8 @@ describe("parseConfig", () => {
 
   test("production takes nothing that only development has, and names all of it at once", () => {
     const missing = ["APP_URL", "CORS_ORIGINS", "MAIL_FROM", "SMTP_URL"];
-    expect(Object.keys(problemsOf({ ...COMPLETE, NODE_ENV: "production" })).sort()).toEqual(missing);
+    const { APP_URL: _, CORS_ORIGINS: __, SMTP_URL: ___, MAIL_FROM: ____, ...bare } = PRODUCTION;
+    expect(Object.keys(problemsOf(bare)).sort()).toEqual(missing);
     const found = problemsOf({ NODE_ENV: "production" });
     expect(Object.keys(found).sort()).toEqual([...Object.keys(COMPLETE), ...missing].sort());
     for (const text of Object.values(found)) expect(text).toMatch(/^is not set; /);
@@ -88,9 +93,36 @@ describe("parseConfig", () => {
   });
 
   test("the frontend's own origin is one of those that may call, named or not", () => {
-    expect(parseConfig(PRODUCTION).corsOrigins).toEqual(["https://shop.example", "https://admin.example"]);
-    const both = { ...PRODUCTION, CORS_ORIGINS: "https://admin.example, https://shop.example" };
-    expect(parseConfig(both).corsOrigins).toEqual(["https://shop.example", "https://admin.example"]);
+    expect(parseConfig(PRODUCTION).corsOrigins).toEqual(["https://shop.test", "https://admin.test"]);
+    const both = { ...PRODUCTION, CORS_ORIGINS: "https://admin.test, https://shop.test" };
+    expect(parseConfig(both).corsOrigins).toEqual(["https://shop.test", "https://admin.test"]);
+  });
+
+  test.each([
+    ["APP_URL", "https://shop.example", /names shop\.example, which is a sample/],
+    ["APP_URL", "https://www.example.com", /names www\.example\.com/],
+    ["CORS_ORIGINS", "https://shop.test,https://admin.example.org:8443", /names admin\.example\.org/],
+    ["CROSS_SITE_ORIGINS", "https://shop.example", /names shop\.example/],
+    ["SMTP_URL", "smtp://me:word@mail.example.com:587", /names mail\.example\.com/],
+    ["SMTP_URL", "smtp://user:password@mail.shop.test:587", /user and password of the sample/],
+    ["MAIL_FROM", "Shop <no-reply@shop.example>", /names shop\.example/],
+    ["MAIL_FROM", "no-reply@example.com", /names example\.com/],
+    [
+      "DATABASE_URL",
+      "mysql://username:password@localhost:3306/aizy_users",
+      /user and password of the sample/,
+    ],
+    ["JWT_SECRET", "x".repeat(32), /easily guessed.*openssl rand -base64 48/],
+    ["JWT_SECRET_NEXT", "changeme".repeat(4), /easily guessed/],
+    ["JWT_SECRET_PREVIOUS", "your-secret-of-at-least-32-bytes", /easily guessed/],
+    ["DATA_KEY", KEY, /easily guessed.*openssl rand -base64 32/],
+    ["DATA_KEY", `${PRODUCTION.DATA_KEY},v2:${Buffer.alloc(32).toString("base64")}`, /easily guessed/],
+    ["METRICS_TOKEN", "0123456789abcdef", /easily guessed.*openssl rand -hex 24/],
+  ])("production refuses the sample %s=%s, which development takes", (variable, value, problem) => {
+    const found = problemsOf({ ...PRODUCTION, [variable]: value });
+    expect(Object.keys(found)).toEqual([variable]);
+    expect(found[variable]).toMatch(problem);
+    expect(problemsOf({ ...PRODUCTION, [variable]: value, NODE_ENV: "development" })).toEqual({});
   });
 
   test("a replica set of several servers is one address", () => {

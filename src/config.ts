@@ -1,6 +1,7 @@
 // Longer than others: every variable of the environment and its rule, so that one place tells what can be set.
 import { isIP } from "node:net";
 import { z } from "zod";
+import { isGuessable } from "./lib/guessable";
 
 /** What was wrong with the environment: every problem at once, each with its variable and the fix. */
 export class ConfigError extends Error {
@@ -341,6 +342,58 @@ const PRODUCTION_NEEDS = {
   MAIL_FROM: "is not set; name the sender of mails, for example Shop <no-reply@shop.example>",
 };
 
+/** How to make the secrets that nobody should guess. */
+const SECRETS = {
+  JWT_SECRET: "openssl rand -base64 48",
+  JWT_SECRET_NEXT: "openssl rand -base64 48",
+  JWT_SECRET_PREVIOUS: "openssl rand -base64 48",
+  DATA_KEY: 'echo "v1:$(openssl rand -base64 32)"',
+  METRICS_TOKEN: "openssl rand -hex 24",
+};
+
+/** What names hosts; samples do it with names that nobody can own (RFC 2606). */
+const ADDRESSES = [
+  "APP_URL",
+  "CORS_ORIGINS",
+  "CROSS_SITE_ORIGINS",
+  "SMTP_URL",
+  "MAIL_FROM",
+  "S3_ENDPOINT",
+] as const;
+const SAMPLE_HOST = /(^|\.)(example|invalid|example\.(com|net|org))$/i;
+const SAMPLE_LOGIN = /^\w+:\/\/user(name)?:password@/i;
+
+/** The host of a URL or of a mail address, with or without a name before it. */
+const hostOf = (text: string): string => URL.parse(text)?.hostname ?? text.replace(/^.*@|>$/g, "");
+
+/**
+ * What comes from a sample and would be wrong where people use it.
+ * @param given variables without other problems
+ */
+function samplesIn(given: Record<string, string | undefined>): ConfigError["problems"] {
+  const partsOf = (variable: string) => (given[variable] ?? "").split(",").map((part) => part.trim());
+  const problems: ConfigError["problems"] = [];
+  for (const [variable, command] of Object.entries(SECRETS)) {
+    const secrets =
+      variable === "DATA_KEY"
+        ? partsOf(variable).map((part) => atob(part.replace(/^v\d+:/, "")))
+        : [given[variable] ?? ""];
+    if (secrets.some((text) => text !== "" && isGuessable(text)))
+      problems.push({ variable, problem: `is easily guessed, or a sample; make one with: ${command}` });
+  }
+  for (const variable of ADDRESSES) {
+    const sample = partsOf(variable)
+      .map(hostOf)
+      .find((host) => SAMPLE_HOST.test(host));
+    if (sample !== undefined)
+      problems.push({ variable, problem: `names ${sample}, which is a sample; write a host of your own` });
+  }
+  for (const variable of ["SMTP_URL", "DATABASE_URL"])
+    if (SAMPLE_LOGIN.test(given[variable] ?? ""))
+      problems.push({ variable, problem: "has the user and password of the sample; write your own" });
+  return problems;
+}
+
 /** Everything that is wrong with the variables that are set, or lack. */
 function problemsOf(given: Record<string, string | undefined>, parsed: ReturnType<typeof schema.safeParse>) {
   const problems: ConfigError["problems"] = (parsed.error?.issues ?? []).map((issue) => {
@@ -363,6 +416,10 @@ function problemsOf(given: Record<string, string | undefined>, parsed: ReturnTyp
   if (given.NODE_ENV === "production") {
     for (const [variable, problem] of Object.entries(PRODUCTION_NEEDS))
       if (given[variable] === undefined) problems.push({ variable, problem });
+    const named = new Set(problems.map(({ variable }) => variable));
+    problems.push(
+      ...samplesIn(Object.fromEntries(Object.entries(given).filter(([name]) => !named.has(name)))),
+    );
   }
   // Tests sign in thousands of times; anywhere else a cheaper hash is a weaker one.
   if (parsed.data && parsed.data.NODE_ENV !== "test" && parsed.data.PASSWORD_MEMORY < LEAST_PASSWORD_MEMORY) {

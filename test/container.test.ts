@@ -53,9 +53,9 @@ describe.skipIf(!canCarryOut(DATA))("what the Dockerfile makes (needs root on Li
     JWT_SECRET: process.env.JWT_SECRET ?? "",
     DATA_KEY: process.env.DATA_KEY ?? "",
     SMTP_URL: "smtp://127.0.0.1:2525",
-    MAIL_FROM: "Shop <no-reply@shop.example>",
-    APP_URL: "https://shop.example",
-    CORS_ORIGINS: "https://shop.example",
+    MAIL_FROM: "Shop <no-reply@shop.test>",
+    APP_URL: "https://shop.test",
+    CORS_ORIGINS: "https://shop.test",
     SEED_ADMIN_PASSWORD: "a password of tests",
   };
   const admin = () =>

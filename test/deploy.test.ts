@@ -1,6 +1,8 @@
 /** What deploy/ and compose.yaml say agrees with what the server takes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseConfig } from "../src/config";
 import { withConnection } from "../src/db/prisma";
 import { splitStatements } from "../src/db/sql-script";
@@ -10,6 +12,9 @@ import { promtoolPath } from "./promtool";
 
 useTestApp();
 
+const folder = await mkdtemp(join(tmpdir(), "aizy-deploy-"));
+afterAll(() => rm(folder, { recursive: true }));
+
 const text = (path: string) => readFile(path, "utf8");
 /** Every variable that .env.example names. */
 const known = new Set(
@@ -18,6 +23,38 @@ const known = new Set(
 /** What no deployment sets, because the image or the manifest does. */
 const GIVEN = ["NODE_ENV"];
 const unknown = (names: string[]) => names.filter((name) => !known.has(name) && !GIVEN.includes(name));
+
+let files = 0;
+/** What deploy/env.sh makes, by name. */
+async function makeSecrets(): Promise<Record<string, string>> {
+  const file = join(folder, `${files++}.env`);
+  await Bun.$`sh deploy/env.sh ${file}`.quiet();
+  return Object.fromEntries(
+    [...(await text(file)).matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name = "", value = ""]) => [name, value]),
+  );
+}
+
+test("deploy/env.sh writes secrets for its owner's eyes alone, and never over others", async () => {
+  const file = join(folder, "once.env");
+  const run = () => Bun.$`umask 022; sh deploy/env.sh ${file}`.nothrow().quiet();
+  expect((await run()).exitCode).toBe(0);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const before = await text(file);
+  const again = await run();
+  expect([again.exitCode, again.stderr.toString()]).toEqual([
+    1,
+    expect.stringContaining("It stays as it is"),
+  ]);
+  expect(await text(file)).toBe(before);
+  // As `> FILE` makes it before the script begins.
+  await writeFile(file, "");
+  const redirected = await run();
+  expect([redirected.exitCode, redirected.stderr.toString()]).toEqual([
+    1,
+    expect.stringContaining("without `>`"),
+  ]);
+  expect((await makeSecrets()).JWT_SECRET).not.toBe((await makeSecrets()).JWT_SECRET);
+});
 
 interface Manifest {
   kind: string;
@@ -35,23 +72,31 @@ test("every variable of compose.yaml is one of .env.example", async () => {
   expect(unknown(names)).toEqual([]);
   // What the file asks for is what one command makes, beside the addresses to be filled in.
   const wanted = [...compose.matchAll(/\$\{([A-Z_]+):\?/g)].map(([, name]) => name ?? "");
-  const made = await Bun.$`sh deploy/env.sh`.text();
-  expect(wanted.filter((name) => !made.includes(`\n${name}=`) && !made.startsWith(`${name}=`))).toEqual([]);
+  const made = await makeSecrets();
+  expect(wanted.filter((name) => made[name] === undefined)).toEqual([]);
+  // What is to be filled in is empty, so that compose itself asks for it.
+  expect(Object.keys(made).filter((name) => made[name] === "")).toEqual([
+    "APP_URL",
+    "CORS_ORIGINS",
+    "SMTP_URL",
+    "MAIL_FROM",
+  ]);
   for (const service of ["app", "migrate"])
     expect(JSON.stringify(services[service]?.environment)).not.toMatch(/root|MYSQL_PASSWORD|MONGO_PASSWORD/);
 });
 
 test("the secrets of deploy/env.sh and the settings of the Kubernetes manifest make a production server", async () => {
-  const made = await Bun.$`sh deploy/env.sh`.text();
-  const secrets = Object.fromEntries(
-    [...made.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
-  );
+  const secrets = await makeSecrets();
   const manifests = Bun.YAML.parse(await text("deploy/kubernetes.yaml")) as Manifest[];
-  const settings = manifests.find(({ kind }) => kind === "ConfigMap")?.data ?? {};
+  const sample = manifests.find(({ kind }) => kind === "ConfigMap")?.data ?? {};
+  const settings = Object.fromEntries(
+    Object.entries(sample).map(([name, value]) => [name, value.replaceAll("shop.example", "shop.test")]),
+  );
   expect(unknown([...Object.keys(settings), ...Object.keys(secrets)])).toEqual([]);
   const config = parseConfig({
     ...secrets,
     ...settings,
+    SMTP_URL: "smtp://mail.shop.test:587",
     DATABASE_URL: "mysql://aizy:secret@mysql:3306/aizy_users",
     MONGODB_URI: "mongodb://mongo:27017/aizy?replicaSet=rs0",
   });
@@ -60,8 +105,6 @@ test("the secrets of deploy/env.sh and the settings of the Kubernetes manifest m
     drainSeconds: 10,
     metricsToken: secrets.METRICS_TOKEN,
   });
-  const again = await Bun.$`sh deploy/env.sh`.text();
-  expect(again).not.toContain(secrets.JWT_SECRET ?? "");
 });
 
 describe("the users of deploy/mysql-users.sh", () => {

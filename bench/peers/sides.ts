@@ -88,7 +88,7 @@ export const PRODUCTION = {
   APP_URL: "http://localhost:3000",
   CORS_ORIGINS: "http://localhost:3000",
   SMTP_URL: "smtp://127.0.0.1:9",
-  MAIL_FROM: "Bench <no-reply@example.com>",
+  MAIL_FROM: "Bench <no-reply@localhost>",
   // No balancer has to notice that it stops.
   DRAIN_SECONDS: "0",
 };

@@ -236,15 +236,15 @@ describe("where a server listens", () => {
   test("production on every network, and its frontend passes CORS and the check of the origin alike", async () => {
     const server = await serve({
       NODE_ENV: "production",
-      APP_URL: "https://shop.example",
-      CORS_ORIGINS: "https://admin.example",
+      APP_URL: "https://shop.test",
+      CORS_ORIGINS: "https://admin.test",
       SMTP_URL: "smtp://127.0.0.1:2525",
-      MAIL_FROM: "no-reply@shop.example",
+      MAIL_FROM: "no-reply@shop.test",
     });
     expect(await reachable(server)).toEqual(new Set([true]));
     for (const [origin, allowed] of [
-      ["https://shop.example", true],
-      ["https://admin.example", true],
+      ["https://shop.test", true],
+      ["https://admin.test", true],
       ["http://localhost:3000", false],
     ] as const) {
       const answer = await fetch(`${server.address}/auth/login`, {

@@ -3,8 +3,9 @@ import mariadb from "mariadb";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
 import { AppError } from "../lib/errors";
 import { jitter } from "../lib/random";
-import { createPulse, PING_LIMIT, type Pulse, within } from "./pulse";
+import { type Asked, createPulse, type Look, PING_LIMIT, type Pulse, within } from "./pulse";
 import { DatabaseUnusable, mysqlProblem } from "./requirements";
+import { isUnavailable } from "./unavailable";
 
 /** How many connections to a database are in use, and how many requests wait for one. */
 export type PoolState = Record<"used" | "waiting", number>;
@@ -34,8 +35,12 @@ export interface MySql {
    * @throws AppError service_unavailable when it did not get through within the time limit
    */
   transaction<T>(work: (tx: MySqlTx) => Promise<T>): Promise<T>;
-  /** Answers when the server does. @throws when it does not within two seconds */
-  ping(): Promise<void>;
+  /**
+   * Answers when the server does.
+   * @returns "read_only" where it takes no writes, as far as is known without one
+   * @throws when it does not within two seconds
+   */
+  ping(): Promise<"up" | "read_only">;
   /** How busy its connections are. */
   pool(): PoolState;
   close(): Promise<void>;
@@ -119,12 +124,19 @@ export async function checkMySql(databaseUrl: string): Promise<void> {
   }
 }
 
-/** Longest time one transaction may take with its retries, in milliseconds. */
+/** Longest time one transaction may take, in milliseconds. */
 const TRANSACTION_LIMIT = 5000;
-/** Longest wait for another transaction's lock before the whole transaction is tried again, in seconds. */
+/** A transaction is not tried again where the try could wait for a lock beyond that many milliseconds. */
+const RETRY_LIMIT = 3000;
+/**
+ * Longest wait for a lock, in seconds: of a row that another transaction has, after which the whole transaction is tried
+ * again, and of a table or of everything, as while a backup or a change of the schema has it.
+ */
 const LOCK_WAIT_SECONDS = 2;
-/** Longest wait for a free connection, and for the answer of one statement, of a server that is there; milliseconds. */
-const ANSWER_LIMIT = 4500;
+/** Longest wait for the answer of one statement, of a server that answers others, in milliseconds. */
+const ANSWER_LIMIT = 3000;
+/** Longest wait for a free connection, in milliseconds: it is long only where many ask, and ends with what they do. */
+const CONNECTION_LIMIT = 4500;
 
 /** A number behind Prisma's error: MySQL's own error code, when the error came from MySQL. */
 function mysqlErrno(error: unknown): number | undefined {
@@ -168,12 +180,22 @@ const noAnswer = (cause: unknown): Error =>
     sqlMessage: "MySQL does not answer",
   });
 
+/** A statement of the driver: its text, or an object with it. */
+const textOf = (statement: unknown): string =>
+  typeof statement === "string" ? statement : (statement as { sql: string }).sql;
+
+/** What is asked outside of transactions: what it writes is lasting when it is answered. */
+const aloneAsks = (statement: unknown): Asked | undefined =>
+  /^\s*(?:insert|update|delete|replace)\b/i.test(textOf(statement)) ? WRITE : undefined;
+const WRITE: Asked = { writes: true, shows: "writes" };
+
 /** Has a pulse guard whatever is asked of a pool, and of the connections that it gives for transactions. */
 function guardPool(pool: mariadb.Pool, pulse: Pulse): void {
   const { execute, query, getConnection } = pool;
   // A statement alone may go on: its connection comes back to the pool when it has ended.
-  pool.execute = ((...words) => pulse.guard(() => execute.apply(pool, words))) as typeof execute;
-  pool.query = ((...words) => pulse.guard(() => query.apply(pool, words))) as typeof query;
+  pool.execute = ((...words) =>
+    pulse.guard(() => execute.apply(pool, words), aloneAsks(words[0]))) as typeof execute;
+  pool.query = ((...words) => pulse.guard(() => query.apply(pool, words), aloneAsks(words[0]))) as typeof query;
   pool.getConnection = async () => {
     let late = false;
     const connection = await pulse.guard(
@@ -182,18 +204,53 @@ function guardPool(pool: mariadb.Pool, pulse: Pulse): void {
         if (late) await given.release();
         return given;
       },
-      () => {
-        late = true;
+      {
+        refused: () => {
+          late = true;
+        },
+        writes: true,
+        shows: "nothing",
       },
-      false,
     );
     // Not given back with a transaction that is open: whoever came next would commit it.
     const { execute: run, query: ask } = connection;
-    const destroy = () => connection.destroy();
-    connection.execute = ((...words) =>
-      pulse.guard(() => run.apply(connection, words), destroy)) as typeof run;
-    connection.query = ((...words) => pulse.guard(() => ask.apply(connection, words), destroy)) as typeof ask;
+    const refused = () => connection.destroy();
+    const asked: Asked = { refused, writes: true };
+    const commits: Asked = { ...asked, shows: "writes" };
+    connection.execute = ((...words) => pulse.guard(() => run.apply(connection, words), asked)) as typeof run;
+    connection.query = ((...words) =>
+      pulse.guard(
+        () => ask.apply(connection, words),
+        textOf(words[0]) === "COMMIT" ? commits : asked,
+      )) as typeof ask;
     return connection;
+  };
+}
+
+/** Looks for signs of life of the MySQL at an address, over connections of their own: the pool's may all be taken. */
+function mysqlLooks(databaseUrl: string): Record<"look" | "write", Look> {
+  const looking = (sql: string) => async (limit: number) => {
+    const options = { ...mysqlOptions(databaseUrl), connectTimeout: limit };
+    const connection = await mariadb.createConnection(options);
+    try {
+      await within(limit, "MySQL", connection.query(sql)).catch((error: { errno?: number }) => {
+        // A refusal for another reason is a sign of life as well, such as of a table that is not there yet.
+        if (error.errno === undefined || isUnavailable(error)) throw error;
+      });
+      await connection.end();
+    } finally {
+      // Ends the statement too, where it still waits.
+      connection.destroy();
+    }
+  };
+  return {
+    look: looking("SELECT 1"),
+    // Something is changed and written to disk: a server may also take a statement that finds nothing to do. The row is
+    // one that has expired, as far as limits go.
+    write: looking(
+      "INSERT INTO rate_limits (`key`, points, expires_at) VALUES ('pulse', 0, NOW(3)) " +
+        "ON DUPLICATE KEY UPDATE points = points + 1 - IF(points > 1000, 1000, 0), expires_at = VALUES(expires_at)",
+    ),
   };
 }
 
@@ -204,19 +261,16 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
     connectionLimit: poolSize,
     // Zero never connects; one keeps the first query of a quiet hour fast.
     minimumIdle: 1,
-    acquireTimeout: ANSWER_LIMIT,
+    acquireTimeout: CONNECTION_LIMIT,
     socketTimeout: patient ? 0 : ANSWER_LIMIT,
-    // MySQL's own 50 s are longer than anybody waits for an answer.
-    initSql: `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`,
+    // MySQL's own limits (50 s, a year, none) are longer than anybody waits for an answer.
+    initSql:
+      `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}, lock_wait_timeout = ${LOCK_WAIT_SECONDS}` +
+      (patient ? "" : `, max_execution_time = ${ANSWER_LIMIT}`),
     // The adapter's default of 0 prepares, executes and closes for every read.
     prepareCacheLength: 128,
   });
-  const look = async (limit: number) => {
-    const options = { ...mysqlOptions(databaseUrl), connectTimeout: limit };
-    const connection = await mariadb.createConnection(options);
-    await connection.end();
-  };
-  const pulse = createPulse(look, noAnswer);
+  const pulse = createPulse(mysqlLooks(databaseUrl), noAnswer);
   if (!patient) guardPool(pool, pulse);
   const client = new PrismaClient({
     adapter: new PrismaMariaDb(pool, {
@@ -228,7 +282,7 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
   return {
     on: (tx) => (tx === undefined ? client : (tx as unknown as Prisma.TransactionClient)),
     async transaction(work) {
-      const deadline = performance.now() + TRANSACTION_LIMIT;
+      const begun = performance.now();
       for (let attempt = 1; ; attempt++) {
         try {
           return await client.$transaction((tx) => work(tx as unknown as MySqlTx), {
@@ -239,7 +293,8 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
         } catch (error) {
           const expired = error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2028";
           if (!isRetryable(error) && !expired) throw error;
-          if (expired || performance.now() > deadline) {
+          const mayWait = mysqlErrno(error) === 1205 ? LOCK_WAIT_SECONDS * 1000 : 0;
+          if (expired || performance.now() + mayWait > begun + RETRY_LIMIT) {
             throw new AppError("service_unavailable", "Too many changes at once. Try again.", {
               retryAfter: 1,
               cause: error,
@@ -250,7 +305,9 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
       }
     },
     async ping() {
-      await within(PING_LIMIT, "MySQL", client.$queryRaw`SELECT 1`);
+      const asked = client.$queryRaw<{ readOnly: bigint }[]>`SELECT @@read_only AS readOnly`;
+      const [answer] = await within(PING_LIMIT, "MySQL", asked);
+      return pulse.isReadOnly() || Number(answer?.readOnly) === 1 ? "read_only" : "up";
     },
     pool: () => ({ used: pool.activeConnections(), waiting: pool.taskQueueSize() }),
     async close() {

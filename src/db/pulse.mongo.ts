@@ -26,7 +26,7 @@ export function createMongoPulse(uri: string): Pulse {
     Object.assign(new mongoose.mongo.MongoServerSelectionError("MongoDB does not answer", {} as never), {
       cause,
     });
-  return createPulse(look, unavailable);
+  return createPulse({ look, write: look }, unavailable);
 }
 
 /** What the driver keeps of a deployment and of its servers, as far as a pulse reaches into it. */
@@ -70,8 +70,10 @@ export function guardClient(
           running = command(operation, timeout);
           return running;
         },
-        () => {
-          if (running && operation.session) pending.set(operation.session, running);
+        {
+          refused: () => {
+            if (running && operation.session) pending.set(operation.session, running);
+          },
         },
       );
     };
@@ -83,7 +85,7 @@ export function guardClient(
     const { operationName = "" } = options;
     // The end of a transaction is not to be told from other commands here.
     const mayEnd = ENDS.has(operationName) || operationName === "runCommand";
-    const server = await (mayEnd ? select() : pulse.guard(select, undefined, false));
+    const server = await (mayEnd ? select() : pulse.guard(select, { shows: "nothing" }));
     if (!guarded.has(server)) guardServer(server);
     return server;
   };

@@ -10,6 +10,12 @@ const [LIMIT, LIMIT_DOWN] = [800, 2500];
 /** Longest wait for the answer to a ping, in milliseconds. */
 export const PING_LIMIT = 2000;
 
+/**
+ * How long whoever asks for something small waits for its answer, in milliseconds, when the database answers others. It
+ * is looked at once in a beat, so the refusal comes within three seconds.
+ */
+export const SMALL_LIMIT = 2500;
+
 /** Waits for an answer, but not for longer than `limit` milliseconds. @throws what `work` does, or that it is late */
 export async function within<T>(limit: number, database: string, work: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -20,34 +26,67 @@ export async function within<T>(limit: number, database: string, work: Promise<T
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
+/** What is to know of something that is asked of a database. */
+export interface Asked {
+  /** Called when it is not waited for any longer, or was not begun. */
+  refused?: () => void;
+  /** Whether it writes, or is of a transaction: then it is refused where reads are answered and writes are not. */
+  writes?: boolean;
+  /**
+   * What its answer shows. Nothing, where it may succeed without a word of the database, such as a connection of the
+   * pool. Only what is lasting when it is answered shows that writes go.
+   */
+  shows?: "nothing" | "life" | "writes";
+  /** How long it is waited for at most, in milliseconds; forever when left out. */
+  limit?: number;
+}
+
 /** Ends waits for a database that does not answer, and refuses at once as long as it is known to be down. */
 export interface Pulse {
   /**
    * Runs `work`, unless the database is down.
-   * @param refused called when `work` is not waited for any longer, or was not begun
-   * @param isAnswer false for what may succeed without a word of the database, such as a connection of the pool
    * @throws what `unavailable` makes, also while `work` still runs
    * @example await pulse.guard(() => pool.execute("SELECT 1"))
    */
-  guard<T>(work: () => Promise<T>, refused?: () => void, isAnswer?: boolean): Promise<T>;
+  guard<T>(work: () => Promise<T>, asked?: Asked): Promise<T>;
+  /** Whether it is known that the database answers reads and takes no writes. */
+  isReadOnly(): boolean;
   close(): void;
+}
+
+/** Asks the database for a sign of life, for as many milliseconds as it is given. */
+export type Look = (limit: number) => Promise<unknown>;
+
+/** What is known of one way of asking. */
+interface Sign {
+  look: Look;
+  /** What whoever asks so gets, while it is known that nobody is answered. */
+  refusal?: Error;
+  failures: number;
+  /** How many were answered. */
+  answers: number;
+}
+
+interface Wait {
+  since: number;
+  asked: Asked;
 }
 
 /**
  * Nobody is looked after while every answer comes within half a second, so a database in good order is asked nothing.
- * One that is only slow still answers somebody: then nobody is refused.
- * @param look asks the database for a sign of life, for as many milliseconds as it is given
+ * One that is only slow still answers somebody: then nobody is refused but who waits beyond a limit of their own.
+ * @param look a read, over a connection of its own
+ * @param write what looks whether writes go, in the same way; it is done when a write waits and reads are answered
  * @param unavailable makes the error that whoever asks gets
  */
 export function createPulse(
-  look: (limit: number) => Promise<unknown>,
+  { look, write }: { look: Look; write: Look },
   unavailable: (cause: unknown) => Error,
 ): Pulse {
-  /** Who waits, the oldest first, and since when. */
-  const waiting = new Map<(error: Error) => void, number>();
-  let down: Error | undefined;
-  let failures = 0;
-  let answers = 0;
+  /** Who waits, the oldest first. */
+  const waiting = new Map<(error: Error) => void, Wait>();
+  const life: Sign = { look, failures: 0, answers: 0 };
+  const writes: Sign = { look: write, failures: 0, answers: 0 };
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
 
@@ -56,52 +95,77 @@ export function createPulse(
     timer = setTimeout(beat, milliseconds);
     timer.unref();
   };
+  const refuse = (chosen: (wait: Wait) => boolean, error: Error) => {
+    for (const [tell, wait] of waiting) {
+      if (!chosen(wait)) continue;
+      waiting.delete(tell);
+      tell(error);
+    }
+  };
+  /** @param whom it refuses when nobody is answered */
+  const lookFor = async (sign: Sign, whom: (wait: Wait) => boolean) => {
+    const before = sign.answers;
+    try {
+      await sign.look(sign.refusal === undefined ? LIMIT : LIMIT_DOWN);
+      sign.failures = 0;
+      sign.refusal = undefined;
+    } catch (error) {
+      sign.failures = sign.answers > before ? 0 : sign.failures + 1;
+      if (sign.failures < FAILURES) return;
+      sign.refusal = unavailable(error);
+      refuse(whom, sign.refusal);
+    }
+  };
   const beat = async () => {
+    const isKnown = life.refusal !== undefined || writes.refusal !== undefined;
     const [oldest] = waiting.values();
-    if (down === undefined && oldest === undefined) {
+    if (!isKnown && oldest === undefined) {
       timer = undefined;
-      failures = 0;
+      life.failures = 0;
+      writes.failures = 0;
       return;
     }
-    const young = (oldest ?? 0) + BEAT - performance.now();
-    if (down === undefined && young > 0) return schedule(young);
-    const before = answers;
-    try {
-      await look(down === undefined ? LIMIT : LIMIT_DOWN);
-      failures = 0;
-      down = undefined;
-    } catch (error) {
-      failures = answers > before ? 0 : failures + 1;
-      if (failures >= FAILURES) {
-        down = unavailable(error);
-        for (const refuse of [...waiting.keys()]) refuse(down);
-        waiting.clear();
-      }
-    }
-    schedule(down === undefined && failures > 0 ? AGAIN : BEAT);
+    const young = (oldest?.since ?? 0) + BEAT - performance.now();
+    if (!isKnown && young > 0) return schedule(young);
+    await lookFor(life, () => true);
+    const now = performance.now();
+    const writesWait = waiting.values().some(({ since, asked }) => asked.writes && now - since > BEAT);
+    if (life.failures === 0 && life.refusal === undefined && (writesWait || writes.refusal !== undefined))
+      await lookFor(writes, ({ asked }) => asked.writes === true);
+    const late = performance.now();
+    refuse(
+      ({ since, asked }) => asked.limit !== undefined && late - since > asked.limit,
+      unavailable(new Error("no answer in time")),
+    );
+    const isDoubtful = (sign: Sign) => sign.failures > 0 && sign.refusal === undefined;
+    schedule(isDoubtful(life) || isDoubtful(writes) ? AGAIN : BEAT);
   };
 
   return {
-    guard(work, refused, isAnswer = true) {
-      if (down !== undefined) {
-        refused?.();
-        return Promise.reject(down);
+    guard(work, asked = {}) {
+      const refusal = life.refusal ?? (asked.writes ? writes.refusal : undefined);
+      if (refusal !== undefined) {
+        asked.refused?.();
+        return Promise.reject(refusal);
       }
       return new Promise((resolve, reject) => {
-        const refuse = (error: Error) => {
-          refused?.();
+        const refused = (error: Error) => {
+          asked.refused?.();
           reject(error);
         };
-        waiting.set(refuse, performance.now());
+        waiting.set(refused, { since: performance.now(), asked });
         if (timer === undefined) schedule(BEAT);
         work()
           .then((value) => {
-            if (isAnswer) answers++;
+            const { shows = "life" } = asked;
+            if (shows !== "nothing") life.answers++;
+            if (shows === "writes") writes.answers++;
             resolve(value);
           }, reject)
-          .finally(() => waiting.delete(refuse));
+          .finally(() => waiting.delete(refused));
       });
     },
+    isReadOnly: () => writes.refusal !== undefined,
     close() {
       closed = true;
       clearTimeout(timer);

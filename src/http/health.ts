@@ -4,22 +4,22 @@ import { endpoint } from "../http/endpoint";
 import { dataOf } from "./envelopes";
 import { factory } from "./factory";
 
-const answer = (ping: Promise<void>, log: (error: unknown) => void) =>
-  ping.then(
-    () => "up" as const,
-    (error) => {
-      log(error);
-      return "down" as const;
-    },
-  );
+const answer = (ping: Promise<"up" | "read_only">, log: (error: unknown) => void) =>
+  ping.catch((error) => {
+    log(error);
+    return "down" as const;
+  });
 
 const up = z.enum(["up", "down"]);
+const database = z
+  .enum(["up", "read_only", "down"])
+  .meta({ description: "read_only: it answers, and takes no writes" });
 const liveAnswer = dataOf(z.object({ status: z.literal("up") }));
 const readyAnswer = dataOf(
   z.object({
     status: up,
-    mysql: up,
-    mongodb: up,
+    mysql: database,
+    mongodb: database,
     jobs: up.meta({ description: "down: the runner of background jobs stands still; see the log" }),
     server: up.meta({ description: "down: it was asked to stop, and answers a little longer" }),
   }),

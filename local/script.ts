@@ -42,25 +42,32 @@ const FRUGAL = {
   MIMALLOC_PURGE_DELAY: "0",
 };
 
+/** What can be run in production: the server, and every command that docs/operations.md gives for the image. */
 const ENTRIES = [
   ...["src/index.ts", "src/db/migrate.ts", "prisma/seed.ts", "src/users/admin.cli.ts"],
-  ...["src/backup/backup.cli.ts", "src/backup/restore.cli.ts"],
+  ...[
+    "src/backup/backup.cli.ts",
+    "src/backup/restore.cli.ts",
+    "src/jobs/jobs.cli.ts",
+    "src/auth/reencrypt.cli.ts",
+  ],
+  ...["src/inventory/verify.cli.ts", "src/products/search/rebuild.cli.ts", "src/analytics/rebuild.cli.ts"],
+  ...["src/products/bulk/import.cli.ts", "src/products/bulk/export.cli.ts"],
 ];
 /** Native addons, and files that are read where they lie. */
 const EXTERNAL = ["argon2", "sharp", "swagger-ui-dist", "pino-pretty"];
-const BUNDLE = [
-  ...["--target=bun", "--outdir=dist", "--root=.", "--splitting", "--minify-syntax", "--minify-whitespace"],
-  ...["--sourcemap=linked", ...EXTERNAL.flatMap((name) => ["--external", name])],
+
+/** The command that bundles all of it into a folder of the checkout. What several share lies there once. */
+export const bundleInto = (folder: string): string[] => [
+  ...bun("build", ...ENTRIES, "--target=bun", `--outdir=${folder}`, "--root=.", "--splitting"),
+  ...["--minify-syntax", "--minify-whitespace", "--sourcemap=linked"],
+  ...EXTERNAL.flatMap((name) => ["--external", name]),
 ];
 
 const SCRIPTS: Record<CommandName, Script> = {
   start: { steps: [bun("src/index.ts")] },
   build: {
-    steps: [
-      ["rm", "-rf", "dist"],
-      bun("build", ...ENTRIES, ...BUNDLE),
-      bun("src/openapi.cli.ts", "dist/openapi.json"),
-    ],
+    steps: [["rm", "-rf", "dist"], bundleInto("dist"), bun("src/openapi.cli.ts", "dist/openapi.json")],
     alone: true,
   },
   "build:client": { steps: [bun("local/build-client.ts")], alone: true },

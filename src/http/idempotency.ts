@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
-import type { IdempotencyStore } from "../db/idempotency";
+import { type IdempotencyStore, type IdempotentRequest, LEASE_MS } from "../db/idempotency";
 import { isUnavailable } from "../db/unavailable";
 import type { BaseDeps } from "../deps";
 import { AppError } from "../lib/errors";
 import type { JsonValue } from "../lib/json";
+import { jitter } from "../lib/random";
 import { type AppEnv, logOf } from "./factory";
 import { queryOf } from "./host";
 import type { DataAnswer } from "./preconditions";
@@ -17,6 +18,23 @@ import { problemOf } from "./problems";
 export type RecordAnswer<Tx> = (tx: Tx, data: JsonValue | object) => Promise<void>;
 
 const KEY = /^[\x21-\x7e]{1,200}$/;
+
+/**
+ * Frees a key whose request failed, once the database answers again: whoever repeats the request then is not told for
+ * a whole lease that it is still running. @throws what the database said last when the lease is over
+ */
+async function free<Tx>(store: IdempotencyStore<Tx>, request: IdempotentRequest): Promise<void> {
+  for (let waited = 0; ; ) {
+    try {
+      return await store.release(request);
+    } catch (error) {
+      if (!isUnavailable(error) || waited > LEASE_MS) throw error;
+      const wait = jitter(500, 1500);
+      waited += wait;
+      await new Promise((resolve) => setTimeout(resolve, wait).unref());
+    }
+  }
+}
 
 const answerWith = <Data extends object, Status extends 200 | 201 | 202>(
   c: Context<AppEnv>,
@@ -97,8 +115,8 @@ export async function idempotent<Tx, Data extends object, Status extends 200 | 2
       const body = problemOf(error.code, error.detail, c.get("requestId"), error);
       await store.complete(request, { status: error.status, body: body as unknown as JsonValue });
     } else {
-      const released = store.release(request);
-      // Who is told that the database is away does not wait for it once more; the lease ends by itself.
+      const released = free(store, request);
+      // Who is told that the database is away does not wait for it once more.
       if (!isUnavailable(error)) await released;
       else released.catch((cause) => logOf(c).warn({ err: cause }, "an idempotency key was not freed"));
     }

@@ -1,7 +1,8 @@
 /**
  * bun run race [ROUNDS] — two server processes on databases of their own, 200 concurrent reservations of the
  * last 10 units, over and over (50 times unless told otherwise): each time exactly 10 succeed, 190 get 409,
- * and the ledger agrees. Ends with 1 at the first round that does not.
+ * and the ledger agrees. Ends with 1 at the first round that does not. A 503, as a change of MongoDB's leader may
+ * cause, is asked again with the same Idempotency-Key.
  */
 
 import { hc } from "hono/client";
@@ -10,14 +11,18 @@ import type { AppType } from "../src/app";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
 import { parseConfig } from "../src/config";
+import { isUnavailable } from "../src/db/unavailable";
 import { verifySku } from "../src/inventory/verify";
 import { silentLogger } from "../src/telemetry/log";
 import { createDeps } from "../src/wire";
+import { insist } from "./app";
 import { dropWorkerDatabases, openWorkerDatabases } from "./databases";
-import { type ServerProcess, startServer } from "./processes";
+import { eventually, type ServerProcess, startServer } from "./processes";
 
 const CALLERS = 200;
 const UNITS = 10;
+/** How long one call is repeated, in milliseconds: a hang guard, far above an election. */
+const PATIENCE = 60_000;
 
 export class RaceFailed extends Error {
   override readonly name = "RaceFailed";
@@ -29,15 +34,37 @@ interface Racers {
   token: string;
 }
 
-const call = async (base: string, token: string, path: string, json: unknown) => {
-  const response = await fetch(`${base}/api/products${path}`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(json),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: answers of several routes, and refusals.
-  return { status: response.status, body: (await response.json()) as any };
-};
+/** Sends one change with a key until it is known what became of it. */
+async function call(base: string, token: string, path: string, json: unknown) {
+  const key = crypto.randomUUID();
+  for (const deadline = performance.now() + PATIENCE; ; ) {
+    const response = await fetch(`${base}/api/products${path}`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${token}`,
+        "content-type": "application/json",
+        "idempotency-key": key,
+      },
+      body: JSON.stringify(json),
+    });
+    // biome-ignore lint/suspicious/noExplicitAny: answers of several routes, and refusals.
+    const body = (await response.json()) as any;
+    const unknown = response.status === 503 || body.code === "idempotency_in_flight";
+    if (!unknown || performance.now() > deadline) return { status: response.status, body };
+    await Bun.sleep(Number(response.headers.get("retry-after")) * 1000);
+  }
+}
+
+/** Asks the databases again while they are away. */
+async function whenThere<T>(ask: () => Promise<T>): Promise<T> {
+  for (const deadline = performance.now() + PATIENCE; ; await Bun.sleep(250)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isUnavailable(error) || performance.now() > deadline) throw error;
+    }
+  }
+}
 
 async function setUp({ servers, token }: Racers, locationId: string, sku: string): Promise<void> {
   const [first] = servers;
@@ -84,8 +111,16 @@ async function race(racers: Racers, locationId: string, round: number): Promise<
   }
 }
 
-/** Runs the races on the databases that the environment names. @throws RaceFailed */
-export async function runRaces(rounds: number, onRound: (round: number) => void = () => {}): Promise<void> {
+/**
+ * Runs the races on the databases that the environment names.
+ * @param env added to the environment of the servers
+ * @throws RaceFailed
+ */
+export async function runRaces(
+  rounds: number,
+  onRound: (round: number) => void = () => {},
+  env: Record<string, string> = {},
+): Promise<void> {
   const config = parseConfig({ ...process.env, LOG_LEVEL: "silent" });
   const deps = createDeps(config, silentLogger());
   const servers: ServerProcess[] = [];
@@ -94,10 +129,9 @@ export async function runRaces(rounds: number, onRound: (round: number) => void 
     const password = "a password of races";
     const email = `race-${deps.random.id()}@example.com`;
     await seed(deps, { email, password });
-    for (let index = 0; index < 2; index++) servers.push(await startServer({ LOG_LEVEL: "info" }));
-    const login = await hc<AppType>(servers[0]?.address ?? "").auth.login.$post({
-      json: { email, password },
-    });
+    for (let index = 0; index < 2; index++) servers.push(await startServer({ LOG_LEVEL: "info", ...env }));
+    const client = hc<AppType>(servers[0]?.address ?? "");
+    const login = await insist(() => client.auth.login.$post({ json: { email, password } }));
     if (login.status !== 200) throw new RaceFailed(`not signed in: ${login.status} ${await login.text()}`);
     const racers = { servers, token: (await login.json()).data.accessToken };
     const location = await call(servers[0]?.address ?? "", racers.token, "/inventory/locations", {
@@ -108,8 +142,8 @@ export async function runRaces(rounds: number, onRound: (round: number) => void 
     for (let round = 1; round <= rounds; round++) {
       await race(racers, location.body.data.id, round);
       const sku = `RACE-${round}`;
-      const [level] = await deps.inventory.levelsOf([sku.toLowerCase()]);
-      const { differences, movements } = await verifySku(deps, sku);
+      const [level] = await whenThere(() => deps.inventory.levelsOf([sku.toLowerCase()]));
+      const { differences, movements } = await whenThere(() => verifySku(deps, sku));
       const right =
         differences.length === 0 &&
         movements === UNITS + 1 &&
@@ -145,7 +179,7 @@ async function main(): Promise<number> {
   });
   try {
     await runRaces(rounds, (round) => {
-      if (round % 10 === 0 || round === rounds) console.log(`${round} of ${rounds}`);
+      if (round === 1 || round % 10 === 0 || round === rounds) console.log(`${round} of ${rounds}`);
     });
     console.log(
       `${rounds} races of ${CALLERS} reservations for ${UNITS} units over 2 processes: each time ${UNITS} × 201, ${CALLERS - UNITS} × 409, and the ledger agrees.`,
@@ -155,7 +189,15 @@ async function main(): Promise<number> {
     console.error(error instanceof RaceFailed ? `FAILED ${error.message}` : error);
     return 1;
   } finally {
-    await dropWorkerDatabases(worker);
+    // A leader that steps down refuses the drop.
+    await eventually(
+      () =>
+        dropWorkerDatabases(worker).then(
+          () => true,
+          () => false,
+        ),
+      "the end of the databases",
+    );
   }
 }
 

@@ -13,7 +13,7 @@ import {
   type Problem,
   refusedFields,
 } from "../lib/errors";
-import { isFull } from "../storage/storage";
+import { StorageUnavailable } from "../storage/storage";
 import { type AppEnv, logOf } from "./factory";
 
 /** `Problem` for the OpenAPI document. */
@@ -157,9 +157,11 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
       retryAfter: 2,
     });
   }
-  if (isFull(error)) {
-    log()?.error({ err: error }, "the disk is full");
-    return problem(c, "service_unavailable", "No file can be kept now. Try again later.", { retryAfter: 30 });
+  if (error instanceof StorageUnavailable) {
+    log()?.error({ err: error }, error.isFull ? "the disk is full" : "stored files are out of reach");
+    return problem(c, "service_unavailable", "No file can be kept or read now. Try again later.", {
+      retryAfter: error.isFull ? 30 : 5,
+    });
   }
   const refused = refusedFields(error);
   if (refused) {

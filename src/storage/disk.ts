@@ -2,7 +2,13 @@ import { mkdir, mkdtemp, open, rename, rm, rmdir, stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../config";
 import type { Random } from "../lib/random";
-import { checkKey, type Storage, streamOf } from "./storage";
+import { checkKey, type Storage, StorageUnavailable, streamOf } from "./storage";
+
+/** Waits for the disk. @throws StorageUnavailable for whatever it says; what is not there is asked for before */
+const disk = <T>(work: Promise<T>): Promise<T> =>
+  work.catch((cause) => {
+    throw new StorageUnavailable(cause);
+  });
 
 /** Bytes that are read at once. */
 const CHUNK = 256 * 1024;
@@ -10,14 +16,14 @@ const CHUNK = 256 * 1024;
 /**
  * The bytes of a file. Bun's own stream of a file gives an unreadable one out as empty, and throws where nobody
  * listens when its reader leaves.
- * @throws Error when the file cannot be read, or ends before its size
+ * @throws StorageUnavailable when the file cannot be read, Error when it ends before its size
  */
 async function* bytesOf(path: string, size: number): AsyncGenerator<Uint8Array> {
-  const file = await open(path);
+  const file = await disk(open(path));
   try {
     let read = 0;
     do {
-      const { bytesRead, buffer } = await file.read(new Uint8Array(Math.min(CHUNK, size - read || 1)));
+      const { bytesRead, buffer } = await disk(file.read(new Uint8Array(Math.min(CHUNK, size - read || 1))));
       if (bytesRead === 0 && read < size)
         throw new Error(`a stored file of ${size} bytes ended after ${read}`);
       if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
@@ -52,25 +58,26 @@ export function createDiskStorage(folder: string, random: Random): Storage {
   const place = (key: string) => join(root, checkKey(key));
   async function putStream(key: string, stream: AsyncIterable<Uint8Array>): Promise<number> {
     const path = place(key);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await disk(mkdir(dirname(path), { recursive: true, mode: 0o700 }));
     // No key begins with a dot.
     const draft = join(dirname(path), `.draft-${random.id()}`);
     let size = 0;
     try {
-      const file = await open(draft, "wx", 0o600);
+      const file = await disk(open(draft, "wx", 0o600));
       try {
         for await (const chunk of stream) {
-          await file.writeFile(chunk);
+          await disk(file.writeFile(chunk));
           size += chunk.length;
         }
-        await file.sync();
+        await disk(file.sync());
       } finally {
-        await file.close();
+        await disk(file.close());
       }
-      await rename(draft, path);
+      await disk(rename(draft, path));
       return size;
     } catch (error) {
-      await rm(draft, { force: true });
+      // A disk that fails may not let it go either; what failed first is what matters.
+      await rm(draft, { force: true }).catch(() => undefined);
       throw error;
     }
   }
@@ -88,11 +95,11 @@ export function createDiskStorage(folder: string, random: Random): Storage {
       const path = place(key);
       const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
         if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
-        throw error;
+        throw new StorageUnavailable(error);
       });
       if (!found?.isFile()) return null;
       return { body: streamOf(bytesOf(path, found.size)), size: found.size };
     },
-    removeAll: (prefix) => rm(place(prefix), { recursive: true, force: true }),
+    removeAll: (prefix) => disk(rm(place(prefix), { recursive: true, force: true })),
   };
 }

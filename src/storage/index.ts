@@ -1,3 +1,3 @@
 export { checkFolder, createDiskStorage } from "./disk";
 export { createS3Storage } from "./s3";
-export { type Storage, type StoredFile, streamOf } from "./storage";
+export { type Storage, StorageUnavailable, type StoredFile, streamOf } from "./storage";

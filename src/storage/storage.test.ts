@@ -1,13 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { createHash, createHmac } from "node:crypto";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../lib/clock";
 import { createRandom } from "../lib/random";
 import { createDiskStorage } from "./disk";
 import { createS3Storage } from "./s3";
-import type { Storage } from "./storage";
+import { type Storage, StorageUnavailable } from "./storage";
 
 const KEYS = { accessKeyId: "id", secretAccessKey: "a secret of tests" };
 
@@ -56,6 +56,8 @@ function startS3() {
   const objects = new Map<string, Uint8Array>();
   const uploads = new Map<string, Map<number, Uint8Array>>();
   const types = new Map<string, string>();
+  /** What it makes of a request in place of its answer; undefined leaves it that. */
+  const instead: { of?: ((request: Request) => Promise<Response> | undefined) | undefined } = {};
   const xml = (text: string) =>
     new Response(`<?xml version="1.0"?>${text}`, { headers: { "content-type": "application/xml" } });
   const server = Bun.serve({
@@ -65,6 +67,8 @@ function startS3() {
       if (!isSigned(request)) {
         return new Response("<Error><Code>SignatureDoesNotMatch</Code></Error>", { status: 403 });
       }
+      const replaced = instead.of?.(request);
+      if (replaced) return replaced;
       const url = new URL(request.url);
       const key = decodeURIComponent(url.pathname.replace(/^\/bucket\/?/, ""));
       const upload = url.searchParams.get("uploadId");
@@ -111,7 +115,7 @@ function startS3() {
       });
     },
   });
-  return { server, objects, uploads, types };
+  return { server, objects, uploads, types, instead };
 }
 
 const s3 = startS3();
@@ -131,6 +135,24 @@ async function* pieces(count: number, size: number, fail = false) {
   for (let n = 0; n < count; n++) yield new Uint8Array(size).fill(n);
   if (fail) throw new Error("the sender went away");
 }
+
+/** What a call comes to, for as long as its caller would wait; far above the limits, for a busy machine. */
+const outcome = (call: Promise<unknown>): Promise<unknown> =>
+  Promise.race([
+    call.then(
+      () => "done",
+      (error: unknown) => error,
+    ),
+    Bun.sleep(9000).then(() => "no answer"),
+  ]);
+
+const CALLS: Record<string, (storage: Storage) => Promise<unknown>> = {
+  put: (storage) => storage.put("away/a", new Uint8Array(100), "image/webp"),
+  putStream: (storage) => storage.putStream("away/b", pieces(1, 100), "text/csv"),
+  "putStream of several parts": (storage) => storage.putStream("away/c", pieces(20, 1024 * 1024), "text/csv"),
+  get: (storage) => storage.get("away/d"),
+  removeAll: (storage) => storage.removeAll("away"),
+};
 
 /** A real S3-compatible server, when one is named: S3_TEST_ENDPOINT, with the bucket and keys of these tests. */
 const real = process.env.S3_TEST_ENDPOINT;
@@ -213,4 +235,106 @@ test("S3: types are kept, no upload stays open, and another secret is refused", 
   const stranger = createS3Storage({ ...settings, secretAccessKey: "another secret" });
   await expect(stranger.put("images/x", new Uint8Array(1), "image/webp")).rejects.toThrow();
   expect(s3.objects.has("images/x")).toBe(false);
+});
+
+describe("an S3-compatible store that is away", () => {
+  afterEach(() => {
+    s3.instead.of = undefined;
+  });
+
+  test.each(Object.keys(CALLS))("%s: refused, and without a word", async (name) => {
+    const silent = Bun.listen({ hostname: "localhost", port: 0, socket: { data: () => undefined } });
+    const gone = Bun.listen({ hostname: "localhost", port: 0, socket: { data: () => undefined } });
+    gone.stop(true);
+    try {
+      for (const { port } of [gone, silent]) {
+        const storage = createS3Storage({ ...settings, endpoint: `http://localhost:${port}` });
+        expect(await outcome(CALLS[name]?.(storage) as Promise<unknown>)).toBeInstanceOf(StorageUnavailable);
+      }
+    } finally {
+      silent.stop(true);
+    }
+  });
+
+  test("an error of its own, such as too many requests or no permission, is the same", async () => {
+    for (const [status, code] of [
+      [503, "SlowDown"],
+      [403, "AccessDenied"],
+    ] as const) {
+      s3.instead.of = async () => new Response(`<Error><Code>${code}</Code></Error>`, { status });
+      const storage = createS3Storage(settings);
+      for (const call of ["put", "removeAll"])
+        expect(await outcome(CALLS[call]?.(storage) as Promise<unknown>)).toMatchObject({
+          name: "StorageUnavailable",
+        });
+    }
+  });
+
+  test("one that answers everybody else but makes no progress with a file", async () => {
+    s3.instead.of = (request) => (request.method === "PUT" ? new Promise(() => undefined) : undefined);
+    const storage = createS3Storage(settings);
+    expect(await outcome(storage.put("away/a", new Uint8Array(1), "image/webp"))).toBeInstanceOf(
+      StorageUnavailable,
+    );
+  });
+
+  test("a body that stands still ends with an error; one that is only slow comes whole", async () => {
+    let left = 0;
+    let stands = false;
+    s3.instead.of = (request) => {
+      if (request.method !== "GET") return undefined;
+      const body = new ReadableStream({
+        async pull(controller) {
+          if (left === 0 && stands) return new Promise(() => undefined);
+          await Bun.sleep(100);
+          controller.enqueue(new Uint8Array(1000));
+          if (--left === 0 && !stands) controller.close();
+        },
+      });
+      return Promise.resolve(new Response(body));
+    };
+    const storage = createS3Storage(settings);
+    s3.objects.set("slow", new Uint8Array(40_000));
+    const read = async () => new Response((await storage.get("slow"))?.body).bytes();
+    left = 40;
+    expect((await read()).length).toBe(40_000);
+    left = 5;
+    stands = true;
+    expect(await outcome(read())).toBeInstanceOf(StorageUnavailable);
+  }, 60_000);
+});
+
+describe("a folder on a disk that fails", () => {
+  test("says so at each call, whatever the reason, and not as an error of the sender", async () => {
+    const broken = await mkdtemp(join(tmpdir(), "aizy-storage-"));
+    try {
+      const storage = createDiskStorage(broken, createRandom(systemClock));
+      // A file where a folder should be: no folder can be made in it.
+      await writeFile(join(broken, "away"), "");
+      for (const call of ["put", "putStream"])
+        expect(await outcome(CALLS[call]?.(storage) as Promise<unknown>)).toMatchObject({
+          name: "StorageUnavailable",
+          code: expect.stringMatching(/^E[A-Z]+$/),
+          isFull: false,
+        });
+      // A name that points to itself cannot be followed (ELOOP).
+      await symlink("loop", join(broken, "loop"));
+      expect(await outcome(storage.get("loop"))).toBeInstanceOf(StorageUnavailable);
+      await expect(storage.putStream("a/b", pieces(1, 1, true), "text/csv")).rejects.toThrow(
+        "the sender went away",
+      );
+    } finally {
+      await rm(broken, { recursive: true });
+    }
+  });
+
+  test.skipIf(process.platform !== "linux")("says so while a file is read (needs Linux)", async () => {
+    // The kernel answers EIO to whoever reads there.
+    await symlink("/proc/self/mem", join(folder, "unreadable"));
+    const stored = await createDiskStorage(folder, createRandom(systemClock)).get("unreadable");
+    expect(await outcome(new Response(stored?.body).bytes())).toMatchObject({
+      name: "StorageUnavailable",
+      code: "EIO",
+    });
+  });
 });

@@ -26,6 +26,7 @@ export const streamOf = (bytes: AsyncGenerator<Uint8Array>): ReadableStream<Uint
 /**
  * Where files lie: a folder in development, an S3-compatible store in production. Keys are made by the
  * application, never taken from a request: lower-case letters, digits, `-`, `_`, `.`, in parts joined by `/`.
+ * Every call, and every read of a body, throws `StorageUnavailable` when it fails for a reason of the storage's own.
  */
 export interface Storage {
   /** Writes a file; one that is there is replaced. It is there whole or not at all. */
@@ -42,9 +43,25 @@ export interface Storage {
   removeAll(prefix: string): Promise<void>;
 }
 
-/** Whether a file could not be written because the disk, or somebody's share of it, is full. */
-export const isFull = (error: unknown): boolean =>
-  ["ENOSPC", "EDQUOT"].includes(String((error as { code?: unknown } | null)?.code));
+/** Files can be neither kept nor read now, whatever was asked: the disk is full or failing, or the store is away. */
+export class StorageUnavailable extends Error {
+  override readonly name = "StorageUnavailable";
+  /** What the system or the store says, such as EIO or ConnectionRefused. */
+  readonly code: string;
+
+  /** @param cause what the system or the store threw, or that it was late */
+  constructor(cause: unknown) {
+    const { code } = (cause ?? {}) as { code?: unknown };
+    const said = typeof code === "string" ? code : "no answer";
+    super(`stored files are out of reach (${said})`, { cause });
+    this.code = said;
+  }
+
+  /** Whether the disk, or somebody's share of it, is full: that takes longer to pass. */
+  get isFull(): boolean {
+    return this.code === "ENOSPC" || this.code === "EDQUOT";
+  }
+}
 
 const KEY = /^[a-z0-9][a-z0-9_.-]*(?:\/[a-z0-9][a-z0-9_.-]*)*$/;
 

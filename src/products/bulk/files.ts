@@ -84,14 +84,14 @@ export async function receiveImport(
     runAt: after(deps.clock.now(), UNRECORDED),
   });
   const hash = createHash("sha256");
-  let failed = true;
   try {
     const stream = measured(body ?? new Blob().stream(), (chunk) => hash.update(chunk));
     const size = await deps.storage.putStream(sourceOf(id), stream, TYPES[format]);
     if (size === 0) throw new AppError("invalid_input", "The file is empty.");
-    failed = false;
     return { id, size, hash: hash.digest() };
-  } finally {
-    if (failed) await deps.storage.removeAll(folderOf(id));
+  } catch (error) {
+    // Where that fails too, the planned job does it later; the first error is what matters.
+    await deps.storage.removeAll(folderOf(id)).catch(() => undefined);
+    throw error;
   }
 }

@@ -16,6 +16,8 @@ export interface Proxy {
   reset(): void;
   /** Answers what matches in the server's stead, which never gets it. @returns ends that */
   answer(matching: (bytesToServer: Buffer) => boolean, make: (bytesToServer: Buffer) => Buffer): () => void;
+  /** Lets what matches disappear, as a server does that never answers it. @returns ends that */
+  swallow(matching: (bytesToServer: Buffer) => boolean): () => void;
   /** Holds every byte in both directions back, as a server that hangs, until `resume`. */
   pause(): void;
   resume(): void;
@@ -51,6 +53,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   let paused = false;
   let delay = 0;
   let answering: { matching: (bytes: Buffer) => boolean; make: (bytes: Buffer) => Buffer } | undefined;
+  let swallowed: ((bytes: Buffer) => boolean) | undefined;
   let awaited: { matching: (bytes: Buffer) => boolean; done: () => void } | undefined;
   let holding: { matching: (bytes: Buffer) => boolean; done: (release: () => void) => void } | undefined;
   let losing: { matching: (bytes: Buffer) => boolean; armed?: Socket; done: () => void } | undefined;
@@ -67,6 +70,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     server.setNoDelay(true);
     if (paused) for (const socket of pair) socket.pause();
     client.on("data", (bytes) => {
+      if (swallowed?.(bytes)) return;
       if (answering?.matching(bytes)) {
         client.write(answering.make(bytes));
         return;
@@ -138,6 +142,12 @@ export async function startProxy(target: string): Promise<Proxy> {
       answering = { matching, make };
       return () => {
         answering = undefined;
+      };
+    },
+    swallow(matching) {
+      swallowed = matching;
+      return () => {
+        swallowed = undefined;
       };
     },
     pause() {

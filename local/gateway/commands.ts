@@ -2,7 +2,7 @@
  * MongoDB commands to SQL. Each command's BSON goes to the engine as it came: the engine ignores the fields
  * that concern the session ("lsid", "txnNumber", "$db" and their like) and itself honours maxTimeMS.
  */
-import type { Document } from "bson";
+import { type Document, Long, UUID } from "bson";
 import {
   decode,
   decodePlain,
@@ -47,6 +47,7 @@ const PLANNER_SETTINGS: Record<Planner, string> = {
   union: "set enable_bitmapscan = on; set documentdb.enablePerCollectionPlannerStatistics = on",
   text: "set enable_bitmapscan = off; set documentdb.enablePerCollectionPlannerStatistics = off",
 };
+const CURRENT_OP = Buffer.from("\x03$currentOp\0");
 const WRITE_SEQUENCE: Record<string, string> = { insert: "documents", update: "updates", delete: "deletes" };
 /** Time limits that tests shorten; defaults are MongoDB's. */
 export interface Limits {
@@ -64,11 +65,14 @@ export class Commands {
   private readonly writeErrors: WriteErrors;
   private readonly started = Date.now();
   private readonly port: () => number;
+  private readonly clients: Iterable<Client>;
   private readonly handlers = new Map<string, Handler>();
 
-  constructor(pool: Pool, limits: Limits, port: () => number) {
+  /** @param clients who is connected */
+  constructor(pool: Pool, limits: Limits, port: () => number, clients: Iterable<Client>) {
     this.pool = pool;
     this.port = port;
+    this.clients = clients;
     this.writeErrors = new WriteErrors(pool);
     this.cursors = new Cursors(limits.cursorIdleMs, (cursor) => {
       pool.use("work", (connection) => connection.execute(SQL.deleteCursors, [cursor.id])).catch(() => {});
@@ -103,7 +107,7 @@ export class Commands {
     const on = (names: string, handler: Handler): void => {
       for (const name of names.split(" ")) this.handlers.set(name, handler);
     };
-    on("hello isMaster ismaster", () => this.hello());
+    on("hello isMaster ismaster", (command) => this.hello(command));
     on("ping", async () => {
       await this.pool.use("work", (connection) => connection.execute(SQL.ping, []));
       return { ok: 1 };
@@ -111,7 +115,12 @@ export class Commands {
     on("buildInfo buildinfo", () => buildInfo());
     on("endSessions killSessions refreshSessions killAllSessions", (command) => this.endSessions(command));
     on("commitTransaction abortTransaction", (command) => this.endTransaction(command));
-    on("find aggregate listCollections listIndexes", (command) => this.firstPage(command));
+    on("find listCollections listIndexes", (command) => this.firstPage(command));
+    on("aggregate", (command) =>
+      command.integer("aggregate") === 1n && command.body.includes(CURRENT_OP)
+        ? this.currentOperations()
+        : this.firstPage(command),
+    );
     on("explain", (command) => this.explain(command));
     on("getMore", (command) => this.getMore(command));
     on("killCursors", (command) => this.killCursors(command));
@@ -145,7 +154,10 @@ export class Commands {
     on("getParameter", (command) => getParameter(command));
   }
 
-  private hello(): Document {
+  private hello(command: Command): Document {
+    const said = documentValue(command.body, command.fields.get("client"));
+    const application = said && documentValue(said, elements(said).get("application"));
+    if (application) command.client.appName = stringValue(application, elements(application).get("name"));
     const address = `127.0.0.1:${this.port()}`;
     return {
       helloOk: true,
@@ -166,6 +178,23 @@ export class Commands {
       maxWireVersion: 21,
       readOnly: false,
       aizyGateway: true,
+      ok: 1,
+    };
+  }
+
+  /** What `$currentOp` gives with idle connections and idle sessions, as far as it tells whose transactions are open. */
+  private currentOperations(): Document {
+    const of = ({ id, appName }: Client) => ({ connectionId: id, appName: appName ?? "", active: false });
+    const connections = [...this.clients].map((client) => ({ type: "op", ...of(client) }));
+    const sessions = this.sessions.idleTransactions().map(({ id, number, client }) => ({
+      type: "idleSession",
+      desc: "inactive transaction",
+      ...of(client),
+      lsid: { id: new UUID(id) },
+      transaction: { parameters: { txnNumber: Long.fromBigInt(number), autocommit: false } },
+    }));
+    return {
+      cursor: { firstBatch: [...connections, ...sessions], id: Long.ZERO, ns: "admin.$cmd.aggregate" },
       ok: 1,
     };
   }

@@ -45,6 +45,7 @@ const SWEEP_MS = 5_000;
 
 class Connection implements Client {
   closed = false;
+  appName?: string;
   private readonly frames = new FrameReader();
   private tail: Promise<void> = Promise.resolve();
   private unsent: Buffer[] = [];
@@ -130,8 +131,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     cursorIdleMs: options.cursorIdleMs ?? 600_000,
   };
   let port = options.port ?? 0;
-  const commands = new Commands(pool, limits, () => port);
   const clients = new Set<Connection>();
+  const commands = new Commands(pool, limits, () => port, clients);
   let nextClient = 1;
   const server = Bun.listen<Connection>({
     hostname: "127.0.0.1",

@@ -21,6 +21,8 @@ const SNAPSHOT_MS = 300_000;
 /** A client's connection, as far as sessions and cursors care: whether it is still there. */
 export interface Client {
   readonly id: number;
+  /** The name that it gave itself. */
+  appName?: string;
   closed: boolean;
 }
 
@@ -41,8 +43,9 @@ export interface Transaction {
   wrote: boolean;
   /** Cursors opened in it; they end with it. */
   cursors: Set<bigint>;
-  /** The client connections its statements came over. It ends when all of them are gone. */
-  clients: Set<Client>;
+  /** The connection that its last statement came over. Only a snapshot ends with it, because MongoDB's holds nothing. */
+  client: Client;
+  isSnapshot: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
   running: boolean;
   /** The planner settings in force in it. */
@@ -104,13 +107,8 @@ export class Sessions {
   ): Promise<T> {
     const session = this.session(request.sessionId);
     return this.inTurn(session, async () => {
-      const transaction = await this.enter(session, request);
-      if (!client.closed) transaction.clients.add(client);
-      // The client went while its transaction was being opened, when there was none yet to take with it.
-      else if (transaction.clients.size === 0) {
-        await this.end(session, "aborted");
-        throw aborted(request.number);
-      }
+      const transaction = await this.enter(session, request, client);
+      transaction.client = client;
       transaction.running = true;
       try {
         const result = await work(transaction);
@@ -208,14 +206,24 @@ export class Sessions {
     }
   }
 
-  /** A client's connection is gone: transactions that came only over closed connections are rolled back. */
+  /**
+   * A client's connection is gone. Its transactions go on, as on MongoDB: another connection may continue them, and
+   * their locks stay until they end.
+   */
   clientGone(): void {
     for (const session of this.sessions.values()) {
       const transaction = session.transaction;
-      if (transaction === undefined) continue;
-      for (const client of transaction.clients) if (client.closed) transaction.clients.delete(client);
-      if (transaction.clients.size === 0) void this.end(session, "aborted");
+      if (transaction?.isSnapshot && transaction.client.closed) void this.end(session, "aborted");
     }
+  }
+
+  /** The transactions between two of their statements, as `$currentOp` has them. */
+  idleTransactions(): { id: Buffer; number: bigint; client: Client }[] {
+    return [...this.sessions.values()].flatMap(({ id, number, transaction }) =>
+      transaction === undefined || transaction.running || transaction.isSnapshot
+        ? []
+        : [{ id, number, client: transaction.client }],
+    );
   }
 
   /** How many transactions are open. */
@@ -276,7 +284,7 @@ export class Sessions {
     }
   }
 
-  private async enter(session: Session, request: TransactionRequest): Promise<Transaction> {
+  private async enter(session: Session, request: TransactionRequest, client: Client): Promise<Transaction> {
     if (request.number < session.number) throw tooOld(session, request.number);
     if (request.start) {
       if (request.number === session.number) {
@@ -288,7 +296,7 @@ export class Sessions {
       }
       await this.end(session, "aborted");
       session.number = request.number;
-      return this.begin(session, request.snapshot === true);
+      return this.begin(session, client, request.snapshot === true);
     }
     if (request.number === session.number) {
       if (session.state === "committed") {
@@ -299,7 +307,7 @@ export class Sessions {
     throw noSuchTransaction(session, request.number);
   }
 
-  private async begin(session: Session, snapshot: boolean): Promise<Transaction> {
+  private async begin(session: Session, client: Client, isSnapshot: boolean): Promise<Transaction> {
     session.state = "aborted"; // until it is open
     let connection: PostgresConnection;
     try {
@@ -320,12 +328,13 @@ export class Sessions {
       connection,
       wrote: false,
       cursors: new Set(),
-      clients: new Set(),
+      client,
+      isSnapshot,
       timer: undefined,
       running: false,
       planner: connection.planner,
     };
-    const lifetime = snapshot ? SNAPSHOT_MS : this.lifetimeMs;
+    const lifetime = isSnapshot ? SNAPSHOT_MS : this.lifetimeMs;
     transaction.timer = setTimeout(() => void this.end(session, "aborted"), lifetime);
     session.transaction = transaction;
     session.state = "open";

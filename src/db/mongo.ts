@@ -2,6 +2,7 @@ import mongoose, { type ClientSession, type Connection } from "mongoose";
 import { ConfigError } from "../config";
 import { AppError } from "../lib/errors";
 import { jitter } from "../lib/random";
+import { APP_NAME, endAbandoned } from "./abandoned";
 import type { Caller, PoolState } from "./prisma";
 import { PING_LIMIT, within } from "./pulse";
 import { createMongoPulse, guardClient } from "./pulse.mongo";
@@ -22,11 +23,16 @@ export interface Mongo {
    * Runs `work` in one transaction (snapshot reads, majority writes) and retries it while it conflicts.
    * `work` may run again: make ids and times before it, no side effect and no `Promise.all` in it, and put
    * the write most likely to conflict first.
-   * @throws AppError service_unavailable after five seconds (the driver alone would retry for 120)
+   * @throws AppError service_unavailable after five seconds (the driver alone would retry for 120), and after three
+   * where nobody who conflicts gets through
    */
   transaction<T>(work: (tx: MongoTx) => Promise<T>): Promise<T>;
-  /** Answers when the server does. @throws when it does not within two seconds */
-  ping(): Promise<void>;
+  /**
+   * Answers when the server does.
+   * @returns "read_only" where it takes no writes, as far as is known without one
+   * @throws when it does not within two seconds
+   */
+  ping(): Promise<"up" | "read_only">;
   /** How busy its connections are. */
   pool(): PoolState;
   close(): Promise<void>;
@@ -34,6 +40,10 @@ export interface Mongo {
 
 /** Longest time one transaction may take with its retries, in milliseconds. */
 const TRANSACTION_LIMIT = 5000;
+/** The same where no transaction gets through that has met another's: the lock that it meets is one that stays. */
+const LOCKED_LIMIT = 2500;
+/** From when on a transaction that conflicts looks for locks of processes that are gone, and how often; milliseconds. */
+const [SEARCH_AFTER, SEARCH_EVERY] = [500, 1000];
 /**
  * Longest wait for a server that takes the operation, in milliseconds. With the time until the driver's monitor
  * notices a silent server (HEARTBEAT and CONNECT_LIMIT), whoever asks is told within six seconds that it is away.
@@ -141,7 +151,7 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
     bufferCommands: false,
     autoIndex: false,
     autoCreate: false,
-    appName: "aizy",
+    appName: APP_NAME,
   };
   const pool: PoolState = { used: 0, waiting: 0 };
   const watchPool = () =>
@@ -214,6 +224,17 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
   const tooBusy = (cause?: unknown) =>
     new AppError("service_unavailable", "Too many changes at once. Try again.", { retryAfter: 1, cause });
 
+  /** When a transaction last got through that had met another's. */
+  let yielded = Number.NEGATIVE_INFINITY;
+  let searched = Number.NEGATIVE_INFINITY;
+  /** Has what keeps others waiting ended, where its process is gone. Whoever waits tries again meanwhile. */
+  const searchAbandoned = () => {
+    const now = performance.now();
+    if (now - searched < SEARCH_EVERY) return;
+    searched = now;
+    void endAbandoned(connection.getClient()).catch(() => undefined);
+  };
+
   /** Whether another try can end before the deadline. */
   const isTimeFor = (error: unknown, deadline: number) =>
     performance.now() + (isAway(error) ? SELECTION_LIMIT : 0) < deadline;
@@ -234,12 +255,13 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
     connection,
     in: (tx) => (tx === undefined ? {} : { session: tx as unknown as ClientSession }),
     async transaction(work) {
-      const deadline = performance.now() + TRANSACTION_LIMIT;
+      const begun = performance.now();
+      const deadline = begun + TRANSACTION_LIMIT;
       await enter(deadline);
       try {
         for (let attempt = 1; ; attempt++) {
           const session = await connection.startSession();
-          let lost = false;
+          let failed = false;
           try {
             session.startTransaction({
               readConcern: { level: "snapshot" },
@@ -248,22 +270,27 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
             });
             const result = await work(session as unknown as MongoTx);
             await commit(session, deadline);
+            if (attempt > 1) yielded = performance.now();
             return result;
           } catch (error) {
             const isTransient = labelled(error, "TransientTransactionError");
-            lost = isAway(error);
-            if (!isTransient || !isTimeFor(error, deadline)) {
-              if (lost) failWaiting(error);
+            failed = true;
+            const lost = isAway(error);
+            const isLocked = yielded < begun && performance.now() > begun + LOCKED_LIMIT;
+            if (!isTransient || isLocked || !isTimeFor(error, deadline)) {
+              // What one alone waited for too long says nothing to the others.
+              if (lost && (!pending.has(session) || pulse.isDown() || pulse.isReadOnly())) failWaiting(error);
               throw isTransient && !lost ? tooBusy(error) : error;
             }
           } finally {
-            // What was begun is given up; a server that is away forgets it by itself, and is not waited for long.
+            // What was begun is given up. It is not waited for long: a server may be away, or say nothing.
             const end = () => session.endSession();
             const unanswered = pending.get(session);
             // A statement that arrived after the end would begin the transaction anew.
             if (unanswered) void unanswered.then(end, end);
-            else await (lost ? Promise.race([end(), sleep(ABORT_LIMIT)]) : end());
+            else await (failed ? Promise.race([end(), sleep(ABORT_LIMIT)]) : end());
           }
+          if (performance.now() > begun + SEARCH_AFTER) searchAbandoned();
           await sleep(jitter(0, Math.min(250, 5 * 1.5 ** attempt)));
         }
       } finally {
@@ -275,6 +302,7 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
       if (connection.readyState !== mongoose.ConnectionStates.connected || !db)
         throw new Error("not connected");
       await within(PING_LIMIT, "MongoDB", db.command({ ping: 1 }));
+      return pulse.isReadOnly() ? "read_only" : "up";
     },
     pool: () => pool,
     async close() {

@@ -126,8 +126,8 @@ export async function checkMySql(databaseUrl: string): Promise<void> {
 
 /** Longest time one transaction may take, in milliseconds. */
 const TRANSACTION_LIMIT = 5000;
-/** A transaction is not tried again where the try could wait for a lock beyond that many milliseconds. */
-const RETRY_LIMIT = 3000;
+/** A transaction that waited for a lock is not tried again where it could wait beyond that many milliseconds. */
+const LOCK_LIMIT = 3000;
 /**
  * Longest wait for a lock, in seconds: of a row that another transaction has, after which the whole transaction is tried
  * again, and of a table or of everything, as while a backup or a change of the schema has it.
@@ -195,7 +195,8 @@ function guardPool(pool: mariadb.Pool, pulse: Pulse): void {
   // A statement alone may go on: its connection comes back to the pool when it has ended.
   pool.execute = ((...words) =>
     pulse.guard(() => execute.apply(pool, words), aloneAsks(words[0]))) as typeof execute;
-  pool.query = ((...words) => pulse.guard(() => query.apply(pool, words), aloneAsks(words[0]))) as typeof query;
+  pool.query = ((...words) =>
+    pulse.guard(() => query.apply(pool, words), aloneAsks(words[0]))) as typeof query;
   pool.getConnection = async () => {
     let late = false;
     const connection = await pulse.guard(
@@ -293,8 +294,12 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
         } catch (error) {
           const expired = error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2028";
           if (!isRetryable(error) && !expired) throw error;
-          const mayWait = mysqlErrno(error) === 1205 ? LOCK_WAIT_SECONDS * 1000 : 0;
-          if (expired || performance.now() + mayWait > begun + RETRY_LIMIT) {
+          const took = performance.now() - begun;
+          const isOver =
+            mysqlErrno(error) === 1205
+              ? took + LOCK_WAIT_SECONDS * 1000 > LOCK_LIMIT
+              : took > TRANSACTION_LIMIT;
+          if (expired || isOver) {
             throw new AppError("service_unavailable", "Too many changes at once. Try again.", {
               retryAfter: 1,
               cause: error,

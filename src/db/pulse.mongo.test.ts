@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { eventually } from "../../test/processes";
 import { startProxy } from "../../test/proxy";
-import { connectMongo, type Mongo } from "./mongo";
+import { connectMongo, type Mongo, type MongoTx } from "./mongo";
 import { isUnavailable } from "./unavailable";
 
 const uri = process.env.MONGODB_URI ?? "";
@@ -87,4 +88,58 @@ test("who waits for a MongoDB that fell silent is told by its pulse, in a transa
   expect(await Promise.all([outcomeOf(ask()), transaction.outcome])).toEqual(["refused", "refused"]);
   proxy.resume();
   await recovered();
+}, 60_000);
+
+/** What MongoDB's driver sends to write, and to make it last. */
+const isWrite = (bytes: Buffer) =>
+  /\x02(?:insert|update|delete|findAndModify|commitTransaction)\0/.test(bytes.toString("latin1"));
+const add = (from: Mongo, _id: string, tx?: MongoTx) =>
+  things(from).updateOne({ _id }, { $inc: { n: 1 } }, { upsert: true, ...from.in(tx) });
+
+test("a MongoDB that takes no writes: who writes is refused, and later at once; reads go on", async () => {
+  const id = crypto.randomUUID();
+  const transaction = openTransaction(id);
+  await transaction.begun;
+  const end = proxy.swallow(isWrite);
+  try {
+    transaction.go();
+    // More than the pool has connections.
+    const writing = Array.from({ length: 8 }, () => outcomeOf(add(mongo, crypto.randomUUID())));
+    expect(new Set(await Promise.all([...writing, transaction.outcome]))).toEqual(new Set(["refused"]));
+    expect(await outcomeOf(ask())).toBe("answered");
+    await eventually(async () => (await mongo.ping()) === "read_only", "knowing that writes do not go");
+    const known = performance.now();
+    for (let n = 0; n < 10; n++) expect(await outcomeOf(add(mongo, id))).toBe("refused");
+    expect(await outcomeOf(mongo.transaction((tx) => things(mongo).findOne({}, mongo.in(tx))))).toBe(
+      "refused",
+    );
+    // Each would wait for two seconds and more.
+    expect(performance.now() - known).toBeLessThan(10_000);
+    expect(await outcomeOf(ask())).toBe("answered");
+    // The transaction that was given up holds no lock, nor did it leave anything.
+    await direct.transaction((tx) => add(direct, id, tx));
+    expect(await things(direct).findOne({ _id: id })).toMatchObject({ n: 1 });
+  } finally {
+    end();
+  }
+  await eventually(async () => (await outcomeOf(add(mongo, id))) === "answered", "the return of writes");
+  expect(await things(direct).findOne({ _id: id })).toMatchObject({ n: 2 });
+  expect(await mongo.ping()).toBe("up");
+}, 60_000);
+
+test("one commit that is never answered: a refusal within seconds, no lock, and others are answered", async () => {
+  const id = crypto.randomUUID();
+  const end = proxy.swallow((bytes) => bytes.includes("commitTransaction"));
+  try {
+    const began = performance.now();
+    expect(await outcomeOf(mongo.transaction((tx) => add(mongo, id, tx)))).toBe("refused");
+    // The driver's own limit is 15 s.
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(await outcomeOf(add(mongo, crypto.randomUUID()))).toBe("answered");
+    expect(await mongo.ping()).toBe("up");
+    await direct.transaction((tx) => add(direct, id, tx));
+    expect(await things(direct).findOne({ _id: id })).toMatchObject({ n: 1 });
+  } finally {
+    end();
+  }
 }, 60_000);

@@ -49,6 +49,8 @@ export interface Pulse {
    * @example await pulse.guard(() => pool.execute("SELECT 1"))
    */
   guard<T>(work: () => Promise<T>, asked?: Asked): Promise<T>;
+  /** Whether it is known that the database answers nobody. */
+  isDown(): boolean;
   /** Whether it is known that the database answers reads and takes no writes. */
   isReadOnly(): boolean;
   close(): void;
@@ -165,6 +167,7 @@ export function createPulse(
           .finally(() => waiting.delete(refused));
       });
     },
+    isDown: () => life.refusal !== undefined,
     isReadOnly: () => writes.refusal !== undefined,
     close() {
       closed = true;

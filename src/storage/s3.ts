@@ -20,15 +20,14 @@ const AT_ONCE = 100;
 export function createS3Storage(settings: NonNullable<Config["s3"]>): Storage {
   const client = new S3Client(settings);
   // Any answer will do, a refusal too: what is refused fails by itself.
-  const look = () =>
-    client.exists("pulse").then(
+  const look = (limit: number) => {
+    const answered = client.exists("pulse").then(
       () => undefined,
       () => undefined,
     );
-  const pulse = createPulse(
-    (limit) => within(limit, "the file store", look()),
-    (cause) => new StorageUnavailable(cause),
-  );
+    return within(limit, "the file store", answered);
+  };
+  const pulse = createPulse({ look, write: look }, (cause) => new StorageUnavailable(cause));
   /** @param bytes how many it may have to send @throws StorageUnavailable */
   const step = async <T>(work: () => T | Promise<T>, bytes = 0): Promise<T> => {
     try {

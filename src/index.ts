@@ -22,6 +22,9 @@ import { createDeps, type Deps } from "./wire";
 /** How long requests in flight may take to finish when the server stops, in milliseconds. */
 const STOP_LIMIT = 10_000;
 
+/** The pause between two looks at a MongoDB that is away, in milliseconds. */
+const CHECK_AGAIN = 250;
+
 /** Says what is wrong in words and ends the process. */
 function fail(message: string): never {
   console.error(message);
@@ -60,14 +63,25 @@ async function checkSurroundings(config: Config): Promise<void> {
   }
 }
 
-/** Ends the process where MongoDB cannot be used; one that went away meanwhile is looked at by readiness. */
-async function checkOpened({ mongo, log }: Deps): Promise<void> {
+/**
+ * Looks whether MongoDB can be used.
+ * @returns whether that could be seen; not while it is away
+ * @throws DatabaseUnusable
+ */
+async function checkOpened({ mongo, log }: Deps): Promise<boolean> {
+  const isThere = await mongo.ping().then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) return false;
   try {
     const advice = await checkMongo(mongo.connection);
     if (advice !== undefined) log.warn(advice);
+    return true;
   } catch (error) {
-    if (error instanceof DatabaseUnusable) fail(error.message);
-    log.warn({ err: error }, "MongoDB could not be looked at");
+    if (error instanceof DatabaseUnusable) throw error;
+    log.warn({ err: error }, "MongoDB could not be looked at; it is tried again");
+    return false;
   }
 }
 
@@ -105,8 +119,8 @@ async function serve(config: Config): Promise<void> {
   measureProcess(deps);
   // The first query of a pool costs a connection; without it the first request would pay. A database that is
   // down does not keep the server from starting: /health/ready says it.
-  const [, opened] = await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
-  if (opened.status === "fulfilled") await checkOpened(deps);
+  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
+  const checked = await checkOpened(deps).catch((error: DatabaseUnusable) => fail(error.message));
 
   let server: ReturnType<typeof listen>;
   try {
@@ -118,7 +132,6 @@ async function serve(config: Config): Promise<void> {
   planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
   planWords(deps).catch((error) => log.warn({ err: error }, "the words of people were not planned"));
   keepHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
-  planRebuild(deps).catch((error) => log.warn({ err: error }, "the search was not looked at"));
   runner.start();
   keeper.start();
 
@@ -147,6 +160,19 @@ async function serve(config: Config): Promise<void> {
     log.info("stopped");
     process.exit(exitCode);
   };
+  /** What needs a MongoDB that can be used: one that was away at the start is looked at as soon as it is there. */
+  const begin = async () => {
+    for (let there = checked; !there; there = await checkOpened(deps)) {
+      if (stopping) return;
+      await Bun.sleep(CHECK_AGAIN);
+    }
+    await planRebuild(deps).catch((error) => log.warn({ err: error }, "the search was not looked at"));
+  };
+  void begin().catch((error: DatabaseUnusable) => {
+    log.fatal(error.message);
+    exitCode = 1;
+    return stop("MongoDB cannot be used");
+  });
   onStopSignal(stop);
   onUncaughtError(log, (reason) => {
     exitCode = 1;

@@ -78,7 +78,12 @@ export function createDeps(
   const random = given.random ?? createRandom(clock);
   const { mysql, mongo } = stores({
     mysql: given.mysql ?? connectMySql(config.databaseUrl, config.databasePool),
-    mongo: given.mongo ?? connectMongo(config.mongodbUri, config.mongodbPool),
+    mongo:
+      given.mongo ??
+      connectMongo(config.mongodbUri, config.mongodbPool, {
+        say: (why) =>
+          why === undefined ? log.info("MongoDB answers") : log.warn(`${why}; it is tried again`),
+      }),
   });
   const mailbox =
     given.mail === undefined && config.smtpUrl === undefined

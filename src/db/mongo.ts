@@ -6,6 +6,8 @@ import { APP_NAME, endAbandoned } from "./abandoned";
 import type { Caller, PoolState } from "./prisma";
 import { PING_LIMIT, within } from "./pulse";
 import { createMongoPulse, guardClient } from "./pulse.mongo";
+import { DatabaseUnusable } from "./requirements";
+import { whyDown } from "./why-down";
 
 declare const mongoTx: unique symbol;
 /** A transaction of MongoDB, handed from a service to stores; only this module looks inside. */
@@ -117,14 +119,15 @@ export function checkMongoUri(uri: string): void {
 /** Longest wait of a command for a server, in milliseconds: on a busy machine one that is there answers late. */
 const COMMAND_LIMIT = 15_000;
 
-/** Waits until the server is there. @throws the driver's last failure when it does not come */
+/** Waits until the server is there. @throws DatabaseUnusable with the reason when it does not come */
 export async function whenConnected({ connection }: Pick<Mongo, "connection">): Promise<void> {
   for (const deadline = performance.now() + COMMAND_LIMIT; ; ) {
     try {
       await connection.asPromise();
       return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
+    } catch (cause) {
+      if (performance.now() > deadline)
+        throw new DatabaseUnusable(`${whyDown(cause, "MongoDB")}.`, { cause });
       await sleep(100);
     }
   }
@@ -132,9 +135,14 @@ export async function whenConnected({ connection }: Pick<Mongo, "connection">): 
 
 /**
  * Starts connecting to MongoDB with a pool of `poolSize`. Does not wait for the server.
+ * @param caller.say hears why the first connection does not come, each reason once, and undefined when it is there then
  * @throws ConfigError when the address is not one that the driver understands
  */
-export function connectMongo(uri: string, poolSize: number, { patient = false }: Caller = {}): Mongo {
+export function connectMongo(
+  uri: string,
+  poolSize: number,
+  { patient = false, say = () => {} }: Caller & { say?: (why: string | undefined) => void } = {},
+): Mongo {
   checkMongoUri(uri);
   const connection = mongoose.createConnection();
   const options = {
@@ -168,6 +176,9 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
   /** What sessions still wait for, although whoever asked was refused. */
   const pending = new WeakMap<ClientSession, Promise<unknown>>();
   let closed = false;
+  /** What the last attempt to connect failed with. */
+  let lost: unknown;
+  let said: string | undefined;
   // The driver finds a server again that went away; one that was down at the start it does not look for.
   const open = async (): Promise<void> => {
     while (!closed) {
@@ -176,9 +187,13 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
         watchPool();
         if (!patient) guardClient(connection.getClient(), pulse, pending);
         if (closed) await connection.close();
+        if (said !== undefined) say(undefined);
         return;
-      } catch {
-        // Whoever needs the database is told so by their own operation; /health/ready says it too.
+      } catch (error) {
+        lost = error;
+        const why = whyDown(error, "MongoDB");
+        if (why !== said && !closed) say(why);
+        said = why;
         await sleep(500);
       }
     }
@@ -300,7 +315,7 @@ export function connectMongo(uri: string, poolSize: number, { patient = false }:
     async ping() {
       const { db } = connection;
       if (connection.readyState !== mongoose.ConnectionStates.connected || !db)
-        throw new Error("not connected");
+        throw new Error("not connected", { cause: lost });
       await within(PING_LIMIT, "MongoDB", db.command({ ping: 1 }));
       return pulse.isReadOnly() ? "read_only" : "up";
     },

@@ -117,6 +117,14 @@ export async function checkMySql(databaseUrl: string): Promise<void> {
         { cause },
       );
     }
+    if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
+      throw new DatabaseUnusable(
+        `The host "${options.host}" is not known here (${code}). Check DATABASE_URL.`,
+        {
+          cause,
+        },
+      );
+    }
     throw new DatabaseUnusable(
       `MySQL does not answer at ${where} (${code ?? "no reason given"}). Is it running, and is DATABASE_URL right?`,
       { cause },
@@ -271,7 +279,12 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
     // The adapter's default of 0 prepares, executes and closes for every read.
     prepareCacheLength: 128,
   });
-  const pulse = createPulse(mysqlLooks(databaseUrl), noAnswer);
+  /** What the last look failed with: the pool says of everything that it took too long (prisma/orm#28612). */
+  let lost: unknown;
+  const pulse = createPulse(mysqlLooks(databaseUrl), (cause) => {
+    lost = cause;
+    return noAnswer(cause);
+  });
   if (!patient) guardPool(pool, pulse);
   const client = new PrismaClient({
     adapter: new PrismaMariaDb(pool, {
@@ -311,7 +324,10 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
     },
     async ping() {
       const asked = client.$queryRaw<{ readOnly: bigint }[]>`SELECT @@read_only AS readOnly`;
-      const [answer] = await within(PING_LIMIT, "MySQL", asked);
+      const [answer] = await within(PING_LIMIT, "MySQL", asked).catch((error) => {
+        throw new Error("MySQL does not answer", { cause: lost ?? error });
+      });
+      lost = undefined;
       return pulse.isReadOnly() || Number(answer?.readOnly) === 1 ? "read_only" : "up";
     },
     pool: () => ({ used: pool.activeConnections(), waiting: pool.taskQueueSize() }),

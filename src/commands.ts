@@ -28,13 +28,15 @@ export const COMMANDS = {
   typecheck: { usage: "Usage: bun run typecheck [--watch]", options: { watch: flag } },
   generate: { usage: "Usage: bun run generate\nMakes Prisma's client from prisma/schema.prisma." },
   migrate: {
-    usage: `Usage: bun run migrate [--wait SECONDS] [--drop-unused-indexes]
+    usage: `Usage: bun run migrate [--wait SECONDS] [--drop-unused-indexes] [--long-locks]
 Applies the migrations that are missing, and builds MongoDB's indexes. Copies of the version before go on meanwhile.
 While another migration, a backup or a restore works on the database, it waits.
   --wait SECONDS         gives up when that takes longer; without it, it waits as long as the other lives
   --drop-unused-indexes  also drops the indexes that this version does not name, which bun run migrate:status lists;
-                         for when no copy of an earlier version runs any more`,
-    options: { wait: text, "drop-unused-indexes": flag },
+                         for when no copy of an earlier version runs any more
+  --long-locks           in production also where transactionLifetimeLimitSeconds of MongoDB is above 10 and cannot be
+                         set`,
+    options: { wait: text, "drop-unused-indexes": flag, "long-locks": flag },
   },
   "migrate:status": {
     usage: `Usage: bun run migrate:status

@@ -4,8 +4,8 @@ import { createRunner } from "./background";
 import { joinCluster, startCluster } from "./cluster";
 import { type Config, ConfigError } from "./config";
 import { lackingMigrations, MigrationError } from "./db/migrations";
-import { checkMySql } from "./db/prisma";
-import { checkMongo, DatabaseUnusable } from "./db/requirements";
+import { checkMySql, withConnection } from "./db/prisma";
+import { checkMongo, checkRowRights, DatabaseUnusable } from "./db/requirements";
 import { planHousekeeping } from "./housekeeping";
 import { serverUrl } from "./http/address";
 import { createStockKeeper } from "./inventory/keeper";
@@ -50,6 +50,7 @@ async function checkSurroundings(config: Config): Promise<void> {
   try {
     if (config.s3 === undefined) await checkFolder(config.storageDir);
     await checkMySql(config.databaseUrl);
+    await withConnection(config.databaseUrl, checkRowRights);
     const [lacking] = await lackingMigrations(config.databaseUrl);
     if (lacking !== undefined)
       fail(

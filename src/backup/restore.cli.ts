@@ -59,7 +59,7 @@ async function main(): Promise<number> {
   const mongo = connectMongo(config.mongodbUri, 5);
   try {
     await whenConnected(mongo);
-    await checkMongo(mongo.connection);
+    await checkMongo(mongo.connection, { migrates: true });
     await check(config, mongo, manifest);
     compare("MySQL", manifest.tables, await loadMySql(config.databaseUrl, join(folder, "mysql.sql.gz")));
     const names = Object.keys(manifest.collections);

@@ -8,6 +8,8 @@
  *                                  apply what is missing; only add, so that copies of an earlier version go on
  *   bun src/db/migrate.ts --drop-unused-indexes
  *                                  and drop the indexes of MongoDB that this version does not name
+ *   bun src/db/migrate.ts --long-locks
+ *                                  also where MongoDB keeps locks of killed processes for long
  *   bun src/db/migrate.ts status   say what is applied and what is missing; exit 1 when something is missing
  *   bun src/db/migrate.ts resolve NAME --applied | --rolled-back
  *                                  say what became of a migration that failed half-way, as `prisma migrate resolve`
@@ -100,7 +102,11 @@ async function main(words: string[]): Promise<number> {
   const mongo = connectMongo(config.mongodbUri, 5, { patient: true });
   try {
     await whenConnected(mongo);
-    const advice = await checkMongo(mongo.connection);
+    const { "long-locks": longLocks = false } = values as { "long-locks"?: boolean };
+    const advice = await checkMongo(mongo.connection, {
+      migrates: true,
+      shortLocks: config.environment === "production" && !longLocks,
+    });
     if (advice !== undefined) console.error(advice);
     const { applied, newer, collections, completed } = await withDeployLock(
       config.databaseUrl,

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type mariadb from "mariadb";
 import { withDeployLock } from "./deploy-lock";
 import { withConnection } from "./prisma";
+import { checkTableRights } from "./requirements";
 import { splitStatements } from "./sql-script";
 
 /** Why the deploy step would not go on; the message says what to do. */
@@ -197,13 +198,14 @@ async function apply(connection: mariadb.Connection, migration: Migration): Prom
  * Brings MySQL to the newest migration of this version.
  * @param connection holds the lock of `withDeployLock`
  * @returns the names of the migrations it applied, and of those that a newer version had applied before
- * @throws MigrationError, with the migration's name and what to do
+ * @throws MigrationError, with the migration's name and what to do; DatabaseUnusable where the user lacks a right
  */
 export async function applyMigrations(
   connection: mariadb.Connection,
   folder = "prisma/migrations",
 ): Promise<{ applied: string[]; newer: string[] }> {
   const migrations = await readMigrations(folder);
+  await checkTableRights(connection);
   await connection.query(CREATE_TABLE);
   const { pending, newer } = compareMigrations(migrations, await readApplied(connection));
   for (const migration of pending) await apply(connection, migration);

@@ -69,7 +69,10 @@ export interface SignedInPerson {
  * Registers hooks that give the file a clean application: databases emptied before the file's tests, closed
  * after them. The fields are there once the tests run.
  */
-export function useTestApp(change: (config: Config) => Partial<Config> = () => ({})): TestApp {
+export function useTestApp(
+  change: (config: Config) => Partial<Config> = () => ({}),
+  given: (config: Config) => Parameters<typeof createDeps>[2] = () => ({}),
+): TestApp {
   // A hang guard for the file's tests: Bun's own five seconds are too few for real databases on a busy machine.
   setDefaultTimeout(180_000);
   const clock = new TestClock();
@@ -89,7 +92,9 @@ export function useTestApp(change: (config: Config) => Partial<Config> = () => (
       databasePool: 8,
       mongodbPool: 16,
     };
-    const deps = createDeps({ ...config, ...change(config) }, silentLogger(), {
+    const changed = { ...config, ...change(config) };
+    const deps = createDeps(changed, silentLogger(), {
+      ...given(changed),
       clock,
       mail: {
         send: async (mail) => {

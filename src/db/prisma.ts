@@ -263,8 +263,15 @@ function mysqlLooks(databaseUrl: string): Record<"look" | "write", Look> {
   };
 }
 
-/** Connects Prisma to MySQL over a pool of `poolSize` connections. Does not wait for the server. */
-export function connectMySql(databaseUrl: string, poolSize: number, { patient = false }: Caller = {}): MySql {
+/**
+ * Connects Prisma to MySQL over a pool of `poolSize` connections. Does not wait for the server.
+ * @param caller.tell gets the text of each statement, for tests that look at what is asked
+ */
+export function connectMySql(
+  databaseUrl: string,
+  poolSize: number,
+  { patient = false, tell }: Caller & { tell?: (statement: string) => void } = {},
+): MySql {
   const pool = mariadb.createPool({
     ...mysqlOptions(databaseUrl),
     connectionLimit: poolSize,
@@ -291,7 +298,9 @@ export function connectMySql(databaseUrl: string, poolSize: number, { patient = 
       database: mysqlOptions(databaseUrl).database ?? "",
     }),
     errorFormat: "minimal",
+    log: tell ? [{ emit: "event", level: "query" }] : [],
   });
+  if (tell) client.$on("query", ({ query }) => tell(query));
 
   return {
     on: (tx) => (tx === undefined ? client : (tx as unknown as Prisma.TransactionClient)),

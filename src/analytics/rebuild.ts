@@ -11,7 +11,7 @@ import { quarterHourOf } from "./rollups/buckets";
 import { KEYS, type Spans, widen } from "./sessions/around";
 import { remakeSessions } from "./sessions/remake";
 import { markQuarterHours, remakeAround } from "./sessions/step";
-import { isBusy, nextLimit, STEP, settle } from "./settle";
+import { FIRST_STEP, isBusy, nextLimit, settle } from "./settle";
 import { isBackground, isBot, visitorOf } from "./visitor";
 
 /** Judges anew which events are a bot's or happened in the background. @returns those that changed, as they were and are */
@@ -63,7 +63,7 @@ async function remakeAll(
   const until = after(deps.clock.now(), AHEAD);
   let last: JudgedEvent | null = null;
   let failures = 0;
-  for (let limit = STEP; !stopped(); ) {
+  for (let limit = FIRST_STEP; !stopped(); ) {
     const began = performance.now();
     let step: Awaited<ReturnType<typeof remakeStep>>;
     try {
@@ -85,7 +85,7 @@ async function remakeAll(
     if (events.length === 0) return;
     counted(events);
     last = events.at(-1) ?? null;
-    limit = nextLimit(limit, { read, took: performance.now() - began });
+    limit = nextLimit(limit, { settled: events.length, read, took: performance.now() - began });
   }
 }
 

@@ -13,7 +13,7 @@ import { searchesReport } from "./reports/searches";
 import { addRow, emptyBucket } from "./rollups/buckets";
 import { addDocument, toDocuments } from "./rollups/documents";
 import { settleRollups } from "./rollups/recompute";
-import { settle, settleForReader } from "./settle";
+import { nextLimit, STEP, settle, settleForReader } from "./settle";
 
 const t = useTestApp();
 beforeEach(() => emptyAnalytics(t));
@@ -45,8 +45,26 @@ async function holdGuard(): Promise<() => Promise<void>> {
   };
 }
 
-test("a step that never gets through whole, as on a slow machine, is done in halves", async () => {
-  await sent(t, { batch: Array.from({ length: 150 }, (_, n) => anEvent({ anonymousId: `d${n}` })) });
+test("steps grow where full ones are quick, and shrink before they come near the limit of a transaction", () => {
+  const quick = { settled: 1000, read: 1000, took: 100 };
+  expect(nextLimit(1000, quick)).toBe(2000);
+  expect(nextLimit(STEP, { ...quick, settled: STEP })).toBe(STEP);
+  // One of few events tells nothing of larger ones.
+  expect(nextLimit(1000, { ...quick, settled: 999 })).toBe(1000);
+  expect(nextLimit(1000, { ...quick, took: 1500 })).toBe(1000);
+  expect(nextLimit(1000, { ...quick, read: 100_000 })).toBe(1000);
+  expect(nextLimit(1000, { ...quick, took: 2001 })).toBe(500);
+  expect(nextLimit(1000, { ...quick, read: 150_001 })).toBe(500);
+  // Unless even those took long: half of them.
+  expect(nextLimit(1000, { ...quick, settled: 30, took: 5000 })).toBe(15);
+  expect(nextLimit(1, { settled: 1, read: 1, took: 5000 })).toBe(1);
+  expect(nextLimit(1, { settled: 0, read: 0, took: 5000 })).toBe(1);
+});
+
+test("what a step of a settling learned of a slow machine, the next settling knows", async () => {
+  const send = () =>
+    sent(t, { batch: Array.from({ length: 150 }, (_, n) => anEvent({ anonymousId: `d${n}` })) });
+  await send();
   const sizes: number[] = [];
   const { settle: settleEvents } = t.deps.analytics.queue;
   // Somebody else changes one of its events each time before it can: a conflict, until its time is over.
@@ -57,11 +75,17 @@ test("a step that never gets through whole, as on a slow machine, is done in hal
   };
   try {
     expect(await settle(t.deps)).toBe(true);
+    // Done in halves.
+    expect(sizes[0]).toBe(150);
+    expect(sizes.slice(-2)).toEqual([75, 75]);
+    await send();
+    sizes.length = 0;
+    expect(await settle(t.deps)).toBe(true);
+    expect(sizes[0]).toBe(75);
+    expect(sizes.filter((size) => size > 100)).toEqual([]);
   } finally {
     t.deps.analytics.queue.settle = settleEvents;
   }
-  expect(sizes[0]).toBe(150);
-  expect(sizes.slice(-2)).toEqual([75, 75]);
   expect(await eventsOf(t).countDocuments({ todo: 1 })).toBe(0);
 });
 

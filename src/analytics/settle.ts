@@ -8,17 +8,30 @@ import { settleStep } from "./sessions/step";
 export const STEP = 10_000;
 /** Events that one transaction should read around them, so that memory stays bounded when visits are very long. */
 const MAX_READ = 150_000;
-/** A step of that many milliseconds is made smaller before it comes near the limit of a transaction. */
+/** A step of that many milliseconds is made smaller before it comes near the limit of a transaction, which is 5 s. */
 const LONG_STEP = 2000;
+/** What a process begins with, before it knows how long a step takes here. */
+export const FIRST_STEP = STEP / 8;
 
 /**
- * How many events the next step takes.
- * @param limit how many the step took that is done
- * @param read events that were read for it
- * @param took how long that was, in milliseconds
+ * How many events the next step takes. A step of fewer than it might have taken tells nothing of larger ones, unless
+ * even those took long.
+ * @param limit how many the step might take that is done
+ * @param done.settled how many it took
+ * @param done.read events that were read for it
+ * @param done.took how long that was, in milliseconds
  */
-export const nextLimit = (limit: number, { read, took }: { read: number; took: number }): number =>
-  read > MAX_READ || took > LONG_STEP ? Math.ceil(limit / 2) : Math.min(STEP, limit * 2);
+export function nextLimit(
+  limit: number,
+  { settled, read, took }: { settled: number; read: number; took: number },
+): number {
+  if (read > MAX_READ || took > LONG_STEP) return Math.max(1, Math.ceil(Math.min(limit, settled) / 2));
+  const isEasy = settled >= limit && read <= MAX_READ / 2 && took <= LONG_STEP / 2;
+  return isEasy ? Math.min(STEP, limit * 2) : limit;
+}
+
+/** How many events a step takes in this process: what one settling learns of the engine, the next one need not. */
+const limits = new WeakMap<AnalyticsDeps, number>();
 
 /** How long sessions and rollups each have their turn while more events wait, in milliseconds. */
 const TURN = 2000;
@@ -32,17 +45,18 @@ interface Settling {
 /** Makes sessions until nothing waits, and rollups after it or between, whichever comes first. */
 async function settleNow(deps: AnalyticsDeps, until: number, options: Settling): Promise<boolean> {
   const { stopped = () => false } = options;
-  for (let limit = STEP; ; ) {
+  for (;;) {
     const turn = Math.min(until, performance.now() + TURN);
     let emptied: boolean;
     do {
+      const limit = limits.get(deps) ?? FIRST_STEP;
       const began = performance.now();
       const { settled, read } = await settleStep(deps, limit);
       const took = performance.now() - began;
+      limits.set(deps, nextLimit(limit, { settled, read, took }));
       if (stopped()) return false;
       // Less than it may take is all that waited. Nothing at all is never found while events come in.
       emptied = settled < limit;
-      limit = nextLimit(limit, { read, took });
     } while (!emptied && performance.now() < turn);
     // Rollups have their turn also when sessions have used up the time, or a backlog would keep them for good.
     const next = performance.now() + TURN;

@@ -1,6 +1,4 @@
 /** A mixed load on a server, whose callers keep their own log of what was acknowledged to them. */
-import type { Mongo } from "../../src/db/mongo";
-import type { MySql } from "../../src/db/prisma";
 
 /** One request and what came of it; times in milliseconds of `performance.now`. */
 export interface Call {
@@ -30,6 +28,12 @@ export interface Acknowledged {
   reservations: Map<string, { id: string; committed: boolean }>;
   events: Set<string>;
   pictures: Set<string>;
+  /** Exports by their id, and how many were asked for at most. */
+  exports: { ids: Set<string>; asked: number };
+  /** Imports of one product each: its name, and the import's id. */
+  imports: Map<string, string>;
+  /** Addresses that a code is to be mailed to, each asked for once, with the id of that registration. */
+  mails: Map<string, string>;
 }
 
 /** A hang guard of one request, in milliseconds. */
@@ -37,6 +41,8 @@ const PATIENCE = 60_000;
 const PIXEL = Uint8Array.fromBase64(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
 );
+/** Wait of those who begin something long, in milliseconds: between two imports or exports, and two registrations. */
+const [BETWEEN_BULKS, BETWEEN_MAILS] = [1000, 500];
 const JSON_BODY = { "content-type": "application/json" };
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of many routes.
@@ -44,9 +50,14 @@ type Data = any;
 
 /**
  * Starts the callers. They go on until they are stopped, whatever is answered.
+ * @param addresses of the servers, which are asked in turn
  * @param where what they name things after, and where their stock lies
  */
-export function startLoad(address: string, accounts: Account[], where: { run: string; locationId: string }) {
+export function startLoad(
+  addresses: string[],
+  accounts: Account[],
+  where: { run: string; locationId: string },
+) {
   const calls: Call[] = [];
   const acknowledged: Acknowledged = {
     sessions: new Set(),
@@ -57,8 +68,12 @@ export function startLoad(address: string, accounts: Account[], where: { run: st
     reservations: new Map(),
     events: new Set(),
     pictures: new Set(),
+    exports: { ids: new Set(), asked: 0 },
+    imports: new Map(),
+    mails: new Map(),
   };
   let over = false;
+  let turns = 0;
 
   const request = async (
     kind: string,
@@ -69,7 +84,10 @@ export function startLoad(address: string, accounts: Account[], where: { run: st
     const made: Call = { kind, began, ended: 0, status: 0, retryAfter: null };
     let data: Data;
     try {
-      const answer = await fetch(`${address}${path}`, { ...init, signal: AbortSignal.timeout(PATIENCE) });
+      const answer = await fetch(`${addresses[turns++ % addresses.length]}${path}`, {
+        ...init,
+        signal: AbortSignal.timeout(PATIENCE),
+      });
       const text = await answer.text();
       made.status = answer.status;
       made.retryAfter = answer.headers.get("retry-after");
@@ -115,9 +133,15 @@ export function startLoad(address: string, accounts: Account[], where: { run: st
           ...from,
           ...headers,
           authorization: `Bearer ${token}`,
-          ...(body === undefined || body instanceof FormData ? {} : JSON_BODY),
+          ...(body instanceof FormData
+            ? {}
+            : body instanceof Blob
+              ? { "content-type": body.type }
+              : JSON_BODY),
         },
-        ...(body === undefined ? {} : { body: body instanceof FormData ? body : JSON.stringify(body) }),
+        ...(body === undefined
+          ? {}
+          : { body: body instanceof FormData || body instanceof Blob ? body : JSON.stringify(body) }),
       });
       if (answer.status === 401) renewAt = 0;
       return answer;
@@ -209,10 +233,31 @@ export function startLoad(address: string, accounts: Account[], where: { run: st
       await one.send("read of the catalogue", "GET", path);
       await one.send("read of the account", "GET", "/api/users/me");
     },
-    async bulk(one, turn) {
-      const path = "/api/products/export";
-      await one.send("export", "POST", path, { format: turn % 2 ? "csv" : "ndjson" });
-      await Bun.sleep(1000);
+    async export(one, turn) {
+      acknowledged.exports.asked++;
+      const wanted = { format: turn % 2 ? "csv" : "ndjson" };
+      const { ok, data } = await one.insist("export", "POST", "/api/products/export", wanted);
+      if (ok) acknowledged.exports.ids.add(data.id);
+      await Bun.sleep(BETWEEN_BULKS);
+    },
+    async import(one, turn) {
+      const name = `Imported ${where.run} ${one.number} ${turn}`;
+      const row = { name, sku: `IMPORTED-${crypto.randomUUID()}`, price: "1.00" };
+      const file = new Blob([`${JSON.stringify(row)}\n`], { type: "application/x-ndjson" });
+      const { ok, data } = await one.insist("import", "POST", "/api/products/import", file);
+      if (ok) acknowledged.imports.set(name, data.id);
+      await Bun.sleep(BETWEEN_BULKS);
+    },
+    async mail(one, turn) {
+      // An address and a place of its own each time: the limits on mail are not what this is about.
+      const email = `fault-${where.run}-${one.number}-${turn}@example.com`;
+      const { ok, data } = await request("registration", "/auth/register", {
+        method: "POST",
+        headers: { "x-forwarded-for": `10.2.${one.number}.${turn % 250}`, ...JSON_BODY },
+        body: JSON.stringify({ email, password: "a password of faults", name: "Registered" }),
+      });
+      if (ok) acknowledged.mails.set(email, data.registrationId);
+      await Bun.sleep(BETWEEN_MAILS);
     },
   };
   const kinds = Object.keys(tasks);
@@ -236,56 +281,6 @@ export function startLoad(address: string, accounts: Account[], where: { run: st
 export type Load = ReturnType<typeof startLoad>;
 
 /** How many callers there are: each needs an account. */
-export const CALLERS = 16;
+export const CALLERS = 20;
 /** What a caller counts stock of. */
 export const skuOf = (run: string, number: number): string => `FAULT-${run}-${number}`;
-
-/** Compares what was acknowledged with both databases. @returns what is missing and what is there twice, in words */
-export async function compare(
-  { mysql, mongo }: { mysql: MySql; mongo: Mongo },
-  address: string,
-  log: Acknowledged,
-): Promise<{ lost: string[]; doubled: string[] }> {
-  const lost: string[] = [];
-  const doubled: string[] = [];
-  const collection = (name: string) => mongo.connection.collection<Data>(name);
-  const sessions = await mysql
-    .on()
-    .session.findMany({ where: { id: { in: [...log.sessions] } }, select: { id: true } });
-  const there = new Set(sessions.map(({ id }) => id));
-  for (const id of log.sessions) if (!there.has(id)) lost.push(`session ${id}`);
-  for (const [email, number] of log.names) {
-    const user = await mysql.on().user.findFirst({ where: { email } });
-    // A later change may have been done without its answer having come.
-    if (Number(user?.name.split(" ")[1]) < number) lost.push(`name ${number} of ${email}`);
-  }
-  for (const [name, id] of log.products) {
-    const found = await collection("products").find({ name }).toArray();
-    if (!found.some(({ _id }) => _id === id)) lost.push(`product ${name}`);
-    if (found.length > 1) doubled.push(`product ${name}: ${found.length}`);
-    const turn = log.descriptions.get(id);
-    if (turn !== undefined && found[0]?.description !== String(turn)) lost.push(`description of ${name}`);
-  }
-  for (const [reference, { id, committed }] of log.reservations) {
-    const found = await collection("stockReservations").find({ reference }).toArray();
-    const [first] = found;
-    if (first?._id !== id || (committed && first.status !== "committed"))
-      lost.push(`reservation ${reference}`);
-    if (found.length > 1) doubled.push(`reservation ${reference}: ${found.length}`);
-  }
-  for (const [sku, { acknowledged, asked }] of log.received) {
-    const entries = await collection("stockMovements").find({ sku, kind: "receive" }).toArray();
-    const units = entries.reduce((sum: number, { onHand }: Data) => sum + onHand, 0);
-    if (units < acknowledged) lost.push(`${acknowledged - units} units of ${sku}`);
-    if (units > asked) doubled.push(`${units - asked} units of ${sku}`);
-  }
-  const events = [...log.events];
-  const stored = await collection("analytics").countDocuments({ _id: { $in: events } });
-  if (stored < events.length) lost.push(`${events.length - stored} events`);
-  for (const url of log.pictures) {
-    const answer = await fetch(new URL(new URL(url, address).pathname, address));
-    await answer.arrayBuffer();
-    if (!answer.ok) lost.push(`picture ${url}: ${answer.status}`);
-  }
-  return { lost, doubled };
-}

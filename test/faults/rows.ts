@@ -1,7 +1,8 @@
 /** The faults, each of which is made on running servers and taken away again. */
+import type { Allowed } from "./bounds";
 import type { World } from "./world";
 
-export interface Fault {
+export interface Fault extends Allowed {
   name: string;
   /** In one of the words stopped, killed, paused, slowed, full, down. */
   what: string;
@@ -31,6 +32,7 @@ export const FAULTS: Fault[] = [
     name: "mysql-stopped",
     what: "MySQL stopped for 8 s",
     seconds: 8,
+    mailsTwice: true,
     begin: ({ mysql }) => mysql.stop(),
     end: ({ mysql }) => mysql.start(),
   },
@@ -38,6 +40,7 @@ export const FAULTS: Fault[] = [
     name: "mysql-killed",
     what: "MySQL killed (-9)",
     seconds: 0,
+    mailsTwice: true,
     begin: ({ databases, signal }) => signal(databases.pids.mysql(), "SIGKILL"),
     end: ({ mysqlAnswers }) => mysqlAnswers(),
   },
@@ -45,6 +48,7 @@ export const FAULTS: Fault[] = [
     name: "mysql-paused",
     what: "MySQL paused for 20 s",
     seconds: 20,
+    mailsTwice: true,
     begin: ({ databases, signal }) => signal(databases.pids.mysql(), "SIGSTOP"),
     end: ({ databases, signal }) => signal(databases.pids.mysql(), "SIGCONT"),
   },
@@ -52,6 +56,7 @@ export const FAULTS: Fault[] = [
     name: "mysql-slowed",
     what: "MySQL slowed by 300 ms an answer for 10 s",
     seconds: 10,
+    slow: true,
     begin: ({ mysql }) => mysql.slow(300),
     end: ({ mysql }) => mysql.slow(0),
   },
@@ -87,6 +92,7 @@ export const FAULTS: Fault[] = [
     name: "mongodb-slowed",
     what: "MongoDB slowed by 300 ms an answer for 10 s",
     seconds: 10,
+    slow: true,
     begin: ({ mongo }) => mongo.slow(300),
     end: ({ mongo }) => mongo.slow(0),
   },
@@ -94,6 +100,7 @@ export const FAULTS: Fault[] = [
     name: "gateway-killed",
     what: "MongoDB's gateway killed (-9), and both databases with it; started again after 3 s",
     seconds: 3,
+    mailsTwice: true,
     begin: ({ databases, signal }) => signal(databases.pids.gateway(), "SIGKILL"),
     async end({ databases, mysqlAnswers, mongoAnswers }) {
       await databases.again();
@@ -104,12 +111,16 @@ export const FAULTS: Fault[] = [
     name: "server-killed",
     what: "one of two server processes killed (-9)",
     seconds: 0,
+    ends: true,
+    mailsTwice: true,
     begin: ({ killOne }) => killOne(),
   },
   {
     name: "first-killed",
     what: "the first process killed (-9), started again at once",
     seconds: 0,
+    ends: true,
+    mailsTwice: true,
     begin: ({ killFirst }) => killFirst(),
     end: ({ start }) => start(),
   },
@@ -128,9 +139,40 @@ export const FAULTS: Fault[] = [
     end: ({ emptyDisk }) => emptyDisk(),
   },
   {
+    name: "storage-stopped",
+    what: "storage in S3 down for 8 s",
+    seconds: 8,
+    start: ({ startOnS3 }) => startOnS3(),
+    begin: ({ s3 }) => s3.stop(),
+    end: ({ s3 }) => s3.start(),
+  },
+  {
+    name: "storage-half",
+    what: "storage in S3 breaking off half-way, each 200 ms for 8 s",
+    seconds: 0,
+    start: ({ startOnS3 }) => startOnS3(),
+    async begin({ s3 }) {
+      s3.slow(50);
+      for (let n = 0; n < 40; n++) {
+        await Bun.sleep(200);
+        s3.cut();
+      }
+      s3.slow(0);
+    },
+  },
+  {
+    name: "storage-slowed",
+    what: "storage in S3 slowed by 2 s an answer for 10 s",
+    seconds: 10,
+    start: ({ startOnS3 }) => startOnS3(),
+    begin: ({ s3 }) => s3.slow(2000),
+    end: ({ s3 }) => s3.slow(0),
+  },
+  {
     name: "mail-down",
     what: "mail down for 10 s",
     seconds: 10,
+    mailsTwice: true,
     begin: ({ mail }) => mail.stop(),
     end: ({ mail }) => mail.start(),
   },
@@ -163,11 +205,21 @@ export const FAULTS: Fault[] = [
     seconds: 5,
     possible: ({ hasClock }) => hasClock,
     start: ({ startWithClock }) => startWithClock(),
+    mailsTwice: true,
     async begin({ setClock }) {
       setClock("+3600");
       await Bun.sleep(5000);
       setClock("-3600");
     },
     end: ({ setClock }) => setClock("+0"),
+  },
+  {
+    name: "clocks-differ",
+    what: "two processes of which one's clock is two minutes ahead, for 20 s",
+    seconds: 20,
+    possible: ({ hasClock }) => hasClock,
+    start: ({ startTwoClocks }) => startTwoClocks("+120"),
+    mailsTwice: true,
+    begin: () => undefined,
   },
 ];

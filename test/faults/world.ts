@@ -1,5 +1,13 @@
 /** What faults are made on: server processes behind one port, and everything that they need, each part breakable. */
-import { appendFileSync, existsSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +15,7 @@ import { freePort } from "../../local/processes";
 import { parseConfig } from "../../src/config";
 import { checkMySql } from "../../src/db/prisma";
 import { emailKey } from "../../src/lib/email";
+import { createS3Storage } from "../../src/storage/s3";
 import { silentLogger } from "../../src/telemetry/log";
 import { ensureRoles } from "../../src/users/roles/ensure";
 import { createDeps, type Deps } from "../../src/wire";
@@ -17,6 +26,7 @@ import { startProxy } from "../proxy";
 import { redisPath, startRedisOn } from "../redis";
 import { startSmtpServer } from "../smtp";
 import { type Account, CALLERS, skuOf } from "./load";
+import { startObjects } from "./objects";
 
 /** Room for files and the log, in bytes. */
 const ROOM = 256 * 1024 * 1024;
@@ -113,19 +123,28 @@ export async function createWorld() {
   const redisPort = await freePort();
   let redis = redisPath() ? await startRedisOn(redisPort) : undefined;
   const port = await freePort();
-  const address = `http://127.0.0.1:${port}`;
+  const addressOf = (at: number) => `http://127.0.0.1:${at}`;
   const log = join(folder, "log");
   const clock = join(folder, "clock");
   writeFileSync(clock, "+0");
-  let cluster: Program | undefined;
-  const ready = () =>
+  let servers: { program: Program; address: string }[] = [];
+  const ready = ({ address }: { address: string }) =>
     fetch(`${address}/health/ready`, { keepalive: false }).then(
       ({ ok }) => ok,
       () => false,
     );
+  const objects = startObjects();
+  const s3 = await startProxy(objects.url);
+  const onS3 = { region: "auto", bucket: "bucket", accessKeyId: "id", secretAccessKey: "a-secret-of-faults" };
+  let storage = deps.storage;
+  const clockFrom = (file: string) => ({
+    LD_PRELOAD: FAKETIME ?? "",
+    FAKETIME_TIMESTAMP_FILE: file,
+    FAKETIME_NO_CACHE: "1",
+    FAKETIME_DONT_FAKE_MONOTONIC: "1",
+  });
 
   const world = {
-    address,
     accounts,
     deps,
     databases,
@@ -135,14 +154,21 @@ export async function createWorld() {
     hasRedis: redis !== undefined,
     hasClock: FAKETIME !== undefined,
     signal,
+    s3,
+    /** Every mail that the mail server received. */
+    mails: smtp.mails,
+    /** Where the servers of now listen. */
+    addresses: () => servers.map(({ address }) => address),
+    /** Where they keep their files. */
+    storage: () => storage,
     /** Starts the first process, and with it the two that serve. */
-    start(env: Record<string, string> = {}) {
-      cluster = startProgram(
+    start(env: Record<string, string> = {}, at = port) {
+      const program = startProgram(
         ["-c", 'exec "$0" src/index.ts >>"$1" 2>&1', process.execPath, log],
         {
           ...envOf({ databaseUrl: mysql.url(worker.databaseUrl), mongodbUri: mongo.url(worker.mongodbUri) }),
           NODE_ENV: "development",
-          PORT: String(port),
+          PORT: String(at),
           WEB_CONCURRENCY: "2",
           STORAGE_DIR: join(folder, "files"),
           SMTP_URL: mail.url(smtp.url),
@@ -153,24 +179,46 @@ export async function createWorld() {
         },
         "sh",
       );
+      servers = [
+        ...servers.filter(({ address }) => !address.endsWith(`:${at}`)),
+        { program, address: addressOf(at) },
+      ];
     },
-    ready: () => eventually(ready, "the servers"),
+    ready: () =>
+      eventually(async () => {
+        if (servers.some(({ program }) => program.child.exitCode !== null))
+          throw new Error(`a server ended:\n${readFileSync(log, "utf8").slice(-2000)}`);
+        return (await Promise.all(servers.map(ready))).every(Boolean);
+      }, "the servers"),
     /** With a clock that `setClock` moves. */
-    startWithClock: () =>
+    startWithClock: () => world.start(clockFrom(clock)),
+    /** Starts two that share nothing but the databases, one with another clock. */
+    async startTwoClocks(offset: string) {
+      const other = join(folder, "other-clock");
+      writeFileSync(other, offset);
+      world.start({ WEB_CONCURRENCY: "1" });
+      world.start({ WEB_CONCURRENCY: "1", ...clockFrom(other) }, await freePort());
+    },
+    /** With their files in an S3 behind a proxy. */
+    startOnS3() {
+      storage = createS3Storage({ ...onS3, endpoint: objects.url });
       world.start({
-        LD_PRELOAD: FAKETIME ?? "",
-        FAKETIME_TIMESTAMP_FILE: clock,
-        FAKETIME_NO_CACHE: "1",
-        FAKETIME_DONT_FAKE_MONOTONIC: "1",
-      }),
+        S3_ENDPOINT: `http://127.0.0.1:${s3.port}`,
+        S3_REGION: onS3.region,
+        S3_BUCKET: onS3.bucket,
+        S3_ACCESS_KEY_ID: onS3.accessKeyId,
+        S3_SECRET_ACCESS_KEY: onS3.secretAccessKey,
+      });
+    },
     setClock: (offset: string) => writeFileSync(clock, offset),
     async stop() {
-      await cluster?.kill("SIGTERM");
-      cluster = undefined;
+      await Promise.all(servers.map(({ program }) => program.kill("SIGTERM")));
+      servers = [];
+      storage = deps.storage;
       truncateSync(log);
     },
-    killFirst: () => cluster?.kill("SIGKILL"),
-    killOne: () => signal(childrenOf(cluster?.child.pid ?? 0).slice(0, 1), "SIGKILL"),
+    killFirst: () => servers[0]?.program.kill("SIGKILL"),
+    killOne: () => signal(childrenOf(servers[0]?.program.child.pid ?? 0).slice(0, 1), "SIGKILL"),
     /** Fills the disk but for so many bytes; the log is on it too. */
     fillDisk(left: number) {
       const filler = join(folder, "filler");
@@ -211,10 +259,11 @@ export async function createWorld() {
         "MongoDB",
       ),
     async end() {
-      await cluster?.kill("SIGTERM");
+      await Promise.all(servers.map(({ program }) => program.kill("SIGTERM")));
       await deps.close();
       await redis?.stop();
-      await Promise.all([mysql.close(), mongo.close(), mail.close(), smtp.close(), databases.end()]);
+      await Promise.all([mysql, mongo, mail, s3, smtp, objects].map((one) => one.close()));
+      await databases.end();
       Bun.spawnSync(["umount", folder]);
       await rm(folder, { recursive: true, force: true });
     },
@@ -229,7 +278,8 @@ const envOf = ({ databaseUrl, mongodbUri }: { databaseUrl: string; mongodbUri: s
 });
 
 /** Makes a location and products of the callers' SKUs, through the API. @returns the location's id */
-export async function makeStock({ address, accounts }: World, run: string): Promise<string> {
+export async function makeStock({ addresses, accounts }: World, run: string): Promise<string> {
+  const [address] = addresses();
   const call = async (path: string, json: unknown, token = "") => {
     const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
     const answer = await fetch(`${address}${path}`, { method: "POST", headers, body: JSON.stringify(json) });

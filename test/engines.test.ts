@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Collection, type Db, type Document, Long, MongoClient, MongoServerError } from "mongodb";
-import { startProgram } from "./processes";
+import { eventually, startProgram } from "./processes";
 import { startProxy } from "./proxy";
 
 const uri = process.env.MONGODB_URI ?? "";
@@ -204,14 +204,15 @@ describe("transactions", () => {
     }
   }, 120_000);
 
-  test.skipIf(!local)(
-    "a client killed in mid-transaction: it is rolled back at once (MongoDB: after transactionLifetimeLimitSeconds)",
+  test(
+    "a client killed in mid-transaction: its locks stay, $currentOp tells of it, and killSessions ends it",
     async () => {
       const c = await fresh("tx_killed", [{ _id: 1, n: 0 }]);
+      const appName = `killed ${crypto.randomUUID()}`;
       const holder = startProgram([
         "-e",
         `import { MongoClient } from "mongodb";
-         const client = await MongoClient.connect(process.env.MONGODB_URI);
+         const client = await MongoClient.connect(process.env.MONGODB_URI, { appName: "${appName}" });
          const session = client.startSession();
          session.startTransaction();
          await client.db().collection("${c.collectionName}").updateOne({ _id: 1 }, { $inc: { n: 1 } }, { session });
@@ -219,7 +220,27 @@ describe("transactions", () => {
          setInterval(() => {}, 1000);`,
       ]);
       await holder.line(/holds the lock/);
+      const admin = client.db("admin");
+      const look = async () => {
+        const operations = await admin
+          .aggregate([{ $currentOp: { idleConnections: true, idleSessions: true } }])
+          .toArray();
+        const own = operations.filter((operation) => operation.appName === appName);
+        const transaction = own.find(({ type }) => type === "idleSession");
+        const connections = own
+          .filter(({ type }) => type === "op")
+          .map(({ connectionId }) => `${connectionId}`);
+        return { transaction, isConnected: connections.includes(`${transaction?.connectionId}`) };
+      };
+      expect((await look()).isConnected).toBe(true);
       await holder.kill("SIGKILL");
+      await eventually(async () => !(await look()).isConnected, "the end of its connection");
+      const { transaction } = await look();
+      expect(transaction?.transaction.parameters.autocommit).toBe(false);
+      expect((await serverError(c.updateOne({ _id: 1 }, { $inc: { n: 10 } }, { maxTimeMS: 200 }))).code).toBe(
+        50,
+      );
+      await admin.command({ killSessions: [{ id: transaction?.lsid.id }] });
       await c.updateOne({ _id: 1 }, { $inc: { n: 10 } }, { maxTimeMS: 5000 });
       expect(await c.findOne({ _id: 1 })).toEqual({ _id: 1, n: 10 });
     },

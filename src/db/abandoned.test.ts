@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { startProgram } from "../../test/processes";
+import { eventually, startProgram } from "../../test/processes";
+import { AppError } from "../lib/errors";
 import { connectMongo, type Mongo } from "./mongo";
+import { isUnavailable } from "./unavailable";
 
 const uri = process.env.MONGODB_URI ?? "";
 let mongo: Mongo;
@@ -43,8 +45,22 @@ for (const [what, write] of [
     await things().insertOne({ _id: id, n: 0 });
     await killedWithLock(id);
     const began = performance.now();
-    await Promise.all(Array.from({ length: 6 }, () => write(id)));
-    expect(performance.now() - began).toBeLessThan(5000);
+    // Whoever is refused meanwhile asks again, as callers do.
+    const persist = () =>
+      eventually(
+        () =>
+          write(id).then(
+            () => true,
+            (error) => {
+              if (error instanceof AppError || isUnavailable(error)) return false;
+              throw error;
+            },
+          ),
+        "the end of the lock",
+      );
+    await Promise.all(Array.from({ length: 6 }, persist));
+    // It takes about a second; MongoDB alone would keep the lock for a minute.
+    expect(performance.now() - began).toBeLessThan(15_000);
     expect(await things().findOne({ _id: id })).toEqual({ _id: id, n: 6 });
   }, 120_000);
 }

@@ -2,8 +2,9 @@
  * bun run backup FOLDER [--with-keys] — both databases and the stored files at one time, while the shop is open. See
  * docs/operations.md for what that means and how it is restored.
  */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
@@ -11,6 +12,7 @@ import { type Config, parseConfig } from "../config";
 import { withDeployLock } from "../db/deploy-lock";
 import { connectMongo, whenConnected } from "../db/mongo";
 import { checkMySql } from "../db/prisma";
+import { FILE_LIST, FILES, listFiles } from "./file-list";
 import { copyFiles } from "./files";
 import { BackupRefused, checksumOf, keysOf, MANIFEST, newManifest } from "./manifest";
 import { openMongoSnapshot } from "./mongo.store";
@@ -26,8 +28,8 @@ const SECRETS = ["JWT_SECRET", "JWT_SECRET_NEXT", "JWT_SECRET_PREVIOUS", "DATA_K
  */
 async function writeBackup(config: Config, folder: string, env: NodeJS.ProcessEnv | undefined) {
   const stored = config.s3 === undefined ? config.storageDir : undefined;
-  const files = join(folder, "files");
-  const mongo = connectMongo(config.mongodbUri, 2);
+  const files = join(folder, FILES);
+  const mongo = connectMongo(config.mongodbUri, 2, { patient: true });
   try {
     await whenConnected(mongo);
     if (stored !== undefined) await copyFiles(stored, files);
@@ -44,7 +46,13 @@ async function writeBackup(config: Config, folder: string, env: NodeJS.ProcessEn
         await snapshot.close();
       }
     });
-    const names = ["mysql.sql.gz", ...Object.keys(said.collections).map((name) => `mongodb/${name}.bson.gz`)];
+    if (stored !== undefined) await copyFiles(stored, files);
+    const count = stored === undefined ? null : await listFiles(folder);
+    const names = [
+      "mysql.sql.gz",
+      ...Object.keys(said.collections).map((name) => `mongodb/${name}.bson.gz`),
+      ...(count === null ? [] : [FILE_LIST]),
+    ];
     const checksums: Record<string, string> = {};
     for (const name of names) checksums[name] = await checksumOf(join(folder, name));
     const manifest = newManifest({
@@ -53,15 +61,16 @@ async function writeBackup(config: Config, folder: string, env: NodeJS.ProcessEn
       tables: said.tables,
       collections: said.collections,
       migrations: said.mysql.migrations,
-      files: stored === undefined ? null : await copyFiles(stored, files),
+      files: count,
       checksums,
       keys: keysOf(config),
     });
     if (env !== undefined) {
       const lines = SECRETS.flatMap((name) => (env[name] ? [`${name}=${env[name]}\n`] : []));
-      await writeFile(join(folder, "keys.env"), lines.join(""), { mode: 0o600 });
+      await writeFile(join(folder, "keys.env"), lines.join(""), { mode: 0o600, flush: true });
     }
-    await writeFile(join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
+    const text = `${JSON.stringify(manifest, null, 2)}\n`;
+    await writeFile(join(folder, MANIFEST), text, { mode: 0o600, flush: true });
     return manifest;
   } finally {
     await mongo.close();
@@ -71,6 +80,32 @@ async function writeBackup(config: Config, folder: string, env: NodeJS.ProcessEn
 const sum = (counts: Record<string, number>) =>
   Object.values(counts).reduce((total, count) => total + count, 0);
 
+/**
+ * Makes the folder that a backup is written in, and removes it when a signal ends this process.
+ * @throws BackupRefused where there is one already
+ */
+async function makeDraft(draft: string): Promise<void> {
+  await mkdir(draft, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+    throw new BackupRefused(
+      `${draft} is there: another backup writes it now, or one was killed. If none runs, remove it (rm -r ${draft}) and start again.`,
+    );
+  });
+  const stop = (signal: "SIGHUP" | "SIGINT" | "SIGTERM") => {
+    // What is being written at this moment may make a file in a folder that was just emptied.
+    for (let tries = 0; existsSync(draft) && tries < 100; tries++) {
+      try {
+        rmSync(draft, { recursive: true, force: true });
+      } catch {
+        Bun.sleepSync(10);
+      }
+    }
+    console.error(`No backup was made: ended by ${signal}.`);
+    process.exit(128 + constants.signals[signal]);
+  };
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = readCommandLine(COMMANDS.backup);
   const [folder = ""] = positionals;
@@ -79,7 +114,7 @@ async function main(): Promise<number> {
   await checkMySql(config.databaseUrl);
   // Beside its place and moved there, so that nobody takes half a backup for a whole one.
   const draft = `${folder.replace(/\/+$/, "")}.part`;
-  await mkdir(draft, { mode: 0o700 });
+  await makeDraft(draft);
   try {
     const { tables, collections, files, mongoAt } = await writeBackup(
       config,

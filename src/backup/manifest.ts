@@ -26,7 +26,7 @@ const manifestSchema = z.object({
   migrations: z.array(z.string()),
   /** How many stored files are in it; null where they are in S3, which keeps its own. */
   files: z.int().nullable(),
-  /** SHA-256 in hex of each file of the two databases. */
+  /** SHA-256 in hex of each file of the two databases and, but in earlier versions, of the list of stored files. */
   checksums: z.record(z.string(), z.string()),
   /** What tells which secrets the data was made under, without telling them. */
   keys: z.object({ jwtSecret: z.string(), dataKeys: z.record(z.string(), z.string()) }),
@@ -76,19 +76,28 @@ export async function checksumOf(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/**
- * Reads what a backup says of itself, and that its files are as they were written.
- * @throws BackupRefused
- */
+/** Reads what a backup says of itself. @throws BackupRefused */
 export async function readManifest(folder: string): Promise<Manifest> {
   const text = await readFile(join(folder, MANIFEST), "utf8").catch(() => {
     throw new BackupRefused(`${folder} holds no ${MANIFEST}: it is no backup, or one that did not end.`);
   });
-  const parsed = manifestSchema.safeParse(JSON.parse(text));
-  if (!parsed.success) throw new BackupRefused(`${folder} is a backup of a version that is not known here.`);
-  for (const [name, checksum] of Object.entries(parsed.data.checksums)) {
-    if ((await checksumOf(join(folder, name)).catch(() => "")) !== checksum)
-      throw new BackupRefused(`${name} of ${folder} is not as it was written. Take another backup.`);
+  let said: unknown;
+  try {
+    said = JSON.parse(text);
+  } catch {
+    throw new BackupRefused(`${MANIFEST} of ${folder} was changed. Restore another copy of the backup.`);
   }
+  const parsed = manifestSchema.safeParse(said);
+  if (!parsed.success) throw new BackupRefused(`${folder} is a backup of a version that is not known here.`);
   return parsed.data;
+}
+
+/** Checks that the files that a manifest has checksums of are as they were written. @throws BackupRefused */
+export async function checkChecksums(folder: string, { checksums }: Manifest): Promise<void> {
+  for (const [name, checksum] of Object.entries(checksums)) {
+    if ((await checksumOf(join(folder, name)).catch(() => "")) !== checksum)
+      throw new BackupRefused(
+        `${name} of ${folder} is not as it was written. Restore another copy of the backup.`,
+      );
+  }
 }

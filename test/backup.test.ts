@@ -96,6 +96,20 @@ async function upload(productId: string): Promise<string> {
   return `${path}/${(await answer.json()).data.id}/300.webp`;
 }
 
+test("continuous integration runs what the page tells people with compose.yaml", async () => {
+  const page = await readFile("docs/operations.md", "utf8");
+  const [, section = ""] = /^## Backup and restore\n(.*?)^## /ms.exec(page) ?? [];
+  const [backup = "", restore = "", afresh = ""] = [...section.matchAll(/^```sh\n(.*?)^```/gms)].map(
+    ([, commands = ""]) => commands.replace(/"?\/backups\/[^:\s]+( \+%F\)")?$/gm, "/backups/first"),
+  );
+  const { jobs } = Bun.YAML.parse(await readFile(".github/workflows/ci.yml", "utf8")) as {
+    jobs: { container: { steps: { run?: string }[] } };
+  };
+  const run = jobs.container.steps.map((step) => step.run ?? "").join("");
+  expect(restore).toContain("restore.cli.js");
+  expect(run).toContain(backup + afresh + restore);
+});
+
 describe("backup and restore", () => {
   /** SKUs that were acknowledged before the backup began, and those begun after it had ended. */
   const acknowledged: string[] = [];
@@ -185,7 +199,7 @@ describe("backup and restore", () => {
     });
     await begun.promise;
     try {
-      const held = ["SIGTERM", "SIGINT", "SIGKILL"] as const;
+      const held = ["SIGTERM", "SIGKILL"] as const;
       await Promise.all(
         held.map(async (signal) => {
           const program = startProgram(["src/backup/backup.cli.ts", place(signal)], {

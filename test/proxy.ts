@@ -40,6 +40,13 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
+const MONGO_WRITES = ["insert", "update", "delete", "findAndModify", "commitTransaction"];
+/** Whether it is what MongoDB's driver sends to write, or to make it last. Fields begin with their type: 2 is text, 16 a number. */
+export const isMongoWrite = (bytesToServer: Buffer): boolean =>
+  MONGO_WRITES.some(
+    (name) => bytesToServer.includes(`\u0002${name}\0`) || bytesToServer.includes(`\u0010${name}\0`),
+  );
+
 /**
  * Starts a proxy to the host and port of a database URL.
  * @throws Error when it names several servers: behind one proxy, which of them leads would be chance

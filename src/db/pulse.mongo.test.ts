@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { eventually } from "../../test/processes";
-import { startProxy } from "../../test/proxy";
+import { isMongoWrite, startProxy } from "../../test/proxy";
 import { connectMongo, type Mongo, type MongoTx } from "./mongo";
 import { isUnavailable } from "./unavailable";
 
@@ -90,9 +90,6 @@ test("who waits for a MongoDB that fell silent is told by its pulse, in a transa
   await recovered();
 }, 60_000);
 
-/** What MongoDB's driver sends to write, and to make it last. */
-const isWrite = (bytes: Buffer) =>
-  /\x02(?:insert|update|delete|findAndModify|commitTransaction)\0/.test(bytes.toString("latin1"));
 const add = (from: Mongo, _id: string, tx?: MongoTx) =>
   things(from).updateOne({ _id }, { $inc: { n: 1 } }, { upsert: true, ...from.in(tx) });
 
@@ -100,7 +97,7 @@ test("a MongoDB that takes no writes: who writes is refused, and later at once; 
   const id = crypto.randomUUID();
   const transaction = openTransaction(id);
   await transaction.begun;
-  const end = proxy.swallow(isWrite);
+  const end = proxy.swallow(isMongoWrite);
   try {
     transaction.go();
     // More than the pool has connections.

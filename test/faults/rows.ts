@@ -1,4 +1,5 @@
 /** The faults, each of which is made on running servers and taken away again. */
+import { isMongoWrite } from "../proxy";
 import type { Allowed } from "./bounds";
 import type { World } from "./world";
 
@@ -61,6 +62,13 @@ export const FAULTS: Fault[] = [
     end: ({ mysql }) => mysql.slow(0),
   },
   {
+    name: "mysql-locked",
+    what: "MySQL locked against writes for 20 s (FLUSH TABLES WITH READ LOCK)",
+    seconds: 20,
+    begin: ({ lockMySql }) => lockMySql(),
+    end: ({ unlockMySql }) => unlockMySql(),
+  },
+  {
     name: "mongodb-stopped",
     what: "MongoDB stopped for 8 s",
     seconds: 8,
@@ -95,6 +103,13 @@ export const FAULTS: Fault[] = [
     slow: true,
     begin: ({ mongo }) => mongo.slow(300),
     end: ({ mongo }) => mongo.slow(0),
+  },
+  {
+    name: "mongodb-locked",
+    what: "MongoDB answers reads and no write for 20 s",
+    seconds: 20,
+    begin: ({ mongo }) => mongo.swallow(isMongoWrite),
+    end: ({ mongo }) => mongo.swallow(() => false),
   },
   {
     name: "gateway-killed",

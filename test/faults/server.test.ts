@@ -2,6 +2,7 @@ import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { freePort } from "../../local/processes";
+import { withConnection } from "../../src/db/prisma";
 import { eventually, type ServerProcess, startProgram, startServer, uncaught } from "../processes";
 import { startProxy } from "../proxy";
 
@@ -93,6 +94,38 @@ describe("a database that is down", () => {
     expect(login.status).toBe(503);
     await mysql.start();
     await eventually(readyAs(server, UP), "recovery from a MySQL that went away");
+  }, 120_000);
+
+  test("a MySQL that takes no writes: sign-in is 503 within seconds and then at once, reads go on, ready says it", async () => {
+    const server = await serveAgain();
+    const signIn = async () => {
+      const began = performance.now();
+      const answer = await fetch(`${server.address}/auth/login`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ email: "a@example.com", password: "a long password" }),
+      });
+      expect(answer.status).toBe(503);
+      expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
+      return performance.now() - began;
+    };
+    const tables = ["users", "rate_limits", "sessions", "roles"].map((name) => `${name} READ`);
+    await withConnection(process.env.DATABASE_URL ?? "", async (connection) => {
+      await connection.query(`LOCK TABLES ${tables.join(", ")}`);
+      // It takes two to three seconds.
+      expect(await signIn()).toBeLessThan(10_000);
+      await eventually(async () => {
+        await signIn();
+        return (await ready(server)).mysql === "read_only";
+      }, "knowing that MySQL takes no writes");
+      const times: number[] = [];
+      for (let n = 0; n < 5; n++) times.push(await signIn());
+      // Not one of them waits for a lock.
+      expect(Math.min(...times)).toBeLessThan(1500);
+      expect((await fetch(`${server.address}/api/products`)).status).toBe(200);
+      await connection.query("UNLOCK TABLES");
+    });
+    await eventually(readyAs(server, UP), "the return of writes");
   }, 120_000);
 
   test("a database that hangs does not hang ready", async () => {

@@ -11,9 +11,10 @@ import {
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import mariadb from "mariadb";
 import { freePort } from "../../local/processes";
 import { parseConfig } from "../../src/config";
-import { checkMySql } from "../../src/db/prisma";
+import { checkMySql, mysqlOptions } from "../../src/db/prisma";
 import { emailKey } from "../../src/lib/email";
 import { createS3Storage } from "../../src/storage/s3";
 import { silentLogger } from "../../src/telemetry/log";
@@ -128,6 +129,7 @@ export async function createWorld() {
   const clock = join(folder, "clock");
   writeFileSync(clock, "+0");
   let servers: { program: Program; address: string }[] = [];
+  let locking: mariadb.Connection | undefined;
   const ready = ({ address }: { address: string }) =>
     fetch(`${address}/health/ready`, { keepalive: false }).then(
       ({ ok }) => ok,
@@ -239,6 +241,15 @@ export async function createWorld() {
     },
     async startRedis() {
       redis = await startRedisOn(redisPort);
+    },
+    /** Has MySQL take no writes, as while it is backed up by whoever locks everything. */
+    async lockMySql() {
+      locking = await mariadb.createConnection(mysqlOptions(worker.databaseUrl));
+      await locking.query("FLUSH TABLES WITH READ LOCK");
+    },
+    async unlockMySql() {
+      await locking?.end();
+      locking = undefined;
     },
     mysqlAnswers: () =>
       eventually(

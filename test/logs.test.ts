@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { useTestApp } from "./app";
 import { eventually, type ServerProcess, startServer } from "./processes";
+import { isCommand, isStatement, mongoAnswer, mySqlError, startProxy } from "./proxy";
+import { startSmtpServer } from "./smtp";
 
-useTestApp();
+const t = useTestApp();
 let folder: string;
 let server: ServerProcess;
 beforeAll(async () => {
@@ -119,7 +121,7 @@ test("no line holds a secret or what a person typed, also where requests fail", 
   await call("POST", "/auth/refresh", { refreshToken: data.refreshToken });
   await call("POST", "/api/users/me/export", { password: person.password }, headers);
   const event = { messageId: id, type: "page", anonymousId: `typed-${id}`, properties: { q: `typed-${id}` } };
-  await call("POST", "/api/analytics/events", { events: [event] });
+  await call("POST", "/api/analytics/events", { batch: [event] });
   const last = await call("POST", "/auth/login", { nonsense: `typed-${id}` });
   await eventually(
     async () => lines().some(({ requestId }) => requestId === last.requestId),
@@ -138,4 +140,104 @@ test("mails that development keeps, and stored files, are for their owner alone"
     const { mode } = await stat(join(entry.parentPath, entry.name));
     expect([entry.name, mode & 0o077]).toEqual([entry.name, 0]);
   }
+});
+
+test("what databases and mail servers say of a fault is told in codes: in the log, with jobs and in traces", async () => {
+  await server.kill("SIGTERM");
+  const { databaseUrl, mongodbUri } = t.deps.config;
+  const [mysql, mongo, smtp] = await Promise.all([
+    startProxy(databaseUrl),
+    startProxy(mongodbUri),
+    startSmtpServer({ nobody: true }),
+  ]);
+  let spans = "";
+  const collector = Bun.serve({
+    port: 0,
+    async fetch(request) {
+      spans += await request.text();
+      return Response.json({});
+    },
+  });
+  server = await startServer({
+    LOG_LEVEL: "debug",
+    STORAGE_DIR: join(folder, "files"),
+    TRUSTED_PROXIES: "127.0.0.0/8,::1",
+    DATABASE_URL: mysql.url(databaseUrl),
+    MONGODB_URI: mongo.url(mongodbUri),
+    SMTP_URL: smtp.url,
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://localhost:${collector.port}`,
+  });
+  const reasons = async () => {
+    const [ofMysql, ofMongo] = [
+      await t.deps.mysql.on().job.findMany({ where: { lastError: { not: null } } }),
+      await t.deps.mongo.connection
+        .collection("jobs")
+        .find({ lastError: { $ne: null } })
+        .toArray(),
+    ];
+    return [...ofMysql, ...ofMongo].map(({ lastError }) => lastError);
+  };
+  const errors = () => lines().flatMap(({ err }) => (err === undefined ? [] : [err]));
+  try {
+    // A mail server that names the address which it refuses.
+    await call("POST", "/auth/forgot-password", { email: person.email });
+    await eventually(
+      async () => (await reasons()).includes("the mail was not taken at RCPT TO: 550 5.1.1 EENVELOPE"),
+      "the mail's failure",
+    );
+
+    // A bulk write of which a part fails, as while the leader changes: the driver's error holds the documents.
+    const event = {
+      messageId: crypto.randomUUID(),
+      type: "track",
+      event: "Looked",
+      anonymousId: `typed-${id}`,
+      properties: { q: `typed-${id}` },
+    };
+    for (const [code, message] of [
+      [11602, "interrupted"],
+      [121, `Document failed validation: typed-${id}`],
+      [11000, `E11000 duplicate key error dup key: { a: "typed-${id}" }`],
+    ] as const) {
+      const keyValue = { a: `typed-${id}` };
+      const end = mongo.answer(
+        (bytes) => isCommand(bytes, "insert") || isCommand(bytes, "update"),
+        mongoAnswer({
+          ok: 1,
+          n: 0,
+          nModified: 0,
+          writeErrors: [{ index: 0, code, errmsg: message, keyValue }],
+        }),
+      );
+      await call("POST", "/api/analytics/events", { batch: [event] });
+      end();
+    }
+    await eventually(async () => errors().some(({ code }) => code === 11602), "the failed write");
+
+    // Texts of MySQL that hold values.
+    for (const [errno, message] of [
+      [1062, `Duplicate entry '${person.email}' for key 'users.email'`],
+      [1366, `Incorrect string value: '${person.name}' for column 'name' at row 1`],
+      [1265, `Data truncated for column 'name' at row 1: ${person.name}`],
+      [1064, `You have an error in your SQL syntax near '${person.email}' at line 1`],
+    ] as const) {
+      const end = mysql.answer(isStatement, mySqlError(errno, message));
+      await call("POST", "/auth/login", credentials);
+      end();
+      await eventually(
+        async () => server.output().includes(`"originalCode":"${errno}"`),
+        `the line about ${errno}`,
+      );
+    }
+  } finally {
+    await server.kill("SIGTERM");
+    await Promise.all([mysql.close(), mongo.close(), smtp.close(), collector.stop(true)]);
+  }
+  expect(spans).toContain("error.type");
+  for (const [where, text] of [
+    ["log", server.output()],
+    ["jobs", (await reasons()).join("\n")],
+    ["traces", spans],
+  ] as const)
+    expect([where, secrets.filter((secret) => text.includes(secret))]).toEqual([where, []]);
 });

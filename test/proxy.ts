@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { serialize } from "bson";
 import { hostsOf, withHost } from "./addresses";
 
 /** A TCP proxy in front of a database, to stop, cut, pause or slow it for those who connect through it. */
@@ -185,3 +186,37 @@ export async function startProxy(target: string): Promise<Proxy> {
     },
   };
 }
+
+/** Whether bytes to MySQL are a command, which begins a sequence; a handshake does not. */
+export const isStatement = (bytes: Buffer): boolean =>
+  bytes[3] === 0 && [0x03, 0x16, 0x17].includes(bytes[4] ?? 0);
+
+/** An ERR packet of MySQL's protocol. */
+export function mySqlError(errno: number, message = "what a server says"): () => Buffer {
+  return () => {
+    const text = Buffer.from(`\xff  #${errno < 1200 ? "08S01" : "HY000"}${message}`, "latin1");
+    text.writeUInt16LE(errno, 1);
+    const head = Buffer.from([0, 0, 0, 1]);
+    head.writeUIntLE(text.length, 0, 3);
+    return Buffer.concat([head, text]);
+  };
+}
+
+const COMMANDS = ["find", "aggregate", "insert", "update", "findAndModify", "delete"];
+
+/** Whether bytes to MongoDB are one of the commands that read or change documents, or the one that is named. */
+export const isCommand = (bytes: Buffer, only?: string): boolean =>
+  (only === undefined ? COMMANDS : [only]).some((name) => bytes.includes(`\x02${name}\0`));
+
+/** An OP_MSG of MongoDB's protocol that answers with a document. */
+export const mongoAnswer =
+  (document: object) =>
+  (request: Buffer): Buffer => {
+    const body = serialize(document);
+    const head = Buffer.alloc(21);
+    head.writeInt32LE(head.length + body.length, 0);
+    head.writeInt32LE(1, 4);
+    head.writeInt32LE(request.readInt32LE(4), 8);
+    head.writeInt32LE(2013, 12);
+    return Buffer.concat([head, body]);
+  };

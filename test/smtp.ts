@@ -10,9 +10,10 @@ export interface ReceivedMail {
 
 /**
  * Starts an SMTP server on a free port of this machine.
- * @param options `delayMs` before each mail is taken; `refuse` so many mails at first, for a while (451)
+ * @param options `delayMs` before each mail is taken; `refuse` so many mails at first, for a while (451); `nobody` is
+ * known here, which the server says with the address (550)
  */
-export async function startSmtpServer({ delayMs = 0, refuse = 0 } = {}): Promise<{
+export async function startSmtpServer({ delayMs = 0, refuse = 0, nobody = false } = {}): Promise<{
   url: string;
   mails: ReceivedMail[];
   close(): Promise<void>;
@@ -22,6 +23,10 @@ export async function startSmtpServer({ delayMs = 0, refuse = 0 } = {}): Promise
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ["STARTTLS", "AUTH"],
+    onRcptTo({ address }, _, done) {
+      if (!nobody) return done();
+      done(Object.assign(new Error(`5.1.1 <${address}>: user unknown`), { responseCode: 550 }));
+    },
     onData(stream, session, done) {
       const chunks: Buffer[] = [];
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));

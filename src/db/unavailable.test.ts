@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { serialize } from "bson";
 import mariadb from "mariadb";
 import * as driver from "mongodb";
 import { useTestApp } from "../../test/app";
 import { eventually } from "../../test/processes";
-import { startProxy } from "../../test/proxy";
+import { isCommand, isStatement, mongoAnswer, mySqlError, startProxy } from "../../test/proxy";
 import { type AppType, createApp } from "../app";
 import { silentLogger } from "../telemetry/log";
 import type { Deps } from "../wire";
@@ -65,20 +64,9 @@ const works = (ask: () => Response | Promise<Response>, status: number) => async
   (await ask()).status === status;
 
 describe("MySQL", () => {
-  /** A command, which begins a sequence; a handshake does not. */
-  const isStatement = (bytes: Buffer) => bytes[3] === 0 && [0x03, 0x16, 0x17].includes(bytes[4] ?? 0);
-  /** An ERR packet of MySQL's protocol. */
-  const refusal = (errno: number) => () => {
-    const text = Buffer.from(`\xff  #${errno < 1200 ? "08S01" : "HY000"}what a server says`, "latin1");
-    text.writeUInt16LE(errno, 1);
-    const head = Buffer.from([0, 0, 0, 1]);
-    head.writeUIntLE(text.length, 0, 3);
-    return Buffer.concat([head, text]);
-  };
-
   test.each([...MYSQL_CODES])("%i %s is 503", async (errno) => {
     await eventually(mysqlAnswers, "MySQL's return");
-    const end = mysql.answer(isStatement, refusal(errno));
+    const end = mysql.answer(isStatement, mySqlError(errno));
     try {
       await expectAway(await signIn(), "sign-in");
     } finally {
@@ -88,7 +76,7 @@ describe("MySQL", () => {
 
   test.each([1053, 1114, 1290, 1927])("%i inside a transaction is 503", async (errno) => {
     await eventually(mysqlAnswers, "MySQL's return");
-    const end = mysql.answer(isStatement, refusal(errno));
+    const end = mysql.answer(isStatement, mySqlError(errno));
     try {
       await expectAway(await post("/auth/forgot-password", { email: "nobody@example.com" }), "recovery");
     } finally {
@@ -98,7 +86,7 @@ describe("MySQL", () => {
 
   test.each([1038, 1064, 1146, 1153, 1197, 1366])("%i stays what it is: a fault of ours", async (errno) => {
     await eventually(mysqlAnswers, "MySQL's return");
-    const end = mysql.answer(isStatement, refusal(errno));
+    const end = mysql.answer(isStatement, mySqlError(errno));
     try {
       expect((await signIn()).status).toBe(500);
     } finally {
@@ -162,19 +150,7 @@ describe("MySQL", () => {
 });
 
 describe("MongoDB", () => {
-  const COMMANDS = ["find", "aggregate", "insert", "update", "findAndModify", "delete"];
-  const isCommand = (bytes: Buffer) => COMMANDS.some((name) => bytes.includes(`\x02${name}\0`));
-  /** An OP_MSG of MongoDB's protocol that answers with a document. */
-  const saying = (document: object) => (request: Buffer) => {
-    const body = serialize(document);
-    const head = Buffer.alloc(21);
-    head.writeInt32LE(head.length + body.length, 0);
-    head.writeInt32LE(1, 4);
-    head.writeInt32LE(request.readInt32LE(4), 8);
-    head.writeInt32LE(2013, 12);
-    return Buffer.concat([head, body]);
-  };
-  const refusal = (code: number) => saying({ ok: 0, code, errmsg: "what a server says" });
+  const refusal = (code: number) => mongoAnswer({ ok: 0, code, errmsg: "what a server says" });
 
   test.each([...MONGO_CODES])("%i %s is 503, of reads and of writes", async (code) => {
     for (const [what, ask, status] of [
@@ -182,7 +158,7 @@ describe("MongoDB", () => {
       ["write", record, 202],
     ] as const) {
       await eventually(works(ask, status), "MongoDB's return");
-      const end = mongo.answer(isCommand, refusal(code));
+      const end = mongo.answer((bytes) => isCommand(bytes), refusal(code));
       try {
         await expectAway(await ask(), what);
       } finally {
@@ -193,7 +169,7 @@ describe("MongoDB", () => {
 
   test.each([2, 9, 26, 121, 292])("%i stays what it is: a fault of ours", async (code) => {
     await eventually(works(products, 200), "MongoDB's return");
-    const end = mongo.answer(isCommand, refusal(code));
+    const end = mongo.answer((bytes) => isCommand(bytes), refusal(code));
     try {
       expect((await products()).status).toBe(500);
     } finally {
@@ -212,15 +188,20 @@ describe("MongoDB", () => {
     for (const answer of [
       refusal(11600),
       refusal(10107),
-      saying({ ok: 1, n: 0, nModified: 0, writeErrors: [{ index: 0, code: 11602, errmsg: "stopped" }] }),
+      mongoAnswer({ ok: 1, n: 0, nModified: 0, writeErrors: [{ index: 0, code: 11602, errmsg: "stopped" }] }),
     ]) {
-      const end = mongo.answer(isCommand, answer);
+      const end = mongo.answer((bytes) => isCommand(bytes), answer);
       expect(isUnavailable(await write())).toBe(true);
       end();
       await eventually(works(products, 200), "MongoDB's return");
     }
-    const other = saying({ ok: 1, n: 0, nModified: 0, writeErrors: [{ index: 0, code: 121, errmsg: "no" }] });
-    const end = mongo.answer(isCommand, other);
+    const other = mongoAnswer({
+      ok: 1,
+      n: 0,
+      nModified: 0,
+      writeErrors: [{ index: 0, code: 121, errmsg: "no" }],
+    });
+    const end = mongo.answer((bytes) => isCommand(bytes), other);
     expect(isUnavailable(await write())).toBe(false);
     end();
     const lost = mongo.loseNextAnswer((bytes) => bytes.includes("\x02update\0"));

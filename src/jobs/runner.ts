@@ -1,6 +1,7 @@
 import { after, type Clock, MINUTE, SECOND } from "../lib/clock";
 import type { JsonValue } from "../lib/json";
 import { jitter } from "../lib/random";
+import { errorText } from "../telemetry/errors";
 import type { Logger } from "../telemetry/log";
 import { inScope } from "../telemetry/scope";
 import type { Tracing } from "../telemetry/tracing";
@@ -132,7 +133,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
         log.warn(linesOf(job), "job was taken over by another process");
         return;
       }
-      const message = String(error instanceof Error ? error.message : error).slice(0, 1000);
+      const message = errorText(error);
       const leftOff = stopping.signal.aborted && error === stopping.signal.reason;
       const last = !leftOff && (error instanceof JobRefused || job.attempts >= job.maxAttempts);
       if (leftOff) log.info(linesOf(job), "job left off: this process stops");

@@ -95,6 +95,45 @@ describe("mail over SMTP", () => {
   });
 });
 
+describe("mail that a server does not take", () => {
+  const refusal = async (mailer: { send(mail: object): Promise<void> }) =>
+    mailer.send({ to: "ann@example.com", subject: "x", text: "x", html: "x" }).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+
+  test("is told with the server's codes, and without the address that its text names", async () => {
+    const { mailer } = await server({ nobody: true });
+    const error = await refusal(mailer);
+    expect(error).toMatchObject({ name: "MailRefused", code: "EENVELOPE", responseCode: 550 });
+    expect(Bun.inspect(error)).toContain("the mail was not taken at RCPT TO: 550 5.1.1 EENVELOPE");
+    expect(Bun.inspect(error)).not.toContain("ann@example.com");
+  });
+
+  test("a server that is away is told with the system's code", async () => {
+    const { smtp, mailer } = await server();
+    await smtp.close();
+    const error = await refusal(mailer);
+    expect(error).toMatchObject({ name: "MailRefused", code: "ECONNREFUSED", responseCode: undefined });
+  });
+
+  test("a job that it fails keeps the codes as its reason", async () => {
+    const { mailer } = await server({ nobody: true });
+    const { mail } = t.deps;
+    t.deps.mail = mailer;
+    try {
+      const json = { email: "bob@example.com", password: "correct horse", name: "Bob" };
+      await t.request("/auth/register", { method: "POST", json });
+      await t.runner.runDue();
+      const jobs = await t.deps.mysql.on().job.findMany({ where: { lastError: { not: null } } });
+      const [reason = ""] = jobs.map(({ lastError }) => lastError).reverse();
+      expect(reason).toBe("the mail was not taken at RCPT TO: 550 5.1.1 EENVELOPE");
+    } finally {
+      t.deps.mail = mail;
+    }
+  });
+});
+
 describe("/dev/mail", () => {
   test("is not there where mail is really sent, nor in production", async () => {
     for (const path of ["/dev/mail", "/dev/mail/messages", "/dev/mail/preview"])

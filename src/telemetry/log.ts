@@ -2,6 +2,7 @@ import pino from "pino";
 import type { Config } from "../config";
 import type { AddressClass } from "../http/address";
 import { systemClock } from "../lib/clock";
+import { describeError, errorText, isErrorLike, withoutAddresses } from "./errors";
 import { currentScope } from "./scope";
 
 export type Logger = pino.Logger;
@@ -11,22 +12,43 @@ const SECRET = /password|secret|token|authorization|cookie|passphrase|credential
 
 const isSecret = (name: string): boolean => SECRET.test(name.toLowerCase().replace(/[-_]/g, ""));
 
+/** Names under which libraries keep documents, arguments and answers: what people typed. */
+const CONTENT = new Set([
+  "args",
+  "errmsg",
+  "input",
+  "issues",
+  "keyValue",
+  "op",
+  "originalMessage",
+  "parameters",
+  "rejected",
+  "rejectedErrors",
+  "response",
+  "sql",
+  "sqlMessage",
+  "writeErrors",
+]);
+
 /** Deep enough for everything that is logged; what lies deeper is left out. */
 const MAX_DEPTH = 6;
 
 /**
- * A copy without secrets. Errors stay as they are, for the serializer of `err`. A code that is a number or a
- * name in capitals (11000, P2002, ECONNREFUSED) says what went wrong; a code of six digits that a person got is
- * a text of digits.
+ * A copy without secrets and without what people typed. A code that is a number or a name in capitals (11000, P2002,
+ * ECONNREFUSED) says what went wrong; a code of six digits that a person got is a text of digits.
  */
 function withoutSecrets(value: unknown, depth = 0): unknown {
-  if (value === null || typeof value !== "object" || value instanceof Error || value instanceof Date)
-    return value;
+  if (typeof value === "string") return withoutAddresses(value);
+  if (value === null || typeof value !== "object" || value instanceof Date) return value;
   if (depth >= MAX_DEPTH) return "[deeper]";
+  if (isErrorLike(value)) return describeError(value);
   if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, depth + 1));
-  if (typeof (value as { toJSON?: unknown }).toJSON === "function") return value;
+  // What an object makes of itself is no more than another object: that of a driver's error holds a document.
+  const { toJSON } = value as { toJSON?: unknown };
+  if (typeof toJSON === "function") return withoutSecrets(toJSON.call(value), depth + 1);
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => {
+      if (CONTENT.has(name)) return [name, "[redacted]"];
       if (!isSecret(name)) return [name, withoutSecrets(item, depth + 1)];
       const tells =
         name === "code" && (typeof item === "number" || /^[A-Za-z][A-Za-z0-9_]*$/.test(String(item)));
@@ -107,7 +129,7 @@ export function logRequest(
   if (stream.lastLevel !== undefined) stream.lastLevel = pino.levels.values[level] ?? 0;
   stream.write(
     `{"level":"${level}","time":"${systemClock.now().toISOString()}"${inside[pino.symbols.chindingsSym]},"requestId":"${requestId}",` +
-      `"method":${JSON.stringify(method)},"path":${JSON.stringify(path)},"status":${status},"ms":${ms},"from":"${from}"` +
+      `"method":${JSON.stringify(method)},"path":${JSON.stringify(withoutAddresses(path))},"status":${status},"ms":${ms},"from":"${from}"` +
       `${userId === undefined ? "" : `,"userId":"${userId}"`},"msg":"request"}\n`,
   );
 }
@@ -135,7 +157,18 @@ export async function createLogger(
       if (scope?.job === undefined) return {};
       return { ...(scope.requestId === null ? {} : { requestId: scope.requestId }), job: scope.job };
     },
-    serializers: { err: (error) => withoutSecrets(pino.stdSerializers.err(error)) },
+    // Pino's own would tell everything that an error bears.
+    serializers: { err: (error) => (error instanceof Error ? describeError(error) : error) },
+    hooks: {
+      logMethod(words, method) {
+        const [first, ...rest] = words as unknown[];
+        const error = isErrorLike(first) ? first : (first as { err?: unknown } | null)?.err;
+        // Without words of its own a line would have the error's text for them.
+        const line = isErrorLike(first) ? { err: first } : first;
+        const told = rest.length === 0 && isErrorLike(error) ? [line, errorText(error)] : [line, ...rest];
+        method.apply(this, told as Parameters<typeof method>);
+      },
+    },
   };
   if (to !== undefined) return pino(options, to);
   const stdout = pino.destination({ dest: 1, sync: true });

@@ -105,13 +105,27 @@ const childrenOf = (pid: number): number[] =>
 /** Sets everything up. `end` takes it down again. */
 export async function createWorld() {
   const databases = await ownDatabases();
+  try {
+    return await buildOn(databases);
+  } catch (error) {
+    await databases.end();
+    throw error;
+  }
+}
+
+async function buildOn(databases: Awaited<ReturnType<typeof ownDatabases>>) {
   const worker = await openWorkerDatabases(databases);
   const folder = await mkdtemp(join(tmpdir(), "aizy-faults-"));
   if (Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `size=${ROOM}`, "tmpfs", folder]).exitCode !== 0)
     throw new Error("no file system of its own could be mounted: it needs root");
   const deps = createDeps(
     {
-      ...parseConfig({ ...process.env, ...envOf(worker), NODE_ENV: "development" }),
+      ...parseConfig({
+        ...process.env,
+        ...envOf(worker),
+        NODE_ENV: "development",
+        PASSWORD_MEMORY: undefined,
+      }),
       storageDir: join(folder, "files"),
     },
     silentLogger(),

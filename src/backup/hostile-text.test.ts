@@ -145,6 +145,11 @@ test("MongoDB: each text as a value and as a name", async () => {
     await snapshot.close();
     expect(counts).toMatchObject({ products: TEXTS.length });
     expect(await loadMongo(other, folder, Object.keys(counts))).toEqual(counts);
+    // Those that hold nothing too.
+    const made = (await target?.db().listCollections({ type: "collection" }).toArray())?.map(
+      ({ name }) => name,
+    );
+    expect(made?.sort()).toEqual(Object.keys(counts).sort());
     const bytesOf = async (client: MongoClient | undefined) => {
       const documents = await client?.db().collection("products").find({}, { raw: true }).toArray();
       return documents

@@ -99,8 +99,11 @@ export async function loadMongo(
   names: string[],
 ): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
+  const there = new Set(await collectionsOf(mongo));
   for (const name of names) {
     const collection = databaseOf(mongo).collection(name);
+    // An insert makes it too, but some have nothing to insert.
+    if (!there.has(name)) await databaseOf(mongo).createCollection(name);
     let batch: ReturnType<typeof BSON.deserialize>[] = [];
     let size = 0;
     const insert = async () => {

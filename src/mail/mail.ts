@@ -19,7 +19,11 @@ export interface Mailer {
  * The same mailer, which says of each mail whether it was `sent` or has `failed`, and logs that one was sent, without
  * its reader, under the request and the job that it comes from.
  */
-export const countMails = (mailer: Mailer, count: (outcome: "sent" | "failed") => void, log: Logger): Mailer => ({
+export const countMails = (
+  mailer: Mailer,
+  count: (outcome: "sent" | "failed") => void,
+  log: Logger,
+): Mailer => ({
   close: () => mailer.close(),
   async send(mail) {
     try {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type BulkWriteResult, MongoBulkWriteError } from "mongodb";
 import pino from "pino";
-import { createLogger, inBatches, logRequest } from "./log";
+import { createLogger, logRequest } from "./log";
 
 // It is not exported: only the driver makes one.
 const { WriteError } = (await import("mongodb/lib/bulk/common.js" as string)) as typeof import("mongodb");
@@ -150,52 +150,5 @@ describe("the line of a request", () => {
     expect(lines).toEqual([]);
     logRequest(log, { ...answered, status: 500 });
     expect(lines.map((line) => JSON.parse(line).status)).toEqual([500]);
-  });
-});
-
-describe("lines in batches", () => {
-  const collect = () => {
-    const writes: string[] = [];
-    return { writes, log: pino({}, inBatches({ write: (text) => void writes.push(text) })) };
-  };
-  const answered = { requestId: "a", method: "GET", path: "/", ms: 1, from: "loopback" as const };
-
-  test("lines of one moment are one write, in their order", async () => {
-    const { writes, log } = collect();
-    for (let index = 0; index < 100; index++) log.info({ index });
-    expect(writes).toEqual([]);
-    while (writes.length === 0) await Bun.sleep(1);
-    expect(writes).toHaveLength(1);
-    const lines = (writes[0] ?? "").trimEnd().split("\n");
-    expect(lines.map((line) => JSON.parse(line).index)).toEqual(Array.from({ length: 100 }, (_, i) => i));
-  });
-
-  test("an error is written at once, with what came before it; so is a request that failed", () => {
-    const { writes, log } = collect();
-    log.info("before");
-    log.error("failed");
-    expect(writes.join("")).toMatch(/before.*\n.*failed/);
-    logRequest(log, { ...answered, status: 500 });
-    expect(writes).toHaveLength(2);
-    logRequest(log, { ...answered, status: 200 });
-    expect(writes).toHaveLength(2);
-  });
-
-  test("what waits does not grow without end", () => {
-    const { writes, log } = collect();
-    for (let index = 0; index < 2000; index++) log.info("x".repeat(100));
-    expect(writes.length).toBeGreaterThan(1);
-  });
-
-  test("a process that exits has written everything", async () => {
-    const program = `
-      const { createLogger } = await import("./src/telemetry/log.ts");
-      const log = await createLogger({ environment: "production", logLevel: "info" });
-      for (let index = 0; index < 50; index++) log.info({ index }, "line");
-      process.exit(3);`;
-    const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "inherit" });
-    const text = await new Response(child.stdout).text();
-    expect(await child.exited).toBe(3);
-    expect(text.trimEnd().split("\n")).toHaveLength(50);
   });
 });

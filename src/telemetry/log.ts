@@ -3,6 +3,7 @@ import type { Config } from "../config";
 import type { AddressClass } from "../http/address";
 import { systemClock } from "../lib/clock";
 import { describeError, errorText, isErrorLike, withoutAddresses } from "./errors";
+import { inBatches, type Output, stdoutSink } from "./output";
 import { currentScope } from "./scope";
 
 export type Logger = pino.Logger;
@@ -57,47 +58,16 @@ function withoutSecrets(value: unknown, depth = 0): unknown {
   );
 }
 
-/** Longest time that a line waits for others to be written with, in milliseconds. */
-const BATCH_TIME = 10;
-/** Characters that are written at once, however soon they came. */
-const BATCH_SIZE = 65_536;
-/** From here on a line is written at once, with those before it: pino's number of `error`. */
-const URGENT = pino.levels.values.error ?? 50;
-
-/**
- * Writes lines together that come within 10 ms: a write for each costs as much as a whole plain answer. An error is
- * written at once, and nothing is left when the process exits; only what kills it takes the last lines with it.
- * @param to takes whole lines, synchronously
- */
-export function inBatches(to: pino.DestinationStream): pino.DestinationStream {
-  let waiting = "";
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const flush = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    const lines = waiting;
-    waiting = "";
-    if (lines !== "") to.write(lines);
-  };
-  process.on("exit", flush);
-  return {
-    // Asks pino to say the level of each line.
-    [pino.symbols.needsMetadataGsym]: true,
-    lastLevel: 0,
-    write(line: string) {
-      waiting += line;
-      if (this.lastLevel >= URGENT || waiting.length >= BATCH_SIZE) flush();
-      else timer ??= setTimeout(flush, BATCH_TIME);
-    },
-  } as pino.DestinationStream & { lastLevel: number };
-}
-
 /** What pino keeps in a logger for whoever writes lines by himself. */
 interface Inside {
-  [pino.symbols.streamSym]: pino.DestinationStream & { lastLevel?: number };
+  [pino.symbols.streamSym]: pino.DestinationStream & Partial<Output>;
   /** What every line of this logger says, in JSON, with a comma in front. */
   [pino.symbols.chindingsSym]: string;
 }
+
+/** Lines of a logger that were dropped so far, because nobody took them. */
+export const lostLines = (log: Logger): number =>
+  (log as unknown as Inside)[pino.symbols.streamSym].lost?.() ?? 0;
 
 /** How a request ended. */
 export interface Answered {
@@ -171,10 +141,10 @@ export async function createLogger(
     },
   };
   if (to !== undefined) return pino(options, to);
+  if (config.environment !== "development") return pino(options, inBatches(stdoutSink()));
   const stdout = pino.destination({ dest: 1, sync: true });
   // A full disk or a reader that went away loses lines; it must not end the server, and there is nowhere to say it.
   stdout.on("error", () => undefined);
-  if (config.environment !== "development") return pino(options, inBatches(stdout));
   const pretty = await import("pino-pretty").catch(() => undefined);
   return pretty
     ? pino(options, pretty.default({ destination: stdout, translateTime: "HH:MM:ss", singleLine: true }))

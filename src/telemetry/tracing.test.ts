@@ -1,5 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
+import { useTestApp } from "../../test/app";
 import { startServer } from "../../test/processes";
+
+const t = useTestApp();
 
 interface Span {
   traceId: string;
@@ -75,15 +78,49 @@ test("calls of stores are spans of their request; a job's are in the trace of wh
   const under = (span: Span | undefined) =>
     spans.filter(({ parentSpanId }) => parentSpanId === span?.spanId).map(({ name }) => name);
   expect(under(request)).toEqual(
-    expect.arrayContaining(["mysql.transaction", "users.findOrCreate", "jobs.mysql.enqueue"]),
+    expect.arrayContaining([
+      "throttle.request",
+      "mysql.transaction",
+      "users.findOrCreate",
+      "jobs.mysql.enqueue",
+    ]),
   );
   const job = spans.find(({ name }) => name === "job mail.verification_code");
   expect(job?.traceId).toBe(request?.traceId ?? "none");
   expect(job?.parentSpanId).toBe(request?.spanId ?? "none");
   expect(JSON.stringify(job?.attributes)).toContain(answer.headers.get("x-request-id") ?? "none");
-  expect(under(job)).toContain("codes.find");
+  expect(under(job)).toEqual(expect.arrayContaining(["codes.find", "mail.send"]));
   for (const typed of [email, "Traced Person", "a password of traces"])
     expect(JSON.stringify(spans)).not.toContain(typed);
+}, 60_000);
+
+test("so are jobs of MongoDB's queue: the request, its transaction, the job and what that writes to MySQL", async () => {
+  received.length = 0;
+  const { auth } = await t.signIn({ roles: ["admin"] });
+  const server = await startServer({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://localhost:${collector.port}` });
+  const answer = await fetch(`${server.address}/api/products/categories`, {
+    method: "POST",
+    headers: { ...auth.headers, "content-type": "application/json", "idempotency-key": crypto.randomUUID() },
+    body: JSON.stringify({ name: "Traced Category" }),
+  });
+  expect(answer.status).toBe(201);
+  await server.line(/"kind":"audit\.record"[^\n]*"msg":"job"/);
+  server.child.kill("SIGTERM");
+  expect(await server.ended()).toBe(0);
+
+  const spans = received.flatMap((batch) => batch.spans);
+  const request = spans.find(({ name }) => name === "POST /api/products/categories");
+  const under = (span: Span | undefined) =>
+    spans.filter(({ parentSpanId }) => parentSpanId === span?.spanId).map(({ name }) => name);
+  expect(under(request)).toEqual(
+    expect.arrayContaining(["mongo.transaction", "categories.create", "jobs.mongo.enqueue"]),
+  );
+  const job = spans.find(({ name }) => name === "job audit.record");
+  expect(job?.traceId).toBe(request?.traceId ?? "none");
+  expect(job?.parentSpanId).toBe(request?.spanId ?? "none");
+  expect(JSON.stringify(job?.attributes)).toContain(answer.headers.get("x-request-id") ?? "none");
+  expect(under(job)).toContain("audit.recordAll");
+  expect(JSON.stringify(spans)).not.toContain("Traced Category");
 }, 60_000);
 
 test("a collector that does not answer costs no request and no stop", async () => {

@@ -1,8 +1,9 @@
 /** What a server writes to its log in a run that touches accounts, search, analytics and mail. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { useTestApp } from "./app";
 import { eventually, type ServerProcess, startServer } from "./processes";
 import { isCommand, isStatement, mongoAnswer, mySqlError, startProxy } from "./proxy";
@@ -105,6 +106,43 @@ test("a line says who called and from what kind of address", async () => {
   expect(of(me.requestId)).toMatchObject({ from: "private", userId: user.id, path: "/api/users/me" });
   expect(of(plain.requestId)).toMatchObject({ from: "loopback" });
   expect(of(plain.requestId)).not.toHaveProperty("userId");
+});
+
+test("so do lines that something else writes on the way to the answer", async () => {
+  const { data } = await call("POST", "/auth/login", credentials);
+  const authorization = `Bearer ${data.accessToken}`;
+  secrets.push(data.accessToken, data.refreshToken);
+  const from = { authorization, "x-forwarded-for": "2001:db8::7" };
+  const files = join(folder, "files");
+  // A folder that is a file: nothing can be stored.
+  await rename(files, `${files}.away`);
+  await writeFile(files, "");
+  try {
+    const picture = new FormData();
+    const pixels = { create: { width: 8, height: 8, channels: 3 as const, background: "red" } };
+    picture.set("file", new Blob([await sharp(pixels).png().toBuffer()], { type: "image/png" }), "a.png");
+    const answer = await fetch(`${server.address}/api/users/me/avatar`, {
+      method: "PUT",
+      headers: from,
+      body: picture,
+    });
+    expect(answer.status).toBeGreaterThanOrEqual(500);
+    const requestId = answer.headers.get("x-request-id");
+    const own = () => lines().filter((line) => line.requestId === requestId);
+    await eventually(async () => own().some(({ msg }) => msg === "request"), "the last line");
+    const seen = { from: "public-v6", userId: data.user.id };
+    expect(own().length).toBeGreaterThan(1);
+    for (const line of own()) expect(line).toMatchObject(seen);
+    // Each says so once: a name that stands twice in a line is read otherwise by each reader.
+    for (const line of server
+      .output()
+      .split("\n")
+      .filter((text) => text.includes(`"requestId":"${requestId}"`)))
+      expect(line.match(/"requestId":/g)).toHaveLength(1);
+  } finally {
+    await rm(files);
+    await rename(`${files}.away`, files);
+  }
 });
 
 test("no line holds a secret or what a person typed, also where requests fail", async () => {

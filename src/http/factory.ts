@@ -3,12 +3,14 @@ import { createFactory } from "hono/factory";
 import type { Actor } from "../lib/actor";
 import type { ExpectedVersions } from "../lib/versions";
 import type { Logger } from "../telemetry/log";
+import { type CalledBy, currentScope } from "../telemetry/scope";
+import { addressClassOf } from "./address";
 
 /** What middleware leaves in the context for handlers. */
 export interface AppEnv {
   Variables: {
     requestId: string;
-    /** The process's own; `logOf` adds the request id. */
+    /** The process's own; `logOf` adds the request. */
     log: Logger;
     /** The caller's address, from a proxy header only when the proxy is configured. */
     ip: string;
@@ -29,5 +31,20 @@ export const factory = createFactory<AppEnv>({
   defaultAppOptions: { strict: false },
 });
 
-/** The logger of a request: its lines have its id. Made where something is logged, which is seldom. */
-export const logOf = (c: Context<AppEnv>): Logger => c.get("log").child({ requestId: c.get("requestId") });
+/** Who a request comes from, for the log. */
+export function calledBy(c: Context<AppEnv>): CalledBy {
+  const from = addressClassOf(c.get("ip"));
+  const userId = (c.get("actor") as Actor | undefined)?.userId;
+  return userId === undefined ? { from } : { from, userId };
+}
+
+/**
+ * The logger of a request: its lines have the request's id and who it comes from. Made where something is logged, which
+ * is seldom. In the request's scope every logger says so by itself; reads have none.
+ */
+export function logOf(c: Context<AppEnv>): Logger {
+  const requestId = c.get("requestId");
+  return currentScope()?.requestId === requestId
+    ? c.get("log")
+    : c.get("log").child({ requestId, ...calledBy(c) });
+}

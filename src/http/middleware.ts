@@ -4,8 +4,8 @@ import { routePath } from "hono/route";
 import type { BaseDeps } from "../deps";
 import { logRequest } from "../telemetry/log";
 import { inScope } from "../telemetry/scope";
-import { addressClassOf, createAddressReader } from "./address";
-import { type AppEnv, factory } from "./factory";
+import { createAddressReader } from "./address";
+import { type AppEnv, calledBy, factory } from "./factory";
 import { createHostCheck } from "./host";
 import { refuseOtherMethods } from "./methods";
 import { problem } from "./problems";
@@ -123,7 +123,8 @@ export function edge(deps: BaseDeps, app: () => Hono<AppEnv>) {
     const refused = refuse(c);
     if (refused) c.res = refused;
     else if (method === "OPTIONS") c.res = (await preflight(c, next)) as Response;
-    else await (scoped ? inScope({ requestId, ...traced?.scope }, next) : next());
+    else
+      await (scoped ? inScope({ requestId, calledBy: () => calledBy(c), ...traced?.scope }, next) : next());
     const { status, headers } = c.res;
     const origin = raw.headers.get("origin");
     finishHeaders(headers, requestId, origin, origin !== null && allowed.has(origin));
@@ -136,8 +137,7 @@ export function edge(deps: BaseDeps, app: () => Hono<AppEnv>) {
     logRequest(deps.log, {
       ...{ requestId, method, path, status },
       ms: Math.round(took * 10) / 10,
-      from: addressClassOf(c.get("ip")),
-      userId: c.get("actor")?.userId,
+      ...calledBy(c),
     });
   });
 }

@@ -4,7 +4,7 @@ import type { AddressClass } from "../http/address";
 import { systemClock } from "../lib/clock";
 import { describeError, errorText, isErrorLike, withoutAddresses } from "./errors";
 import { inBatches, type Output, stdoutSink } from "./output";
-import { currentScope } from "./scope";
+import { fieldsOf } from "./scope";
 
 export type Logger = pino.Logger;
 
@@ -121,12 +121,7 @@ export async function createLogger(
       level: (label) => ({ level: label }),
       log: (line) => withoutSecrets(line) as Record<string, unknown>,
     },
-    // Lines of a job name it, and the request that it comes from; those of a request do so themselves (`logOf`).
-    mixin: () => {
-      const scope = currentScope();
-      if (scope?.job === undefined) return {};
-      return { ...(scope.requestId === null ? {} : { requestId: scope.requestId }), job: scope.job };
-    },
+    mixin: () => fieldsOf(),
     // Pino's own would tell everything that an error bears.
     serializers: { err: (error) => (error instanceof Error ? describeError(error) : error) },
     hooks: {

@@ -78,7 +78,7 @@ interface Wait {
  * Nobody is looked after while every answer comes within half a second, so a database in good order is asked nothing.
  * One that is only slow still answers somebody: then nobody is refused but who waits beyond a limit of their own.
  * @param look a read, over a connection of its own
- * @param write what looks whether writes go, in the same way; it is done when a write waits and reads are answered
+ * @param write what looks whether writes go, in the same way; at the same time, when a write waits
  * @param unavailable makes the error that whoever asks gets
  */
 export function createPulse(
@@ -104,18 +104,22 @@ export function createPulse(
       tell(error);
     }
   };
-  /** @param whom it refuses when nobody is answered */
-  const lookFor = async (sign: Sign, whom: (wait: Wait) => boolean) => {
+  /** Looks in one way. @returns takes what it found for true; `whom` is refused when nobody is answered */
+  const lookFor = async (sign: Sign, whom: (wait: Wait) => boolean): Promise<() => void> => {
     const before = sign.answers;
     try {
       await sign.look(sign.refusal === undefined ? LIMIT : LIMIT_DOWN);
-      sign.failures = 0;
-      sign.refusal = undefined;
+      return () => {
+        sign.failures = 0;
+        sign.refusal = undefined;
+      };
     } catch (error) {
-      sign.failures = sign.answers > before ? 0 : sign.failures + 1;
-      if (sign.failures < FAILURES) return;
-      sign.refusal = unavailable(error);
-      refuse(whom, sign.refusal);
+      return () => {
+        sign.failures = sign.answers > before ? 0 : sign.failures + 1;
+        if (sign.failures < FAILURES) return;
+        sign.refusal = unavailable(error);
+        refuse(whom, sign.refusal);
+      };
     }
   };
   const beat = async () => {
@@ -129,11 +133,17 @@ export function createPulse(
     }
     const young = (oldest?.since ?? 0) + BEAT - performance.now();
     if (!isKnown && young > 0) return schedule(young);
-    await lookFor(life, () => true);
     const now = performance.now();
-    const writesWait = waiting.values().some(({ since, asked }) => asked.writes && now - since > BEAT);
-    if (life.failures === 0 && life.refusal === undefined && (writesWait || writes.refusal !== undefined))
-      await lookFor(writes, ({ asked }) => asked.writes === true);
+    const writesWait = waiting.values().some(({ since, asked }) => asked.writes && now - since >= BEAT);
+    const [judgeLife, judgeWrites] = await Promise.all([
+      lookFor(life, () => true),
+      writesWait || writes.refusal !== undefined
+        ? lookFor(writes, ({ asked }) => asked.writes === true)
+        : undefined,
+    ]);
+    judgeLife();
+    // Where reads are not answered either, that says nothing about writes.
+    if (life.failures === 0) judgeWrites?.();
     const late = performance.now();
     refuse(
       ({ since, asked }) => asked.limit !== undefined && late - since > asked.limit,

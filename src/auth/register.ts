@@ -51,6 +51,7 @@ export async function register(
 ): Promise<Registration> {
   await countRequest(deps, "register", origin);
   refuseObviousPassword(password, email, name);
+  deps.mysql.expectWrites();
   const now = deps.clock.now();
   const pendingHashedPassword = await deps.passwords.hash(password, requesterOf(origin.ip, null));
   const [userId, codeId, jobId] = [deps.random.id(), deps.random.id(), deps.random.id()];

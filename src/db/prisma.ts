@@ -41,6 +41,11 @@ export interface MySql {
    * @throws when it does not within two seconds
    */
   ping(): Promise<"up" | "read_only">;
+  /**
+   * For before costly work that is in vain without a write, such as the hash of a password.
+   * @throws at once, where it is known that MySQL does not answer or takes no writes
+   */
+  expectWrites(): void;
   /** How busy its connections are. */
   pool(): PoolState;
   close(): Promise<void>;
@@ -339,6 +344,7 @@ export function connectMySql(
       lost = undefined;
       return pulse.isReadOnly() || Number(answer?.readOnly) === 1 ? "read_only" : "up";
     },
+    expectWrites: pulse.expectWrites,
     pool: () => ({ used: pool.activeConnections(), waiting: pool.taskQueueSize() }),
     async close() {
       pulse.close();

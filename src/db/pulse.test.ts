@@ -157,10 +157,12 @@ test("a MySQL that takes no writes: who writes is refused, and later at once; re
     expect(known - began).toBeLessThan(30_000);
     expect(await mysql.on().role.count()).toBeGreaterThanOrEqual(0);
     expect(await mysql.ping()).toBe("read_only");
+    expect(() => mysql.expectWrites()).toThrow("MySQL does not answer");
     await eventually(async () => (await waitingInServer()) === 0, "the end of what was given up");
   });
   await eventually(async () => (await refusalOf(insert())) === undefined, "the return of writes");
   expect(await mysql.ping()).toBe("up");
+  mysql.expectWrites();
 }, 120_000);
 
 test("a table that somebody has for themselves: an answer after the wait for locks, and the rest goes on", async () => {

@@ -53,6 +53,8 @@ export interface Pulse {
   isDown(): boolean;
   /** Whether it is known that the database answers reads and takes no writes. */
   isReadOnly(): boolean;
+  /** For before work that is in vain without a write. @throws what whoever writes gets now */
+  expectWrites(): void;
   close(): void;
 }
 
@@ -142,8 +144,7 @@ export function createPulse(
         : undefined,
     ]);
     judgeLife();
-    // Where reads are not answered either, that says nothing about writes.
-    if (life.failures === 0) judgeWrites?.();
+    judgeWrites?.();
     const late = performance.now();
     refuse(
       ({ since, asked }) => asked.limit !== undefined && late - since > asked.limit,
@@ -153,9 +154,11 @@ export function createPulse(
     schedule(isDoubtful(life) || isDoubtful(writes) ? AGAIN : BEAT);
   };
 
+  const refusalOf = (writing: boolean | undefined) => life.refusal ?? (writing ? writes.refusal : undefined);
+
   return {
     guard(work, asked = {}) {
-      const refusal = life.refusal ?? (asked.writes ? writes.refusal : undefined);
+      const refusal = refusalOf(asked.writes);
       if (refusal !== undefined) {
         asked.refused?.();
         return Promise.reject(refusal);
@@ -179,6 +182,10 @@ export function createPulse(
     },
     isDown: () => life.refusal !== undefined,
     isReadOnly: () => writes.refusal !== undefined,
+    expectWrites() {
+      const refusal = refusalOf(true);
+      if (refusal !== undefined) throw refusal;
+    },
     close() {
       closed = true;
       clearTimeout(timer);

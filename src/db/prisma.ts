@@ -293,10 +293,13 @@ export function connectMySql(
   });
   /** What the last look failed with: the pool says of everything that it took too long (prisma/orm#28612). */
   let lost: unknown;
-  const pulse = createPulse(mysqlLooks(databaseUrl), (cause) => {
-    lost = cause;
-    return noAnswer(cause);
-  });
+  const { look, write } = mysqlLooks(databaseUrl);
+  const noted: Look = (limit) =>
+    look(limit).catch((error) => {
+      lost = error;
+      throw error;
+    });
+  const pulse = createPulse({ look: noted, write }, noAnswer);
   if (!patient) guardPool(pool, pulse);
   const client = new PrismaClient({
     adapter: new PrismaMariaDb(pool, {

@@ -105,17 +105,26 @@ const childrenOf = (pid: number): number[] =>
 /** Sets everything up. `end` takes it down again. */
 export async function createWorld() {
   const databases = await ownDatabases();
-  try {
-    return await buildOn(databases);
-  } catch (error) {
+  const folder = await mkdtemp(join(tmpdir(), "aizy-faults-"));
+  const end = async () => {
     await databases.end();
+    Bun.spawnSync(["umount", folder]);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    return await buildOn(databases, folder, end);
+  } catch (error) {
+    await end();
     throw error;
   }
 }
 
-async function buildOn(databases: Awaited<ReturnType<typeof ownDatabases>>) {
+async function buildOn(
+  databases: Awaited<ReturnType<typeof ownDatabases>>,
+  folder: string,
+  end: () => Promise<void>,
+) {
   const worker = await openWorkerDatabases(databases);
-  const folder = await mkdtemp(join(tmpdir(), "aizy-faults-"));
   if (Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `size=${ROOM}`, "tmpfs", folder]).exitCode !== 0)
     throw new Error("no file system of its own could be mounted: it needs root");
   const deps = createDeps(
@@ -288,9 +297,7 @@ async function buildOn(databases: Awaited<ReturnType<typeof ownDatabases>>) {
       await deps.close();
       await redis?.stop();
       await Promise.all([mysql, mongo, mail, s3, smtp, objects].map((one) => one.close()));
-      await databases.end();
-      Bun.spawnSync(["umount", folder]);
-      await rm(folder, { recursive: true, force: true });
+      await end();
     },
   };
   return world;

@@ -47,5 +47,9 @@ CORS_ORIGINS=
 # Shop <no-reply@shop.example>
 SMTP_URL=
 MAIL_FROM=
+
+# TLS: Caddy in front, with a certificate for the host of the API, such as api.shop.example. docs/production.md
+#COMPOSE_PROFILES=tls
+#SITE=
 EOF
 echo "The secrets are in $file. Fill in APP_URL, CORS_ORIGINS, SMTP_URL and MAIL_FROM at its end, and keep a copy elsewhere."

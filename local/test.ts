@@ -114,10 +114,11 @@ const joined = await joinOrExit();
 console.log(`Databases   from ${joined.from}`);
 const checks: [string, string[]][] = [];
 if (paths.length === 0) {
-  const { CHROMIUM, REDIS_SERVER, NGINX, PROMTOOL } = process.env;
+  const { CHROMIUM, REDIS_SERVER, NGINX, CADDY, PROMTOOL } = process.env;
   console.log(`Browser     ${await provideProgram(["chromium", "google-chrome"], "chromium", CHROMIUM)}`);
   console.log(`Redis       ${await provideProgram(["redis-server"], "redis-server", REDIS_SERVER)}`);
   console.log(`nginx       ${await provideProgram(["nginx"], "nginx-light", NGINX)}`);
+  console.log(`Caddy       ${await provideProgram(["caddy"], "caddy", CADDY)}`);
   console.log(`promtool    ${await unpackProgram("prometheus", "usr/bin/promtool", PROMTOOL)}`);
   const lists = await provideProgram([], "webext-ublock-origin-chromium", filterLists);
   console.log(`Blockers    ${lists}`);

@@ -1,12 +1,14 @@
 /** What deploy/ and compose.yaml say agrees with what the server takes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import ipaddr from "ipaddr.js";
 import { parseConfig } from "../src/config";
 import { withConnection } from "../src/db/prisma";
 import { splitStatements } from "../src/db/sql-script";
 import { useTestApp } from "./app";
+import { nginxPath } from "./nginx";
 import { startProgram, startServer } from "./processes";
 import { promtoolPath } from "./promtool";
 
@@ -56,6 +58,10 @@ test("deploy/env.sh writes secrets for its owner's eyes alone, and never over ot
   expect((await makeSecrets()).JWT_SECRET).not.toBe((await makeSecrets()).JWT_SECRET);
 });
 
+/** Whether the client of Docker has compose; it needs no engine to check a file. */
+const hasCompose =
+  Bun.which("docker") !== null && (await Bun.$`docker compose version`.nothrow().quiet()).exitCode === 0;
+
 interface Manifest {
   kind: string;
   data: Record<string, string>;
@@ -83,6 +89,31 @@ test("every variable of compose.yaml is one of .env.example", async () => {
   ]);
   for (const service of ["app", "migrate"])
     expect(JSON.stringify(services[service]?.environment)).not.toMatch(/root|MYSQL_PASSWORD|MONGO_PASSWORD/);
+});
+
+test("with the defaults of compose.yaml the server is reached through Caddy alone, and believes it alone", async () => {
+  let compose = await text("compose.yaml");
+  for (let before = ""; before !== compose; ) {
+    before = compose;
+    compose = compose.replace(/\$\{\w+:-([^${}]*)\}/g, "$1");
+  }
+  const { services, networks } = Bun.YAML.parse(compose) as {
+    services: Record<string, Record<string, unknown>>;
+    networks: Record<string, { ipam?: { config: { subnet: string; ip_range: string }[] } } | null>;
+  };
+  const { app, caddy } = services;
+  const { proxy } = (caddy?.networks ?? {}) as Record<string, { ipv4_address: string }>;
+  const address = proxy?.ipv4_address ?? "";
+  expect(app).toMatchObject({
+    ports: [{ host_ip: "127.0.0.1", target: 5000 }],
+    environment: { TRUSTED_PROXIES: address },
+    networks: ["default", "proxy"],
+  });
+  expect(caddy).toMatchObject({ profiles: ["tls"], ports: ["80:80", "443:443", "443:443/udp"] });
+  // Docker gives the other half away.
+  const [given] = networks.proxy?.ipam?.config ?? [];
+  expect(ipaddr.parse(address).match(ipaddr.parseCIDR(given?.subnet ?? ""))).toBe(true);
+  expect(ipaddr.parse(address).match(ipaddr.parseCIDR(given?.ip_range ?? ""))).toBe(false);
 });
 
 test("the secrets of deploy/env.sh and the settings of the Kubernetes manifest make a production server", async () => {
@@ -266,5 +297,92 @@ describe("the alerts and the board", () => {
     }
     // What is measured and on no panel is likely forgotten.
     expect([...has].filter((name) => !shown.some((expr) => expr.includes(name)))).toEqual([]);
+  });
+});
+
+describe("deploy/backup.sh", () => {
+  const backups = join(folder, "backups");
+  const old = "2026-01-02T03-10-00Z";
+  /** Stands where Docker is, and does what it is asked for with this checkout and this test's databases. */
+  const docker = `#!/bin/sh
+echo "$*" > ${folder}/asked
+for word; do case $word in *:/backups) place=\${word%:/backups} ;; /backups/*) name=\${word#/backups/} ;; esac; done
+exec ${process.execPath} src/backup/backup.cli.ts "$place/$name"
+`;
+  const back = async (env: Record<string, string> = {}) => {
+    const done = await Bun.$`sh deploy/backup.sh`
+      .env({ ...process.env, PATH: `${folder}/bin:${process.env.PATH}`, BACKUPS: backups, ...env })
+      .nothrow()
+      .quiet();
+    return [done.exitCode, `${done.stdout}${done.stderr}`];
+  };
+  const names = async () => (await readdir(backups)).sort();
+  beforeAll(async () => {
+    await mkdir(join(folder, "bin"));
+    await writeFile(join(folder, "bin/docker"), docker);
+    await chmod(join(folder, "bin/docker"), 0o755);
+    for (const name of [old, "2026-11-29T03-10-00Z", "kept by hand"])
+      await mkdir(join(backups, name), { recursive: true });
+    const longAgo = new Date(Date.now() - 20 * 24 * 3600 * 1000);
+    for (const name of [old, "kept by hand"]) await utimes(join(backups, name), longAgo, longAgo);
+  });
+
+  test("one that fails, or cannot be copied, leaves the old ones", async () => {
+    const before = await names();
+    expect((await back({ MONGODB_URI: "" }))[0]).not.toBe(0);
+    expect(await names()).toEqual(before);
+    expect((await back({ BACKUP_COPY: "exit 3" }))[0]).toBe(3);
+    expect(await names()).toContain(old);
+  }, 120_000);
+
+  test("a new one is there and elsewhere, and what is too old is gone", async () => {
+    const elsewhere = join(folder, "elsewhere");
+    const done = await back({ BACKUP_COPY: `cp -r "$BACKUP" ${elsewhere}` });
+    expect(done).toEqual([0, expect.stringContaining("rows of MySQL")]);
+    // The form that docs/operations.md gives.
+    expect(await text(join(folder, "asked"))).toMatch(
+      /^compose run --rm .*--volume \S+:\/backups app bun dist\/src\/backup\/backup\.cli\.js \/backups\/\S+\n$/,
+    );
+    const left = await names();
+    expect(left).not.toContain(old);
+    expect(left.slice(0, 1)).toEqual(["2026-11-29T03-10-00Z"]);
+    expect(left).toContain("kept by hand");
+    expect(await readdir(elsewhere)).toContain("manifest.json");
+  }, 120_000);
+});
+
+describe("what the tools say of the samples", () => {
+  test("every script is one for sh", async () => {
+    for (const name of (await readdir("deploy")).filter((file) => file.endsWith(".sh")))
+      expect([name, (await Bun.$`sh -n deploy/${name}`.nothrow().quiet()).exitCode]).toEqual([name, 0]);
+  });
+
+  test.skipIf(!Bun.which("systemd-analyze"))("systemd takes the timer and its service", async () => {
+    const said = await Bun.$`systemd-analyze verify deploy/aizy-backup.service deploy/aizy-backup.timer`
+      .nothrow()
+      .quiet();
+    expect([said.exitCode, `${said.stderr}`]).toEqual([0, ""]);
+  });
+
+  test.skipIf(nginxPath() === undefined)("nginx takes its configuration", async () => {
+    const [key, certificate] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
+    await Bun.$`openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=api.shop.test -keyout ${key} -out ${certificate}`.quiet();
+    const sample = (await text("deploy/nginx.conf"))
+      .replace(/ssl_certificate_key .*;/, `ssl_certificate_key ${key};`)
+      .replace(/ssl_certificate .*;/, `ssl_certificate ${certificate};`);
+    await writeFile(join(folder, "nginx.conf"), `pid ${folder}/pid;\n${sample}`);
+    const said = await Bun.$`${nginxPath()} -t -c ${folder}/nginx.conf -e stderr`.nothrow().quiet();
+    expect([said.exitCode, `${said.stderr}`]).toEqual([0, expect.stringContaining("test is successful")]);
+  });
+
+  test.skipIf(!hasCompose)("docker compose takes compose.yaml, with TLS and without", async () => {
+    const file = join(folder, "compose.env");
+    await Bun.$`sh deploy/env.sh ${file}`.quiet();
+    const filled = (await text(file)).replace(/^(APP_URL|CORS_ORIGINS|SMTP_URL|MAIL_FROM)=$/gm, "$1=x");
+    await writeFile(file, filled);
+    for (const profile of [[], ["--profile", "tls"]]) {
+      const said = await Bun.$`docker compose --env-file ${file} ${profile} config --quiet`.nothrow().quiet();
+      expect([said.exitCode, `${said.stderr}`]).toEqual([0, ""]);
+    }
   });
 });

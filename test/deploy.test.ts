@@ -62,9 +62,16 @@ test("deploy/env.sh writes secrets for its owner's eyes alone, and never over ot
 const hasCompose =
   Bun.which("docker") !== null && (await Bun.$`docker compose version`.nothrow().quiet()).exitCode === 0;
 
+interface Container {
+  command?: string[];
+  envFrom: { secretRef?: { name: string; optional?: true }; configMapRef?: { name: string } }[];
+  env?: { name: string; valueFrom: { secretKeyRef: { name: string; key: string; optional?: true } } }[];
+  lifecycle?: { preStop: { exec: { command: [string, string] } } };
+}
 interface Manifest {
   kind: string;
   data: Record<string, string>;
+  spec: { template: { spec: { terminationGracePeriodSeconds?: number; containers: [Container] } } };
 }
 
 test("every variable of compose.yaml is one of .env.example", async () => {
@@ -116,25 +123,66 @@ test("with the defaults of compose.yaml the server is reached through Caddy alon
   expect(ipaddr.parse(address).match(ipaddr.parseCIDR(given?.ip_range ?? ""))).toBe(false);
 });
 
-test("the secrets of deploy/env.sh and the settings of the Kubernetes manifest make a production server", async () => {
-  const secrets = await makeSecrets();
-  const manifests = Bun.YAML.parse(await text("deploy/kubernetes.yaml")) as Manifest[];
-  const sample = manifests.find(({ kind }) => kind === "ConfigMap")?.data ?? {};
-  const settings = Object.fromEntries(
-    Object.entries(sample).map(([name, value]) => [name, value.replaceAll("shop.example", "shop.test")]),
-  );
-  expect(unknown([...Object.keys(settings), ...Object.keys(secrets)])).toEqual([]);
-  const config = parseConfig({
-    ...secrets,
-    ...settings,
-    SMTP_URL: "smtp://mail.shop.test:587",
-    DATABASE_URL: "mysql://aizy:secret@mysql:3306/aizy_users",
-    MONGODB_URI: "mongodb://mongo:27017/aizy?replicaSet=rs0",
+describe("deploy/kubernetes.yaml", () => {
+  const S3 = ["S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
+  const read = async () => {
+    const sample = await text("deploy/kubernetes.yaml");
+    // The hosts of the sample, which a server refuses.
+    const manifests = Bun.YAML.parse(sample.replaceAll("shop.example", "shop.test")) as Manifest[];
+    const of = (kind: string) => manifests.find((one) => one.kind === kind);
+    const [server] = of("Deployment")?.spec.template.spec.containers ?? [];
+    return { settings: of("ConfigMap")?.data ?? {}, server, of };
+  };
+  /** The environment of a container: the last source wins. */
+  const environmentOf = (container: Container | undefined, secret: object, settings: object) =>
+    Object.assign({}, ...(container?.envFrom ?? []).map((from) => (from.configMapRef ? settings : secret)));
+
+  test("a secret from deploy/env.sh and the settings make a production server, and the settings count", async () => {
+    const { settings, server } = await read();
+    // Filled in for compose.yaml, with other addresses.
+    const secret: Record<string, string> = {
+      ...(await makeSecrets()),
+      APP_URL: "https://other.test",
+      CORS_ORIGINS: "https://other.test",
+      MAIL_FROM: "no-reply@other.test",
+      DATABASE_URL: "mysql://aizy:secret@mysql:3306/aizy_users",
+      MONGODB_URI: "mongodb://mongo:27017/aizy?replicaSet=rs0",
+      SMTP_URL: "smtp://mail.shop.test:587",
+    };
+    expect(unknown([...Object.keys(settings), ...Object.keys(secret)])).toEqual([]);
+    expect(parseConfig(environmentOf(server, secret, settings))).toMatchObject({
+      environment: "production",
+      drainSeconds: Number(settings.DRAIN_SECONDS),
+      appUrl: "https://shop.test",
+      corsOrigins: ["https://shop.test"],
+      mailFrom: settings.MAIL_FROM,
+      metricsToken: secret.METRICS_TOKEN,
+    });
   });
-  expect(config).toMatchObject({
-    environment: "production",
-    drainSeconds: 10,
-    metricsToken: secrets.METRICS_TOKEN,
+
+  test("the sample's own hosts are refused", async () => {
+    const { settings, server } = await read();
+    const sample = Object.fromEntries(
+      Object.entries(settings).map(([name, value]) => [name, value.replaceAll("shop.test", "shop.example")]),
+    );
+    expect(() => parseConfig(environmentOf(server, {}, sample))).toThrow(/APP_URL: names shop\.example/);
+  });
+
+  test("without a shared store for files no copy starts", async () => {
+    const { server } = await read();
+    const asked = (server?.env ?? []).map(({ name, valueFrom: { secretKeyRef } }) => [name, secretKeyRef]);
+    expect(asked).toEqual(S3.map((name) => [name, { name: "aizy", key: name }]));
+    expect(await text("deploy/kubernetes.yaml")).not.toContain("mountPath: /data");
+  });
+
+  test("a copy that goes has the time that it takes", async () => {
+    const { settings, server, of } = await read();
+    const [program, pause] = server?.lifecycle?.preStop.exec.command ?? ["", ""];
+    expect(program).toBe("sleep");
+    // Ten seconds are for requests in flight: STOP_LIMIT in src/index.ts.
+    const needed = Number(pause) + Number(settings.DRAIN_SECONDS) + 10;
+    expect(of("Deployment")?.spec.template.spec.terminationGracePeriodSeconds).toBeGreaterThan(needed);
+    expect(Number(pause)).toBeGreaterThan(0);
   });
 });
 

@@ -8,11 +8,10 @@ import { emailSchema, newPasswordSchema } from "../src/auth/schema";
 import { readCommandLine } from "../src/cli";
 import { COMMANDS } from "../src/commands";
 import { withDeployLock } from "../src/db/deploy-lock";
-import { whenConnected } from "../src/db/mongo";
 import { AppError } from "../src/lib/errors";
 import { ADMIN_ROLE } from "../src/lib/permissions";
 import { canonicalKey } from "../src/lib/text";
-import { commandDeps, configOrExit } from "../src/program";
+import { commandDeps, configOrExit, databasesOrExit } from "../src/program";
 import { createAccount, holdersOf } from "../src/users/admin/commands";
 import { ensureRoles } from "../src/users/roles/ensure";
 import type { Deps } from "../src/wire";
@@ -70,7 +69,7 @@ async function main(): Promise<number> {
   }
   const deps = await commandDeps(config);
   try {
-    await whenConnected(deps.mongo);
+    await databasesOrExit(config, deps.mongo);
     const administrator = {
       email: process.env.SEED_ADMIN_EMAIL || "admin@aizy.local",
       password: process.env.SEED_ADMIN_PASSWORD,

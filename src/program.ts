@@ -1,6 +1,7 @@
 import { type Config, ConfigError, parseConfig } from "./config";
-import { checkMongoUri, connectMongo } from "./db/mongo";
-import { connectMySql } from "./db/prisma";
+import { checkMongoUri, connectMongo, type Mongo, whenConnected } from "./db/mongo";
+import { checkMySql, connectMySql } from "./db/prisma";
+import { DatabaseUnusable } from "./db/requirements";
 import { createLogger } from "./telemetry/log";
 import { createDeps, type Deps } from "./wire";
 
@@ -24,4 +25,16 @@ export async function commandDeps(config: Config): Promise<Deps> {
     mysql: connectMySql(config.databaseUrl, config.databasePool, caller),
     mongo: connectMongo(config.mongodbUri, config.mongodbPool, caller),
   });
+}
+
+/** Waits until the databases of a program are there: where one is not, the reason is printed, and the process ends with 1. */
+export async function databasesOrExit({ databaseUrl }: Config, mongo?: Mongo): Promise<void> {
+  try {
+    await checkMySql(databaseUrl);
+    if (mongo) await whenConnected(mongo);
+  } catch (error) {
+    if (!(error instanceof DatabaseUnusable)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
 }

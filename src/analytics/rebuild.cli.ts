@@ -1,9 +1,8 @@
 /** `bun run analytics:rebuild`: makes all sessions and rollups anew from the events that are kept. */
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
-import { whenConnected } from "../db/mongo";
 import { createProgress, type Progress } from "../lib/progress";
-import { commandDeps, configOrExit } from "../program";
+import { commandDeps, configOrExit, databasesOrExit } from "../program";
 import { type RebuildProgress, rebuild } from "./rebuild";
 
 readCommandLine(COMMANDS["analytics:rebuild"]);
@@ -11,7 +10,7 @@ const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
 const deps = await commandDeps(config);
 const bars: Partial<Record<Parameters<RebuildProgress>[0], Progress>> = {};
 try {
-  await whenConnected(deps.mongo);
+  await databasesOrExit(config, deps.mongo);
   const made = await rebuild(deps, {
     progress: (what, done, total) => {
       bars[what] ??= createProgress(what === "events" ? "Sessions" : "Reports", total);

@@ -1,11 +1,12 @@
 /** `bun run reencrypt`: encrypts under the first key of DATA_KEY what an earlier one encrypted. */
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
-import { commandDeps, configOrExit } from "../program";
+import { commandDeps, configOrExit, databasesOrExit } from "../program";
 import { reencryptAll } from "./mfa/secrets";
 
 const { values } = readCommandLine(COMMANDS.reencrypt);
 const config = configOrExit({ ...process.env, LOG_LEVEL: "warn" });
+await databasesOrExit(config);
 const deps = await commandDeps(config);
 try {
   const { version } = deps.vault;

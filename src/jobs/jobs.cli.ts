@@ -1,8 +1,7 @@
 /** `bun run jobs [list [STATE] | retry ID | discard ID]`: what waits, runs and failed. */
 import { readCommandLine } from "../cli";
 import { COMMANDS } from "../commands";
-import { whenConnected } from "../db/mongo";
-import { commandDeps, configOrExit } from "../program";
+import { commandDeps, configOrExit, databasesOrExit } from "../program";
 import { discardJob, listJobs, retryJob } from "./admin";
 import { JOB_STATES } from "./jobs";
 
@@ -34,7 +33,7 @@ async function main(): Promise<number> {
 }
 
 try {
-  await whenConnected(deps.mongo);
+  await databasesOrExit(config, deps.mongo);
   process.exitCode = await main().catch((error: Error) => {
     console.error(error.message);
     return 1;

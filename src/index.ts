@@ -19,6 +19,8 @@ import { measureProcess } from "./telemetry/process";
 import { planWords } from "./users/reindex";
 import { createDeps, type Deps } from "./wire";
 
+/** Longest wait for a moment without requests before the server stops, in milliseconds. */
+const QUIET_LIMIT = 500;
 /** How long requests in flight may take to finish when the server stops, in milliseconds. */
 const STOP_LIMIT = 10_000;
 
@@ -105,6 +107,18 @@ function listen(config: Config, deps: Deps) {
   });
 }
 
+/**
+ * Waits for a moment in which no request is in flight and what has arrived was read: Bun resets a connection that it has
+ * accepted and not read from when it stops, and a proxy sends no change a second time.
+ */
+async function quietMoment(server: ReturnType<typeof listen>): Promise<void> {
+  const limit = performance.now() + QUIET_LIMIT;
+  do {
+    await Bun.sleep(1);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  } while (server.pendingRequests > 0 && performance.now() < limit);
+}
+
 /** Serves with one process. */
 async function serve(config: Config): Promise<void> {
   const logger = await createLogger(config);
@@ -154,6 +168,7 @@ async function serve(config: Config): Promise<void> {
       log.warn("requests in flight took too long and were ended");
       process.exit(exitCode);
     }, STOP_LIMIT);
+    await quietMoment(server);
     await server.stop();
     await Promise.all([runner.stop(), keeper.stop()]);
     await deps.close();

@@ -1,4 +1,4 @@
-/** What a row of the fault table must keep to, as issue 21 asks. */
+/** What a row of the fault table must keep to. */
 import type { Differences } from "./compare";
 import type { Call } from "./load";
 

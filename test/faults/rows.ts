@@ -65,6 +65,7 @@ export const FAULTS: Fault[] = [
     name: "mysql-locked",
     what: "MySQL locked against writes for 20 s (FLUSH TABLES WITH READ LOCK)",
     seconds: 20,
+    mailsTwice: true,
     begin: ({ lockMySql }) => lockMySql(),
     end: ({ unlockMySql }) => unlockMySql(),
   },

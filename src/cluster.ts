@@ -3,6 +3,7 @@
  * starts the others, starts one that died or hangs again, stops all of them, and lets each tell what all have measured.
  */
 import { AppError } from "./lib/errors";
+import { within } from "./lib/within";
 import type { Logger } from "./telemetry/log";
 import { countAbsent, countersOf, type Metrics, type Snapshot } from "./telemetry/metrics";
 
@@ -228,17 +229,16 @@ export function joinCluster(metrics: Metrics, log: Logger, stop: () => void): vo
     const number = ++asked;
     const answer = Promise.withResolvers<Snapshot[]>();
     waiting.set(number, answer.resolve);
-    // Its own measurements alone would be counters that fall: no answer is one that does not lie.
-    const late = () =>
-      answer.reject(
-        new AppError("service_unavailable", "The processes were not measured in time.", { retryAfter: 5 }),
-      );
-    const timer = setTimeout(late, ASK_LIMIT);
     send({ ask: number });
     try {
-      return await answer.promise;
+      return await within(ASK_LIMIT, "the first process", answer.promise);
+    } catch (cause) {
+      // Its own measurements alone would be counters that fall: no answer is one that does not lie.
+      throw new AppError("service_unavailable", "The processes were not measured in time.", {
+        retryAfter: 5,
+        cause,
+      });
     } finally {
-      clearTimeout(timer);
       waiting.delete(number);
     }
   });

@@ -3,7 +3,8 @@ import mariadb from "mariadb";
 import { Prisma, PrismaClient } from "../generated/prisma/client";
 import { AppError } from "../lib/errors";
 import { jitter } from "../lib/random";
-import { type Asked, createPulse, type Look, PING_LIMIT, type Pulse, within } from "./pulse";
+import { within } from "../lib/within";
+import { type Asked, createPulse, type Look, PING_LIMIT, type Pulse } from "./pulse";
 import { DatabaseUnusable, mysqlProblem } from "./requirements";
 import { isUnavailable } from "./unavailable";
 

@@ -1,6 +1,7 @@
 import mongoose, { type ClientSession } from "mongoose";
+import { within } from "../lib/within";
 import { endAbandoned } from "./abandoned";
-import { type Asked, createPulse, type Look, type Pulse, SMALL_LIMIT, within } from "./pulse";
+import { type Asked, createPulse, type Look, type Pulse, SMALL_LIMIT } from "./pulse";
 
 /** A pulse of the MongoDB at an address. It looks over a connection of its own, because the pool's may all be taken. */
 export function createMongoPulse(uri: string): Pulse {

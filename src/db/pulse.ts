@@ -16,16 +16,6 @@ export const PING_LIMIT = 2000;
  */
 export const SMALL_LIMIT = 2500;
 
-/** Waits for an answer, but not for longer than `limit` milliseconds. @throws what `work` does, or that it is late */
-export async function within<T>(limit: number, database: string, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${database} did not answer within ${limit} ms`)), limit);
-    timer.unref();
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
 /** What is to know of something that is asked of a database. */
 export interface Asked {
   /** Called when it is not waited for any longer, or was not begun. */

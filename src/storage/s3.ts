@@ -1,7 +1,8 @@
 import { S3Client } from "bun";
 import type { Config } from "../config";
-import { createPulse, within } from "../db/pulse";
+import { createPulse } from "../db/pulse";
 import { chunksOf } from "../lib/chunks";
+import { within } from "../lib/within";
 import { checkKey, type Storage, StorageUnavailable, streamOf } from "./storage";
 
 /** Bytes of one part of an upload; S3 wants at least 5 MB. */

@@ -8,6 +8,7 @@ import type { GuardDeps } from "../http/guards";
 import { problem } from "../http/problems";
 import { MINUTE } from "../lib/clock";
 import { isSameSecret } from "../lib/crypto";
+import { within } from "../lib/within";
 
 /** What one process has measured, as it can be sent to another. */
 export type Snapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
@@ -163,19 +164,14 @@ function inTime(read: () => Promise<Record<string, number>>): () => Promise<Reco
   let running: Promise<void> | undefined;
   return async () => {
     running ??= read()
-      .then(
-        (values) => {
-          last = { values, at: performance.now() };
-        },
-        () => undefined,
-      )
+      .then((values) => {
+        last = { values, at: performance.now() };
+      })
       .finally(() => {
         running = undefined;
       });
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, READ_LIMIT);
-    await Promise.race([running, late.promise]);
-    clearTimeout(timer);
+    // Late or failed: it is what it was last, as long as that may stand for it.
+    await within(READ_LIMIT, "a gauge", running).catch(() => undefined);
     return last !== undefined && performance.now() - last.at < STALE ? last.values : {};
   };
 }

@@ -52,8 +52,10 @@ async function checkSurroundings(config: Config): Promise<void> {
   try {
     if (config.s3 === undefined) await checkFolder(config.storageDir);
     await checkMySql(config.databaseUrl);
-    await withConnection(config.databaseUrl, checkRowRights);
-    const [lacking] = await lackingMigrations(config.databaseUrl);
+    const [lacking] = await withConnection(config.databaseUrl, async (connection) => {
+      await checkRowRights(connection);
+      return lackingMigrations(connection);
+    });
     if (lacking !== undefined)
       fail(
         `The database lacks migration ${lacking}. Run \`bun run migrate\` (\`bun dist/src/db/migrate.js\`) before the server.`,

@@ -260,15 +260,15 @@ export async function resolveMigration(
  * @throws MigrationError when a newer version took away what this one uses
  */
 export async function lackingMigrations(
-  databaseUrl: string,
+  connection: mariadb.Connection,
   folder = "prisma/migrations",
 ): Promise<string[]> {
   if (!existsSync(folder)) return [];
-  const done = await withConnection(databaseUrl, (connection) =>
-    connection.query<{ name: string }[]>(
+  const done = await connection
+    .query<{ name: string }[]>(
       "SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
-    ),
-  ).catch(noneWithoutTable);
+    )
+    .catch(noneWithoutTable);
   const present = await migrationNames(folder);
   const applied = new Set(done.map(({ name }) => name));
   refuseContracted(present, [...applied]);

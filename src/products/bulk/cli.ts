@@ -33,7 +33,7 @@ export async function connect(env: Record<string, string | undefined>): Promise<
   await whenConnected(deps.mongo);
   await withDeployLock(config.databaseUrl, async (connection) => {
     // Where nothing is missing, rights on rows are enough.
-    if ((await lackingMigrations(config.databaseUrl)).length > 0) await applyMigrations(connection);
+    if ((await lackingMigrations(connection)).length > 0) await applyMigrations(connection);
     await buildIndexes(deps.mongo);
   });
   return deps;

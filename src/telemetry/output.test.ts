@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
+import { createPipe } from "../../test/pipe";
 import { eventually } from "../../test/processes";
 import { logRequest } from "./log";
 import { inBatches, type Sink } from "./output";
@@ -116,35 +117,7 @@ describe.skipIf(process.platform !== "linux")("standard output of a process (nee
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  /** A pipe that is read when the test asks for it. */
-  function pipe() {
-    const path = join(folder, `pipe-${pipes++}`);
-    expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
-    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const writer = openSync(path, constants.O_WRONLY);
-    let text = "";
-    const buffer = Buffer.alloc(65_536);
-    return {
-      writer,
-      text: () => text,
-      /** Reads what is there now. */
-      read() {
-        try {
-          for (let size = 1; size > 0; ) {
-            size = readSync(reader, buffer);
-            text += buffer.toString("latin1", 0, size);
-          }
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
-        }
-        return text;
-      },
-      closeReader: () => closeSync(reader),
-      close() {
-        closeSync(writer);
-      },
-    };
-  }
+  const pipe = () => createPipe(join(folder, `pipe-${pipes++}`));
 
   /** Serves; each request logs a hundred lines of 300 bytes. At SIGTERM it logs that, and ends with 3. */
   const SERVER = `
@@ -206,7 +179,7 @@ describe.skipIf(process.platform !== "linux")("standard output of a process (nee
     } finally {
       child.kill("SIGKILL");
       into.closeReader();
-      into.close();
+      into.closeWriter();
     }
   });
 
@@ -225,7 +198,7 @@ describe.skipIf(process.platform !== "linux")("standard output of a process (nee
     } finally {
       child.kill("SIGKILL");
       into.closeReader();
-      into.close();
+      into.closeWriter();
     }
   });
 
@@ -263,7 +236,7 @@ describe.skipIf(process.platform !== "linux")("standard output of a process (nee
       expect(await child.exited).toBe(3);
     } finally {
       child.kill("SIGKILL");
-      into.close();
+      into.closeWriter();
     }
   });
 

@@ -2,35 +2,22 @@
 import { expect, test } from "bun:test";
 import { useTestApp } from "../app";
 import { compare } from "./compare";
-import type { Acknowledged } from "./load";
+import { type Acknowledged, nothingAcknowledged } from "./load";
 
 const t = useTestApp();
 
-const nothing = (): Acknowledged => ({
-  sessions: new Set(),
-  names: new Map(),
-  products: new Map(),
-  descriptions: new Map(),
-  received: new Map(),
-  reservations: new Map(),
-  events: new Set(),
-  pictures: new Set(),
-  exports: { ids: new Set(), asked: 0 },
-  imports: new Map(),
-  mails: new Map(),
-});
 const mail = (to: string) => ({ from: "", to: [to], source: "" });
 const found = (log: Acknowledged, mails = [mail("nobody@example.com")]) =>
   compare(t.deps, "http://127.0.0.1:1", log, { mails, exportsBefore: 0 });
 
 test("of nothing nothing is missing", async () => {
-  expect(await found(nothing())).toEqual({ lost: [], doubled: [], mailsDoubled: [] });
+  expect(await found(nothingAcknowledged())).toEqual({ lost: [], doubled: [], mailsDoubled: [] });
 });
 
 test("each kind of what is gone is lost, also the name of a user who is gone", async () => {
   const id = t.deps.random.id();
   const { lost, doubled } = await found({
-    ...nothing(),
+    ...nothingAcknowledged(),
     sessions: new Set([id]),
     names: new Map([["gone@example.com", 3]]),
     products: new Map([["Gone", id]]),
@@ -75,7 +62,7 @@ test("what was asked for once and is there twice is doubled: products, pictures,
     .collection<{ _id: string }>("jobs")
     .insertOne({ _id: "an-import", status: "done", runAt: new Date() } as never);
   const log = {
-    ...nothing(),
+    ...nothingAcknowledged(),
     products: new Map([
       ["Twice", one._id],
       ["Pictured", pictured._id],

@@ -36,6 +36,21 @@ export interface Acknowledged {
   mails: Map<string, string>;
 }
 
+/** The log of callers who have not been told anything yet. */
+export const nothingAcknowledged = (): Acknowledged => ({
+  sessions: new Set(),
+  names: new Map(),
+  products: new Map(),
+  descriptions: new Map(),
+  received: new Map(),
+  reservations: new Map(),
+  events: new Set(),
+  pictures: new Set(),
+  exports: { ids: new Set(), asked: 0 },
+  imports: new Map(),
+  mails: new Map(),
+});
+
 /** A hang guard of one request, in milliseconds. */
 const PATIENCE = 60_000;
 const PIXEL = Uint8Array.fromBase64(
@@ -59,19 +74,7 @@ export function startLoad(
   where: { run: string; locationId: string },
 ) {
   const calls: Call[] = [];
-  const acknowledged: Acknowledged = {
-    sessions: new Set(),
-    names: new Map(),
-    products: new Map(),
-    descriptions: new Map(),
-    received: new Map(),
-    reservations: new Map(),
-    events: new Set(),
-    pictures: new Set(),
-    exports: { ids: new Set(), asked: 0 },
-    imports: new Map(),
-    mails: new Map(),
-  };
+  const acknowledged = nothingAcknowledged();
   let over = false;
   let turns = 0;
 

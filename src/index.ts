@@ -9,11 +9,13 @@ import { checkMongo, checkRowRights, DatabaseUnusable } from "./db/requirements"
 import { planHousekeeping } from "./housekeeping";
 import { serverUrl } from "./http/address";
 import { createStockKeeper } from "./inventory/keeper";
+import { createSharedClock } from "./lib/clock";
 import { onStopSignal, onUncaughtError } from "./process";
 import { MAX_IMPORT } from "./products/bulk/schema";
 import { planRebuild } from "./products/search/jobs";
 import { configOrExit } from "./program";
 import { checkFolder } from "./storage/disk";
+import { keepTime } from "./telemetry/clock";
 import { createLogger } from "./telemetry/log";
 import { measureProcess } from "./telemetry/process";
 import { planWords } from "./users/reindex";
@@ -130,13 +132,14 @@ async function serve(config: Config): Promise<void> {
   const tracing = config.otelEndpoint
     ? (await import("./telemetry/tracing")).createTracing(config.otelEndpoint)
     : undefined;
-  const deps = createDeps(config, log, { tracing });
+  const clock = createSharedClock(() => deps.mysql.now());
+  const deps: Deps = createDeps(config, log, { tracing, clock });
   const runner = createRunner(deps);
   const keeper = createStockKeeper(deps);
   measureProcess(deps);
   // The first query of a pool costs a connection; without it the first request would pay. A database that is
   // down does not keep the server from starting: /health/ready says it.
-  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
+  await Promise.allSettled([keepTime(deps, clock), deps.mongo.connection.asPromise()]);
   const checked = await checkOpened(deps).catch((error: DatabaseUnusable) => fail(error.message));
 
   let server: ReturnType<typeof listen>;

@@ -42,6 +42,8 @@ export interface MySql {
    * @throws when it does not within two seconds
    */
   ping(): Promise<"up" | "read_only">;
+  /** The time of the machine that MySQL runs on. */
+  now(): Promise<Date>;
   /**
    * For before costly work that is in vain without a write, such as the hash of a password.
    * @throws at once, where it is known that MySQL does not answer or takes no writes
@@ -347,6 +349,10 @@ export function connectMySql(
       });
       lost = undefined;
       return pulse.isReadOnly() || Number(answer?.readOnly) === 1 ? "read_only" : "up";
+    },
+    async now() {
+      const [answer] = await client.$queryRaw<{ now: Date }[]>`SELECT UTC_TIMESTAMP(3) AS now`;
+      return (answer as { now: Date }).now;
     },
     expectWrites: pulse.expectWrites,
     pool: () => ({ used: pool.activeConnections(), waiting: pool.taskQueueSize() }),

@@ -221,7 +221,6 @@ export const FAULTS: Fault[] = [
     seconds: 5,
     possible: ({ hasClock }) => hasClock,
     start: ({ startWithClock }) => startWithClock(),
-    mailsTwice: true,
     async begin({ setClock }) {
       setClock("+3600");
       await Bun.sleep(5000);
@@ -235,7 +234,6 @@ export const FAULTS: Fault[] = [
     seconds: 20,
     possible: ({ hasClock }) => hasClock,
     start: ({ startTwoClocks }) => startTwoClocks("+120"),
-    mailsTwice: true,
     begin: () => undefined,
   },
 ];

@@ -9,6 +9,7 @@ import {
   accountExistsMail,
   bannedMail,
   isNotice,
+  mailing,
   type Notice,
   type NoticeKeys,
   noticeMail,
@@ -162,8 +163,8 @@ const sendBanned =
 
 /** What /auth leaves for later. */
 export const authJobs = (deps: AuthDeps): Record<string, JobHandler> => ({
-  "mail.verification_code": sendVerificationCode(deps),
-  "mail.reset_password": sendResetLink(deps),
-  "mail.banned": sendBanned(deps),
-  "mail.notice": sendNotice(deps),
+  "mail.verification_code": mailing(sendVerificationCode(deps)),
+  "mail.reset_password": mailing(sendResetLink(deps)),
+  "mail.banned": mailing(sendBanned(deps)),
+  "mail.notice": mailing(sendNotice(deps)),
 });

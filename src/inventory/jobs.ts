@@ -1,6 +1,6 @@
 import { textIn } from "../jobs/payload";
 import type { JobHandler } from "../jobs/runner";
-import { lowStockMail } from "../mail";
+import { lowStockMail, mailing } from "../mail";
 import { readerOf, type UserDeps, wantsNotice } from "../users";
 import type { InventoryDeps } from "./deps";
 import { sellable } from "./levels";
@@ -36,5 +36,5 @@ const tellLowStock =
 
 /** What stock leaves for later. */
 export const stockJobs = (deps: LowStockDeps): Record<string, JobHandler> => ({
-  "stock.low": tellLowStock(deps),
+  "stock.low": mailing(tellLowStock(deps)),
 });

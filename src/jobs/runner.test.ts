@@ -267,6 +267,96 @@ describe("two databases", () => {
   }, 60_000);
 });
 
+describe("a service that jobs need", () => {
+  class Away extends Error {}
+  const service = { isAway: (error: unknown) => error instanceof Away };
+  const needing = (handler: JobHandler): JobHandler => Object.assign(handler, { needs: service });
+  const runnerWith = (handlers: Record<string, JobHandler>) =>
+    createJobRunner({
+      stores: stores().map(([, store]) => store),
+      handlers,
+      clock: t.clock,
+      log: silentLogger(),
+      pollMs: 20,
+    });
+
+  test("one job in the pause tries one that is away, the others wait with all of their tries, other work goes on", async () => {
+    const sent = new Set<string>();
+    let isAway = true;
+    let tries = 0;
+    let other = 0;
+    const send = async ({ job }: { job: { id: string } }) => {
+      tries++;
+      if (isAway) throw new Away("nobody answers");
+      sent.add(job.id);
+    };
+    const runner = runnerWith({
+      "test.code": needing((context) => send(context)),
+      "test.notice": needing((context) => send(context)),
+      "test.work": async () => void other++,
+    });
+    const ids: string[] = [];
+    for (const name of NAMES) {
+      for (const kind of ["test.code", "test.notice", "test.work"]) {
+        for (let n = 0; n < 5; n++) {
+          const id = await enqueue(storeOf(name), {}, { kind });
+          if (kind !== "test.work") ids.push(id);
+        }
+      }
+    }
+    await runner.runDue();
+    expect([tries, other]).toEqual([1, 10]);
+    // Pauses of 1, 2, 4, 8, 16 and then 30 seconds: eight tries in two minutes, where 20 jobs would have made 120.
+    for (let second = 0; second < 120; second++) {
+      t.clock.advance(SECOND);
+      await runner.runDue();
+    }
+    expect(tries).toBe(8);
+    isAway = false;
+    t.clock.advance(15 * MINUTE);
+    await runner.runDue();
+    expect(sent).toEqual(new Set(ids));
+    expect(tries).toBe(8 + ids.length);
+  });
+
+  test("a job that it refuses says nothing of the others", async () => {
+    let tries = 0;
+    const runner = runnerWith({
+      "test.code": needing(async () => {
+        tries++;
+        throw new Error("no such mailbox");
+      }),
+    });
+    for (let n = 0; n < 5; n++) await enqueue(storeOf("MySQL"), {}, { kind: "test.code" });
+    await runner.runDue();
+    expect(tries).toBe(5);
+  });
+
+  test("one that says nothing leaves a place to other work", async () => {
+    const silence = gate();
+    const ran: string[] = [];
+    const runner = runnerWith({
+      "test.code": needing(() => silence.wait()),
+      "test.notice": needing(() => silence.wait()),
+      "test.work": async () => void ran.push("work"),
+    });
+    for (const name of NAMES) {
+      for (const kind of ["test.code", "test.notice"]) {
+        for (let n = 0; n < 5; n++) await enqueue(storeOf(name), {}, { kind });
+      }
+    }
+    runner.start();
+    try {
+      await silence.reached;
+      for (const name of NAMES) await enqueue(storeOf(name));
+      await eventually(async () => ran.length === 2, "the jobs that need nothing");
+    } finally {
+      silence.open();
+      await runner.stop();
+    }
+  }, 60_000);
+});
+
 describe("the outbox: a job is made with the change or not at all", () => {
   test("in MySQL", async () => {
     const job = () => ({ id: t.deps.random.id(), kind: "test.work", payload: {}, runAt: t.clock.now() });

@@ -19,11 +19,19 @@ export interface JobContext {
   signal: AbortSignal;
 }
 
+/** Something outside the databases that several kinds of jobs need, such as a mail server. */
+export interface Service {
+  /** Whether an error of a job says that the service serves nobody, rather than that it refused this job's work. */
+  isAway(error: unknown): boolean;
+}
+
 /** Does one kind of work. It may run again after a crash, so each step must be repeatable. */
 export interface JobHandler {
   (context: JobContext): Promise<void>;
   /** How many of its kind may run at once in a process, so that others have places too; as many as there are. */
   atOnce?: number;
+  /** What it needs. While that is away one job tries it now and then, and all others that need it wait their turn. */
+  needs?: Service;
 }
 
 /** A handler throws it when trying again is pointless: the job is failed at once. */
@@ -65,6 +73,9 @@ export interface JobRunner {
   runDue(): Promise<number>;
 }
 
+/** Wait before a service that is away is tried again, in milliseconds: doubled each time, up to the second. */
+const [FIRST_PAUSE, LONGEST_PAUSE] = [SECOND, 30 * SECOND];
+
 /** Wait before try `attempts + 1`, in milliseconds: 2 s doubled each time, at most 15 minutes. */
 const backoff = (attempts: number): number => Math.min(15 * MINUTE, SECOND * 2 ** attempts);
 
@@ -94,6 +105,8 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   const stopping = new AbortController();
   /** What runs, and of which kind it is. */
   const running = new Map<Promise<void>, string>();
+  /** Services that are away: from when one job may try it, after a pause in milliseconds. */
+  const away = new Map<Service, { until: Date; pause: number }>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let started = false;
   let looking = false;
@@ -104,6 +117,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   async function run<Tx>(store: JobStore<Tx>, job: LeasedJob): Promise<void> {
     const started = performance.now();
     const lost = new AbortController();
+    const { needs } = handlers[job.kind] ?? {};
     const heartbeat = setInterval(() => {
       store.renew(job, after(clock.now(), leaseMs)).then(
         (held) => held || lost.abort(new LeaseLost()),
@@ -126,6 +140,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
           },
         });
       await (tracing ? tracing.job(job, work) : inScope({ requestId: job.requestId, job: job.id }, work));
+      if (needs && away.delete(needs)) wake();
       await store.finish(job, { status: "done" }, clock.now());
       logDone(log, job, started);
     } catch (error) {
@@ -141,6 +156,14 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
         log[last ? "error" : "warn"]({ err: error, ...linesOf(job), attempt: job.attempts }, "job failed");
       }
       const now = clock.now();
+      if (needs?.isAway(error)) {
+        const { until, pause } = away.get(needs) ?? { until: now, pause: FIRST_PAUSE / 2 };
+        // Those that were under way beside it say nothing new.
+        if (until <= now) {
+          const next = Math.min(LONGEST_PAUSE, 2 * pause);
+          away.set(needs, { until: after(now, next), pause: next });
+        }
+      }
       await store.finish(
         job,
         last
@@ -158,8 +181,15 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   }
 
   const mayStart = (kind: string): boolean => {
-    const { atOnce = concurrency } = handlers[kind] ?? {};
-    return [...running.values()].filter((other) => other === kind).length < atOnce;
+    const { atOnce = concurrency, needs } = handlers[kind] ?? {};
+    const others = [...running.values()];
+    if (others.filter((other) => other === kind).length >= atOnce) return false;
+    if (needs === undefined) return true;
+    const using = others.filter((other) => handlers[other]?.needs === needs).length;
+    const gone = away.get(needs);
+    if (gone) return using === 0 && gone.until <= clock.now();
+    // A service that says nothing would hold every place until it is given up.
+    return using < Math.max(1, concurrency - 1);
   };
 
   const leaseFrom = (store: JobStore<unknown>) =>

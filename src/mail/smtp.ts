@@ -1,4 +1,5 @@
 import type { Transporter } from "nodemailer";
+import type { JobHandler, Service } from "../jobs/runner";
 import type { Mailer } from "./mail";
 
 /** What an SMTP server says first: a code of RFC 5321 and, mostly, one of RFC 3463 that says more. */
@@ -29,6 +30,21 @@ export class MailRefused extends Error {
     this.responseCode = basic === undefined ? undefined : Number(basic);
   }
 }
+
+/** Codes of nodemailer for a mail that no server would take. */
+const OF_THE_MAIL = ["EENVELOPE", "EMESSAGE"];
+
+/** What jobs that send mail need: a server that answers, lets this application in, and is not closing (421). */
+export const MAIL_SERVER: Service = {
+  isAway: (error) =>
+    error instanceof MailRefused &&
+    (error.code === "EAUTH" ||
+      error.responseCode === 421 ||
+      (error.responseCode === undefined && !OF_THE_MAIL.includes(error.code))),
+};
+
+/** A handler of jobs that send mail. */
+export const mailing = (handler: JobHandler): JobHandler => Object.assign(handler, { needs: MAIL_SERVER });
 
 /**
  * Mail through an SMTP server, over a small pool of connections. Nodemailer is loaded for the first mail. What does not

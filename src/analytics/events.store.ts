@@ -182,7 +182,7 @@ export const createEventStore = (mongo: Mongo) => {
       Event.countDocuments(within("at", ranges), { limit }),
 
     /** The events of periods in batches, in no order: those of a busy one need not fit into memory. */
-    inBatches: (ranges: Range[], tx: MongoTx): AsyncGenerator<RollupEvent[]> =>
+    inBatches: (ranges: Range[], tx?: MongoTx): AsyncGenerator<RollupEvent[]> =>
       batchesOf(
         collectionOf<EventDocument>(Event).find<RollupEvent>(within("at", ranges), {
           ...mongo.in(tx),

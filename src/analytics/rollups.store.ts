@@ -53,6 +53,10 @@ export const createRollupStore = (mongo: Mongo) => {
         .limit(limit)
         .lean(),
 
+    /** The marks of the same buckets as they are now: those that are still there. */
+    current: (marks: Mark[], tx?: MongoTx): Promise<Mark[]> =>
+      Dirty.find({ _id: { $in: marks.map(({ _id }) => _id) } }, { at: 1, token: 1 }, mongo.in(tx)).lean(),
+
     /** Takes marks away that are as they were read. @returns those that it took: the others are somebody else's */
     async clearMarks(marks: Mark[], tx: MongoTx): Promise<Mark[]> {
       const ids = marks.map(({ _id }) => _id);

@@ -62,7 +62,7 @@ export const createSessionStore = (mongo: Mongo) => {
     },
 
     /** Sessions that began in periods, in batches, in no order. */
-    started: (ranges: Range[], tx: MongoTx): AsyncGenerator<SessionDocument[]> =>
+    started: (ranges: Range[], tx?: MongoTx): AsyncGenerator<SessionDocument[]> =>
       batchesOf(
         collectionOf<SessionDocument>(Session).find<SessionDocument>(within("start", ranges), {
           ...mongo.in(tx),

@@ -10,7 +10,7 @@ import { analyticsJobs } from "./jobs";
 import { overviewReport } from "./reports/overview";
 import { periodQuery, topQuery } from "./reports/schema";
 import { searchesReport } from "./reports/searches";
-import { addRow, emptyBucket } from "./rollups/buckets";
+import { addRow, emptyBucket, type Totals } from "./rollups/buckets";
 import { addDocument, toDocuments } from "./rollups/documents";
 import { settleRollups } from "./rollups/recompute";
 import { nextLimit, STEP, settle, settleForReader } from "./settle";
@@ -22,6 +22,12 @@ beforeEach(() => emptyAnalytics(t));
 const dayBefore = () => (Math.floor(t.clock.now().getTime() / DAY) - 1) * DAY;
 const overview = () => overviewReport(t.deps, periodQuery.parse({}));
 const marks = () => t.deps.mongo.connection.collection("analyticsDirty").countDocuments();
+/** Searches that the days' rollups count. */
+const stored = async () => {
+  const range = { from: new Date(dayBefore()), to: new Date(dayBefore() + DAY) };
+  const days = await t.deps.analytics.rollups.find({ level: "day", kind: "totals", bot: false, range });
+  return days.reduce((sum, { totals }) => sum + ((totals as Totals | undefined)?.counts.searches ?? 0), 0);
+};
 const levels = async () =>
   (await t.deps.mongo.connection.collection("analyticsRollups").distinct("level")).sort();
 const nobody = { requestId: null, traceparent: null };
@@ -258,7 +264,7 @@ describe("rollups", () => {
     for (let index = 0; index < documents.length; index += 5000) {
       await eventsOf(t).insertMany(documents.slice(index, index + 5000));
     }
-    await t.deps.analytics.rollups.mark("quarterHour", [new Date(begin)], "token");
+    await t.deps.analytics.rollups.mark("quarterHour", [new Date(begin)], t.deps.random.id());
   }
 
   test("are made of more events, and more text, than fit into one document", async () => {
@@ -334,6 +340,34 @@ describe("rollups", () => {
     expect(await make(false)).toBe(false);
     expect(await make(true)).toBe(true);
     expect(await counted()).toBe(41);
+  });
+
+  test("of a busy quarter-hour that changes while it is read are there, and made again; never put over newer ones", async () => {
+    const begin = dayBefore();
+    const make = () =>
+      settleRollups({ ...t.deps }, { all: true, stopped: () => false, busyFrom: 5, rest: 0 });
+    const searches = async () => (await searchesReport(t.deps, topQuery.parse({}))).total.searches;
+    const whileRead = (before: () => Promise<unknown>) =>
+      around(t.deps.analytics.rollups, "clearMarks", { before: async () => void (await before()) });
+
+    await storeSearches(begin, 10);
+    // Marked anew, as by another process that gave more events their sessions: what was read is there, and the mark too.
+    let undo = whileRead(() => storeSearches(begin, 3));
+    expect(await make()).toBe(false);
+    undo();
+    expect([await marks(), await stored()]).toEqual([1, 10]);
+    expect(await make()).toBe(true);
+    expect([await marks(), await searches()]).toEqual([0, 13]);
+
+    // Marked anew and made by another process: what was read before is none of anybody's.
+    await storeSearches(begin, 4);
+    undo = whileRead(async () => {
+      await storeSearches(begin, 5);
+      await make();
+    });
+    expect(await make()).toBe(true);
+    undo();
+    expect([await marks(), await stored(), await searches()]).toEqual([0, 22, 22]);
   });
 
   test("have no control characters in what people searched for and where they came from", async () => {

@@ -57,7 +57,7 @@ export const searchLine = ({ searchId, bot }: Pick<FollowUp, "searchId" | "bot">
 export async function follow(
   deps: AnalyticsDeps,
   ids: string[],
-  { range, bot, tx }: { range: Range; bot?: boolean; tx?: MongoTx },
+  { range, bot, tx }: { range: Range; bot?: boolean; tx?: MongoTx | undefined },
 ): Promise<Followed> {
   const clicks: Followed["clicks"] = new Map();
   if (ids.length === 0) return { clicks, ordered: new Set() };

@@ -3,7 +3,7 @@ import type { MongoTx } from "../../db/mongo";
 import { after, DAY, midnightBefore } from "../../lib/clock";
 import type { AnalyticsDeps } from "../deps";
 import { firstStartsOf, identitiesOf } from "../identity";
-import type { Level, Range, SessionDocument } from "../model";
+import type { Level, Range, RollupDocument, SessionDocument } from "../model";
 import type { Mark, MarkOrder } from "../rollups.store";
 import {
   type Bucket,
@@ -34,27 +34,58 @@ function rangesOf(marks: Mark[]): Range[] {
   return ranges;
 }
 
-/** Recomputes quarters from their events and sessions. @returns how many events were counted */
-async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promise<number> {
+/** Puts quarters that were made in place, and marks their days. */
+async function putInPlace(
+  deps: AnalyticsDeps,
+  marks: Mark[],
+  made: RollupDocument[],
+  token: string,
+  tx: MongoTx,
+): Promise<void> {
+  const times = marks.map(({ at }) => at);
+  await deps.analytics.rollups.replace("quarterHour", times, made, tx);
+  const days = [...new Set(times.map((time) => midnightBefore(time.getTime())))];
+  await deps.analytics.rollups.mark(
+    "day",
+    days.map((time) => new Date(time)),
+    token,
+    tx,
+  );
+}
+
+/** Recomputes quarters from their events and sessions. */
+async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promise<void> {
   const token = deps.random.id();
-  return mutate(deps, "mongo", {}, async (tx) => {
+  await mutate(deps, "mongo", {}, async (tx) => {
     // First, because it is what new marks conflict with.
     const cleared = await deps.analytics.rollups.clearMarks(marks, tx);
-    const counted = cleared.length === 0 ? 0 : await recomputeBuckets(deps, cleared, tx);
-    const days = [...new Set(cleared.map(({ at }) => midnightBefore(at.getTime())))];
-    await deps.analytics.rollups.mark(
-      "day",
-      days.map((time) => new Date(time)),
-      token,
-      tx,
-    );
-    return counted;
+    if (cleared.length === 0) return;
+    await putInPlace(deps, cleared, await countBuckets(deps, cleared, tx), token, tx);
   });
 }
 
-async function recomputeBuckets(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx): Promise<number> {
+/**
+ * Recomputes one quarter of very many events, which takes longer than MongoDB lets a transaction live: it is read
+ * outside of the one that puts it in place. When it is marked anew meanwhile, what was read may lack some of what came,
+ * so that the mark stays: reports have it, and say that they are not complete. Without a mark somebody else made it.
+ * @returns whether it holds everything
+ */
+async function recomputeBusy(deps: AnalyticsDeps, group: Mark[]): Promise<boolean> {
+  const marks = await deps.analytics.rollups.current(group);
+  if (marks.length === 0) return true;
+  const made = await countBuckets(deps, marks);
+  const token = deps.random.id();
+  return mutate(deps, "mongo", {}, async (tx) => {
+    const cleared = await deps.analytics.rollups.clearMarks(marks, tx);
+    const left = cleared.length > 0 ? cleared : await deps.analytics.rollups.current(marks, tx);
+    if (left.length > 0) await putInPlace(deps, left, made, token, tx);
+    return cleared.length > 0 || left.length === 0;
+  });
+}
+
+/** The rollups of quarters, from their events and sessions. */
+async function countBuckets(deps: AnalyticsDeps, marks: Mark[], tx?: MongoTx): Promise<RollupDocument[]> {
   const [range, ranges] = [spanOf(marks), rangesOf(marks)];
-  let counted = 0;
   const buckets = new Map<string, Bucket>();
   const bucketOf = (key: string): Bucket => {
     const bucket = buckets.get(key) ?? emptyBucket();
@@ -63,7 +94,6 @@ async function recomputeBuckets(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx)
   };
   const keyOf = (time: Date, bot: boolean) => `${quarterHourOf(time).getTime()} ${bot}`;
   for await (const events of deps.analytics.events.inBatches(ranges, tx)) {
-    counted += events.length;
     const searched = events.flatMap(({ kind, searchId }) =>
       kind === "search" && searchId ? [searchId] : [],
     );
@@ -81,23 +111,16 @@ async function recomputeBuckets(deps: AnalyticsDeps, marks: Mark[], tx: MongoTx)
       countSessions(bucketOf(key), own, { identityOf: identities.of, firstStarts, sourceOf });
     }
   }
-  const made = marks.flatMap(({ at }) =>
+  return marks.flatMap(({ at }) =>
     [false, true].flatMap((bot) => toDocuments("quarterHour", at, bot, bucketOf(keyOf(at, bot)))),
   );
-  await deps.analytics.rollups.replace(
-    "quarterHour",
-    marks.map(({ at }) => at),
-    made,
-    tx,
-  );
-  return counted;
 }
 
 /** The last source that is not direct of each session's visitor, by then and within 30 days; else direct. */
 async function lastSources(
   deps: AnalyticsDeps,
   sessions: SessionDocument[],
-  tx: MongoTx,
+  tx?: MongoTx,
 ): Promise<(session: SessionDocument) => string> {
   const direct = sessions.filter(({ source }) => source === "direct");
   const times = direct.map(({ start }) => start.getTime());
@@ -138,8 +161,8 @@ const TOGETHER = {
   quarterHour: { most: 96, within: DAY },
   day: { most: 8, within: 30 * DAY },
 } as const satisfies Record<Level, { most: number; within: number }>;
-/** A quarter-hour of so many events is busy: it has a transaction of its own, and rests after it. */
-const BUSY_FROM = 20_000;
+/** A quarter-hour of so many events is busy: it is made by itself, and rests after it. */
+const BUSY_FROM = 10_000;
 
 /** Marks in groups that are recomputed together, each sorted by time. */
 function groupsOf(level: Level, marks: Mark[], first: MarkOrder): Mark[][] {
@@ -212,9 +235,13 @@ export async function settleRollups(
     };
     try {
       if (level === "day") await recomputeDays(deps, group);
-      else if (group.length > 1 && (await deps.analytics.events.count(rangesOf(group), busyFrom)) >= busyFrom)
-        return halvesOf(group);
-      else if ((await recomputeQuarterHours(deps, group)) >= busyFrom) letRest();
+      else if ((await deps.analytics.events.count(rangesOf(group), busyFrom)) < busyFrom)
+        await recomputeQuarterHours(deps, group);
+      else if (group.length > 1) return halvesOf(group);
+      else {
+        done = (await recomputeBusy(deps, group)) && done;
+        letRest();
+      }
     } catch (error) {
       // Which of them it was, their halves will tell.
       if (group.length > 1) return halvesOf(group);

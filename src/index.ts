@@ -132,14 +132,15 @@ async function serve(config: Config): Promise<void> {
   const tracing = config.otelEndpoint
     ? (await import("./telemetry/tracing")).createTracing(config.otelEndpoint)
     : undefined;
-  const clock = createSharedClock(() => deps.mysql.now());
+  const clock = createSharedClock({ mysql: () => deps.mysql.now(), mongodb: () => deps.mongo.now() });
   const deps: Deps = createDeps(config, log, { tracing, clock });
   const runner = createRunner(deps);
   const keeper = createStockKeeper(deps);
   measureProcess(deps);
   // The first query of a pool costs a connection; without it the first request would pay. A database that is
   // down does not keep the server from starting: /health/ready says it.
-  await Promise.allSettled([keepTime(deps, clock), deps.mongo.connection.asPromise()]);
+  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
+  await keepTime(deps, clock);
   const checked = await checkOpened(deps).catch((error: DatabaseUnusable) => fail(error.message));
 
   let server: ReturnType<typeof listen>;

@@ -36,6 +36,8 @@ export interface Mongo {
    * @throws when it does not within two seconds
    */
   ping(): Promise<"up" | "read_only">;
+  /** The time of the machine that MongoDB runs on. */
+  now(): Promise<Date>;
   /** How busy its connections are. */
   pool(): PoolState;
   close(): Promise<void>;
@@ -319,6 +321,11 @@ export function connectMongo(
         throw new Error("not connected", { cause: lost });
       await within(PING_LIMIT, "MongoDB", db.command({ ping: 1 }));
       return pulse.isReadOnly() ? "read_only" : "up";
+    },
+    async now() {
+      const { db } = connection;
+      if (!db) throw new Error("not connected");
+      return (await within(PING_LIMIT, "MongoDB", db.admin().command({ hello: 1 }))).localTime;
     },
     pool: () => pool,
     async close() {

@@ -2,46 +2,82 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { createSharedClock, SECOND } from "./clock";
 
-/** A machine whose clock is set at will, and a database some milliseconds away. All in milliseconds. */
-function world() {
-  const it = { trueTime: 1_800_000_000_000, ahead: 0, wayThere: 0, wayBack: 0, databaseAhead: 0 };
+/** Clocks of a machine and of two databases, by how far each is ahead of the true time, and ways between them. */
+function world(names = ["mysql", "mongodb"]) {
+  const it = { trueTime: 1_800_000_000_000, ahead: 0, databases: [0, 0], wayThere: 0, wayBack: 0 };
   const began = it.trueTime;
-  const ask = async () => {
-    it.trueTime += it.wayThere;
-    const answer = new Date(it.trueTime + it.databaseAhead);
-    it.trueTime += it.wayBack;
-    return answer;
-  };
+  const asks = names.map((name, index) => {
+    const ask = async () => {
+      // Both are asked at once, so that only the first has a way to go.
+      if (index === 0) it.trueTime += it.wayThere;
+      const answer = new Date(it.trueTime + (it.databases[index] ?? 0));
+      if (index === 0) it.trueTime += it.wayBack;
+      return answer;
+    };
+    return [name, ask];
+  });
   const clock = createSharedClock(
-    ask,
+    Object.fromEntries(asks),
     () => it.trueTime + it.ahead,
     () => it.trueTime - began,
   );
   return { it, clock, error: () => clock.now().getTime() - it.trueTime };
 }
 
-test("is this machine's own, to the millisecond, while the database's is within a second", async () => {
+test("is this machine's own, to the millisecond, while the databases' are within a second", async () => {
   const { it, clock, error } = world();
-  Object.assign(it, { ahead: 300, databaseAhead: -400 });
-  expect(await clock.compare()).toBe(0);
+  Object.assign(it, { ahead: 300, databases: [-400, -600] });
+  expect(await clock.compare()).toEqual({ machine: 0, mysql: 0, mongodb: 0 });
   expect(error()).toBe(300);
 });
 
-test("is the database's, to half the way there and back, where this machine's is further away", () =>
+const wrong = fc.oneof(fc.integer({ min: -9e9, max: -3000 }), fc.integer({ min: 3000, max: 9e9 }));
+const slight = fc.integer({ min: -200, max: 200 });
+
+test("one clock of three that is wrong moves nobody, and is named", () =>
+  fc.assert(
+    fc.asyncProperty(wrong, fc.constantFrom(0, 1, 2), slight, slight, async (far, which, one, other) => {
+      const offsets = [one, other];
+      offsets.splice(which, 0, far);
+      const [ahead = 0, ...databases] = offsets;
+      const { it, clock, error } = world();
+      Object.assign(it, { ahead, databases });
+      const found = Object.values((await clock.compare()) ?? {});
+      expect(found.map((difference) => difference !== 0)).toEqual([0, 1, 2].map((place) => place === which));
+      expect(Math.abs(error())).toBeLessThanOrEqual(200);
+      it.trueTime += 8000;
+      expect(Math.abs(error())).toBeLessThanOrEqual(200);
+    }),
+  ));
+
+test("processes on any machines agree within two seconds, whatever one database's clock says", () =>
+  fc.assert(
+    fc.asyncProperty(wrong, wrong, async (machine, database) => {
+      const errors = await Promise.all(
+        [0, machine].map(async (ahead) => {
+          const { it, clock, error } = world(["mysql"]);
+          Object.assign(it, { ahead, databases: [database] });
+          await clock.compare();
+          return error();
+        }),
+      );
+      expect(Math.abs((errors[0] ?? 0) - (errors[1] ?? 0))).toBeLessThanOrEqual(2 * SECOND);
+    }),
+  ));
+
+test("is a database's to half the way there and back", () =>
   fc.assert(
     fc.asyncProperty(
-      fc.oneof(fc.integer({ min: -9e9, max: -3000 }), fc.integer({ min: 3000, max: 9e9 })),
-      fc.integer({ min: -500, max: 500 }),
+      wrong,
       fc.integer({ min: 0, max: 500 }),
       fc.integer({ min: 0, max: 500 }),
-      async (ahead, databaseAhead, wayThere, wayBack) => {
-        const { it, clock, error } = world();
-        Object.assign(it, { ahead, databaseAhead, wayThere, wayBack });
-        const half = (wayThere + wayBack) / 2;
-        expect(Math.abs(((await clock.compare()) ?? 0) - (ahead - databaseAhead))).toBeLessThanOrEqual(half);
-        expect(Math.abs(error() - databaseAhead)).toBeLessThanOrEqual(half);
-        it.trueTime += 8000;
-        expect(Math.abs(error() - databaseAhead)).toBeLessThanOrEqual(half);
+      async (ahead, wayThere, wayBack) => {
+        const { it, clock, error } = world(["mysql"]);
+        Object.assign(it, { ahead, wayThere, wayBack });
+        // A date has whole milliseconds.
+        const half = (wayThere + wayBack) / 2 + 0.5;
+        expect(Math.abs(((await clock.compare())?.machine ?? 0) - ahead)).toBeLessThanOrEqual(half);
+        expect(Math.abs(error())).toBeLessThanOrEqual(half);
       },
     ),
   ));
@@ -53,7 +89,7 @@ test("a clock that is set moves nothing until the next comparison, and then noth
     it.ahead = ahead;
     it.trueTime += 5000;
     expect(error()).toBe(0);
-    expect(await clock.compare()).toBe(ahead);
+    expect((await clock.compare())?.machine).toBe(ahead);
     expect(error()).toBe(0);
   }
 });
@@ -67,12 +103,16 @@ test("small steps of this machine's clock are followed at the next comparison", 
   expect(error()).toBe(700);
 });
 
-test("an answer that took over a second says nothing, and a database that does not answer neither", async () => {
-  const { it, clock, error } = world();
-  Object.assign(it, { databaseAhead: 60_000, wayBack: 1001 });
+test("an answer that took over a second says nothing, and databases that do not answer neither", async () => {
+  const { it, clock, error } = world(["mysql"]);
+  Object.assign(it, { databases: [60_000], wayBack: 1001 });
   expect(await clock.compare()).toBeUndefined();
   expect(error()).toBe(0);
-  const alone = createSharedClock(() => Promise.reject(new Error("away")));
-  await expect(alone.compare()).rejects.toThrow("away");
+  const away = () => Promise.reject(new Error("away"));
+  const alone = createSharedClock({ mysql: away, mongodb: away });
+  expect(await alone.compare()).toBeUndefined();
   expect(Math.abs(alone.now().getTime() - Date.now())).toBeLessThan(SECOND);
+  const one = createSharedClock({ mysql: away, mongodb: async () => new Date(Date.now() + 60_000) });
+  expect(await one.compare()).toEqual({ machine: expect.any(Number), mongodb: 0 });
+  expect(Math.abs(one.now().getTime() - Date.now() - 60_000)).toBeLessThan(SECOND);
 });

@@ -33,45 +33,65 @@ export const pause = (milliseconds: number, signal: AbortSignal): Promise<void> 
     signal.addEventListener("abort", wake);
   });
 
-/** How far this machine's time may be from the database's before the database's is used, in milliseconds. */
+/** Up to which difference two clocks count as the same, in milliseconds. */
 const TOLERANCE = SECOND;
 
+/** By how much the clocks of machines are ahead of the time that is used, in milliseconds; 0 within a second. */
+export type ClockDifferences = Record<string, number>;
+
 /**
- * The time that all processes of one database agree on: this machine's, as long as it is within a second of the
- * database's, and the database's otherwise. Leases of jobs and of Idempotency-Keys, the end of a reservation and of a
- * code are written by one machine and read by another, and a clock that is minutes ahead would end them too early.
- * Between two looks it goes on by the process's monotonic time, so that a clock that is set moves nothing.
+ * The time that all processes agree on: this machine's, as long as it is within a second of what the databases' machines
+ * say, and theirs otherwise. Leases of jobs and of Idempotency-Keys, the end of a reservation and of a code are written
+ * by one machine and read by another, and a clock that is minutes ahead would end them too early. Between two looks it
+ * goes on by the process's monotonic time, so that a clock that is set moves nothing.
  */
 export interface SharedClock extends Clock {
   /**
-   * Compares this machine's time with the database's.
-   * @returns by how much this machine's is ahead when that is more than can be put down to the way there and back, in
-   * milliseconds; 0 otherwise, and undefined when the database took too long to be compared with
-   * @throws what the database says when it cannot be asked
+   * Compares this machine's clock with the databases'. With two of them the middle one of the three counts, so that
+   * one which is wrong harms nobody; with one, the database's, because others go by it too.
+   * @returns of this machine and of each database that answered within a second; undefined when none did
    */
-  compare(): Promise<number | undefined>;
+  compare(): Promise<ClockDifferences | undefined>;
 }
 
-/** @param ask the database's time. The others are this machine's, in milliseconds: of the day, and monotonic. */
+/**
+ * @param databases how the time of each database's machine is asked for, by name
+ * @param ofDay this machine's time, in milliseconds
+ * @param monotonic a time that only goes on, in milliseconds
+ */
 export function createSharedClock(
-  ask: () => Promise<Date>,
+  databases: Record<string, () => Promise<Date>>,
   ofDay: () => number = Date.now,
   monotonic: () => number = () => performance.now(),
 ): SharedClock {
   /** The time at which the monotonic one was 0. */
   let start = ofDay() - monotonic();
+  /** The same by a database's clock; nothing when that is not known to half a second. */
+  const startBy = async (ask: () => Promise<Date>): Promise<number[]> => {
+    const asked = monotonic();
+    const theirs = (await ask()).getTime();
+    const answered = monotonic();
+    return answered - asked > TOLERANCE ? [] : [theirs - (asked + answered) / 2];
+  };
   return {
     now: () => new Date(start + monotonic()),
     async compare() {
-      const asked = monotonic();
-      const theirs = (await ask()).getTime();
-      const answered = monotonic();
-      if (answered - asked > TOLERANCE) return undefined;
-      const own = ofDay() - answered;
-      const database = theirs - (asked + answered) / 2;
-      const isAgreed = Math.abs(own - database) <= TOLERANCE;
-      start = isAgreed ? own : database;
-      return isAgreed ? 0 : own - database;
+      const asked = Object.entries(databases).map(
+        async ([name, ask]) => [name, await startBy(ask).catch(() => [])] as const,
+      );
+      const answers = await Promise.all(asked);
+      const [one, other] = answers.flatMap(([, known]) => known);
+      if (one === undefined) return undefined;
+      const own = ofDay() - monotonic();
+      const agreed =
+        other === undefined ? one : Math.max(Math.min(own, one), Math.min(Math.max(own, one), other));
+      const aheadOf = (clock: number, time: number) =>
+        Math.abs(clock - time) <= TOLERANCE ? 0 : clock - time;
+      start = aheadOf(own, agreed) === 0 ? own : agreed;
+      const known = answers.flatMap(([name, [clock]]) =>
+        clock === undefined ? [] : [[name, aheadOf(clock, start)] as const],
+      );
+      return { machine: aheadOf(own, start), ...Object.fromEntries(known) };
     },
   };
 }

@@ -1,35 +1,38 @@
 import type { BaseDeps } from "../deps";
-import { SECOND, type SharedClock } from "../lib/clock";
+import { type ClockDifferences, SECOND, type SharedClock } from "../lib/clock";
 
-/** How often this machine's time is compared with the database's, in milliseconds. */
+/** How often clocks are compared, in milliseconds. */
 const EVERY = 10 * SECOND;
 
 /**
- * Compares a process's clock with the database's now and every ten seconds, adds the difference to the measurements, and
- * logs when the two part and when they agree again.
- * @returns after the first comparison, or when the database could not be asked
+ * Compares a process's clock with those of the databases' machines, now and every ten seconds; adds the differences to
+ * the measurements, and logs when a clock begins to differ and when all agree again.
+ * @returns after the first comparison
  */
 export async function keepTime({ metrics, log }: BaseDeps, clock: SharedClock): Promise<void> {
-  let ahead = 0;
+  let ahead: ClockDifferences = { machine: 0 };
   metrics.gauge(
     "aizy_clock_ahead_seconds",
-    "How far this machine's clock is ahead of MySQL's; 0 within a second, behind it negative",
+    "How far a machine's clock is ahead of the time that is used; 0 within a second, behind it negative",
     "of",
-    async () => ({ machine: ahead / SECOND }),
+    async () =>
+      Object.fromEntries(Object.entries(ahead).map(([of, difference]) => [of, difference / SECOND])),
   );
   const compare = async () => {
-    const difference = await clock.compare();
-    if (difference === undefined) return;
-    if (difference !== 0 && ahead === 0) {
+    const found = await clock.compare();
+    // Databases that do not answer are told of by what needs them; time goes on from the last comparison.
+    if (found === undefined) return;
+    const wrongOf = (differences: ClockDifferences) =>
+      Object.keys(differences).filter((name) => differences[name] !== 0);
+    const [before, wrong] = [wrongOf(ahead), wrongOf(found)];
+    ahead = found;
+    if (wrong.some((name) => !before.includes(name))) {
       log.warn(
-        { aheadSeconds: difference / SECOND },
-        "this machine's clock differs from that of MySQL's machine, which is used meanwhile: set both by NTP",
+        { aheadMs: found },
+        "clocks of this machine and of the databases' differ; what most say is used. Set all by NTP",
       );
-    } else if (difference === 0 && ahead !== 0) log.info("this machine's clock agrees with MySQL's again");
-    ahead = difference;
+    } else if (wrong.length === 0 && before.length > 0) log.info("all clocks agree again");
   };
-  // A database that does not answer is told of by what needs it; time goes on from the last comparison.
-  const look = () => compare().catch((error) => log.debug({ err: error }, "clocks were not compared"));
-  setInterval(look, EVERY).unref();
-  await look();
+  setInterval(compare, EVERY).unref();
+  await compare();
 }

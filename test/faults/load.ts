@@ -8,6 +8,8 @@ export interface Call {
   /** 0 where no answer came. */
   status: number;
   retryAfter: string | null;
+  /** What a 5xx said. */
+  said?: string;
 }
 
 /** Somebody who may do everything, as a caller signs in. */
@@ -94,6 +96,7 @@ export function startLoad(
       const text = await answer.text();
       made.status = answer.status;
       made.retryAfter = answer.headers.get("retry-after");
+      if (answer.status >= 500) made.said = text;
       data = answer.headers.get("content-type")?.includes("json") ? JSON.parse(text).data : text;
     } catch {
       // No answer: the connection was refused or ended. What became of the request is not known.

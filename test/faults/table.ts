@@ -117,6 +117,11 @@ async function main(): Promise<number> {
       console.log(cellsOf({ fault, outcome }).join(" | "));
       const { lost, doubled, mailsDoubled } = outcome;
       for (const what of [...lost, ...doubled, ...mailsDoubled].slice(0, 10)) console.log(`  ${what}`);
+      // A few among thousands are easily another thing than the fault.
+      const failures = outcome.calls.filter(failed);
+      if (failures.length < 5)
+        for (const { kind, status, began, ended, said } of failures)
+          console.log(`  ${kind}: ${status} after ${Math.round(ended - began)} ms, ${said ?? "no answer"}`);
       const missed = missedBounds(outcome, fault);
       if (missed.length > 0) {
         right = false;

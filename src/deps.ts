@@ -5,6 +5,7 @@ import type { Mongo, MongoTx } from "./db/mongo";
 import type { MySql, MySqlTx } from "./db/prisma";
 import type { GuardDeps } from "./http/guards";
 import type { GroupedJobStore, JobStore } from "./jobs/jobs";
+import type { CircuitBreaker } from "./lib/circuit-breaker";
 import type { Clock } from "./lib/clock";
 import type { KeyRing } from "./lib/crypto";
 import type { Cursors } from "./lib/cursor";
@@ -41,6 +42,8 @@ export interface BaseDeps extends GuardDeps {
   /** Only where a collector is configured. */
   tracing: Tracing | undefined;
   mail: Mailer;
+  /** Whether mail leaves just now; told by `mail`. */
+  mailServer: CircuitBreaker;
   /** Mail of development, for /dev/mail; undefined where mail is really sent. */
   mailbox: Mailbox | undefined;
   /** Aborted when the process is asked to stop: it is not ready any more, and what would go on for ever ends. */

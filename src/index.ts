@@ -140,7 +140,8 @@ async function serve(config: Config): Promise<void> {
   // The first query of a pool costs a connection; without it the first request would pay. A database that is
   // down does not keep the server from starting: /health/ready says it.
   await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
-  await keepTime(deps, clock);
+  const time = keepTime(deps, clock);
+  await time.looked;
   const checked = await checkOpened(deps).catch((error: DatabaseUnusable) => fail(error.message));
 
   let server: ReturnType<typeof listen>;
@@ -153,11 +154,15 @@ async function serve(config: Config): Promise<void> {
   planHousekeeping(deps).catch((error) => log.warn({ err: error }, "the nightly clean-up was not planned"));
   planWords(deps).catch((error) => log.warn({ err: error }, "the words of people were not planned"));
   keepHashKeys(deps).catch((error) => log.warn({ err: error }, "hash keys of API keys were not noted"));
-  runner.start();
-  keeper.start();
 
   let stopping = false;
   let exitCode = 0;
+  // Leases that other machines wrote are compared with the time.
+  void time.known.then(() => {
+    if (stopping) return;
+    runner.start();
+    keeper.start();
+  });
   const stop = async (reason: string) => {
     if (stopping) return;
     stopping = true;

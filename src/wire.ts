@@ -27,11 +27,12 @@ import { watchCrossings } from "./inventory/in-stock";
 import { createInventoryStore } from "./inventory/store";
 import { createMongoJobStore } from "./jobs/mongo.store";
 import { createMySqlJobStore } from "./jobs/mysql.store";
+import { createCircuitBreaker } from "./lib/circuit-breaker";
 import { systemClock } from "./lib/clock";
 import { createKeyRing } from "./lib/crypto";
 import { createCursors } from "./lib/cursor";
 import { createRandom } from "./lib/random";
-import { countMails } from "./mail/mail";
+import { watchMails } from "./mail/mail";
 import { createMailbox } from "./mail/mailbox";
 import { createSmtpMailer } from "./mail/smtp";
 import { createPictureSource } from "./media";
@@ -90,15 +91,24 @@ export function createDeps(
       ? createMailbox(join(config.storageDir, "..", "mail"), clock, random)
       : undefined;
   const metrics = createMetrics();
-  const mail = countMails(
+  const listeners: (() => void)[] = [];
+  const wake = () => {
+    for (const listener of listeners) listener();
+  };
+  const mailServer = createCircuitBreaker((isOpen) => {
+    if (isOpen) return log.warn("the mail server is away: jobs that need it wait");
+    log.info("the mail server answers again");
+    wake();
+  });
+  const mail = watchMails(
     given.mail ?? mailbox ?? createSmtpMailer(config.smtpUrl ?? "", config.mailFrom),
     metrics.counter("aizy_mails_total", "Mails by outcome", "outcome", ["sent", "failed"]),
+    mailServer,
     log,
   );
   const counters = createMySqlLimiters(mysql, clock);
   const redis =
     config.redisUrl === undefined ? undefined : connectRedisLimiters(config.redisUrl, counters, log);
-  const listeners: (() => void)[] = [];
   const keys = createKeyRing(config);
 
   const { inventory, jobs, categories, searchIndex, curationStore } = stores({
@@ -169,9 +179,7 @@ export function createDeps(
     creations: createProductCreations({ mongo, products, search, inventory, jobs: jobs.mongo, clock }),
     jobs: {
       ...jobs,
-      wake: () => {
-        for (const listener of listeners) listener();
-      },
+      wake,
       onWake: (listener) => {
         listeners.push(listener);
       },
@@ -184,6 +192,7 @@ export function createDeps(
     cursors: createCursors(keys("cursor")),
     metrics,
     tracing: given.tracing,
+    mailServer,
     mailbox,
     authenticate: (token, options) => authenticate(deps, token, options),
     stopping: new AbortController(),

@@ -285,6 +285,8 @@ export interface DirtyDocument {
   at: Date;
   /** Changes with each new mark, so that a mark made during a recomputation survives it. */
   token: string;
+  /** Who makes the bucket outside of a transaction; a mark that was taken away and made anew has none. */
+  maker?: string;
 }
 
 const dirtySchema = schemaOf<DirtyDocument>(
@@ -293,6 +295,7 @@ const dirtySchema = schemaOf<DirtyDocument>(
     level: { type: String, required: true },
     at: { type: Date, required: true },
     token: { type: String, required: true },
+    maker: String,
   },
   { collection: "analyticsDirty", versionKey: false },
 ).index({ level: 1, at: 1 });

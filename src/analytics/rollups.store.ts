@@ -53,9 +53,17 @@ export const createRollupStore = (mongo: Mongo) => {
         .limit(limit)
         .lean(),
 
-    /** The marks of the same buckets as they are now: those that are still there. */
-    current: (marks: Mark[], tx?: MongoTx): Promise<Mark[]> =>
-      Dirty.find({ _id: { $in: marks.map(({ _id }) => _id) } }, { at: 1, token: 1 }, mongo.in(tx)).lean(),
+    /** Writes who makes a bucket into its mark. @returns the mark as it is now; null when it was taken away */
+    claim: ({ _id }: Mark, maker: string): Promise<Mark | null> =>
+      Dirty.findOneAndUpdate(
+        { _id },
+        { $set: { maker } },
+        { returnDocument: "after", projection: { at: 1, token: 1 } },
+      ).lean<Mark>(),
+
+    /** Takes the maker out of a mark. @returns false when it is another's, or the bucket was made since the claim */
+    release: async ({ _id }: Mark, maker: string, tx: MongoTx): Promise<boolean> =>
+      (await Dirty.updateOne({ _id, maker }, { $unset: { maker: 1 } }, mongo.in(tx))).matchedCount === 1,
 
     /** Takes marks away that are as they were read. @returns those that it took: the others are somebody else's */
     async clearMarks(marks: Mark[], tx: MongoTx): Promise<Mark[]> {

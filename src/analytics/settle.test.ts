@@ -344,30 +344,41 @@ describe("rollups", () => {
 
   test("of a busy quarter-hour that changes while it is read are there, and made again; never put over newer ones", async () => {
     const begin = dayBefore();
-    const make = () =>
-      settleRollups({ ...t.deps }, { all: true, stopped: () => false, busyFrom: 5, rest: 0 });
+    const make = (all = false) =>
+      settleRollups({ ...t.deps }, { all, stopped: () => false, busyFrom: 5, rest: 0 });
     const searches = async () => (await searchesReport(t.deps, topQuery.parse({}))).total.searches;
     const whileRead = (before: () => Promise<unknown>) =>
       around(t.deps.analytics.rollups, "clearMarks", { before: async () => void (await before()) });
 
     await storeSearches(begin, 10);
-    // Marked anew, as by another process that gave more events their sessions: what was read is there, and the mark too.
+    // Marked again, as by another process that gave more events their sessions: what was read is there, and the mark too.
     let undo = whileRead(() => storeSearches(begin, 3));
     expect(await make()).toBe(false);
     undo();
     expect([await marks(), await stored()]).toEqual([1, 10]);
-    expect(await make()).toBe(true);
-    expect([await marks(), await searches()]).toEqual([0, 13]);
-
-    // Marked anew and made by another process: what was read before is none of anybody's.
-    await storeSearches(begin, 4);
-    undo = whileRead(async () => {
-      await storeSearches(begin, 5);
-      await make();
-    });
-    expect(await make()).toBe(true);
+    // A rebuild leaves it to whoever marked it.
+    undo = whileRead(() => storeSearches(begin, 1));
+    expect(await make(true)).toBe(true);
     undo();
-    expect([await marks(), await stored(), await searches()]).toEqual([0, 22, 22]);
+    expect([await marks(), await stored()]).toEqual([1, 13]);
+    expect(await make()).toBe(true);
+    expect([await marks(), await searches()]).toEqual([0, 14]);
+
+    // Made by another process: what was read before it is put nowhere, whether there is a newer mark or not.
+    for (const more of [0, 2]) {
+      await storeSearches(begin, 4);
+      undo = whileRead(async () => {
+        await storeSearches(begin, 5);
+        await make();
+        if (more > 0) await storeSearches(begin, more);
+      });
+      const before = await stored();
+      expect(await make()).toBe(false);
+      undo();
+      expect([await marks(), await stored()]).toEqual([more === 0 ? 0 : 1, before + 9]);
+    }
+    expect(await make()).toBe(true);
+    expect([await marks(), await searches()]).toEqual([0, 34]);
   });
 
   test("have no control characters in what people searched for and where they came from", async () => {

@@ -1,7 +1,7 @@
 import type { NewJob } from "../jobs/jobs";
 import { textIn } from "../jobs/payload";
 import type { JobHandler } from "../jobs/runner";
-import { JobRefused } from "../jobs/runner";
+import { JobRefused, needing } from "../jobs/runner";
 import { after } from "../lib/clock";
 import { emailKey } from "../lib/email";
 import { deviceName } from "../lib/user-agent";
@@ -9,7 +9,6 @@ import {
   accountExistsMail,
   bannedMail,
   isNotice,
-  mailing,
   type Notice,
   type NoticeKeys,
   noticeMail,
@@ -163,8 +162,8 @@ const sendBanned =
 
 /** What /auth leaves for later. */
 export const authJobs = (deps: AuthDeps): Record<string, JobHandler> => ({
-  "mail.verification_code": mailing(sendVerificationCode(deps)),
-  "mail.reset_password": mailing(sendResetLink(deps)),
-  "mail.banned": mailing(sendBanned(deps)),
-  "mail.notice": mailing(sendNotice(deps)),
+  "mail.verification_code": needing(deps.mailServer, sendVerificationCode(deps)),
+  "mail.reset_password": needing(deps.mailServer, sendResetLink(deps)),
+  "mail.banned": needing(deps.mailServer, sendBanned(deps)),
+  "mail.notice": needing(deps.mailServer, sendNotice(deps)),
 });

@@ -1,6 +1,6 @@
 import { textIn } from "../jobs/payload";
-import type { JobHandler } from "../jobs/runner";
-import { lowStockMail, mailing } from "../mail";
+import { type JobHandler, needing } from "../jobs/runner";
+import { lowStockMail } from "../mail";
 import { readerOf, type UserDeps, wantsNotice } from "../users";
 import type { InventoryDeps } from "./deps";
 import { sellable } from "./levels";
@@ -36,5 +36,5 @@ const tellLowStock =
 
 /** What stock leaves for later. */
 export const stockJobs = (deps: LowStockDeps): Record<string, JobHandler> => ({
-  "stock.low": mailing(tellLowStock(deps)),
+  "stock.low": needing(deps.mailServer, tellLowStock(deps)),
 });

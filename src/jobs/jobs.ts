@@ -9,7 +9,7 @@ export interface NewJob {
   runAt: Date;
   /** A second job with the same key, waiting or done, is not made. */
   dedupeKey?: string;
-  /** How often it is tried before it is given up as failed; 8 by default, about 20 minutes. */
+  /** How often it is tried before it is given up as failed; 8 by default, about four minutes. */
   maxAttempts?: number;
 }
 
@@ -41,7 +41,8 @@ export interface LeasedJob {
 export type JobEnd =
   | { status: "done" }
   | { status: "failed"; error: string }
-  | { status: "waiting"; runAt: Date; error: string };
+  /** `attempts` where this try is not counted. */
+  | { status: "waiting"; runAt: Date; error: string; attempts?: number };
 
 /** Jobs as rows of one database. `Tx` is that database's transaction. */
 export interface JobStore<Tx> {

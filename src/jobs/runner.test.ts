@@ -2,11 +2,12 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { useTestApp } from "../../test/app";
 import { gate } from "../../test/interleave";
 import { eventually, type Program, startProgram } from "../../test/processes";
+import { createCircuitBreaker } from "../lib/circuit-breaker";
 import { MINUTE, SECOND } from "../lib/clock";
 import type { JsonValue } from "../lib/json";
 import { silentLogger } from "../telemetry/log";
 import type { JobStore } from "./jobs";
-import { createJobRunner, type JobHandler, JobRefused, LeaseLost } from "./runner";
+import { createJobRunner, type JobHandler, JobRefused, LeaseLost, needing } from "./runner";
 
 const t = useTestApp();
 /** A hang guard, far above what anything here takes. */
@@ -268,9 +269,20 @@ describe("two databases", () => {
 });
 
 describe("a service that jobs need", () => {
-  class Away extends Error {}
-  const service = { isAway: (error: unknown) => error instanceof Away };
-  const needing = (handler: JobHandler): JobHandler => Object.assign(handler, { needs: service });
+  /** A service and its circuit breaker, by the test's clock. */
+  function service() {
+    const breaker = createCircuitBreaker(undefined, () => t.clock.now().getTime());
+    const it = { isAway: true, tries: 0, breaker };
+    const send = async () => {
+      it.tries++;
+      if (it.isAway) {
+        breaker.failed(t.clock.now().getTime());
+        throw new Error("nobody answers");
+      }
+      breaker.succeeded();
+    };
+    return Object.assign(it, { send });
+  }
   const runnerWith = (handlers: Record<string, JobHandler>) =>
     createJobRunner({
       stores: stores().map(([, store]) => store),
@@ -279,76 +291,91 @@ describe("a service that jobs need", () => {
       log: silentLogger(),
       pollMs: 20,
     });
+  const enqueueEach = async (kinds: string[], times: number) => {
+    const ids: [string, string][] = [];
+    for (const name of NAMES)
+      for (const kind of kinds)
+        for (let n = 0; n < times; n++) ids.push([name, await enqueue(storeOf(name), {}, { kind })]);
+    return ids;
+  };
 
-  test("one job in the pause tries one that is away, the others wait with all of their tries, other work goes on", async () => {
-    const sent = new Set<string>();
-    let isAway = true;
-    let tries = 0;
+  test("one job after each pause tries one that is away, others wait with all of their tries, other work goes on", async () => {
+    const mail = service();
     let other = 0;
-    const send = async ({ job }: { job: { id: string } }) => {
-      tries++;
-      if (isAway) throw new Away("nobody answers");
-      sent.add(job.id);
-    };
     const runner = runnerWith({
-      "test.code": needing((context) => send(context)),
-      "test.notice": needing((context) => send(context)),
+      "test.code": needing(mail.breaker, mail.send),
+      "test.notice": needing(mail.breaker, mail.send),
+      // Found that there is nothing to send: that says nothing of the service.
+      "test.nothing": needing(mail.breaker, async () => {}),
       "test.work": async () => void other++,
     });
-    const ids: string[] = [];
-    for (const name of NAMES) {
-      for (const kind of ["test.code", "test.notice", "test.work"]) {
-        for (let n = 0; n < 5; n++) {
-          const id = await enqueue(storeOf(name), {}, { kind });
-          if (kind !== "test.work") ids.push(id);
-        }
-      }
-    }
+    const ids = await enqueueEach(["test.code", "test.notice"], 5);
+    await enqueueEach(["test.work"], 5);
     await runner.runDue();
-    expect([tries, other]).toEqual([1, 10]);
-    // Pauses of 1, 2, 4, 8, 16 and then 30 seconds: eight tries in two minutes, where 20 jobs would have made 120.
+    expect([mail.tries, other]).toEqual([1, 10]);
+    // Pauses of 1, 2, 4, 8, 16 and then 30 seconds, where 20 jobs would have made 120 tries in two minutes.
     for (let second = 0; second < 120; second++) {
       t.clock.advance(SECOND);
+      if (second % 7 === 0) await enqueue(storeOf("MySQL"), {}, { kind: "test.nothing" });
       await runner.runDue();
     }
-    expect(tries).toBe(8);
-    isAway = false;
+    expect(mail.tries).toBeLessThanOrEqual(8);
+    expect(mail.tries).toBeGreaterThan(3);
+    mail.isAway = false;
     t.clock.advance(15 * MINUTE);
     await runner.runDue();
-    expect(sent).toEqual(new Set(ids));
-    expect(tries).toBe(8 + ids.length);
+    for (const [name, id] of ids) expect(await storeOf(name).find(id)).toMatchObject({ status: "done" });
   });
 
-  test("a job that it refuses says nothing of the others", async () => {
-    let tries = 0;
-    const runner = runnerWith({
-      "test.code": needing(async () => {
-        tries++;
-        throw new Error("no such mailbox");
-      }),
-    });
-    for (let n = 0; n < 5; n++) await enqueue(storeOf("MySQL"), {}, { kind: "test.code" });
+  test.each(NAMES)("however long it is away, no try is counted (%s)", async (name) => {
+    const mail = service();
+    const runner = runnerWith({ "test.code": needing(mail.breaker, mail.send) });
+    const id = await enqueue(storeOf(name), {}, { kind: "test.code", maxAttempts: 2 });
+    for (let minute = 0; minute < 60; minute++) {
+      t.clock.advance(MINUTE);
+      await runner.runDue();
+    }
+    expect(mail.tries).toBeGreaterThan(10);
+    expect(await storeOf(name).find(id)).toMatchObject({ status: "waiting", lastError: "nobody answers" });
+    mail.isAway = false;
+    t.clock.advance(MINUTE);
     await runner.runDue();
-    expect(tries).toBe(5);
+    expect(await storeOf(name).find(id)).toMatchObject({ status: "done" });
+  });
+
+  test("a job that it refuses says nothing of the others, and is given up in the end", async () => {
+    const { breaker } = service();
+    let tries = 0;
+    const refuse = async () => {
+      tries++;
+      breaker.succeeded();
+      throw new Error("no such mailbox");
+    };
+    const runner = runnerWith({ "test.code": needing(breaker, refuse) });
+    const ids = await enqueueEach(["test.code"], 3);
+    await runner.runDue();
+    expect(tries).toBe(6);
+    for (let n = 0; n < 10; n++) {
+      t.clock.advance(15 * MINUTE);
+      await runner.runDue();
+    }
+    for (const [name, id] of ids) expect(await storeOf(name).find(id)).toMatchObject({ status: "failed" });
   });
 
   test("one that says nothing leaves a place to other work", async () => {
+    const { breaker } = service();
     const silence = gate();
     const ran: string[] = [];
     const runner = runnerWith({
-      "test.code": needing(() => silence.wait()),
-      "test.notice": needing(() => silence.wait()),
+      "test.code": needing(breaker, () => silence.wait()),
+      "test.notice": needing(breaker, () => silence.wait()),
       "test.work": async () => void ran.push("work"),
     });
-    for (const name of NAMES) {
-      for (const kind of ["test.code", "test.notice"]) {
-        for (let n = 0; n < 5; n++) await enqueue(storeOf(name), {}, { kind });
-      }
-    }
+    await enqueueEach(["test.code", "test.notice"], 5);
     runner.start();
     try {
       await silence.reached;
-      for (const name of NAMES) await enqueue(storeOf(name));
+      await enqueueEach(["test.work"], 1);
       await eventually(async () => ran.length === 2, "the jobs that need nothing");
     } finally {
       silence.open();

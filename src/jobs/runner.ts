@@ -1,3 +1,4 @@
+import type { CircuitBreaker } from "../lib/circuit-breaker";
 import { after, type Clock, MINUTE, SECOND } from "../lib/clock";
 import type { JsonValue } from "../lib/json";
 import { jitter } from "../lib/random";
@@ -19,20 +20,18 @@ export interface JobContext {
   signal: AbortSignal;
 }
 
-/** Something outside the databases that several kinds of jobs need, such as a mail server. */
-export interface Service {
-  /** Whether an error of a job says that the service serves nobody, rather than that it refused this job's work. */
-  isAway(error: unknown): boolean;
-}
-
 /** Does one kind of work. It may run again after a crash, so each step must be repeatable. */
 export interface JobHandler {
   (context: JobContext): Promise<void>;
   /** How many of its kind may run at once in a process, so that others have places too; as many as there are. */
   atOnce?: number;
-  /** What it needs. While that is away one job tries it now and then, and all others that need it wait their turn. */
-  needs?: Service;
+  /** What it needs: while that is away one job tries it after a pause, and all others that need it wait. */
+  needs?: CircuitBreaker;
 }
+
+/** A handler of jobs that need a service. */
+export const needing = (needs: CircuitBreaker, handler: JobHandler): JobHandler =>
+  Object.assign((context: JobContext) => handler(context), { needs });
 
 /** A handler throws it when trying again is pointless: the job is failed at once. */
 export class JobRefused extends Error {
@@ -73,9 +72,6 @@ export interface JobRunner {
   runDue(): Promise<number>;
 }
 
-/** Wait before a service that is away is tried again, in milliseconds: doubled each time, up to the second. */
-const [FIRST_PAUSE, LONGEST_PAUSE] = [SECOND, 30 * SECOND];
-
 /** Wait before try `attempts + 1`, in milliseconds: 2 s doubled each time, at most 15 minutes. */
 const backoff = (attempts: number): number => Math.min(15 * MINUTE, SECOND * 2 ** attempts);
 
@@ -105,8 +101,6 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
   const stopping = new AbortController();
   /** What runs, and of which kind it is. */
   const running = new Map<Promise<void>, string>();
-  /** Services that are away: from when one job may try it, after a pause in milliseconds. */
-  const away = new Map<Service, { until: Date; pause: number }>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let started = false;
   let looking = false;
@@ -140,7 +134,6 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
           },
         });
       await (tracing ? tracing.job(job, work) : inScope({ requestId: job.requestId, job: job.id }, work));
-      if (needs && away.delete(needs)) wake();
       await store.finish(job, { status: "done" }, clock.now());
       logDone(log, job, started);
     } catch (error) {
@@ -150,20 +143,14 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
       }
       const message = errorText(error);
       const leftOff = stopping.signal.aborted && error === stopping.signal.reason;
-      const last = !leftOff && (error instanceof JobRefused || job.attempts >= job.maxAttempts);
+      // What says only that the service is away is no try of this job.
+      const isAway = needs !== undefined && needs.state() !== "closed";
+      const last = !leftOff && (error instanceof JobRefused || (!isAway && job.attempts >= job.maxAttempts));
       if (leftOff) log.info(linesOf(job), "job left off: this process stops");
       else {
         log[last ? "error" : "warn"]({ err: error, ...linesOf(job), attempt: job.attempts }, "job failed");
       }
       const now = clock.now();
-      if (needs?.isAway(error)) {
-        const { until, pause } = away.get(needs) ?? { until: now, pause: FIRST_PAUSE / 2 };
-        // Those that were under way beside it say nothing new.
-        if (until <= now) {
-          const next = Math.min(LONGEST_PAUSE, 2 * pause);
-          away.set(needs, { until: after(now, next), pause: next });
-        }
-      }
       await store.finish(
         job,
         last
@@ -172,6 +159,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
               status: "waiting",
               runAt: stopping.signal.aborted ? now : after(now, backoff(job.attempts)),
               error: message,
+              ...(isAway ? { attempts: job.attempts - 1 } : {}),
             },
         now,
       );
@@ -186,8 +174,8 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     if (others.filter((other) => other === kind).length >= atOnce) return false;
     if (needs === undefined) return true;
     const using = others.filter((other) => handlers[other]?.needs === needs).length;
-    const gone = away.get(needs);
-    if (gone) return using === 0 && gone.until <= clock.now();
+    const state = needs.state();
+    if (state !== "closed") return state === "half-open" && using === 0;
     // A service that says nothing would hold every place until it is given up.
     return using < Math.max(1, concurrency - 1);
   };

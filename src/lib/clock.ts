@@ -1,3 +1,5 @@
+import { within } from "./within";
+
 /** Where the time comes from; tests set it. */
 export interface Clock {
   now(): Date;
@@ -33,65 +35,68 @@ export const pause = (milliseconds: number, signal: AbortSignal): Promise<void> 
     signal.addEventListener("abort", wake);
   });
 
-/** Up to which difference two clocks count as the same, in milliseconds. */
-const TOLERANCE = SECOND;
+/** From which difference on this machine's clock is not used, and below which it is again, in milliseconds. */
+const [TOO_FAR, NEAR] = [SECOND, SECOND / 2];
 
-/** By how much the clocks of machines are ahead of the time that is used, in milliseconds; 0 within a second. */
-export type ClockDifferences = Record<string, number>;
+/** How far the clocks of machines are ahead of the time that is used, in milliseconds; 0 up to a second. */
+export type ClockOffsets = Record<string, number>;
 
 /**
- * The time that all processes agree on: this machine's, as long as it is within a second of what the databases' machines
- * say, and theirs otherwise. Leases of jobs and of Idempotency-Keys, the end of a reservation and of a code are written
- * by one machine and read by another, and a clock that is minutes ahead would end them too early. Between two looks it
- * goes on by the process's monotonic time, so that a clock that is set moves nothing.
+ * The time that all processes agree on: this machine's own, unless the clocks of the databases' machines say that it is
+ * more than a second off. Leases of jobs and of Idempotency-Keys, the end of a reservation and of a code are written by
+ * one machine and read by another, and a clock that is minutes ahead would end them too early. Between two comparisons
+ * it goes on by the process's monotonic clock.
  */
 export interface SharedClock extends Clock {
   /**
-   * Compares this machine's clock with the databases'. With two of them the middle one of the three counts, so that
-   * one which is wrong harms nobody; with one, the database's, because others go by it too.
-   * @returns of this machine and of each database that answered within a second; undefined when none did
+   * Compares this machine's clock with the databases'. The middle one of the three counts, so that one which is wrong
+   * moves nobody; with one database known, that one, because other processes go by it too. What a database said last
+   * counts until it says something else.
+   * @returns the offsets of this machine and of each database that was ever heard; undefined when none answered now
    */
-  compare(): Promise<ClockDifferences | undefined>;
+  compare(): Promise<ClockOffsets | undefined>;
 }
 
 /**
- * @param databases how the time of each database's machine is asked for, by name
- * @param ofDay this machine's time, in milliseconds
+ * @param databases how the time of each database's machine is asked for, by name; at most two
+ * @param wallClock this machine's time, in milliseconds
  * @param monotonic a time that only goes on, in milliseconds
  */
 export function createSharedClock(
   databases: Record<string, () => Promise<Date>>,
-  ofDay: () => number = Date.now,
+  wallClock: () => number = Date.now,
   monotonic: () => number = () => performance.now(),
 ): SharedClock {
-  /** The time at which the monotonic one was 0. */
-  let start = ofDay() - monotonic();
-  /** The same by a database's clock; nothing when that is not known to half a second. */
-  const startBy = async (ask: () => Promise<Date>): Promise<number[]> => {
+  /** Each clock as the time that it showed when the monotonic one was 0. */
+  let used = wallClock() - monotonic();
+  let isOwn = true;
+  const known = new Map<string, number>();
+
+  /** @returns whether the database answered in time: half of the way there and back is not known */
+  const ask = async (name: string, now: () => Promise<Date>): Promise<boolean> => {
     const asked = monotonic();
-    const theirs = (await ask()).getTime();
+    const theirs = await within(TOO_FAR, name, now());
     const answered = monotonic();
-    return answered - asked > TOLERANCE ? [] : [theirs - (asked + answered) / 2];
+    if (answered - asked > TOO_FAR) return false;
+    known.set(name, theirs.getTime() - (asked + answered) / 2);
+    return true;
   };
+
   return {
-    now: () => new Date(start + monotonic()),
+    now: () => new Date(used + monotonic()),
     async compare() {
-      const asked = Object.entries(databases).map(
-        async ([name, ask]) => [name, await startBy(ask).catch(() => [])] as const,
-      );
-      const answers = await Promise.all(asked);
-      const [one, other] = answers.flatMap(([, known]) => known);
-      if (one === undefined) return undefined;
-      const own = ofDay() - monotonic();
+      const asked = Object.entries(databases).map(([name, now]) => ask(name, now).catch(() => false));
+      if (!(await Promise.all(asked)).includes(true)) return undefined;
+      const own = wallClock() - monotonic();
+      const [one = own, other] = known.values();
       const agreed =
         other === undefined ? one : Math.max(Math.min(own, one), Math.min(Math.max(own, one), other));
-      const aheadOf = (clock: number, time: number) =>
-        Math.abs(clock - time) <= TOLERANCE ? 0 : clock - time;
-      start = aheadOf(own, agreed) === 0 ? own : agreed;
-      const known = answers.flatMap(([name, [clock]]) =>
-        clock === undefined ? [] : [[name, aheadOf(clock, start)] as const],
+      isOwn = Math.abs(own - agreed) <= (isOwn ? TOO_FAR : NEAR);
+      used = isOwn ? own : agreed;
+      const offsets = [["machine", own] as const, ...known].map(
+        ([name, clock]) => [name, Math.abs(clock - used) <= TOO_FAR ? 0 : clock - used] as const,
       );
-      return { machine: aheadOf(own, start), ...Object.fromEntries(known) };
+      return Object.fromEntries(offsets);
     },
   };
 }

@@ -2,7 +2,6 @@
 export type { Mailer } from "./mail";
 export type { Mailbox } from "./mailbox";
 export { acceptedLanguage, DEFAULT_READER, type Language, languageOf, type Reader } from "./reader";
-export { mailing } from "./smtp";
 export {
   accountDeletedMail,
   accountExistsMail,

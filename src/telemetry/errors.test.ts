@@ -6,7 +6,7 @@ import { z } from "zod";
 import { Prisma } from "../generated/prisma/client";
 import { JobRefused } from "../jobs/runner";
 import { AppError } from "../lib/errors";
-import { MailRefused } from "../mail/smtp";
+import { MailRefused } from "../mail/mail";
 import { describeError, errorText, withoutAddresses } from "./errors";
 
 // It is not exported: only the driver makes one.

@@ -66,20 +66,20 @@ async function recomputeQuarterHours(deps: AnalyticsDeps, marks: Mark[]): Promis
 
 /**
  * Recomputes one quarter of very many events, which takes longer than MongoDB lets a transaction live: it is read
- * outside of the one that puts it in place. When it is marked anew meanwhile, what was read may lack some of what came,
- * so that the mark stays: reports have it, and say that they are not complete. Without a mark somebody else made it.
+ * before the transaction that puts it in place. If it is marked again meanwhile, what was read may lack something: it is
+ * put in place all the same, unless another process has made the quarter since, and the mark stays.
  * @returns whether it holds everything
  */
-async function recomputeBusy(deps: AnalyticsDeps, group: Mark[]): Promise<boolean> {
-  const marks = await deps.analytics.rollups.current(group);
-  if (marks.length === 0) return true;
-  const made = await countBuckets(deps, marks);
-  const token = deps.random.id();
+async function recomputeBusy(deps: AnalyticsDeps, read: Mark): Promise<boolean> {
+  const maker = deps.random.id();
+  const mark = await deps.analytics.rollups.claim(read, maker);
+  if (mark === null) return true;
+  const made = await countBuckets(deps, [mark]);
   return mutate(deps, "mongo", {}, async (tx) => {
-    const cleared = await deps.analytics.rollups.clearMarks(marks, tx);
-    const left = cleared.length > 0 ? cleared : await deps.analytics.rollups.current(marks, tx);
-    if (left.length > 0) await putInPlace(deps, left, made, token, tx);
-    return cleared.length > 0 || left.length === 0;
+    const isWhole = (await deps.analytics.rollups.clearMarks([mark], tx)).length > 0;
+    if (isWhole || (await deps.analytics.rollups.release(mark, maker, tx)))
+      await putInPlace(deps, [mark], made, maker, tx);
+    return isWhole;
   });
 }
 
@@ -239,7 +239,8 @@ export async function settleRollups(
         await recomputeQuarterHours(deps, group);
       else if (group.length > 1) return halvesOf(group);
       else {
-        done = (await recomputeBusy(deps, group)) && done;
+        // Whoever wants everything, as a rebuild does, leaves what comes in meanwhile to the servers.
+        if (!(await recomputeBusy(deps, group[0] as Mark)) && !all) done = false;
         letRest();
       }
     } catch (error) {

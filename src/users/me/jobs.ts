@@ -1,8 +1,8 @@
 import { signedInDevice } from "../../auth";
 import { textIn } from "../../jobs/payload";
-import { type JobHandler, JobRefused } from "../../jobs/runner";
+import { type JobHandler, JobRefused, needing } from "../../jobs/runner";
 import { MINUTE } from "../../lib/clock";
-import { addressWantedMail, leaveAddressMail, lostAddressMail, mailing, proveAddressMail } from "../../mail";
+import { addressWantedMail, leaveAddressMail, lostAddressMail, proveAddressMail } from "../../mail";
 import { readerOf } from "../reader";
 import { avatarFolder } from "./avatar";
 import { makeDueEmailChange, sideOf } from "./confirm-email-change";
@@ -77,12 +77,12 @@ const cleanAvatar =
 
 /** What /api/users/me leaves for later. */
 export const accountJobs = (deps: AccountDeps): Record<string, JobHandler> => ({
-  "mail.email_change": mailing(sendEmailChangeLink(deps)),
+  "mail.email_change": needing(deps.mailServer, sendEmailChangeLink(deps)),
   "users.email_change_due": makeDueEmailChange(deps),
   "avatars.clean": cleanAvatar(deps),
   "users.export": makeExport(deps),
   "users.export_expire": expireExport(deps),
-  "mail.export_ready": mailing(sendExportReady(deps)),
+  "mail.export_ready": needing(deps.mailServer, sendExportReady(deps)),
   "users.erase": eraseAccount(deps),
   "users.erase_late": eraseLateEvents(deps),
 });

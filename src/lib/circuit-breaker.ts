@@ -5,7 +5,7 @@ const [FIRST_PAUSE, LONGEST_PAUSE] = [SECOND, 30 * SECOND];
 
 /**
  * What is known of a service outside the databases, such as a mail server: closed while it serves, open for a pause after
- * it was found away, then half open until one call has told how it is (Nygard, Release It!, "Circuit Breaker").
+ * it was found away, then half open until one call has told how it is (https://martinfowler.com/bliki/CircuitBreaker.html).
  */
 export interface CircuitBreaker {
   state(): "closed" | "open" | "half-open";

@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { type AddressInfo, createServer } from "node:net";
 import { useTestApp } from "../../test/app";
 import { startSmtpServer } from "../../test/smtp";
+import { createCircuitBreaker } from "../lib/circuit-breaker";
+import { silentLogger } from "../telemetry/log";
+import { type Mailer, watchMails } from "./mail";
 import { DEFAULT_READER } from "./reader";
 import { createSmtpMailer } from "./smtp";
 import { accountExistsMail, noticeMail, resetPasswordMail, verificationCodeMail } from "./templates";
@@ -117,6 +121,32 @@ describe("mail that a server does not take", () => {
     const error = await refusal(mailer);
     expect(error).toMatchObject({ name: "MailRefused", code: "ECONNREFUSED", responseCode: undefined });
     expect(error).toMatchObject({ isServerAway: true });
+  });
+
+  test("opens the circuit breaker where the server is away, and closes it with any answer about a mail", async () => {
+    const breaker = createCircuitBreaker();
+    const counted: string[] = [];
+    const watched = (mailer: Mailer) =>
+      watchMails(mailer, (outcome) => counted.push(outcome), breaker, silentLogger());
+    const states: string[] = [];
+    const [serving, refusing, away] = [await server(), await server({ nobody: true }), await server()];
+    await away.smtp.close();
+    for (const { mailer } of [serving, refusing, away, refusing, away, serving]) {
+      await refusal(watched(mailer));
+      states.push(breaker.state());
+    }
+    expect(states).toEqual(["closed", "closed", "open", "closed", "open", "closed"]);
+    expect(counted).toEqual(["sent", "failed", "failed", "failed", "failed", "sent"]);
+  });
+
+  test("a greeting that serves nobody is no refusal of the mail", async () => {
+    const busy = createServer((socket) => socket.end("554 no SMTP service here\r\n"));
+    await new Promise<void>((resolve) => busy.listen(0, "127.0.0.1", resolve));
+    open.push(() => void busy.close());
+    const { port } = busy.address() as AddressInfo;
+    const mailer = createSmtpMailer(`smtp://127.0.0.1:${port}`, "no-reply@example.com");
+    open.push(() => mailer.close());
+    expect(await refusal(mailer)).toMatchObject({ name: "MailRefused", isServerAway: true });
   });
 
   test("a job that it fails keeps the codes as its reason", async () => {

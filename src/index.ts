@@ -139,9 +139,8 @@ async function serve(config: Config): Promise<void> {
   measureProcess(deps);
   // The first query of a pool costs a connection; without it the first request would pay. A database that is
   // down does not keep the server from starting: /health/ready says it.
-  await Promise.allSettled([deps.mysql.ping(), deps.mongo.connection.asPromise()]);
   const time = keepTime(deps, clock);
-  await time.looked;
+  await Promise.allSettled([time.looked, deps.mongo.connection.asPromise()]);
   const checked = await checkOpened(deps).catch((error: DatabaseUnusable) => fail(error.message));
 
   let server: ReturnType<typeof listen>;

@@ -323,9 +323,8 @@ export function connectMongo(
       return pulse.isReadOnly() ? "read_only" : "up";
     },
     async now() {
-      const { db } = connection;
-      if (!db) throw new Error("not connected");
-      return (await within(PING_LIMIT, "MongoDB", db.admin().command({ hello: 1 }))).localTime;
+      const hello = async () => (await connection.asPromise()).db?.admin().command({ hello: 1 });
+      return (await within(PING_LIMIT, "MongoDB", hello()))?.localTime;
     },
     pool: () => pool,
     async close() {

@@ -297,7 +297,10 @@ describe("docs/scale.md", () => {
       for (const sequence of [0, 1])
         await analytics.events.list({ visitor, userId, range, after: { at: start, sequence, id }, limit: 1 });
     await analytics.events.count([range], 1);
+    const mark = { _id: "quarter:2026-01-01T00:00:00.000Z", at: range.from, token: "token" };
+    await analytics.rollups.claim(mark, "maker");
     await t.deps.mongo.transaction(async (tx) => {
+      await analytics.rollups.release(mark, "maker", tx);
       for await (const _ of analytics.events.inBatches([range, range], tx));
       for await (const _ of analytics.sessions.started([range, range], tx));
     });

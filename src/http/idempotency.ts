@@ -73,7 +73,13 @@ export async function idempotent<Tx, Data extends object, Status extends 200 | 2
     now: deps.clock.now(),
     leaseToken: deps.random.id(),
   };
-  const claim = await store.claim(request);
+  const freeSoon = () =>
+    free(store, request).catch((cause) => logOf(c).warn({ err: cause }, "an idempotency key was not freed"));
+  const claim = await store.claim(request).catch((error) => {
+    // It may have been made all the same, and only its answer was lost.
+    if (isUnavailable(error)) void freeSoon();
+    throw error;
+  });
   if (claim.state === "other_request") {
     throw new AppError(
       "idempotency_key_reused",
@@ -115,10 +121,9 @@ export async function idempotent<Tx, Data extends object, Status extends 200 | 2
       const body = problemOf(error.code, error.detail, c.get("requestId"), error);
       await store.complete(request, { status: error.status, body: body as unknown as JsonValue });
     } else {
-      const released = free(store, request);
       // Who is told that the database is away does not wait for it once more.
-      if (!isUnavailable(error)) await released;
-      else released.catch((cause) => logOf(c).warn({ err: cause }, "an idempotency key was not freed"));
+      if (isUnavailable(error)) void freeSoon();
+      else await free(store, request);
     }
     throw error;
   }

@@ -323,8 +323,8 @@ export function connectMongo(
       return pulse.isReadOnly() ? "read_only" : "up";
     },
     async now() {
-      const hello = async () => (await connection.asPromise()).db?.admin().command({ hello: 1 });
-      return (await within(PING_LIMIT, "MongoDB", hello()))?.localTime;
+      const { db } = await connection.asPromise();
+      return (await db?.admin().command({ hello: 1 }))?.localTime;
     },
     pool: () => pool,
     async close() {

@@ -48,7 +48,8 @@ for (const name of ["mysql", "mongo"] as const) {
         expect((await call(path, method)).status).toBe(404);
       }
       const now = t.clock.now();
-      const again = { status: "waiting", runAt: new Date(now.getTime() + MINUTE), error: "away" } as const;
+      const runAt = new Date(now.getTime() + MINUTE);
+      const again = { status: "waiting", runAt, error: "away", attempts: 1 } as const;
       expect(await store().finish(job, again, now)).toBe(true);
       expect(await stateOf(id)).toBe("waiting");
       expect((await call(`/${id}/retry`, "POST")).status).toBe(204);

@@ -41,8 +41,8 @@ export interface LeasedJob {
 export type JobEnd =
   | { status: "done" }
   | { status: "failed"; error: string }
-  /** `attempts` where this try is not counted. */
-  | { status: "waiting"; runAt: Date; error: string; attempts?: number };
+  /** `attempts` are the tries that count. */
+  | { status: "waiting"; runAt: Date; error: string; attempts: number };
 
 /** Jobs as rows of one database. `Tx` is that database's transaction. */
 export interface JobStore<Tx> {

@@ -143,9 +143,7 @@ export const createMongoJobStore = (mongo: Mongo): GroupedJobStore<MongoTx> => {
       const set = {
         status: end.status,
         lastError: end.status === "done" ? null : end.error,
-        ...(end.status === "waiting"
-          ? { runAt: end.runAt, ...(end.attempts === undefined ? {} : { attempts: end.attempts }) }
-          : { finishedAt: now }),
+        ...(end.status === "waiting" ? { runAt: end.runAt, attempts: end.attempts } : { finishedAt: now }),
       };
       const ended = await Job.collection.updateOne(held(job) as object, { $set: set });
       return ended.matchedCount === 1;

@@ -93,9 +93,7 @@ export const createMySqlJobStore = (mysql: MySql): JobStore<MySqlTx> => ({
       data: {
         status: end.status,
         lastError: end.status === "done" ? null : end.error,
-        ...(end.status === "waiting"
-          ? { runAt: end.runAt, ...(end.attempts === undefined ? {} : { attempts: end.attempts }) }
-          : { finishedAt: now }),
+        ...(end.status === "waiting" ? { runAt: end.runAt, attempts: end.attempts } : { finishedAt: now }),
       },
     });
     return count === 1;

@@ -159,7 +159,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
               status: "waiting",
               runAt: stopping.signal.aborted ? now : after(now, backoff(job.attempts)),
               error: message,
-              ...(isAway ? { attempts: job.attempts - 1 } : {}),
+              attempts: isAway ? job.attempts - 1 : job.attempts,
             },
         now,
       );

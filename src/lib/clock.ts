@@ -89,8 +89,7 @@ export function createSharedClock(
       if (!(await Promise.all(asked)).includes(true)) return undefined;
       const own = wallClock() - monotonic();
       const [one = own, other] = known.values();
-      const agreed =
-        other === undefined ? one : Math.max(Math.min(own, one), Math.min(Math.max(own, one), other));
+      const agreed = other === undefined ? one : ([own, one, other].sort((a, b) => a - b)[1] as number);
       isOwn = Math.abs(own - agreed) <= (isOwn ? TOO_FAR : NEAR);
       used = isOwn ? own : agreed;
       const offsets = [["machine", own] as const, ...known].map(
